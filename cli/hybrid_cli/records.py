@@ -1,0 +1,37 @@
+"""Small private records of the user's decisions: one JSON map of words to words a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+
+class Records:
+    """The map in the file at `path`. A file that is missing is an empty map."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> dict[str, str]:
+        """Raises Failure where the file holds anything else: a decision must not be guessed."""
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise Failure(ExitStatus.FAILURE, f"{self._path} is damaged; delete it and decide again")
+        return found
+
+    def write(self, records: dict[str, str]) -> None:
+        """Replace the file in one step; it is private from the start."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(f"{self._path}.{os.getpid()}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(records, file, indent=2)
+        temporary.replace(self._path)
