@@ -1,0 +1,105 @@
+"""The policy of one run: every layer merged, once, before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
+from hybrid_cli.profile.merge import Value, as_profile, merge, needing_trust
+from hybrid_cli.profile.schema import Cloud, Escalation, Local, Mode
+from hybrid_cli.profile.trust import Trust
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line says of the policy; None where it says nothing."""
+
+    profile: str | None = None
+    escalation: Mode | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    seconds: float | None = None
+
+    def layers(self) -> list[Layer]:
+        """A layer each, named as the user wrote it."""
+        words: list[tuple[str, Any, Any]] = [
+            ("--escalation", self.escalation, lambda value: {"escalation": {"mode": value}}),
+            ("--model", self.model, lambda value: {"local": {"model": value}}),
+            ("--max-tokens", self.max_tokens, lambda value: _sampling("max_tokens", value)),
+            ("--temperature", self.temperature, lambda value: _sampling("temperature", value)),
+            ("--seed", self.seed, lambda value: _sampling("seed", value)),
+            ("--timeout", self.seconds, lambda value: {"limits": {"seconds": value}}),
+        ]
+        return [Layer(name, data(value)) for name, value, data in words if value is not None]
+
+
+def _sampling(key: str, value: float) -> dict[str, Any]:
+    return {"local": {"sampling": {key: value}}}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What this run may do."""
+
+    profile: str
+    mode: Mode
+    decided_by: str
+    """The layer that set the mode, as the user would name it."""
+    local: Local
+    cloud: Cloud | None
+    cloud_folder: Path
+    """Where relative names of the cloud's key file start: the folder of the file that set the cloud."""
+    escalation: Escalation
+    seconds: float | None
+    cloud_temperature: float | None
+    """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
+    values: dict[str, Value]
+    """Every effective value with its layer and what was refused."""
+
+
+def merge_policy(flags: Flags, environment: Environment) -> Policy:
+    """The policy for `flags`; the strictest layer decides about escalation.
+
+    Raises Failure: USAGE for a bad profile or variable; DENIED when force meets forbid, and for a
+    project's file that asks for what only a trusted one may.
+    """
+    name, layers = file_layers(flags.profile, environment)
+    project = next((layer for layer in layers if layer.is_project), None)
+    trusted = project is not None and _is_trusted(project, environment)
+    spoken = variable_layer(environment)
+    values = merge([*layers, *([spoken] if spoken else []), *flags.layers()], project_is_trusted=trusted)
+    profile = as_profile(values)
+    origin = next((layer.path for layer in layers if layer.name == values["cloud"].layer), None)
+    return Policy(
+        profile=name,
+        mode=profile.escalation.mode,
+        decided_by=values["escalation.mode"].layer,
+        local=profile.local,
+        cloud=profile.cloud,
+        cloud_folder=origin.absolute().parent if origin is not None else Path(),
+        escalation=profile.escalation,
+        seconds=profile.limits.seconds,
+        cloud_temperature=flags.temperature,
+        values=values,
+    )
+
+
+def _is_trusted(project: Layer, environment: Environment) -> bool:
+    """Whether the project's file may set what can loosen. Raises Failure (DENIED) where nobody can be asked."""
+    keys = needing_trust(project)
+    if not keys or project.path is None or Trust(environment).covers(project.path, project.text):
+        return True
+    named = f"{project.path} sets {', '.join(keys)}, which only a trusted file may"
+    if not environment.can_ask():
+        raise Failure(ExitStatus.DENIED, f"{named}; read it, then run: hybrid profile trust")
+    if environment.confirm(f"{named}. Trust exactly this content?"):
+        Trust(environment).record(project.path, project.text)
+        return True
+    environment.note(f"{named}; they are ignored")
+    return False
