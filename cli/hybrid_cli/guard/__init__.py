@@ -1,0 +1,1 @@
+"""Keeping a process from the network by the kernel."""

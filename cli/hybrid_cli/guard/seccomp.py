@@ -1,0 +1,70 @@
+"""Refuse sockets to this process and all it starts, by a seccomp filter (Linux, no root needed).
+
+The filter is classic BPF over `struct seccomp_data` (seccomp(2)): a foreign architecture kills the
+process; the x32 ABI, `socket` of every family and `io_uring_setup`, which can open sockets without
+it, fail with EPERM; all else is allowed. TSYNC puts every thread under it.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+import sys
+from typing import Literal, NamedTuple
+
+Enforcement = Literal["seccomp", "none"]
+
+
+class _Architecture(NamedTuple):
+    audit: int
+    socket: int
+    foreign_from: int | None
+    """The first system call number of a second ABI of the same architecture."""
+    seccomp: int
+
+
+_ARCHITECTURES = {
+    "x86_64": _Architecture(audit=0xC000003E, socket=41, foreign_from=0x40000000, seccomp=317),
+    "aarch64": _Architecture(audit=0xC00000B7, socket=198, foreign_from=None, seccomp=277),
+}
+_IO_URING_SETUP = 425
+
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SET_MODE_FILTER, _TSYNC = 1, 1
+
+
+def _program(arch: _Architecture) -> bytes:
+    """The filter's instructions: `code, jump if true, jump if false, operand`, 8 bytes each."""
+    refused = [(_EQUAL, arch.socket), (_EQUAL, _IO_URING_SETUP)]
+    if arch.foreign_from is not None:
+        refused.insert(0, (_AT_LEAST, arch.foreign_from))
+    instructions = [
+        (_LOAD, 0, 0, 4),  # seccomp_data.arch
+        (_EQUAL, 1, 0, arch.audit),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, 0),  # seccomp_data.nr
+    ]
+    for index, (code, operand) in enumerate(refused):
+        instructions.append((code, len(refused) - index, 0, operand))
+    instructions += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+
+
+def forbid_sockets() -> Enforcement:
+    """Put the process under the filter, for good. "none" where the kernel has no such thing."""
+    arch = _ARCHITECTURES.get(platform.machine())
+    if not sys.platform.startswith("linux") or arch is None:
+        return "none"
+    import ctypes
+
+    program = ctypes.create_string_buffer(_program(arch))
+    length = (len(program) - 1) // 8
+    sock_fprog = struct.pack("@HP", length, ctypes.addressof(program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return "none"
+    failed = libc.syscall(arch.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, sock_fprog)
+    return "none" if failed else "seccomp"

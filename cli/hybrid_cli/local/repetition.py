@@ -1,0 +1,23 @@
+"""Telling a looping answer: small models fall into repeating one span for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_LONGEST_PERIOD = 64  # tokens
+_REPEATS = 4
+_LEAST_LENGTH = 32  # tokens in the repeated tail; shorter ones are lists, rows of dashes, refrains
+
+
+def is_looping(tokens: Sequence[int]) -> bool:
+    """Whether `tokens` end in one span repeated at least four times over at least 32 tokens."""
+    for period in range(1, _LONGEST_PERIOD + 1):
+        length = max(period * _REPEATS, _LEAST_LENGTH)
+        if length > len(tokens):
+            if period * _REPEATS > len(tokens):
+                return False
+            continue
+        tail = tokens[-length:]
+        if all(tail[i] == tail[i - period] for i in range(period, length)):
+            return True
+    return False
