@@ -1,0 +1,1 @@
+"""The cloud side: client and keys. Only `handoff.egress` imports the client."""

@@ -1,0 +1,1 @@
+"""The decision to keep or hand off, and the one way out."""

@@ -1,0 +1,89 @@
+"""The request and the answer object: what `--json` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from hybrid_cli.input import Question
+
+Reason = Literal[
+    "forced", "forbidden", "rule", "context", "tool", "unavailable", "unsure", "check_failed", "none"
+]
+Stage = Literal["policy", "fit", "end", "checks"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt on its way to one answer."""
+
+    question: Question
+    system: str | None
+
+    def messages(self) -> list[dict[str, str]]:
+        """The chat messages, the same for either side: context first, then what is asked of it."""
+        content = self.question.prompt
+        if self.question.context.strip():
+            content = f"{self.question.context.rstrip()}\n\n{content}"
+        user = {"role": "user", "content": content}
+        return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+
+
+class Handoff(msgspec.Struct, frozen=True):
+    """The decision. `confidence` is None where nothing was measured."""
+
+    decision: Literal["kept", "escalated", "denied"]
+    reason: Reason
+    stage: Stage
+    confidence: float | None
+    threshold: float | None
+    signals: dict[str, float | None]
+
+
+class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
+    """None where a cloud did not say; 0 where a side was not used."""
+
+    in_: int | None = 0
+    out: int | None = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    local: Tokens = Tokens()
+    cloud: Tokens = Tokens()
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Seconds since the start of the command, but for `load`, which is the model's own load time."""
+
+    load: float | None
+    first_token: float | None
+    total: float
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    profile: str
+    mode: str
+    decided_by: str
+    enforcement: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One model's whole answer, and how it came to be."""
+
+    id: str
+    answer: str
+    answered_by: Literal["local", "cloud"]
+    model: str
+    handoff: Handoff
+    usage: Usage
+    cost_usd: float | None
+    """0 for a local answer; None where the cloud's price is not known."""
+    timings: Timings
+    policy: PolicyView
+    finish_reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built

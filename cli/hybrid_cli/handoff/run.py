@@ -1,0 +1,86 @@
+"""One `hybrid run`, from its options to its output: policy, guard, question, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.guard.forbid import forbid_network
+from hybrid_cli.handoff.answer import Answer, Request
+from hybrid_cli.handoff.decide import Cascade
+from hybrid_cli.handoff.plan import make_plan
+from hybrid_cli.input import read_question
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.output import Output
+from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of input and output."""
+
+    prompt: str | None
+    system: str | None
+    output: Path | None
+    as_json: bool
+    stream: bool
+    may_read_stdin: bool
+    dry_run: bool
+
+
+def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
+    """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
+    policy = merge_policy(flags, environment)
+    enforcement = forbid_network(environment.variables) if policy.mode == "forbid" else "none"
+    with deadline(policy.seconds):
+        output = Output(environment, file=options.output, as_json=options.as_json, stream=options.stream)
+        try:
+            question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
+            request = Request(question, options.system)
+            if options.dry_run:
+                _show_plan(make_plan(request, policy, environment), options, output, environment)
+                return
+            with _engine(policy, worker) as engine:
+                answer = Cascade(request, policy, enforcement, engine, output, environment).answer()
+            output.finish(answer.answer, answer.as_json())
+            _tell(answer, environment)
+        finally:
+            output.close()
+
+
+@contextmanager
+def _engine(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
+    """The worker for as long as it is needed; none under `force`."""
+    if policy.mode == "force":
+        if worker is not None:
+            worker.stop()
+        yield None
+        return
+    worker = worker or Worker.fork()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def _show_plan(plan: dict[str, Any], options: Options, output: Output, environment: Environment) -> None:
+    if options.as_json:
+        output.finish("", plan)
+    else:
+        for key, value in plan.items():
+            environment.error(f"{key}: {value}")
+
+
+def _tell(answer: Answer, environment: Environment) -> None:
+    """Under --verbose, how the answer came to be."""
+    handoff, usage = answer.handoff, answer.usage
+    confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
+    environment.detail(
+        f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"
+        f" tokens in/out local {usage.local.in_}/{usage.local.out} cloud {usage.cloud.in_}/{usage.cloud.out},"
+        f" {answer.timings.total:.2f} s, network guard {answer.policy.enforcement}"
+    )

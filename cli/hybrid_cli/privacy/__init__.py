@@ -1,0 +1,1 @@
+"""What the user agreed to send, and where."""

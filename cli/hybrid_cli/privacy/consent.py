@@ -1,0 +1,76 @@
+"""Which clouds the user agreed to send to: by origin, and by model where that was asked.
+
+Kept in the config folder, outside any repository.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.records import Records
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of `url`, in one spelling; the default port is left out.
+
+    Raises Failure (USAGE) for anything but https, or http to loopback, and for a URL with a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or parts.scheme not in _DEFAULT_PORTS:
+        raise Failure(ExitStatus.USAGE, f"`{url}` is not an origin; write it like https://api.openai.com")
+    if parts.username is not None or parts.password is not None:
+        raise Failure(ExitStatus.USAGE, "a cloud's URL must not hold a user or a password")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise Failure(ExitStatus.USAGE, f"`{url}` would be sent to in clear; only https, or http to loopback")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+_ANY = "*"
+
+
+class Consent:
+    """The origins consented to: recorded ones with their models, and those that HYBRID_CONSENT names."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._records = Records(environment.config_folder / "consent.json")
+        named = environment.variables.get("HYBRID_CONSENT", "")
+        self._variable = {origin_of(url) for url in named.split(",") if url.strip()}
+
+    def covers(self, url: str, model: str) -> bool:
+        """Whether prompts may be sent to `model` at the origin of `url`."""
+        origin = origin_of(url)
+        models = self._records.read().get(origin, "").split("\n")
+        return origin in self._variable or _ANY in models or model in models
+
+    def granted(self) -> dict[str, str]:
+        """Each origin with what was granted: models, `*` for any, or the variable that says so."""
+        recorded = {origin: models.replace("\n", ", ") for origin, models in self._records.read().items()}
+        return {**recorded, **dict.fromkeys(sorted(self._variable), "* (HYBRID_CONSENT)")}
+
+    def grant(self, url: str, model: str = _ANY) -> str:
+        """Record consent for `model`, or any, at the origin of `url`, and return that origin."""
+        origin = origin_of(url)
+        recorded = self._records.read()
+        models = [*recorded.get(origin, "").split("\n"), model]
+        self._records.write({**recorded, origin: "\n".join(sorted({name for name in models if name}))})
+        return origin
+
+    def revoke(self, url: str) -> str:
+        """Take consent for the origin of `url` back, and return that origin."""
+        origin = origin_of(url)
+        recorded = self._records.read()
+        if origin not in recorded:
+            raise Failure(ExitStatus.USAGE, f"there is no recorded consent for {origin}")
+        del recorded[origin]
+        self._records.write(recorded)
+        return origin
