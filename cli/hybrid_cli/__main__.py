@@ -1,0 +1,100 @@
+"""The entry: version fast path, the early worker, signals and the one error boundary."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        from hybrid_cli import __version__
+
+        print(f"hybrid {__version__}")  # noqa: T201
+        return 0
+    import signal
+
+    from hybrid_cli.exit_status import ExitStatus, Interrupted
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise Interrupted(ExitStatus.TERMINATED)
+
+    try:
+        signal.signal(signal.SIGTERM, terminate)
+        _occupy_standard_streams()
+        return _with_worker(arguments)
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except Interrupted as interrupted:
+        return interrupted.status
+
+
+def _occupy_standard_streams() -> None:
+    """Put /dev/null in the place of closed standard streams, or the next opened file would take it."""
+    import os
+
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor < 3:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
+def _with_worker(arguments: list[str]) -> int:
+    """Fork the worker before anything heavy is imported: it is small, and loads beside the parent."""
+    from hybrid_cli.local.worker import Worker
+
+    needs_worker = arguments[:1] == ["run"] and not {"-h", "--help"} & set(arguments)
+    worker = Worker.fork() if needs_worker else None
+    try:
+        return _bounded(arguments, worker)
+    finally:
+        if worker is not None:
+            worker.stop()
+
+
+def _bounded(arguments: list[str], worker: object) -> int:
+    """Run the command; every exception becomes at most one line on stderr and an exit code."""
+    from hybrid_cli.environment import Environment
+    from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+
+    environment = Environment.of_process()
+    try:
+        from hybrid_cli.app import invoke
+
+        invoke(arguments, environment, worker)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except Failure as failure:
+        environment.error(str(failure))
+        return failure.status
+    except Interrupted as interrupted:
+        if interrupted.status is ExitStatus.DEADLINE:
+            environment.error("the deadline was reached; --timeout or limits.seconds sets it")
+        return interrupted.status
+    except BrokenPipeError:
+        _discard_stdout()
+        return ExitStatus.CLOSED_PIPE
+    except OSError as error:
+        _discard_stdout()
+        subject = f"{error.filename}: " if error.filename else ""
+        environment.error(f"{subject}{error.strerror or error}")
+        return ExitStatus.FAILURE
+    except Exception as error:  # a defect: told without its values
+        if environment.variables.get("HYBRID_DEBUG"):
+            raise
+        environment.error(f"internal error: {type(error).__name__}; HYBRID_DEBUG=1 shows where")
+        return ExitStatus.FAILURE
+    return ExitStatus.ANSWERED
+
+
+def _discard_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush cannot fail again."""
+    import os
+
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""One module a command: options in, one call, result out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.local.worker import Worker
+
+
+@dataclass
+class Invocation:
+    """What the entry hands to a command: typer's context object."""
+
+    environment: Environment
+    worker: Worker | None
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """A Typer app with plain help: no boxes, and no completion that edits the user's files."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )

@@ -1,0 +1,96 @@
+"""`hybrid profile`: what the policy is, where each word of it comes from, and whether files are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+app = new_app(help="Look at profiles, check them, and trust a project's.")
+
+
+@app.command("ls")
+def list_profiles(context: typer.Context) -> None:
+    """List the profiles by name, your own first."""
+    from hybrid_cli.profile.loader import profile_folders
+
+    invocation: Invocation = context.obj
+    shown: set[str] = set()
+    for folder in profile_folders(invocation.environment):
+        for path in sorted(folder.glob("*.yaml")):
+            if path.stem not in shown:
+                shown.add(path.stem)
+                typer.echo(f"{path.stem}\t{path}")
+
+
+@app.command()
+def show(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="The profile.")]
+) -> None:
+    """Print a profile's file."""
+    from hybrid_cli.profile.loader import find_profile, read_checked
+
+    invocation: Invocation = context.obj
+    typer.echo(read_checked(find_profile(name, invocation.environment)).text, nl=False)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
+) -> None:
+    """Check profiles: every mistake as FILE:LINE: message, and code 2 if there is any."""
+    from hybrid_cli.profile.loader import read_profile
+
+    mistakes = [mistake for file in files for mistake in read_profile(file).mistakes]
+    for mistake in mistakes:
+        typer.echo(mistake)
+    if mistakes:
+        plural = "s" if len(mistakes) > 1 else ""
+        raise Failure(ExitStatus.USAGE, f"{len(mistakes)} mistake{plural} in {len(files)} file(s)")
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to explain.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
+) -> None:
+    """Print every effective value, the layer that set it, and what was refused."""
+    from hybrid_cli.profile.policy import Flags, merge_policy
+
+    invocation: Invocation = context.obj
+    values = merge_policy(Flags(profile=profile), invocation.environment).values
+    if as_json:
+        typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
+        return
+    for key, value in values.items():
+        typer.echo(f"{key}: {json.dumps(value.value)}  ({value.layer})")
+        for refused in value.refused:
+            typer.echo(f"  refused: {refused}")
+
+
+@app.command()
+def trust(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="By default the project's .hybrid.yaml.")
+    ] = None,
+) -> None:
+    """Let a project's file set more than limits, as long as its content stays exactly as it is."""
+    from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file
+    from hybrid_cli.profile.loader import read_checked
+    from hybrid_cli.profile.trust import Trust
+
+    environment = context.obj.environment
+    path = file if file is not None else find_project_file(environment)
+    if path is None:
+        raise Failure(ExitStatus.USAGE, f"there is no {PROJECT_FILE} here or above")
+    Trust(environment).record(path, read_checked(path).text)
+    environment.note(f"{path} is trusted as it is now; any change revokes it")

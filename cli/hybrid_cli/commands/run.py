@@ -1,0 +1,115 @@
+"""`hybrid run`: one answer."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hybrid_cli.commands import Invocation, new_app
+
+app = new_app()
+
+
+class Escalation(str, Enum):
+    """The modes, as typer wants choices."""
+
+    forbid = "forbid"
+    auto = "auto"
+    force = "force"
+    ask = "ask"
+
+
+def _number(value: float | None) -> float | None:
+    """Refuse nan, which passes every comparison with a bound."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("it must be a number")
+    return value
+
+
+_EPILOG = """Examples:\n
+  hybrid run "Name three uses of vinegar."\n
+  git diff | hybrid run "Write a commit message." -p offline -o message.txt
+"""
+
+
+@app.command(epilog=_EPILOG)
+def run(
+    context: typer.Context,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="[PROMPT]", help="What to ask; - or none: stdin is the prompt.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
+    ] = None,
+    escalation: Annotated[
+        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=5, metavar="T", callback=_number, help="0 is greedy and repeatable."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=86_400,
+            metavar="SECONDS",
+            callback=_number,
+            help="Give up after so long (code 124).",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer object.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, in one step.")
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Stream into a pipe or a file, too.")] = False,
+    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how it was decided.")] = False,
+) -> None:
+    """Answer one prompt.
+
+    Beside a PROMPT, piped stdin is the text it is asked about. The local model answers; the prompt is
+    handed off to the cloud only if the profile allows it and the local answer is not good enough.
+    """
+    from hybrid_cli.handoff.run import Options, run_prompt
+    from hybrid_cli.profile.policy import Flags
+
+    invocation: Invocation = context.obj
+    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    flags = Flags(
+        profile=profile,
+        escalation=escalation.value if escalation else None,
+        model=model,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        seconds=timeout,
+    )
+    options = Options(
+        prompt=prompt,
+        system=system,
+        output=output,
+        as_json=as_json,
+        stream=stream,
+        may_read_stdin=not no_stdin,
+        dry_run=dry_run,
+    )
+    run_prompt(flags, options, invocation.environment, invocation.worker)

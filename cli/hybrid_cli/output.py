@@ -1,0 +1,106 @@
+"""Where the answer goes: stdout or a file; as text or JSON; streamed, or all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hybrid_cli.environment import Environment, printable
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+
+class Output:
+    """The destination of one answer. Opened before any work, so that a bad one costs nothing."""
+
+    def __init__(self, environment: Environment, *, file: Path | None, as_json: bool, stream: bool) -> None:
+        self._as_json = as_json
+        self._file = _Replacement(file) if file is not None else None
+        self._stdout = environment.stdout
+        if self._file is None and self._stdout is None:
+            raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
+        wanted = stream or environment.stdout_is_terminal()
+        self.streams = wanted and self._file is None and not as_json
+        self._shown = False
+        self._in_line = False
+
+    def stream(self, text: str) -> None:
+        """Show the next piece of the answer at once, where that is what the user sees."""
+        if not self.streams:
+            return
+        text = printable(text if self._shown else text.lstrip())
+        if text:
+            self._shown = True
+            self._in_line = not text.endswith("\n")
+            self._write(text)
+
+    def end_line(self) -> None:
+        """End the line of a streamed answer, so that what follows stands on its own."""
+        if self._in_line:
+            self._in_line = False
+            self._write("\n")
+
+    def finish(self, text: str, answer: dict[str, Any]) -> None:
+        """Deliver the whole answer: `text`, or `answer` as one JSON object."""
+        if self._as_json:
+            self._write(json.dumps(answer) + "\n")
+        elif self._shown:
+            self.end_line()
+        else:
+            self._write(printable(text) + "\n")
+        if self._file is not None:
+            self._file.commit()
+
+    def _write(self, text: str) -> None:
+        data = text.encode("utf-8", "replace")
+        if self._file is not None:
+            self._file.file.write(data)
+        elif self._stdout is not None:
+            self._stdout.write(data)
+            self._stdout.flush()
+
+    def close(self) -> None:
+        """Drop what was not committed."""
+        if self._file is not None:
+            self._file.discard()
+
+
+class _Replacement:
+    """A file that takes another's place in one step, and is private unless the other was not."""
+
+    def __init__(self, path: Path) -> None:
+        self._target = Path(os.path.realpath(path))
+        self._temporary: Path | None = None
+        self.file: BinaryIO
+        mode = 0o600
+        if path.exists():
+            found = path.stat().st_mode
+            if stat.S_ISDIR(found):
+                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output takes a file")
+            if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
+                self.file = path.open("wb")
+                return
+            mode = stat.S_IMODE(found)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self._target.parent, prefix=".hybrid-")
+        except OSError as error:
+            raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
+        self._temporary = Path(name)
+        self._temporary.chmod(mode)
+        self.file = os.fdopen(descriptor, "wb")
+
+    def commit(self) -> None:
+        self.file.flush()
+        if self._temporary is not None:
+            os.fsync(self.file.fileno())
+            self._temporary.replace(self._target)
+            self._temporary = None
+        self.file.close()
+
+    def discard(self) -> None:
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
