@@ -1,0 +1,131 @@
+"""Real parts for the tests: the installed command, the real model, servers on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from scripted_cloud import ScriptedCloud
+
+Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture(scope="session")
+def command() -> str:
+    """The installed `hybrid` of the environment that runs the tests."""
+    found = shutil.which("hybrid", path=str(Path(sys.executable).parent))
+    assert found is not None, "install the project first: pip install '.[test]'"
+    return found
+
+
+@pytest.fixture(scope="session")
+def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str) -> Path:
+    """A HYBRID_HOME that the default model was really pulled into, once a session."""
+    home = tmp_path_factory.mktemp("home")
+    subprocess.run([command, "pull"], env=environment(home), check=True, timeout=170)
+    return home
+
+
+@pytest.fixture(scope="session")
+def model_file(weights_home: Path) -> Path:
+    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
+    return blob
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """The variables of a clean shell, and `variables`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "TMPDIR") or name.startswith(("PIP_", "SSL_", "REQUESTS_"))
+    }
+    return {**kept, "HYBRID_HOME": str(home), **variables}
+
+
+@pytest.fixture
+def home(tmp_path: Path, weights_home: Path) -> Path:
+    """A fresh HYBRID_HOME that shares the pulled weights."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "data").symlink_to(weights_home / "data")
+    return folder
+
+
+@pytest.fixture
+def hybrid(command: str, home: Path) -> Hybrid:
+    """Run the command to its end and return stdout, stderr and code; stdin is /dev/null unless given."""
+
+    def run(
+        *arguments: str | Path,
+        stdin: bytes | None = None,
+        timeout: float = 120,
+        cwd: Path | None = None,
+        **variables: str,
+    ) -> subprocess.CompletedProcess[bytes]:
+        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [command, *map(str, arguments)],
+            capture_output=True,
+            env=environment(home, **variables),
+            timeout=timeout,
+            cwd=cwd,
+            check=False,
+            **given,
+        )
+
+    return run
+
+
+@pytest.fixture
+def cloud() -> Iterator[ScriptedCloud]:
+    """A server on loopback that answers as it is told, and records each request byte for byte."""
+    with ScriptedCloud() as server:
+        yield server
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Callable[..., Path]:
+    """Write a profile file: the text of its sections beside `version: 1`."""
+
+    def write(text: str, name: str = "test.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(f"version: 1\n{text}", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def model_server(model_file: Path) -> Iterator[str]:
+    """llama-cpp-python's own server with the real weights on loopback; its origin."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--model", str(model_file), "--model_alias", "smollm2", "--n_ctx", "1024"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llama_cpp.server", "--host", "127.0.0.1", "--port", str(port), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    origin = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, "the model server ended at start-up"
+            try:
+                with urlopen(f"{origin}/v1/models", timeout=1):  # noqa: S310  a fixed loopback origin
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield origin
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

@@ -1,0 +1,124 @@
+"""A Chat Completions server on loopback that does as it is told: answers, faults, stalls, cuts."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+
+@dataclass
+class Reply:
+    """What one request gets. Status 200 streams `pieces`; `fault` says what goes wrong on the way."""
+
+    status: int = 200
+    pieces: tuple[str, ...] = ("The cloud", " says", " hello.")
+    finish_reason: str | None = "stop"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"error": {"message": "no", "code": "scripted"}}'
+    fault: str = ""
+    """cut: end without a finish; stall: silence in the middle; corrupt: a chunk that is no JSON."""
+
+
+@dataclass
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+class ScriptedCloud:
+    """A context manager; `replies` are used in order, the last one again and again."""
+
+    def __init__(self) -> None:
+        self.replies = [Reply()]
+        self.received: list[Received] = []
+        self.released = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.received.append(Received(self.path, headers, json.loads(body)))
+                reply = outer.replies[min(len(outer.received), len(outer.replies)) - 1]
+                outer._send(self, reply)
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A client that hangs up is part of the tests."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def section(self, extra: str = "") -> str:
+        """The profile's cloud section for this server."""
+        return f'cloud: {{base_url: "{self.origin}/v1", model: scripted{extra}}}\n'
+
+    def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        handler.close_connection = True
+        handler.send_response(reply.status)
+        for name, value in reply.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Connection", "close")
+        if reply.status != 200:
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(reply.body)))
+            handler.end_headers()
+            handler.wfile.write(reply.body)
+            return
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        for number, piece in enumerate(reply.pieces):
+            self._chunk(handler, {"delta": {"content": piece}, "finish_reason": None})
+            if number == 0 and reply.fault == "stall":
+                self.released.wait(60)
+            if number == 0 and reply.fault == "cut":
+                return
+            if number == 0 and reply.fault == "corrupt":
+                handler.wfile.write(b"data: {this is no JSON\n\n")
+        self._chunk(handler, {"delta": {}, "finish_reason": reply.finish_reason})
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        self._data(handler, json.dumps({**_FRAME, "choices": [], "usage": usage}))
+        self._data(handler, "[DONE]")
+
+    def _chunk(self, handler: BaseHTTPRequestHandler, choice: dict[str, Any]) -> None:
+        self._data(handler, json.dumps({**_FRAME, "choices": [{"index": 0, **choice}]}))
+
+    def _data(self, handler: BaseHTTPRequestHandler, data: str) -> None:
+        handler.wfile.write(f"data: {data}\n\n".encode())
+        handler.wfile.flush()
+
+    def __enter__(self) -> ScriptedCloud:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+_FRAME = {
+    "id": "chatcmpl-scripted",
+    "object": "chat.completion.chunk",
+    "created": int(time.time()),
+    "model": "scripted",
+}

@@ -1,0 +1,103 @@
+"""The pure parts, table-driven: gate, loops, origins, templates, log-probabilities."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.answer import Request
+from hybrid_cli.handoff.gate import LocalResult, judge, mean_probability
+from hybrid_cli.input import Question
+from hybrid_cli.local.repetition import is_looping
+from hybrid_cli.privacy.consent import origin_of
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "stage", "code"),
+    [
+        (LocalResult("yes", "stop", [-0.1]), "none", "end", None),
+        (LocalResult("yes", "stop", [-1.0]), "unsure", "end", None),
+        (LocalResult("yes", "stop", [-0.1, None]), "unsure", "end", None),
+        (LocalResult("yes", "stop", []), "unsure", "end", None),
+        (LocalResult(" \n", "stop", [-0.1]), "check_failed", "checks", ExitStatus.CHECK),
+        (LocalResult("yes", "length", [-0.1]), "check_failed", "checks", ExitStatus.CHECK),
+        (LocalResult("yes", "loop", [-0.1]), "check_failed", "checks", ExitStatus.CHECK),
+        (LocalResult("", "overflow"), "context", "fit", ExitStatus.DENIED),
+    ],
+)
+def test_the_gate(result: LocalResult, reason: str, stage: str, code: ExitStatus | None) -> None:
+    verdict = judge(result, threshold=0.5)
+    assert (verdict.reason, verdict.stage) == (reason, stage)
+    assert (verdict.failure.status if verdict.failure else None) == code
+
+
+def test_a_missing_signal_is_never_confident() -> None:
+    assert mean_probability([]) is None
+    assert mean_probability([0.0, None, 0.0]) is None
+    assert mean_probability([math.log(0.25), math.log(1.0)]) == pytest.approx(0.5)
+    assert judge(LocalResult("yes", "stop", [None]), threshold=0.0).reason == "unsure"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "looping"),
+    [
+        ([], False),
+        (list(range(200)), False),
+        ([1, 2] * 20, True),
+        ([1, 2] * 10, False),  # 20 tokens: a short refrain is no loop
+        ([7] * 31, False),
+        ([7] * 32, True),
+        ([*range(50), *([1, 2, 3] * 20)], True),
+        ([*([1, 2, 3] * 20), 4], False),
+        (list(range(64)) * 4, True),
+        (list(range(64)) * 3, False),
+        (list(range(65)) * 5, False),
+    ],
+)
+def test_loops(tokens: list[int], looping: bool) -> None:
+    assert is_looping(tokens) is looping
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com"),
+        ("HTTPS://API.OpenAI.com:443", "https://api.openai.com"),
+        ("https://example.com:8443/v1/", "https://example.com:8443"),
+        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://localhost", "http://localhost"),
+        ("http://example.com", None),
+        ("http://127.0.0.1.example.com", None),
+        ("http://localhost@example.com", None),
+        ("https://user:password@example.com", None),
+        ("ftp://example.com", None),
+        ("https://", None),
+        ("https://example.com:port", None),
+        ("example.com", None),
+        ("", None),
+    ],
+)
+def test_origins(url: str, origin: str | None) -> None:
+    if origin is None:
+        with pytest.raises(Failure) as raised:
+            origin_of(url)
+        assert raised.value.status is ExitStatus.USAGE
+    else:
+        assert origin_of(url) == origin
+
+
+def test_messages_put_context_before_the_prompt() -> None:
+    request = Request(Question("Which city?", "In Paris.\n"), "Be brief.")
+    assert request.messages() == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "In Paris.\n\nWhich city?"},
+    ]
+    assert Request(Question("Hi", " \n"), None).messages() == [{"role": "user", "content": "Hi"}]
+
+
+def test_exit_codes_are_the_contracts() -> None:
+    assert {status.value for status in ExitStatus} == {0, 1, 2, 3, 4, 5, 6, 7, 8, 124, 130, 141, 143}
+    assert all(status.meaning for status in ExitStatus)

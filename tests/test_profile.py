@@ -1,0 +1,140 @@
+"""Profiles: the strict loader's mistakes, and where profiles are found."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.loader import find_profile, read_checked, read_profile, shipped_folder
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.profile.strict_yaml import parse_strict
+
+
+def environment(home: Path, **variables: str) -> Environment:
+    return Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home), **variables})
+
+
+@pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_profile_loads(path: Path) -> None:
+    assert read_profile(path).mistakes == []
+
+
+def test_the_shipped_profiles_are_the_designs() -> None:
+    modes = {p.stem: read_checked(p).data["escalation"]["mode"] for p in shipped_folder().glob("*.yaml")}
+    assert modes == {"default": "auto", "offline": "forbid", "cloud": "force"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("escalation: {mode: off}", 2, "`off` is a boolean to some YAML readers"),
+        ("escalation: {mode: no}", 2, "`no` is a boolean"),
+        ("escalation: {mode: never}", 2, "escalation.mode: Invalid enum value 'never'"),
+        ("escalation:\n  mood: auto", 3, "escalation.mood: unknown key; did you mean `mode`?"),
+        ("escalatoin: {}", 2, "escalatoin: unknown key; did you mean `escalation`?"),
+        ("zzz: 1", 2, "zzz: unknown key; known are version, local, cloud"),
+        (
+            "cloud: {base_url: 'https://x', model: m, keys: 1}",
+            2,
+            "cloud.keys: unknown key; did you mean `key`?",
+        ),
+        ("local:\n  sampling:\n    temperature: hot", 4, "local.sampling.temperature: Expected `float`"),
+        ("local: {sampling: {max_tokens: 0}}", 2, "local.sampling.max_tokens: Expected `int` >= 1"),
+        ("local:\n  model: a\n  model: b", 4, "`model` is set twice"),
+        ("version: 1", 2, "`version` is set twice"),
+        ("local: &a {model: a}", 2, "anchors and aliases are not allowed"),
+        ("local: !!python/object:os.system {}", 2, "tag"),
+        ("local: [\n", 4, "did not find expected node content"),
+        ("---\nversion: 1", 2, "only one document"),
+        ("limits: " + "[" * 3000, 2, "nested deeper than 16 levels"),
+        ("? [a]\n: 1", 2, "a key must be a plain word"),
+        ("cloud: {base_url: 'ftp://x', model: m}", 2, "cloud.base_url: Expected `str` matching regex"),
+        ("cloud: {model: m}", 2, "cloud: Object missing required field `base_url`"),
+        (
+            "cloud: {base_url: 'https://x', model: m, key: {env: A, file: b}}",
+            2,
+            "cloud.key: Expected exactly one of",
+        ),
+        ("cloud: {base_url: 'https://x', model: m, key: sk-123}", 2, "cloud.key: Expected `object"),
+        ("limits: {seconds: .inf}", 2, "limits.seconds: Expected `float | null`, got `str`"),
+        ("#" + "x" * 256_000, 1, "over 256 kB"),
+        ("local: {model: \x00}", 1, "characters that YAML does not allow"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, line: int, told: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(f"version: 1\n{text}\n")
+    with pytest.raises(Failure) as raised:
+        read_checked(path)
+    assert raised.value.status is ExitStatus.USAGE
+    assert str(raised.value).startswith(f"{path}:{line}: ")
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"version: \xff", "not UTF-8"),
+        (b"", "Expected `object`"),
+        (b"version: 2", "version: Invalid enum value 2"),
+    ],
+)
+def test_a_file_that_is_no_profile(tmp_path: Path, data: bytes, told: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(data)
+    with pytest.raises(Failure, match=told):
+        read_checked(path)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "version: 1\n"
+        "local:\n"
+        "  modle: x\n"
+        "  sampling: {temperature: hot}\n"
+        "escalation:\n"
+        "  mode: off\n"
+        "  mode: auto\n"
+        "cloud: {base_url: 'ftp://x', model: m}\n"
+        "limits: {seconds: -1}\n"
+    )
+    mistakes = read_profile(path).mistakes
+    assert [mistake.removeprefix(f"{path}:").split(":")[0] for mistake in mistakes] == list("346789")
+
+
+@given(st.text(alphabet="version: 1\n{}[]&*!'\"-#|>%@~abc0.,\t", max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_no_text_makes_the_reader_fail(text: str) -> None:
+    document = parse_strict(text.encode())
+    assert all(line >= 1 and message for line, message in document.mistakes.items())
+
+
+def test_profiles_are_found_by_name_path_and_variable(tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "profiles"
+    folder.mkdir(parents=True)
+    (folder / "offline.yaml").write_text("version: 1\nlocal: {model: mine}\n")
+    # the user's own shadows the shipped one
+    assert find_profile("offline", environment(tmp_path)) == folder / "offline.yaml"
+    assert find_profile(str(folder / "x.yaml"), environment(tmp_path)) == folder / "x.yaml"
+    policy = merge_policy(Flags(), environment(tmp_path, HYBRID_PROFILE="cloud"))
+    assert (policy.profile, policy.mode) == ("cloud", "force")
+    assert policy.decided_by == "profile `cloud`"
+    policy = merge_policy(Flags(profile="default"), environment(tmp_path, HYBRID_ESCALATION="ask"))
+    assert (policy.mode, policy.decided_by) == ("ask", "HYBRID_ESCALATION")
+
+
+def test_flags_change_only_what_they_name(tmp_path: Path) -> None:
+    plain = merge_policy(Flags(), environment(tmp_path))
+    flagged = merge_policy(Flags(max_tokens=9, seconds=2.0, temperature=0.5), environment(tmp_path))
+    assert flagged.local.sampling.max_tokens == 9
+    assert flagged.local.sampling.repeat_penalty == plain.local.sampling.repeat_penalty
+    assert (plain.seconds, flagged.seconds) == (600, 2.0)
+    assert merge_policy(Flags(seconds=9000.0), environment(tmp_path)).seconds == 600  # the lower limit
+    assert (plain.cloud_temperature, flagged.cloud_temperature) == (None, 0.5)
