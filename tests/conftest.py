@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from urllib.request import urlopen
 import pytest
 
 from scripted_cloud import ScriptedCloud
+
+# A job in a shell's background starts with Ctrl-C ignored, and so would every command it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
 

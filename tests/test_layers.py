@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,25 +18,48 @@ from conftest import Hybrid
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, find_project_file
-from hybrid_cli.profile.merge import RULES, as_profile, merge, needing_trust
+from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.schema import MODES
 from scripted_cloud import ScriptedCloud
 
 STRICTNESS = {"forbid": 3, "ask": 2, "auto": 1, "force": 1}
+KINDS = ("secret", "email", "phone")
+TOOLS = ("web_search", "image_generation")
 CLOUD = st.sampled_from(["https://a.example", "https://b.example"]).map(
     lambda url: {"base_url": url, "model": "m", "key": {"env": url[8].upper()}}
 )
-DATA = st.fixed_dictionaries(
-    {},
-    optional={
-        "escalation": st.fixed_dictionaries(
-            {},
-            optional={"mode": st.sampled_from(MODES), "on_denied": st.sampled_from(["answer", "fail"])},
-        ),
-        "limits": st.fixed_dictionaries({}, optional={"seconds": st.floats(1, 100)}),
-        "cloud": CLOUD,
-        "local": st.fixed_dictionaries({}, optional={"model": st.sampled_from(["x", "y"])}),
-    },
+
+
+def some(**fields: Any) -> Any:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def choice(*values: Any) -> Any:
+    return st.sampled_from(values)
+
+
+RULE = st.fixed_dictionaries(
+    {"when": st.just({"secret": True}), "then": choice("forbid", "local", "ask", "force")}
+)
+DATA = some(
+    escalation=some(
+        mode=choice(*MODES),
+        on_denied=choice("answer", "fail"),
+        on_cloud_failure=choice("answer", "fail"),
+        require_enforcement=st.booleans(),
+        rules=st.lists(RULE, max_size=2),
+    ),
+    privacy=some(redact=st.lists(st.sampled_from(KINDS), unique=True), on_secret=choice("forbid", "redact")),
+    limits=some(
+        seconds=st.floats(1, 100),
+        usd_per_run=st.floats(0, 10),
+        usd_per_day=st.floats(0, 10),
+        calls_per_day=st.integers(0, 10),
+        tools=st.lists(st.sampled_from(TOOLS), unique=True),
+    ),
+    log=some(prompts=st.booleans()),
+    cloud=CLOUD,
+    local=some(model=choice("x", "y")),
 )
 LAYERS = st.lists(st.tuples(DATA, st.booleans()), max_size=5).map(
     lambda drawn: [
@@ -44,48 +68,99 @@ LAYERS = st.lists(st.tuples(DATA, st.booleans()), max_size=5).map(
 )
 
 
-def words(layers: list[Layer], section: str, key: str) -> list[Any]:
-    return [layer.data[section][key] for layer in layers if key in layer.data.get(section, {})]
+def lower(value: float | None) -> float:
+    return -math.inf if value is None else -value
+
+
+# How strict a value is, said here once more, apart from the code: more is stricter; of sets, the larger.
+STRICT: dict[str, Callable[[Any], Any]] = {
+    "escalation.mode": lambda mode: STRICTNESS[mode],
+    "escalation.on_denied": lambda word: word == "fail",
+    "escalation.on_cloud_failure": lambda word: word == "fail",
+    "escalation.require_enforcement": bool,
+    "privacy.redact": set,
+    "privacy.on_secret": lambda word: word == "forbid",
+    "limits.seconds": lower,
+    "limits.usd_per_run": lower,
+    "limits.usd_per_day": lower,
+    "limits.calls_per_day": lower,
+    "limits.tools": lambda tools: set(TOOLS) - set(TOOLS if tools is None else tools),
+    "log.prompts": lambda prompts: not prompts,
+}
+
+
+def said(layer: Layer, key: str) -> Any:
+    data: Any = layer.data
+    for part in key.split("."):
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def merged(layers: list[Layer]) -> dict[str, Any] | None:
+    """The effective values; None where force meets forbid."""
+    try:
+        values = merge(layers, project_is_trusted=False)
+    except Failure as failure:
+        assert failure.status is ExitStatus.DENIED
+        return None
+    return {key: value.value for key, value in values.items()}
+
+
+def own(layers: list[Layer]) -> list[Layer]:
+    return [layer for layer in layers if not layer.is_project]
+
+
+def test_each_key_is_either_tightened_or_needs_trust() -> None:
+    every = {"escalation.rules"} | {key for key, rule in RULES.items() if rule is _last}
+    assert every | STRICT.keys() == RULES.keys()
 
 
 @given(LAYERS)
 def test_no_stack_is_looser_than_its_strictest_layer(layers: list[Layer]) -> None:
-    modes = words(layers, "escalation", "mode")
-    if "forbid" in modes and "force" in modes:
-        with pytest.raises(Failure) as raised:
-            merge(layers, project_is_trusted=False)
-        assert raised.value.status is ExitStatus.DENIED
+    modes = [said(layer, "escalation.mode") for layer in layers]
+    forced = "force" in [said(layer, "escalation.mode") for layer in own(layers)]
+    values = merged(layers)
+    assert (values is None) == (forced and "forbid" in modes)
+    if values is None:
         return
-    values = merge(layers, project_is_trusted=False)
-    profile = as_profile(values)
-    strictest = max((STRICTNESS[mode] for mode in modes), default=1)
-    assert STRICTNESS[profile.escalation.mode] == strictest
-    assert profile.limits.seconds == min(words(layers, "limits", "seconds"), default=None)
-    denied = words(layers, "escalation", "on_denied")
-    assert profile.escalation.on_denied == ("fail" if "fail" in denied else "answer")
-    own = [layer.data["cloud"] for layer in layers if "cloud" in layer.data and not layer.is_project]
-    if own:
-        assert profile.cloud is not None
-        assert profile.cloud.base_url == own[-1]["base_url"]
-        assert profile.cloud.key is not None
-        assert profile.cloud.key.env == own[-1]["base_url"][8].upper()  # the key of that very origin
-    else:
-        assert profile.cloud is None
+    for key, strictness in STRICT.items():
+        for word in [said(layer, key) for layer in layers]:
+            assert word is None or strictness(values[key]) >= strictness(word), key
+
+
+@given(LAYERS)
+def test_an_untrusted_project_only_tightens(layers: list[Layer]) -> None:
+    without, values = merged(own(layers)), merged(layers)
+    if without is None or values is None:
+        assert values is None  # what the user contradicts himself in, no project can mend
+        return
+    for key, strictness in STRICT.items():
+        assert strictness(values[key]) >= strictness(without[key]), key
+    for key in RULES.keys() - STRICT.keys() - {"escalation.rules"}:
+        assert values[key] == without[key], key
+    projects = {layer.name for layer in layers if layer.is_project}
+    assert not [r for r in values["escalation.rules"] if r["layer"] in projects and r["then"] == "force"]
+    assert [r for r in values["escalation.rules"] if r["layer"] not in projects] == without[
+        "escalation.rules"
+    ]
+
+
+@given(LAYERS)
+def test_a_key_never_meets_another_layers_origin(layers: list[Layer]) -> None:
+    values = merged(own(layers))
+    if values is not None and values["cloud"] is not None:
+        assert values["cloud"]["key"]["env"] == values["cloud"]["base_url"][8].upper()
 
 
 @given(LAYERS, st.randoms())
 def test_tightening_does_not_depend_on_the_order(layers: list[Layer], random: Any) -> None:
     shuffled = list(layers)
     random.shuffle(shuffled)
-
-    def tightened(stack: list[Layer]) -> Any:
-        try:
-            profile = as_profile(merge(stack, project_is_trusted=False))
-        except Failure as failure:
-            return failure.status
-        return STRICTNESS[profile.escalation.mode], profile.limits.seconds, profile.escalation.on_denied
-
-    assert tightened(layers) == tightened(shuffled)
+    values, others = merged(layers), merged(shuffled)
+    assert (values is None) == (others is None)
+    if values is not None and others is not None:
+        for key, strictness in STRICT.items():
+            assert strictness(values[key]) == strictness(others[key]), key
 
 
 @given(LAYERS)
@@ -96,7 +171,7 @@ def test_each_value_names_a_layer_that_said_it(layers: list[Layer]) -> None:
         return
     data = {layer.name: layer.data for layer in layers}
     for key, value in values.items():
-        if value.layer in data:
+        if value.layer in data and key != "escalation.rules":
             found: Any = data[value.layer]
             for part in key.split("."):
                 found = found[part]

@@ -11,7 +11,7 @@ from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.gate import LocalResult, judge, mean_probability
 from hybrid_cli.input import Question
 from hybrid_cli.local.repetition import is_looping
-from hybrid_cli.privacy.consent import origin_of
+from hybrid_cli.profile.origin import origin_of
 
 
 @pytest.mark.parametrize(

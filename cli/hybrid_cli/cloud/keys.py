@@ -23,12 +23,12 @@ def key_source(key: Key | None) -> str:
     return f"the command {(key.command or ['?'])[0]}"
 
 
-def read_key(key: Key, folder: Path, environment: Environment) -> str:
-    """The key itself; relative file names start at `folder`. Raises Failure (KEY) where there is none."""
+def read_key(key: Key, environment: Environment) -> str:
+    """The key itself. Raises Failure (KEY) where there is none."""
     if key.env is not None:
         value = environment.variables.get(key.env, "")
     elif key.file is not None:
-        value = _from_file(folder / Path(key.file).expanduser())
+        value = _from_file(Path(key.file))
     else:
         value = _from_command(key.command or [])
     value = value.strip()

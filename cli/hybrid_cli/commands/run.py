@@ -54,6 +54,9 @@ def run(
     escalation: Annotated[
         Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
     ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
     ] = None,
@@ -111,5 +114,6 @@ def run(
         stream=stream,
         may_read_stdin=not no_stdin,
         dry_run=dry_run,
+        tags=frozenset(tag or ()),
     )
     run_prompt(flags, options, invocation.environment, invocation.worker)

@@ -15,6 +15,7 @@ from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.profile.schema import Cloud
 from hybrid_cli.weights.store import Store
 
@@ -25,6 +26,8 @@ class Cascade:
 
     request: Request
     policy: Policy
+    ruling: Ruling | None
+    """What the profile's rules say of this prompt."""
     enforcement: str
     """What keeps this very process from the network."""
     worker: Worker | None
@@ -34,29 +37,54 @@ class Cascade:
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
-        denied = egress.denial(self.policy, self.environment)
         result = LocalResult()
-        if self.policy.mode == "force":
-            denied = denied or self._ask(gate.forced())
-            if denied is not None:
+        denied = self._denial()
+        due = self._due_at_once()
+        if due is not None:
+            denied = denied or self._ask(due)
+            if denied is None:
+                return self._hand_off(due, result)
+            if self.policy.mode == "force":
                 raise Failure(ExitStatus.DENIED, denied)
-            return self._hand_off(gate.forced(), result)
-        try:
-            weights = Store(self.environment).locate(self.policy.local.model)
-        except Failure as failure:
-            if failure.status is not ExitStatus.WEIGHTS:
-                raise
-            verdict = gate.unavailable(failure)
-        else:
-            live = denied is not None and self.policy.escalation.on_denied == "answer"
-            self._run_local(weights, result, live=live)
-            verdict = gate.judge(result, self.policy.escalation.target.threshold)
+        verdict = self._local_verdict(result, denied)
+        if due is not None and verdict.failure is None:
+            verdict = replace(verdict, reason=due.reason, stage=due.stage, words=due.words)
+        if self._stays_here() and verdict.failure is None:
+            return self._keep(replace(verdict, reason="rule", stage="policy"), result, "kept")
         if verdict.reason == "none":
             return self._keep(verdict, result, "kept")
         denied = denied or self._ask(verdict)
         if denied is not None:
             return self._denied(verdict, result, denied)
         return self._hand_off_or_fall_back(verdict, result)
+
+    def _due_at_once(self) -> Verdict | None:
+        """The verdict that needs no local answer: the policy or a rule forces the cloud."""
+        if self.ruling is not None and self.ruling.then == "force":
+            return gate.ruled(self.ruling.words)
+        return gate.forced() if self.policy.mode == "force" else None
+
+    def _stays_here(self) -> bool:
+        return self.ruling is not None and self.ruling.then == "local"
+
+    def _denial(self) -> str | None:
+        denied = egress.denial(self.policy, self.environment)
+        if denied is None and self.ruling is not None and self._stays_here():
+            return f"{self.ruling.words} keeps this prompt here"
+        return denied
+
+    def _local_verdict(self, result: LocalResult, denied: str | None) -> Verdict:
+        """Run the local model into `result` and judge it."""
+        try:
+            weights = Store(self.environment).locate(self.policy.local.model)
+        except Failure as failure:
+            if failure.status is not ExitStatus.WEIGHTS:
+                raise
+            return gate.unavailable(failure)
+        threshold = gate.threshold(self.policy)
+        answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
+        self._run_local(weights, result, live=denied is not None and answers_anyway)
+        return gate.judge(result, threshold)
 
     def _run_local(self, weights: Path, result: LocalResult, *, live: bool) -> None:
         """Fill `result` from the worker; under `live` show the text as it comes."""

@@ -9,7 +9,8 @@ from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
-from hybrid_cli.privacy.consent import Consent, origin_of
+from hybrid_cli.privacy.consent import Consent
+from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.schema import Cloud
 
@@ -69,7 +70,7 @@ def send(
     if denied is not None or policy.cloud is None or not _has_consent(policy.cloud, environment):
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
     cloud = policy.cloud
-    key = read_key(cloud.key, policy.cloud_folder, environment) if cloud.key is not None else None
+    key = read_key(cloud.key, environment) if cloud.key is not None else None
     parameters: dict[str, int | float] = {"max_tokens": policy.local.sampling.max_tokens}
     if policy.cloud_temperature is not None:
         parameters["temperature"] = policy.cloud_temperature

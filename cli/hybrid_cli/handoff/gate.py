@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Reason, Stage
+from hybrid_cli.profile.policy import Policy
 
 
 @dataclass
@@ -42,6 +43,27 @@ class Verdict:
 
 def forced() -> Verdict:
     return Verdict("forced", "policy", "forced")
+
+
+def ruled(words: str) -> Verdict:
+    """A rule of the profile forces the cloud."""
+    return Verdict("rule", "policy", words)
+
+
+def threshold(policy: Policy) -> float:
+    """The least confidence of an answer that is kept.
+
+    Raises Failure (USAGE) for a target that only a calibration can turn into one.
+    """
+    target = policy.escalation.target
+    if target.threshold is None:
+        (name,) = (name for name in target.__struct_fields__ if getattr(target, name) is not None)
+        raise Failure(
+            ExitStatus.USAGE,
+            f"{policy.values['escalation.target'].layer} sets escalation.target.{name}, which needs a"
+            f" calibration of {policy.local.model}, and there is none; set target.threshold instead",
+        )
+    return target.threshold
 
 
 def unavailable(failure: Failure) -> Verdict:

@@ -9,12 +9,16 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.egress import denial
-from hybrid_cli.privacy.consent import origin_of
+from hybrid_cli.handoff.gate import threshold
+from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.weights.store import Store
 
 
-def make_plan(request: Request, policy: Policy, environment: Environment) -> dict[str, Any]:
+def make_plan(
+    request: Request, policy: Policy, ruling: Ruling | None, environment: Environment
+) -> dict[str, Any]:
     """Profile, mode, model, cloud and what stands in the way of a handoff. Nothing is loaded or sent."""
     cloud = policy.cloud
     return {
@@ -23,7 +27,8 @@ def make_plan(request: Request, policy: Policy, environment: Environment) -> dic
         "model": "not used" if policy.mode == "force" else _model_state(policy, environment),
         "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         "key": "none" if cloud is None else key_source(cloud.key),
-        "handoff": denial(policy, environment) or _when(policy),
+        "rule": "none" if ruling is None else f"{ruling.then} ({ruling.words})",
+        "handoff": denial(policy, environment) or _when(policy, ruling),
         "characters": sum(len(message["content"]) for message in request.messages()),
     }
 
@@ -38,9 +43,12 @@ def _model_state(policy: Policy, environment: Environment) -> str:
     return f"{policy.local.model} (ready)"
 
 
-def _when(policy: Policy) -> str:
+def _when(policy: Policy, ruling: Ruling | None) -> str:
+    if ruling is not None and ruling.then == "local":
+        return "never"
     if policy.mode == "force":
         return "always"
     asked = ", after a question" if policy.mode == "ask" else ""
-    threshold = policy.escalation.target.threshold
-    return f"below a confidence of {threshold:.2f}, or without a usable local answer{asked}"
+    if ruling is not None and ruling.then == "force":
+        return f"always{asked}"
+    return f"below a confidence of {threshold(policy):.2f}, or without a usable local answer{asked}"

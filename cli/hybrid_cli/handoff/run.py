@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import forbid_network
+from hybrid_cli.guard.seccomp import Enforcement
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.plan import make_plan
+from hybrid_cli.handoff.ruling import RequestFacts, under_rules
 from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
@@ -30,26 +33,44 @@ class Options:
     stream: bool
     may_read_stdin: bool
     dry_run: bool
+    tags: frozenset[str]
 
 
 def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
     """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
     policy = merge_policy(flags, environment)
-    enforcement = forbid_network(environment.variables) if policy.mode == "forbid" else "none"
-    with deadline(policy.seconds):
+    enforcement = _guard(policy, environment)
+    with deadline(policy.limits.seconds):
         output = Output(environment, file=options.output, as_json=options.as_json, stream=options.stream)
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             request = Request(question, options.system)
+            policy, ruling = under_rules(policy, RequestFacts(request, options.tags))
+            if enforcement == "none":  # a rule may forbid what the layers allow
+                enforcement = _guard(policy, environment)
             if options.dry_run:
-                _show_plan(make_plan(request, policy, environment), options, output, environment)
+                _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
             with _engine(policy, worker) as engine:
-                answer = Cascade(request, policy, enforcement, engine, output, environment).answer()
+                answer = Cascade(request, policy, ruling, enforcement, engine, output, environment).answer()
             output.finish(answer.answer, answer.as_json())
             _tell(answer, environment)
         finally:
             output.close()
+
+
+def _guard(policy: Policy, environment: Environment) -> Enforcement:
+    """Keep this very process from the network where the policy forbids it; the level reached."""
+    if policy.mode != "forbid":
+        return "none"
+    enforcement = forbid_network(environment.variables)
+    if policy.escalation.require_enforcement and enforcement != "seccomp":
+        raise Failure(
+            ExitStatus.FAILURE,
+            f"{policy.values['escalation.require_enforcement'].layer} requires a guard that this system does"
+            f" not have: the best is {enforcement}",
+        )
+    return enforcement
 
 
 @contextmanager

@@ -5,35 +5,10 @@ Kept in the config folder, outside any repository.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.records import Records
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of `url`, in one spelling; the default port is left out.
-
-    Raises Failure (USAGE) for anything but https, or http to loopback, and for a URL with a password.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if host is None or parts.scheme not in _DEFAULT_PORTS:
-        raise Failure(ExitStatus.USAGE, f"`{url}` is not an origin; write it like https://api.openai.com")
-    if parts.username is not None or parts.password is not None:
-        raise Failure(ExitStatus.USAGE, "a cloud's URL must not hold a user or a password")
-    if parts.scheme == "http" and host not in _LOOPBACK:
-        raise Failure(ExitStatus.USAGE, f"`{url}` would be sent to in clear; only https, or http to loopback")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
-
 
 _ANY = "*"
 

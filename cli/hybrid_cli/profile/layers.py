@@ -14,7 +14,7 @@ from typing import Any
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.loader import find_profile, read_checked
+from hybrid_cli.profile.loader import anchored, find_profile, read_checked, read_whole
 from hybrid_cli.profile.schema import MODES
 
 SYSTEM_FILE = Path("/etc/hybrid/profile.yaml")
@@ -24,7 +24,7 @@ DEFAULT_PROFILE = "default"
 
 @dataclass(frozen=True)
 class Layer:
-    """One voice. `data` is nested as in a profile, and was checked against the schema."""
+    """One voice. `data` is nested as in a profile, was checked, and names files by absolute paths."""
 
     name: str
     data: dict[str, Any]
@@ -38,7 +38,7 @@ def file_layers(chosen: str | None, environment: Environment) -> tuple[str, list
     if chosen is None:
         chosen = environment.variables.get("HYBRID_PROFILE") or None
     profile = find_profile(chosen or DEFAULT_PROFILE, environment)
-    own = _read(f"profile `{profile.stem}`", profile)
+    own = Layer(f"profile `{profile.stem}`", read_whole(profile, environment), profile)
     layers = [layer for layer in _standing_layers(environment) if layer.path != profile]
     return profile.stem, [own, *layers] if chosen is None else [*layers, own]
 
@@ -49,15 +49,21 @@ def _standing_layers(environment: Environment) -> Iterator[Layer]:
         ("your profile.yaml", environment.config_folder / "profile.yaml"),
     ):
         if path.is_file():
-            yield _read(name, path)
+            yield Layer(name, read_whole(path, environment), path)
     project = find_project_file(environment)
     if project is not None:
-        yield _read(f"the project's {PROJECT_FILE}", project, is_project=True)
+        yield _read_project(project)
 
 
-def _read(name: str, path: Path, *, is_project: bool = False) -> Layer:
+def _read_project(path: Path) -> Layer:
+    """A project's file stands alone: what it extended could change without its own content changing."""
     checked = read_checked(path)
-    return Layer(name, checked.data, path, is_project, checked.text)
+    if "extends" in checked.data:
+        raise Failure(
+            ExitStatus.USAGE, f"{path}: a project's file cannot extend another; write its words out"
+        )
+    data = anchored(checked.data, path.absolute().parent)
+    return Layer(f"the project's {PROJECT_FILE}", data, path, is_project=True, text=checked.text)
 
 
 def find_project_file(environment: Environment) -> Path | None:

@@ -1,23 +1,19 @@
-"""Finding a profile's file, and checking it against the schema: every mistake with its line."""
+"""Finding a profile's file, reading it with what it extends, and telling every mistake with its line."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from copy import deepcopy
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.schema import Profile
-from hybrid_cli.profile.strict_yaml import MAX_BYTES, Document, parse_strict
+from hybrid_cli.profile.mistakes import schema_mistakes
+from hybrid_cli.profile.strict_yaml import MAX_BYTES, parse_strict
 
-_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_LONGEST_CHAIN = 8
 
 
 def shipped_folder() -> Path:
@@ -31,12 +27,15 @@ def profile_folders(environment: Environment) -> list[Path]:
     return [environment.config_folder / "profiles", shipped_folder()]
 
 
-def find_profile(name: str, environment: Environment) -> Path:
-    """The file of the profile called `name`, or at that path if it holds a slash or ends in .yaml or .yml."""
+def find_profile(name: str, environment: Environment, folder: Path = Path()) -> Path:
+    """The file of the profile called `name`, or at that path if it holds a slash or ends in .yaml or .yml.
+
+    A relative path starts at `folder`.
+    """
     if "/" in name or name.endswith((".yaml", ".yml")):
-        return Path(name)
-    for folder in profile_folders(environment):
-        path = folder / f"{name}.yaml"
+        return folder / name
+    for place in profile_folders(environment):
+        path = place / f"{name}.yaml"
         if path.is_file():
             return path
     raise _unknown(name, environment)
@@ -61,7 +60,7 @@ class Checked:
 
 
 def read_profile(path: Path) -> Checked:
-    """Read and check the file at `path`. Raises Failure (USAGE) where it cannot be read at all."""
+    """Read and check the one file at `path`. Raises Failure (USAGE) where it cannot be read at all."""
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
@@ -70,7 +69,7 @@ def read_profile(path: Path) -> Checked:
     document = parse_strict(text)
     mistakes = dict(document.mistakes)
     if document.data is not None or not mistakes:
-        for line, message in _schema_mistakes(document):
+        for line, message in schema_mistakes(document):
             mistakes.setdefault(line, message)
     told = [f"{path}:{line}: {message}" for line, message in sorted(mistakes.items())]
     return Checked(text, document.data, told)
@@ -84,60 +83,63 @@ def read_checked(path: Path) -> Checked:
     return checked
 
 
-def _schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
-    """Each place where the data does not fit the schema: what fails is taken out and the rest tried."""
-    data = deepcopy(document.data)
+def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
+    """The data of the profile at `path`, its own words over those of the one it extends.
+
+    File names in it are made absolute, as each starts at the folder of the file that says it.
+    """
+    chain: list[dict[str, Any]] = []
+    seen: set[Path] = set()
     while True:
-        try:
-            msgspec.convert(data, Profile)
-        except msgspec.ValidationError as error:
-            path, message = _explain(str(error))
-            yield _line_of(path, document), f"{'.'.join(path)}: {message}" if path else message
-            if not _take_out(data, path):
-                return
-        else:
-            return
+        if path.resolve() in seen or len(seen) == _LONGEST_CHAIN:
+            raise Failure(ExitStatus.USAGE, f"{path} extends itself, or through over {_LONGEST_CHAIN} files")
+        seen.add(path.resolve())
+        data = dict(read_checked(path).data)
+        base = data.pop("extends", None)
+        chain.append(anchored(data, path.absolute().parent))
+        if base is None:
+            break
+        path = find_profile(base, environment, path.parent)
+    whole: dict[str, Any] = {}
+    for data in reversed(chain):
+        whole = _laid_over(whole, data)
+    return whole
 
 
-def _explain(error: str) -> tuple[tuple[str, ...], str]:
-    """The key path and the message of msgspec's error, with the nearest key for an unknown one."""
-    match = _PLACE.fullmatch(error)
-    problem, dotted = (match["problem"], match["path"] or "") if match else (error, "")
-    path = tuple(part for part in re.split(r"\.|\[(?:\d+|\.\.\.)\]", dotted) if part)
-    unknown = _UNKNOWN_FIELD.fullmatch(problem)
-    if unknown:
-        path = (*path, unknown["field"])
-        problem = f"unknown key{_nearest(path)}"
-    return path, problem
+_WHOLE = ("cloud", "target")
+"""Sections that replace the extended profile's: a key or a price must not meet another origin."""
 
 
-def _line_of(path: tuple[str, ...], document: Document) -> int:
-    return document.lines.get(path) or document.lines.get(path[:-1], 1)
+def _laid_over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in data.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict) and key not in _WHOLE
+        result[key] = _laid_over(base[key], value) if both else value
+    return result
 
 
-def _take_out(data: Any, path: tuple[str, ...]) -> bool:
-    """Remove what is at `path`; whether there was anything."""
-    for part in path[:-1]:
-        data = data.get(part) if isinstance(data, dict) else None
-    if not path or not isinstance(data, dict) or path[-1] not in data:
-        return False
-    del data[path[-1]]
-    return True
+def anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """`data` with the names of files made absolute; relative ones start at `folder`."""
+
+    def absolute(name: str) -> str:
+        return str(folder / os.path.expanduser(name))  # noqa: PTH111  leaves an unknown user's tilde as it is
+
+    def model(name: str) -> str:
+        return absolute(name) if "/" in name or name.lower().endswith(".gguf") else name
+
+    for keys, place in (
+        (("local", "model"), model),
+        (("cloud", "key", "file"), absolute),
+        (("checks", "schema"), absolute),
+    ):
+        data = _changed(data, keys, place)
+    return data
 
 
-def _nearest(path: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    fields = _fields_at(path[:-1])
-    close = get_close_matches(path[-1], fields, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(fields)}"
-
-
-def _fields_at(path: tuple[str, ...]) -> list[str]:
-    """The keys that the schema knows below `path`."""
-    struct: Any = msgspec.inspect.type_info(Profile)
-    for part in path:
-        kind = next(field.type for field in struct.fields if field.name == part)
-        options = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-        struct = next(option for option in options if isinstance(option, msgspec.inspect.StructType))
-    return [field.name for field in struct.fields]
+def _changed(data: Any, keys: tuple[str, ...], change: Callable[[str], str]) -> Any:
+    """`data` with the word at the path `keys` changed, where there is one."""
+    if not keys:
+        return change(data) if isinstance(data, str) else data
+    if not isinstance(data, dict) or keys[0] not in data:
+        return data
+    return {**data, keys[0]: _changed(data[keys[0]], keys[1:], change)}

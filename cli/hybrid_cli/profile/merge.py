@@ -2,34 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer
-from hybrid_cli.profile.schema import Mode, Profile
+from hybrid_cli.profile.schema import Profile
 
-Rule = Literal["strictest mode", "least", "fail wins", "last"]
+Word = tuple[str, Any]
+"""A layer's name and what it says of one key."""
+Rule = Callable[[Sequence[Word]], Word]
+"""From the words of the layers that speak, weakest first, the value that holds and whose word it is."""
+
+
+def _last(words: Sequence[Word]) -> Word:
+    return words[-1]
+
+
+def _least(words: Sequence[Word]) -> Word:
+    return min(words, key=lambda word: word[1])
+
+
+def _greatest(words: Sequence[Word]) -> Word:
+    return max(words, key=lambda word: word[1])
+
+
+def _first_that_says(strict: str) -> Rule:
+    return lambda words: next((word for word in words if word[1] == strict), words[-1])
+
+
+def _together(words: Sequence[Word]) -> Word:
+    """All that any layer names, in the order of the first to name it."""
+    return _names(words), list(dict.fromkeys(item for _, word in words for item in word))
+
+
+def _common(words: Sequence[Word]) -> Word:
+    """What every layer that speaks allows."""
+    first, *others = [word for _, word in words]
+    return _names(words), [item for item in first if all(item in other for other in others)]
+
+
+def _each_layers(words: Sequence[Word]) -> Word:
+    """The rules of every layer, each with its layer: the first match of each layer counts."""
+    return _names(words), [{"layer": layer, **rule} for layer, rules in words for rule in rules]
+
+
+def _names(words: Sequence[Word]) -> str:
+    return ", ".join(layer for layer, _ in words)
+
+
+def strictest(words: Sequence[Word]) -> Word:
+    """The layer and the mode that hold.
+
+    Forbid beats ask, ask beats auto and force; between auto and force the later layer's word holds.
+    Raises Failure (DENIED) where one layer forces and another forbids: never a quiet local answer.
+    """
+    forbidding = [layer for layer, mode in words if mode == "forbid"]
+    forcing = [layer for layer, mode in words if mode == "force"]
+    if forbidding and forcing:
+        raise Failure(
+            ExitStatus.DENIED, f"{forcing[-1]} forces the cloud, but {forbidding[0]} forbids escalation"
+        )
+    if forbidding:
+        return forbidding[0], "forbid"
+    return next((word for word in words if word[1] == "ask"), words[-1])
+
 
 RULES: dict[str, Rule] = {
-    "local.model": "last",
-    "local.context": "last",
-    "local.threads": "last",
-    "local.sampling.temperature": "last",
-    "local.sampling.max_tokens": "last",
-    "local.sampling.seed": "last",
-    "local.sampling.repeat_penalty": "last",
-    "cloud": "last",  # whole, so that a key never meets the origin of another layer
-    "escalation.mode": "strictest mode",
-    "escalation.target.threshold": "last",
-    "escalation.on_denied": "fail wins",
-    "escalation.on_cloud_failure": "last",
-    "limits.seconds": "least",
+    "local.model": _last,
+    "local.context": _last,
+    "local.threads": _last,
+    "local.sampling.temperature": _last,
+    "local.sampling.max_tokens": _last,
+    "local.sampling.seed": _last,
+    "local.sampling.repeat_penalty": _last,
+    "cloud": _last,  # whole, so that a key never meets the origin of another layer
+    "escalation.mode": strictest,
+    "escalation.target": _last,
+    "escalation.rules": _each_layers,
+    "escalation.on_denied": _first_that_says("fail"),
+    "escalation.on_cloud_failure": _first_that_says("fail"),
+    "escalation.require_enforcement": _greatest,
+    "privacy.redact": _together,
+    "privacy.on_secret": _first_that_says("forbid"),
+    "limits.seconds": _least,
+    "limits.usd_per_run": _least,
+    "limits.usd_per_day": _least,
+    "limits.calls_per_day": _least,
+    "limits.tools": _common,
+    "checks.schema": _last,
+    "checks.verify": _last,
+    "log.prompts": _least,
 }
-"""How each key merges. "last" keys can loosen: a project's file may set them only if it is trusted."""
+"""How each key merges. A key that the last layer sets can loosen: an untrusted project may not set it."""
+
+_LOOSENING: dict[str, Callable[[Any], Any]] = {
+    "escalation.mode": lambda mode: mode if mode == "force" else None,
+    "escalation.rules": lambda rules: [rule for rule in rules if rule["then"] == "force"],
+}
+"""Of the keys that tighten, the part of a word that loosens all the same."""
 
 BUILT_IN = "the built-in default"
 
@@ -49,10 +123,20 @@ def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Val
     Raises Failure (DENIED) where one layer forces the cloud and another forbids it.
     """
     defaults = msgspec.to_builtins(Profile(version=1))
-    return {
-        key: _merge_key(key, rule, _lookup(defaults, key), layers, project_is_trusted)
-        for key, rule in RULES.items()
-    }
+    values = {}
+    for key, rule in RULES.items():
+        default = _lookup(defaults, key)
+        words, refused = _words(key, default, layers, trusted=project_is_trusted)
+        values[key] = Value(default, refused=refused)
+        if words:
+            names, value = rule(words)
+            lost = [
+                f"{layer}: {_shown(word)}"
+                for layer, word in words
+                if layer not in (BUILT_IN, *names.split(", ")) and word != value
+            ]
+            values[key] = Value(value, names, refused + lost)
+    return values
 
 
 def as_profile(values: dict[str, Value]) -> Profile:
@@ -64,12 +148,42 @@ def as_profile(values: dict[str, Value]) -> Profile:
         for parent in parents:
             section = section.setdefault(parent, {})
         section[last] = value.value
+    rules = data["escalation"]["rules"]
+    data["escalation"]["rules"] = [{"when": rule["when"], "then": rule["then"]} for rule in rules]
     return msgspec.convert(data, Profile)
 
 
 def needing_trust(layer: Layer) -> list[str]:
     """The keys of `layer` that a file nobody vouched for may not set."""
-    return [key for key, rule in RULES.items() if rule == "last" and _lookup(layer.data, key) is not None]
+    return [key for key in RULES if _loosening(key, _lookup(layer.data, key))]
+
+
+def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) -> tuple[list[Word], list[str]]:
+    """What the layers say of `key`, and what of it an untrusted project's file may not say.
+
+    Where that file alone speaks it still meets the default: it may tighten that, too, but not replace it.
+    """
+    words: list[Word] = []
+    refused: list[str] = []
+    for layer in layers:
+        word = _lookup(layer.data, key)
+        if layer.is_project and not trusted:
+            if loosening := _loosening(key, word):
+                refused.append(f"{layer.name} is not trusted: {_shown(loosening)}")
+                tightening = key in _LOOSENING and isinstance(word, list)
+                word = [item for item in word if item not in loosening] if tightening else None
+            if word is not None and not words and default is not None:
+                words.append((BUILT_IN, default))
+        if word is not None:
+            words.append((layer.name, word))
+    return words, refused
+
+
+def _loosening(key: str, word: Any) -> Any:
+    """The part of `word` that could loosen a policy; None or empty where it only tightens."""
+    if word is None or RULES[key] is _last:
+        return word
+    return _LOOSENING[key](word) if key in _LOOSENING else None
 
 
 def _lookup(data: Any, key: str) -> Any:
@@ -78,55 +192,5 @@ def _lookup(data: Any, key: str) -> Any:
     return data
 
 
-def _merge_key(key: str, rule: Rule, default: Any, layers: Sequence[Layer], trusted: bool) -> Value:
-    words: list[tuple[str, Any]] = []
-    refused: list[str] = []
-    for layer in layers:
-        word = _lookup(layer.data, key)
-        if word is None:
-            continue
-        if rule == "last" and layer.is_project and not trusted:
-            refused.append(f"{layer.name} is not trusted: {_shown(word)}")
-        else:
-            words.append((layer.name, word))
-    if not words:
-        return Value(default, refused=refused)
-    winner, value = _winner(rule, words)
-    refused += [f"{layer}: {_shown(word)}" for layer, word in words if layer != winner and word != value]
-    return Value(value, winner, refused)
-
-
 def _shown(word: Any) -> str:
-    return word["base_url"] if isinstance(word, dict) else str(word)
-
-
-def _winner(rule: Rule, words: list[tuple[str, Any]]) -> tuple[str, Any]:
-    if rule == "strictest mode":
-        mode, layer = strictest(words)
-        return layer, mode
-    if rule == "least":
-        return min(words, key=lambda word: word[1])
-    if rule == "fail wins":
-        return next((word for word in words if word[1] == "fail"), words[-1])
-    return words[-1]
-
-
-def strictest(words: Sequence[tuple[str, Mode]]) -> tuple[Mode, str]:
-    """Of `words` (layer and mode, weakest layer first), the mode that holds and the layer that set it.
-
-    Forbid beats ask, ask beats auto and force; between auto and force the later layer's word holds.
-    Raises Failure (DENIED) where one layer forces and another forbids: never a quiet local answer.
-    """
-    forbidding = [layer for layer, mode in words if mode == "forbid"]
-    forcing = [layer for layer, mode in words if mode == "force"]
-    if forbidding and forcing:
-        raise Failure(
-            ExitStatus.DENIED, f"{forcing[-1]} forces the cloud, but {forbidding[0]} forbids escalation"
-        )
-    if forbidding:
-        return "forbid", forbidding[0]
-    for layer, mode in words:
-        if mode == "ask":
-            return mode, layer
-    layer, mode = words[-1]
-    return mode, layer
+    return word["base_url"] if isinstance(word, dict) and "base_url" in word else str(word)

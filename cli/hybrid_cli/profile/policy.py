@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import Value, as_profile, merge, needing_trust
-from hybrid_cli.profile.schema import Cloud, Escalation, Local, Mode
+from hybrid_cli.profile.schema import Cloud, Escalation, Limits, Local, Mode, Profile, Rule
 from hybrid_cli.profile.trust import Trust
 
 
@@ -53,10 +52,10 @@ class Policy:
     """The layer that set the mode, as the user would name it."""
     local: Local
     cloud: Cloud | None
-    cloud_folder: Path
-    """Where relative names of the cloud's key file start: the folder of the file that set the cloud."""
     escalation: Escalation
-    seconds: float | None
+    rules: list[tuple[str, Rule]]
+    """The escalation's rules, each with the layer that says it."""
+    limits: Limits
     cloud_temperature: float | None
     """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
     values: dict[str, Value]
@@ -75,26 +74,58 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     spoken = variable_layer(environment)
     values = merge([*layers, *([spoken] if spoken else []), *flags.layers()], project_is_trusted=trusted)
     profile = as_profile(values)
-    origin = next((layer.path for layer in layers if layer.name == values["cloud"].layer), None)
+    _refuse_what_is_not_kept(profile)
+    layers_of_rules = [rule["layer"] for rule in values["escalation.rules"].value]
     return Policy(
         profile=name,
         mode=profile.escalation.mode,
         decided_by=values["escalation.mode"].layer,
         local=profile.local,
         cloud=profile.cloud,
-        cloud_folder=origin.absolute().parent if origin is not None else Path(),
         escalation=profile.escalation,
-        seconds=profile.limits.seconds,
+        rules=list(zip(layers_of_rules, profile.escalation.rules, strict=True)),
+        limits=profile.limits,
         cloud_temperature=flags.temperature,
         values=values,
     )
 
 
+_NOT_KEPT_YET = (
+    "cloud.api",
+    "cloud.tools",
+    "privacy.redact",
+    "limits.usd_per_run",
+    "limits.usd_per_day",
+    "limits.calls_per_day",
+    "limits.tools",
+    "checks.schema",
+    "checks.verify",
+    "log.prompts",
+)
+"""Keys that the schema knows and no code keeps yet: a run that sets one is refused, not run without it."""
+
+
+def _refuse_what_is_not_kept(profile: Profile) -> None:
+    for key in _NOT_KEPT_YET:
+        value: Any = profile
+        for part in key.split("."):
+            value = getattr(value, part, None)
+        if value not in (None, [], False, "chat"):
+            raise Failure(ExitStatus.USAGE, f"{key} is set, but this version cannot keep it yet")
+    if any(rule.when.secret is not None for rule in profile.escalation.rules):
+        raise Failure(ExitStatus.USAGE, "a rule asks for secrets, but this version cannot find them yet")
+
+
 def _is_trusted(project: Layer, environment: Environment) -> bool:
-    """Whether the project's file may set what can loosen. Raises Failure (DENIED) where nobody can be asked."""
-    keys = needing_trust(project)
-    if not keys or project.path is None or Trust(environment).covers(project.path, project.text):
+    """Whether the project's file may set what can loosen. Raises Failure (DENIED) where nobody can be asked.
+
+    A file that only tightens needs no trust, and gets none.
+    """
+    if project.path is None or Trust(environment).covers(project.path, project.text):
         return True
+    keys = needing_trust(project)
+    if not keys:
+        return False
     named = f"{project.path} sets {', '.join(keys)}, which only a trusted file may"
     if not environment.can_ask():
         raise Failure(ExitStatus.DENIED, f"{named}; read it, then run: hybrid profile trust")

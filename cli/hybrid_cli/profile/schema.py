@@ -1,36 +1,63 @@
-"""The profile's schema: each field's type, bounds and default. The loader checks against it."""
+"""The profile's schema: each field's type, bounds, default and meaning. The loader checks against it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
+from hybrid_cli.profile.origin import OriginError, origin_of
+
 Mode = Literal["forbid", "auto", "force", "ask"]
-MODES: tuple[Mode, ...] = ("forbid", "auto", "force", "ask")
+MODES: tuple[Mode, ...] = get_args(Mode)
+Tool = Literal["web_search", "image_generation"]
+Kind = Literal["secret", "email", "phone", "card", "iban", "ip"]
 
 PositiveInt = Annotated[int, Meta(ge=1, le=10_000_000)]
-Price = Annotated[float, Meta(ge=0)]
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Words = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
+
+
+def _says(description: str) -> Meta:
+    return Meta(description=description)
+
+
+_EXACTLY_ONE = Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
+_AT_LEAST_ONE = Meta(extra_json_schema={"minProperties": 1})
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping of the profile; a key it does not name is an error."""
 
 
+def _given(section: msgspec.Struct) -> list[str]:
+    return [name for name in section.__struct_fields__ if getattr(section, name) is not None]
+
+
+def _require_one_of(section: msgspec.Struct) -> None:
+    if len(_given(section)) != 1:
+        raise ValueError(f"Expected exactly one of {', '.join(section.__struct_fields__)}")
+
+
 class Sampling(_Section, frozen=True):
     temperature: Annotated[float, Meta(ge=0, le=5)] = 0.0
     max_tokens: PositiveInt = 512
     seed: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
-    repeat_penalty: Annotated[float, Meta(ge=1, le=2)] = 1.0
-    """Over 1, what was said becomes less likely: it keeps very small models out of loops."""
+    repeat_penalty: Annotated[
+        float,
+        Meta(ge=1, le=2),
+        _says("Over 1, what was said becomes less likely: it keeps very small models out of loops."),
+    ] = 1.0
 
 
 class Local(_Section, frozen=True):
-    model: str = "smollm2-135m"
-    """A catalog name, or a path."""
-    context: PositiveInt | Literal["auto"] = "auto"
-    """Tokens; auto is what the prompt needs, up to what the model was trained for."""
+    model: Annotated[str, Meta(min_length=1), _says("A catalog name, or a path.")] = "smollm2-135m"
+    context: Annotated[
+        PositiveInt | Literal["auto"],
+        _says("Tokens; auto is what the prompt needs, up to what the model was trained for."),
+    ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"] = "auto"
     sampling: Sampling = Sampling()
 
@@ -40,46 +67,149 @@ class Key(_Section, frozen=True):
 
     env: str | None = None
     file: str | None = None
-    command: Annotated[list[str], Meta(min_length=1)] | None = None
+    command: Words | None = None
 
     def __post_init__(self) -> None:
-        if sum(source is not None for source in (self.env, self.file, self.command)) != 1:
-            raise ValueError("Expected exactly one of `env`, `file` and `command`")
+        _require_one_of(self)
 
 
 class Prices(_Section, frozen=True):
     """USD per million tokens."""
 
-    input: Price
-    output: Price
+    input: Usd
+    output: Usd
 
 
 class Cloud(_Section, frozen=True):
-    base_url: Annotated[str, Meta(pattern=r"^https?://[^\s/]")]
+    base_url: Annotated[str, _says("Any OpenAI-compatible server: https, or http on loopback.")]
     model: Annotated[str, Meta(min_length=1)]
-    key: Key | None = None
+    api: Annotated[Literal["chat", "responses"], _says("responses is needed for hosted tools.")] = "chat"
+    key: Annotated[Key, _EXACTLY_ONE] | None = None
+    tools: Annotated[
+        list[Tool], _says("Hosted tools that a prompt may be handed off for; never run locally.")
+    ] = []
     prices: Prices | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            origin_of(self.base_url)
+        except OriginError as error:
+            raise ValueError(f"base_url: {error}") from None
 
 
 class Target(_Section, frozen=True):
-    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """The least mean token probability (geometric) of an answer that is kept."""
+    """When the local answer is good enough. Exactly one is set."""
+
+    threshold: Annotated[
+        Share | None, _says("The least mean token probability (geometric) of an answer that is kept.")
+    ] = None
+    escalate_at_most: Annotated[
+        Share | None, _says("The share of prompts handed off; like the next two it needs a calibration.")
+    ] = None
+    quality_at_least: Share | None = None
+    wrong_at_most: Share | None = None
+
+    def __post_init__(self) -> None:
+        _require_one_of(self)
+
+
+class When(_Section, frozen=True):
+    """What a rule looks for in a prompt. All that are set must hold."""
+
+    matches: Annotated[
+        str | None, _says("A regular expression of RE2's syntax, searched in the prompt and its context.")
+    ] = None
+    tokens_over: Annotated[
+        PositiveInt | None,
+        _says("By an estimate of a token for four bytes, made before any model is loaded."),
+    ] = None
+    secret: bool | None = None
+    language: Annotated[Words | None, _says("ISO 639-1 codes.")] = None
+    tools: list[Tool] | None = None
+    tags: Annotated[Words | None, _says("Given by --tag.")] = None
+
+    def __post_init__(self) -> None:
+        if not _given(self):
+            raise ValueError(f"Expected at least one of {', '.join(self.__struct_fields__)}")
+        if self.matches is not None:
+            _check_pattern(self.matches)
+
+
+def _check_pattern(pattern: str) -> None:
+    import re2
+
+    try:
+        re2.compile(pattern, quiet_options())
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f"matches: RE2 cannot read it ({reason})") from None
+
+
+def quiet_options() -> Any:
+    """RE2's options with its own log to stderr switched off."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+class Rule(_Section, frozen=True):
+    when: Annotated[When, _AT_LEAST_ONE]
+    then: Literal["forbid", "local", "ask", "force"]
 
 
 class Escalation(_Section, frozen=True):
     mode: Mode = "auto"
-    target: Target = Target()
+    target: Annotated[Target, _EXACTLY_ONE] = Target(threshold=0.5)
+    rules: Annotated[list[Rule], _says("The first that matches decides, before any model runs.")] = []
     on_denied: Literal["answer", "fail"] = "answer"
     on_cloud_failure: Literal["fail", "answer"] = "fail"
+    require_enforcement: Annotated[
+        bool, _says("Refuse to run where the kernel cannot keep the process from the network.")
+    ] = False
+
+
+class Privacy(_Section, frozen=True):
+    redact: list[Kind] = []
+    on_secret: Literal["forbid", "redact"] = "forbid"  # noqa: S105  a word, no password
 
 
 class Limits(_Section, frozen=True):
     seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    usd_per_run: Usd | None = None
+    usd_per_day: Usd | None = None
+    calls_per_day: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    tools: Annotated[
+        list[Tool] | None,
+        _says("The hosted tools that are allowed, of whatever cloud; not set: those that the cloud has."),
+    ] = None
+
+
+class Checks(_Section, frozen=True):
+    schema: Annotated[str | None, _says("A file with a JSON Schema that the answer must fit.")] = None
+    verify: Annotated[Words | None, _says("A command that must end with 0 for the answer to count.")] = None
+
+
+class Log(_Section, frozen=True):
+    prompts: bool = False
 
 
 class Profile(_Section, frozen=True):
     version: Literal[1]
+    extends: Annotated[
+        str | None, _says("A profile, by name or path, whose words hold where this one has none.")
+    ] = None
     local: Local = Local()
     cloud: Cloud | None = None
     escalation: Escalation = Escalation()
+    privacy: Privacy = Privacy()
     limits: Limits = Limits()
+    checks: Checks = Checks()
+    log: Log = Log()
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a profile, for editors and other validators."""
+    schema = msgspec.json.schema(Profile)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hybrid profile", **schema}

@@ -1,0 +1,60 @@
+"""What a prompt's own features make of the policy: the rules' facts, and the policy under their ruling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.answer import Request
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.rules import Ruling, rule_on
+
+_BYTES_A_TOKEN = 4  # of English text; the prompt is not tokenized, as no model is loaded yet
+
+
+@dataclass(frozen=True)
+class RequestFacts:
+    """The facts of one request."""
+
+    request: Request
+    tags: frozenset[str]
+    tools: frozenset[str] = frozenset()
+
+    @cached_property
+    def text(self) -> str:
+        return "\n\n".join(message["content"] for message in self.request.messages())
+
+    def tokens(self) -> int:
+        return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
+
+    def language(self) -> str:
+        """The ISO 639-1 code of the likeliest language; a guess for texts of a few words."""
+        import py3langid
+
+        code: str = py3langid.classify(self.text)[0]
+        return code
+
+    def has_secret(self) -> bool:
+        raise NotImplementedError
+
+
+def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | None]:
+    """`policy` as it holds for this one prompt, and the ruling that changed it, if any.
+
+    Rules tighten like any layer. Raises Failure (DENIED) where a rule keeps a prompt here that the
+    policy forces out.
+    """
+    ruling = rule_on(policy.rules, facts) if policy.rules else None
+    if ruling is None or policy.mode == "forbid":
+        return policy, ruling
+    if ruling.then in ("forbid", "local") and policy.mode == "force":
+        raise Failure(
+            ExitStatus.DENIED,
+            f"{policy.decided_by} forces the cloud, but {ruling.words} keeps this prompt here",
+        )
+    if ruling.then == "forbid":
+        return replace(policy, mode="forbid", decided_by=ruling.words), ruling
+    if ruling.then == "ask":
+        return replace(policy, mode="ask", decided_by=ruling.words), ruling
+    return policy, ruling

@@ -1,0 +1,37 @@
+"""The origin of a URL: what consent and keys are bound to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class OriginError(Failure, ValueError):
+    """The URL names no origin that may be sent to. A ValueError too: the schema's checks raise those."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ExitStatus.USAGE, message)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of `url`, in one spelling; the default port is left out.
+
+    Raises OriginError for anything but https, or http to loopback, and for a URL with a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or parts.scheme not in _DEFAULT_PORTS:
+        raise OriginError(f"`{url}` is not an origin; write it like https://api.openai.com")
+    if parts.username is not None or parts.password is not None:
+        raise OriginError("a cloud's URL must not hold a user or a password")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise OriginError(f"`{url}` would be sent to in clear; only https, or http to loopback")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
