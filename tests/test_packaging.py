@@ -29,6 +29,7 @@ def test_the_wheel_holds_the_package_the_profiles_and_nothing_else(wheel: Path) 
     source = ROOT / "cli" / "hybrid_cli"
     expected = {f"hybrid_cli/{path.relative_to(source)}" for path in source.rglob("*.py")}
     expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in ("cloud", "default", "offline")}
+    expected |= {"hybrid_cli/profiles/profile.schema.json"}
     assert names == expected | {"hybrid_cli/weights/catalog.yaml"}
 
 
@@ -37,7 +38,7 @@ def test_profiles_are_found_in_the_wheel_an_editable_install_and_a_checkout(
 ) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    code = "from hybrid_cli.profile.loader import shipped_folder as f; print(f()); print(*sorted(p.stem for p in f().iterdir()))"
+    code = "from hybrid_cli.profile.loader import shipped_folder as f; print(f()); print(*sorted(p.stem for p in f().glob('*.yaml')))"
     found = {}
     for kind, path in (("wheel", tmp_path / "site"), ("checkout", ROOT / "cli")):
         done = subprocess.run(

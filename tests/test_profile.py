@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
+import tempfile
+import time
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import Hybrid
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.layers import Layer
 from hybrid_cli.profile.loader import find_profile, read_checked, read_profile, shipped_folder
+from hybrid_cli.profile.merge import merge
 from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.profile.schema import json_schema
 from hybrid_cli.profile.strict_yaml import parse_strict
+from test_layers import STRICT
 
 
 def environment(home: Path, **variables: str) -> Environment:
@@ -138,3 +148,194 @@ def test_flags_change_only_what_they_name(tmp_path: Path) -> None:
     assert (plain.limits.seconds, flagged.limits.seconds) == (600, 2.0)
     assert merge_policy(Flags(seconds=9000.0), environment(tmp_path)).limits.seconds == 600  # the lower limit
     assert (plain.cloud_temperature, flagged.cloud_temperature) == (None, 0.5)
+
+
+SCHEMA = shipped_folder() / "profile.schema.json"
+
+
+def test_the_schema_beside_the_profiles_is_the_codes(hybrid: Hybrid) -> None:
+    assert json.loads(hybrid("profile", "schema").stdout) == json_schema()
+    assert json.loads(SCHEMA.read_text()) == json_schema(), (
+        "run: hybrid profile schema > profiles/profile.schema.json"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_another_validator_takes_every_shipped_profile(path: Path) -> None:
+    first, *_ = path.read_text().splitlines()
+    assert first == f"# yaml-language-server: $schema={SCHEMA.name}"
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.validate(yaml.safe_load(path.read_text()), json_schema())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version: 2",
+        "version: 1\nzzz: 1",
+        "version: 1\nescalation: {mode: never}",
+        "version: 1\nescalation: {target: {threshold: 0.1, wrong_at_most: 0.2}}",
+        "version: 1\nescalation: {rules: [{when: {}, then: forbid}]}",
+        "version: 1\ncloud: {base_url: 'https://x.example', model: m, key: {env: A, file: b}}",
+        "version: 1\nlimits: {seconds: 0}",
+    ],
+)
+def test_both_validators_refuse_the_same(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert read_profile(path).mistakes
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(text), json_schema())
+
+
+def test_mistakes_in_lists_keep_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "version: 1\n"
+        "escalation:\n"
+        "  rules:\n"
+        "    - {when: {matches: '(?=x)'}, then: force}\n"
+        "    - {when: {secret: true}, then: forbid}\n"
+        "    - {when: {tokens_ovr: 5}, then: force}\n"
+        "    - {when: {tags: [a]}, then: maybe}\n"
+        "    - {when: {}, then: force}\n"
+        "  target: {threshold: 0.1, wrong_at_most: 0.1}\n"
+    )
+    mistakes = [mistake.removeprefix(f"{path}:") for mistake in read_profile(path).mistakes]
+    assert [mistake.split(":")[0] for mistake in mistakes] == list("46789")
+    assert "escalation.rules.0.when.matches: RE2 cannot read it" in mistakes[0]
+    assert "escalation.rules.2.when.tokens_ovr: unknown key; did you mean `tokens_over`?" in mistakes[1]
+    assert "escalation.rules.3.then: Invalid enum value 'maybe'; write " in mistakes[2]
+
+
+def test_a_profile_extends_another_and_its_own_words_hold(tmp_path: Path) -> None:
+    (tmp_path / "config" / "profiles").mkdir(parents=True)
+    (tmp_path / "config" / "profiles" / "house.yaml").write_text(
+        "version: 1\n"
+        "local: {model: ./house.gguf, sampling: {seed: 7, temperature: 0.5}}\n"
+        "cloud: {base_url: 'https://a.example', model: a, key: {file: a.key}}\n"
+        "limits: {seconds: 10}\n"
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "version: 1\nextends: house\nlocal: {sampling: {temperature: 1.0}}\nlimits: {seconds: 99}\n"
+    )
+    policy = merge_policy(Flags(profile=str(own)), environment(tmp_path))
+    house = tmp_path / "config" / "profiles"
+    assert policy.local.model == str(house / "house.gguf")  # relative to the file that says it
+    assert (policy.local.sampling.seed, policy.local.sampling.temperature) == (7, 1.0)
+    assert policy.limits.seconds == 99
+    assert policy.cloud is not None
+    assert policy.cloud.key is not None
+    assert policy.cloud.key.file == str(house / "a.key")
+    own.write_text("version: 1\nextends: house\ncloud: {base_url: 'https://b.example', model: b}\n")
+    other = merge_policy(Flags(profile=str(own)), environment(tmp_path)).cloud
+    assert other is not None
+    assert other.key is None  # a key never meets another origin
+
+
+def test_profiles_that_extend_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\nextends: ./b.yaml\n")
+    (tmp_path / "b.yaml").write_text("version: 1\nextends: ./a.yaml\n")
+    with pytest.raises(Failure, match="extends itself"):
+        merge_policy(Flags(profile=str(tmp_path / "a.yaml")), environment(tmp_path))
+    (tmp_path / "c.yaml").write_text("version: 1\nextends: nothing-here\n")
+    with pytest.raises(Failure, match="there is no profile `nothing-here`"):
+        merge_policy(Flags(profile=str(tmp_path / "c.yaml")), environment(tmp_path))
+
+
+WORDS = st.sampled_from(
+    [
+        "version",
+        "escalation",
+        "mode",
+        "forbid",
+        "auto",
+        "force",
+        "ask",
+        "limits",
+        "seconds",
+        "cloud",
+        "base_url",
+        "https://x.example",
+        "model",
+        "key",
+        "rules",
+        "when",
+        "then",
+        "secret",
+        "true",
+        "off",
+        "null",
+        "1",
+        "0",
+        "-1",
+        ".5",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ",",
+        "-",
+        "&",
+        "*",
+        "!",
+        "?",
+        "|",
+        ">",
+        "#",
+        "'",
+        '"',
+        "\n",
+        "\t",
+        "~",
+        "%",
+        "@",
+    ]
+)
+
+
+@given(st.one_of(st.binary(max_size=200), st.lists(WORDS, max_size=40).map(lambda w: " ".join(w).encode())))
+@settings(max_examples=400, deadline=None)
+def test_no_file_hangs_the_loader_or_loosens_the_policy(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ".hybrid.yaml"
+        for text in (data, b"version: 1\n" + data):
+            path.write_bytes(text)
+            started = time.monotonic()
+            checked = read_profile(path)
+            assert time.monotonic() - started < 5  # said as 1 s for a machine with nothing else to do
+            if checked.mistakes:
+                continue
+            project = Layer("project", checked.data, path, is_project=True)
+            try:
+                values = merge([project], project_is_trusted=False)
+            except Failure as failure:
+                assert failure.status is ExitStatus.DENIED
+                continue
+            empty = merge([], project_is_trusted=False)
+            for key, strictness in STRICT.items():
+                assert strictness(values[key].value) >= strictness(empty[key].value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 250_000,
+        b"{a: " * 60_000,
+        b"a: &a [" + b"*a, " * 60_000 + b"]",
+        b"- " * 120_000,
+        b"? " * 120_000,
+        b"a: |\n" + b" x\n" * 80_000,
+        b"'" * 255_000,
+        b"\xef\xbb\xbf" * 80_000,
+        b"version: " + b"9" * 250_000,
+    ],
+)
+def test_a_large_hostile_file_is_refused_at_once(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text)
+    started = time.monotonic()
+    assert read_profile(path).mistakes
+    assert time.monotonic() - started < 5

@@ -63,10 +63,13 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
 ) -> None:
     """Print every effective value, the layer that set it, and what was refused."""
+    from hybrid_cli.guard.forbid import best_enforcement
+    from hybrid_cli.profile.merge import Value
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     invocation: Invocation = context.obj
-    values = merge_policy(Flags(profile=profile), invocation.environment).values
+    values = dict(merge_policy(Flags(profile=profile), invocation.environment).values)
+    values["enforcement"] = Value(best_enforcement(), "what forbid reaches on this system")
     if as_json:
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return
@@ -74,6 +77,14 @@ def explain(
         typer.echo(f"{key}: {json.dumps(value.value)}  ({value.layer})")
         for refused in value.refused:
             typer.echo(f"  refused: {refused}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a profile, for editors and other validators."""
+    from hybrid_cli.profile.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
 
 
 @app.command()

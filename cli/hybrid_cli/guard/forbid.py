@@ -1,11 +1,16 @@
-"""What `forbid` does to the process that holds it: no secrets in reach, no socket to be had."""
+"""Keeping a process from the network: no secrets in reach, no socket to be had, and how sure that is."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import MutableMapping
+from typing import Literal, get_args
 
-from hybrid_cli.guard.seccomp import Enforcement, forbid_sockets
+from hybrid_cli.guard.seccomp import install_filter
+
+Enforcement = Literal["seccomp", "namespace", "audit-hook", "none"]
+"""What holds the process, the strongest first; `none` where nothing was asked for."""
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
@@ -15,3 +20,23 @@ def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
     for name in [name for name in variables if _SECRET_NAME.search(name)]:
         del variables[name]
     return forbid_sockets()
+
+
+def forbid_sockets() -> Enforcement:
+    """Put the process under the best guard that this system has, for good; which one that is."""
+    if install_filter():
+        return "seccomp"
+    from hybrid_cli.guard.fallback import enter_empty_namespace, refuse_in_python
+
+    isolated = enter_empty_namespace()
+    refuse_in_python()
+    return "namespace" if isolated else "audit-hook"
+
+
+def best_enforcement() -> Enforcement:
+    """The level that `forbid` reaches on this system: tried in a child, so that this process stays free."""
+    levels: tuple[Enforcement, ...] = get_args(Enforcement)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(levels.index(forbid_sockets()))
+    return levels[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]

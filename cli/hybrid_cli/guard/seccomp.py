@@ -11,9 +11,7 @@ import errno
 import platform
 import struct
 import sys
-from typing import Literal, NamedTuple
-
-Enforcement = Literal["seccomp", "none"]
+from typing import NamedTuple
 
 
 class _Architecture(NamedTuple):
@@ -53,11 +51,11 @@ def _program(arch: _Architecture) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
 
 
-def forbid_sockets() -> Enforcement:
-    """Put the process under the filter, for good. "none" where the kernel has no such thing."""
+def install_filter() -> bool:
+    """Put the process under the filter, for good; whether the kernel took it."""
     arch = _ARCHITECTURES.get(platform.machine())
     if not sys.platform.startswith("linux") or arch is None:
-        return "none"
+        return False
     import ctypes
 
     program = ctypes.create_string_buffer(_program(arch))
@@ -65,6 +63,5 @@ def forbid_sockets() -> Enforcement:
     sock_fprog = struct.pack("@HP", length, ctypes.addressof(program))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return "none"
-    failed = libc.syscall(arch.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, sock_fprog)
-    return "none" if failed else "seccomp"
+        return False
+    return bool(libc.syscall(arch.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, sock_fprog) == 0)

@@ -10,8 +10,7 @@ from typing import Any
 
 from hybrid_cli.environment import Environment, deadline
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import forbid_network
-from hybrid_cli.guard.seccomp import Enforcement
+from hybrid_cli.guard.forbid import Enforcement, forbid_network
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.plan import make_plan

@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any
 
-from hybrid_cli.guard.seccomp import forbid_sockets
+from hybrid_cli.guard.forbid import forbid_sockets
 
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_")

@@ -165,6 +165,7 @@ def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) ->
     """
     words: list[Word] = []
     refused: list[str] = []
+    vouched_for = False
     for layer in layers:
         word = _lookup(layer.data, key)
         if layer.is_project and not trusted:
@@ -172,10 +173,11 @@ def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) ->
                 refused.append(f"{layer.name} is not trusted: {_shown(loosening)}")
                 tightening = key in _LOOSENING and isinstance(word, list)
                 word = [item for item in word if item not in loosening] if tightening else None
-            if word is not None and not words and default is not None:
-                words.append((BUILT_IN, default))
         if word is not None:
             words.append((layer.name, word))
+            vouched_for |= trusted or not layer.is_project
+    if words and not vouched_for and default is not None:
+        words.insert(0, (BUILT_IN, default))
     return words, refused
 
 

@@ -24,10 +24,6 @@ def _says(description: str) -> Meta:
     return Meta(description=description)
 
 
-_EXACTLY_ONE = Meta(extra_json_schema={"minProperties": 1, "maxProperties": 1})
-_AT_LEAST_ONE = Meta(extra_json_schema={"minProperties": 1})
-
-
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mapping of the profile; a key it does not name is an error."""
 
@@ -84,7 +80,7 @@ class Cloud(_Section, frozen=True):
     base_url: Annotated[str, _says("Any OpenAI-compatible server: https, or http on loopback.")]
     model: Annotated[str, Meta(min_length=1)]
     api: Annotated[Literal["chat", "responses"], _says("responses is needed for hosted tools.")] = "chat"
-    key: Annotated[Key, _EXACTLY_ONE] | None = None
+    key: Key | None = None
     tools: Annotated[
         list[Tool], _says("Hosted tools that a prompt may be handed off for; never run locally.")
     ] = []
@@ -155,13 +151,13 @@ def quiet_options() -> Any:
 
 
 class Rule(_Section, frozen=True):
-    when: Annotated[When, _AT_LEAST_ONE]
+    when: When
     then: Literal["forbid", "local", "ask", "force"]
 
 
 class Escalation(_Section, frozen=True):
     mode: Mode = "auto"
-    target: Annotated[Target, _EXACTLY_ONE] = Target(threshold=0.5)
+    target: Target = Target(threshold=0.5)
     rules: Annotated[list[Rule], _says("The first that matches decides, before any model runs.")] = []
     on_denied: Literal["answer", "fail"] = "answer"
     on_cloud_failure: Literal["fail", "answer"] = "fail"
@@ -212,4 +208,7 @@ class Profile(_Section, frozen=True):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a profile, for editors and other validators."""
     schema = msgspec.json.schema(Profile)
+    for section in (Key, Target):  # what their own checks ask for, in words that a JSON Schema has
+        schema["$defs"][section.__name__].update(minProperties=1, maxProperties=1)
+    schema["$defs"][When.__name__].update(minProperties=1)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hybrid profile", **schema}
