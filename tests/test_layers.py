@@ -316,6 +316,10 @@ def test_check_and_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:
     done = hybrid("profile", "check", bad)
     assert done.returncode == 2
     assert [line.split(": ")[0] for line in done.stdout.decode().splitlines()] == [f"{bad}:2", f"{bad}:3"]
+    bad.write_text("version: 1\n\nextends: nowhere\n")
+    done = hybrid("profile", "check", bad)
+    assert done.returncode == 2
+    assert done.stdout.decode().startswith(f"{bad}:3: extends: there is no profile `nowhere`")
     assert [line.split("\t")[0] for line in hybrid("profile", "ls").stdout.decode().splitlines()] == [
         "cloud",
         "default",

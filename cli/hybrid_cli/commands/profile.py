@@ -41,12 +41,14 @@ def show(
 
 @app.command()
 def check(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
 ) -> None:
     """Check profiles: every mistake as FILE:LINE: message, and code 2 if there is any."""
-    from hybrid_cli.profile.loader import read_profile
+    from hybrid_cli.profile.loader import every_mistake
 
-    mistakes = [mistake for file in files for mistake in read_profile(file).mistakes]
+    invocation: Invocation = context.obj
+    mistakes = [mistake for file in files for mistake in every_mistake(file, invocation.environment)]
     for mistake in mistakes:
         typer.echo(mistake)
     if mistakes:

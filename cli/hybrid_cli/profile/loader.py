@@ -57,6 +57,7 @@ class Checked:
     text: bytes
     data: dict[str, Any]
     mistakes: list[str]
+    line_of_extends: int
 
 
 def read_profile(path: Path) -> Checked:
@@ -72,7 +73,7 @@ def read_profile(path: Path) -> Checked:
         for line, message in schema_mistakes(document):
             mistakes.setdefault(line, message)
     told = [f"{path}:{line}: {message}" for line, message in sorted(mistakes.items())]
-    return Checked(text, document.data, told)
+    return Checked(text, document.data, told, document.lines.get(("extends",), 1))
 
 
 def read_checked(path: Path) -> Checked:
@@ -81,6 +82,17 @@ def read_checked(path: Path) -> Checked:
     if checked.mistakes:
         raise Failure(ExitStatus.USAGE, checked.mistakes[0])
     return checked
+
+
+def every_mistake(path: Path, environment: Environment) -> list[str]:
+    """The mistakes of the file at `path`; where it has none, the first of what it extends."""
+    checked = read_profile(path)
+    if not checked.mistakes:
+        try:
+            read_whole(path, environment)
+        except Failure as failure:
+            return [f"{path}:{checked.line_of_extends}: extends: {failure}"]
+    return checked.mistakes
 
 
 def read_whole(path: Path, environment: Environment) -> dict[str, Any]:

@@ -168,11 +168,10 @@ def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) ->
     vouched_for = False
     for layer in layers:
         word = _lookup(layer.data, key)
-        if layer.is_project and not trusted:
-            if loosening := _loosening(key, word):
-                refused.append(f"{layer.name} is not trusted: {_shown(loosening)}")
-                tightening = key in _LOOSENING and isinstance(word, list)
-                word = [item for item in word if item not in loosening] if tightening else None
+        if layer.is_project and not trusted and (loosening := _loosening(key, word)):
+            refused.append(f"{layer.name} is not trusted: {_shown(loosening)}")
+            tightening = key in _LOOSENING and isinstance(word, list)
+            word = [item for item in word if item not in loosening] if tightening else None
         if word is not None:
             words.append((layer.name, word))
             vouched_for |= trusted or not layer.is_project
