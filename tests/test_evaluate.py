@@ -1,0 +1,167 @@
+"""Metrics, thresholds and scoring: against values worked out by hand, and against another implementation."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_cli.evaluate import metrics, thresholds
+from hybrid_cli.evaluate.questions import Question, is_right, read_questions
+from hybrid_cli.exit_status import Failure
+
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "tools" / "metrics_reference.py"
+
+ROWS = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.booleans()), min_size=4, max_size=60).map(
+    lambda rows: tuple(np.array(column, dtype=float) for column in zip(*rows, strict=True))
+)
+
+
+@pytest.fixture(scope="module")
+def reference() -> Any:
+    if not REFERENCE.is_file():
+        pytest.skip("the reference implementation is not beside this checkout")
+    spec = importlib.util.spec_from_file_location("metrics_reference", REFERENCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_metrics_by_hand() -> None:
+    score = np.array([3.0, 2.0, 1.0, 0.0])
+    local, cloud = np.array([0.0, 1.0, 0.0, 1.0]), np.ones(4)
+    assert metrics.auroc(score, 1 - local) == 0.75
+    x, y = metrics.recovery_curve(score, local, cloud)
+    assert x.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert y.tolist() == [0, 0.5, 0.5, 1, 1]
+    assert metrics.apgr(score, local, cloud) == 0.625
+    assert metrics.cpt(score, local, cloud, 0.5) == 0.25
+    assert metrics.cpt(score, local, cloud, 0.8) == pytest.approx(0.65)
+    assert metrics.accuracy_at(score, local, cloud, 0.25) == 0.75
+    assert metrics.accuracy_at(score, local, local, 0.25) == 0.5
+    assert metrics.ece(np.array([0.9, 0.9]), np.array([1.0, 0.0])) == pytest.approx(0.4)
+
+
+def test_all_of_one_score_is_random() -> None:
+    local, cloud = np.array([0.0, 1.0, 0.0]), np.ones(3)
+    assert metrics.apgr(np.zeros(3), local, cloud) == pytest.approx(0.5)
+    assert metrics.napgr(np.zeros(3), local, cloud) == pytest.approx(0)
+    assert metrics.napgr(cloud - local, local, cloud) == pytest.approx(1)
+    assert metrics.auroc(np.zeros(3), 1 - local) == 0.5
+
+
+def test_what_is_not_defined_is_nan() -> None:
+    assert math.isnan(metrics.auroc(np.array([1.0, 2.0]), np.zeros(2)))
+    assert math.isnan(metrics.apgr(np.array([1.0, 2.0]), np.ones(2), np.ones(2)))
+
+
+@given(ROWS)
+@settings(max_examples=300, deadline=None)
+def test_metrics_equal_another_implementations(reference: Any, rows: tuple[Any, Any, Any]) -> None:
+    score, local, cloud = rows
+    if 0 < local.sum() < len(local):
+        assert metrics.auroc(score, 1 - local) == pytest.approx(reference.auroc(score, local == 0))
+    if cloud.sum() == local.sum():
+        return
+    assert metrics.apgr(score, local, cloud) == pytest.approx(reference.apgr(score, local, cloud))
+    for recovered in (0.503, 0.807):  # which no share of so few rows equals to the last digit
+        ours, theirs = (
+            metrics.cpt(score, local, cloud, recovered),
+            reference.cpt(score, local, cloud, recovered),
+        )
+        assert ours == pytest.approx(theirs)
+    assert metrics.ece(score / 6, local) == pytest.approx(reference.ece(score / 6, local))
+
+
+@given(ROWS, st.floats(0.05, 0.95))
+@settings(max_examples=200, deadline=None)
+def test_thresholds_equal_another_implementations(
+    reference: Any, rows: tuple[Any, Any, Any], share: float
+) -> None:
+    score, local, _cloud = rows
+    assert thresholds.escalate_at_most(score, share) == reference.budget_threshold(score, share)
+    assert thresholds.lost_at_most(score, 1 - local, share) == reference.crc_threshold(
+        score, 1 - local, share
+    )
+    wrong, n = int((local == 0).sum()), len(local)
+    assert thresholds.upper_bound(wrong, n, share) == pytest.approx(reference.cp_upper(wrong, n, share))
+
+
+def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
+    generator = np.random.default_rng(1)
+    score, wrong = generator.normal(size=200), (generator.random(200) < 0.4).astype(float)
+    found = metrics.estimate(metrics.auroc, score, wrong, resamples=200)
+    assert found.low < found.value < found.high
+    assert found == metrics.estimate(metrics.auroc, score, wrong, resamples=200)
+
+
+def test_promises_are_kept_over_resplits() -> None:
+    generator = np.random.default_rng(2)
+    broken, shares, lost = 0, [], []
+    for _ in range(100):
+        wrong = generator.random(1600) < 0.4
+        score = wrong * 1.2 + generator.normal(size=1600)
+        fit, rest = slice(0, 600), slice(600, None)
+        kept_to = thresholds.wrong_at_most(score[fit], wrong[fit].astype(float), 0.25, 0.1)
+        if kept_to is not None:
+            broken += wrong[rest][score[rest] <= kept_to].mean() > 0.25
+        shares.append((score[rest] > thresholds.escalate_at_most(score[fit], 0.3)).mean())
+        to = thresholds.lost_at_most(score[fit], wrong[fit].astype(float), 0.1)
+        lost.append(0 if to is None else (wrong[rest] & (score[rest] <= to)).mean())
+    assert broken <= 20  # promised is one in ten; this many more would be chance once in a thousand
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.02)
+    assert np.mean(lost) <= 0.11
+
+
+def test_what_cannot_be_promised_is_none() -> None:
+    score = np.arange(100.0)
+    assert thresholds.wrong_at_most(score, np.ones(100), 0.1, 0.1) is None
+    assert thresholds.wrong_at_most(score[:20], np.zeros(20), 0.1, 0.1) is None
+    assert thresholds.least_handed_off(0.5, 0.1) == pytest.approx(4 / 9)
+    assert thresholds.least_handed_off(0.05, 0.1) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "answer", "right"),
+    [
+        ("number", "1,234", "so #### 1234\n", True),
+        ("number", "4", "2 + 2 = 4. Note 5 #### 4", True),
+        ("number", "4", "2 + 2 = 5", False),
+        ("number", "-0.5", "it is -.5", True),
+        ("number", "4", "no idea", False),
+        ("letter", "B", "B", True),
+        ("letter", "B", "The answer is (B).", True),
+        ("letter", "A", "A", True),
+        ("letter", "B", "AB", False),
+        ("letter", "B", "", False),
+        ("text", "Hanoi", "\nIt is HANOI, of course.\n", True),
+        ("text", "Hanoi", "Hue\nHanoi", False),
+        ("regex", r"^\d{4}$", "1969", True),
+        ("regex", r"^\d{4}$", "in 1969", False),
+    ],
+)
+def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
+    assert is_right(Question("?", gold, kind), answer) == right
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "bad.jsonl:2: this line is no JSON"),
+        ('{"prompt": "x", "answer": "y"}', "missing required field `kind`"),
+        ('{"prompt": "x", "answer": "y", "kind": "z"}', "Invalid enum value 'z'"),
+    ],
+)
+def test_a_line_that_is_no_question(tmp_path: Path, line: str, told: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"prompt": "x", "answer": "y", "kind": "text", "id": 1}\n' + line + "\n")
+    with pytest.raises(Failure, match=told):
+        list(read_questions(path))
