@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_cli.evaluate import metrics, thresholds
+from hybrid_cli.evaluate import fit, metrics, thresholds
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
+from hybrid_cli.evaluate.report import report
+from hybrid_cli.evaluate.rows import Row, answered
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.handoff.gate import LocalResult
+from hybrid_cli.handoff.signals import answer_signals
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "tools" / "metrics_reference.py"
 
@@ -165,3 +171,100 @@ def test_a_line_that_is_no_question(tmp_path: Path, line: str, told: str) -> Non
     path.write_text('{"prompt": "x", "answer": "y", "kind": "text", "id": 1}\n' + line + "\n")
     with pytest.raises(Failure, match=told):
         list(read_questions(path))
+
+
+def made_rows(generator: np.random.Generator, count: int, task: str, bias: float = 0.0) -> list[Row]:
+    """Rows whose mean log-probability tells something of the answer, and whose minimum tells more."""
+    made = []
+    for number in range(count):
+        wrong = bool(generator.random() < 0.4)
+        mean = -0.5 - 0.2 * wrong + bias + 0.3 * generator.normal()
+        logprobs = [mean] * 9 + [mean - 1 - 2 * wrong + 0.3 * generator.normal()]
+        made.append(
+            Row(
+                key=f"{task}{number}",
+                task=task,
+                signals=answer_signals(logprobs, 10 + number % 7),
+                running=[mean, None, None],
+                finish_reason="stop",
+                tokens_in=10,
+                tokens_out=10,
+                local_right=not wrong,
+                cloud_right=bool(generator.random() < 0.9),
+            )
+        )
+    return made
+
+
+def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
+    generator = np.random.default_rng(3)
+    rows = made_rows(generator, 200, "a") + made_rows(generator, 200, "b", bias=-0.2)
+    richer = fit.choose(rows)
+    assert len(richer.model.signals) > 1
+    assert fit.choose(rows[:100]).model.signals == ["mean_logprob"]
+    assert "under 200" in fit.choose(rows[:100]).why
+    assert "one task only" in fit.choose(made_rows(generator, 300, "a")).why
+    plain = [
+        msgspec.structs.replace(row, signals=dict.fromkeys(row.signals, row.signals["mean_logprob"]))
+        for row in rows
+    ]
+    assert fit.choose(plain).model.signals == ["mean_logprob"]  # where nothing more is known
+
+
+def test_a_missing_signal_is_the_surest_wrong() -> None:
+    rows = made_rows(np.random.default_rng(4), 50, "a")
+    model = fit.fit(rows, ["mean_logprob"])
+    blind = msgspec.structs.replace(rows[0], signals=answer_signals([None, -0.1], 3))
+    assert model.wrong(blind.signals) is None
+    assert fit.scores(model, [blind]).tolist() == [1.0]
+
+
+def test_the_fitted_chance_is_the_share_of_wrong_answers() -> None:
+    rows = made_rows(np.random.default_rng(5), 2000, "a")
+    model = fit.fit(rows, ["mean_logprob", "min_logprob"])
+    chance, wrong = fit.scores(model, rows), np.array([not row.local_right for row in rows], dtype=float)
+    assert chance.mean() == pytest.approx(wrong.mean(), abs=1e-3)  # the likelihood's own equation
+    assert metrics.ece(chance, wrong) < 0.05
+    assert metrics.auroc(chance, wrong) > 0.9
+
+
+def test_the_report_holds_every_figure_and_its_baselines() -> None:
+    rows = made_rows(np.random.default_rng(6), 60, "a") + made_rows(np.random.default_rng(7), 40, "b")
+    score = fit.scores(fit.fit(rows, ["mean_logprob"]), rows)
+    told = report(score, score, rows, with_cloud=True)
+    names = {"accuracy_local", "accuracy_cloud", "auroc", "apgr", "napgr", "cpt50", "cpt80", "ece"}
+    assert names | {f"accuracy_hybrid_{share}" for share in (10, 20, 30, 50)} == told["metrics"].keys()
+    for figure in told["metrics"].values():
+        assert figure["low"] <= figure["value"] <= figure["high"]
+    assert told["baselines"].keys() == {"random", "prompt_length", "mean_logprob", "oracle"}
+    assert told["baselines"]["oracle"]["napgr"]["value"] == 1
+    assert {task: told["by_task"][task]["rows"] for task in told["by_task"]} == {"a": 60, "b": 40}
+    alone = report(score, score, rows, with_cloud=False)
+    assert "apgr" not in alone["metrics"]
+    json.dumps(told, allow_nan=False)
+
+
+def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
+    questions = [Question(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)]
+    asked: list[str] = []
+
+    def answer(question: Question) -> LocalResult:
+        asked.append(question.prompt)
+        return LocalResult(text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1)
+
+    file = tmp_path / "rows.jsonl"
+    first = list(answered(questions[:3], answer, "weights", file))
+    assert [row.local_right for row in first] == [False, False, True]
+    with file.open("ab") as lines:
+        lines.write(b'{"key":"cut in the mid')
+    assert list(answered(questions[:3], answer, "weights", file)) == first
+    assert len(asked) == 3
+    assert len(list(answered(questions, answer, "weights", file))) == 5
+    list(answered(questions, answer, "other weights", file))
+    assert len(asked) == 10
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"mine": 1}')
+    with pytest.raises(Failure, match="no row of an evaluation"):
+        list(answered(questions, answer, "weights", other))
+    assert other.read_text() == '{"mine": 1}'
+    assert b"What is" not in file.read_bytes()  # neither prompts nor answers are kept

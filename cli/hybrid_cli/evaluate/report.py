@@ -1,0 +1,98 @@
+"""What an evaluation says: figures with their intervals, and the baselines always beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hybrid_cli.evaluate import metrics, rows
+from hybrid_cli.evaluate.metrics import Numbers, estimate
+from hybrid_cli.evaluate.rows import Row
+
+SHARES = (10, 20, 30, 50)
+"""Percent handed off at which the hybrid's accuracy is told."""
+
+
+def report(score: Numbers, wrong_chance: Numbers, measured: list[Row], *, with_cloud: bool) -> dict[str, Any]:
+    """`metrics`, `baselines` and `by_task`, each figure as {value, low, high} (95 % bootstrap).
+
+    `score` is the gate's desire to hand off, `wrong_chance` the same as a probability, for calibration.
+    Without a cloud only what the local side shows is told.
+    """
+    local = rows.right(measured)
+    figures = {
+        "accuracy_local": _told(estimate(np.mean, local)),
+        "auroc": _told(estimate(metrics.auroc, score, 1 - local)),
+        "ece": _told(estimate(metrics.ece, wrong_chance, 1 - local)),
+    }
+    cloud = rows.cloud_right(measured) if with_cloud else None
+    if cloud is not None:
+        figures |= _with_cloud(score, local, cloud)
+    return {
+        "metrics": figures,
+        "baselines": {
+            name: _ranked(other, local, cloud) for name, other in baselines(measured, local, cloud)
+        },
+        "by_task": {
+            task: {"rows": int(chosen.sum()), **_task(score[chosen], local[chosen], _part(cloud, chosen))}
+            for task, chosen in _tasks(measured)
+        },
+    }
+
+
+def baselines(measured: list[Row], local: Numbers, cloud: Numbers | None) -> Iterator[tuple[str, Numbers]]:
+    """The scores that a gate has to beat, and the one that nothing can."""
+    yield "random", np.random.default_rng(0).random(len(measured))
+    yield "prompt_length", rows.column(measured, "log_prompt_tokens")
+    yield "mean_logprob", -rows.column(measured, "mean_logprob")
+    yield "oracle", (1.0 if cloud is None else cloud) - local
+
+
+def _with_cloud(score: Numbers, local: Numbers, cloud: Numbers) -> dict[str, Any]:
+    figures = {
+        "accuracy_cloud": estimate(np.mean, cloud),
+        "apgr": estimate(metrics.apgr, score, local, cloud),
+        "napgr": estimate(metrics.napgr, score, local, cloud),
+    }
+    for percent in (50, 80):
+        figures[f"cpt{percent}"] = estimate(
+            lambda s, w, c, part=percent / 100: metrics.cpt(s, w, c, part), score, local, cloud
+        )
+    for percent in SHARES:
+        figures[f"accuracy_hybrid_{percent}"] = estimate(
+            lambda s, w, c, part=percent / 100: metrics.accuracy_at(s, w, c, part), score, local, cloud
+        )
+    return {name: _told(figure) for name, figure in figures.items()}
+
+
+def _ranked(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
+    figures = {"auroc": _told(estimate(metrics.auroc, score, 1 - local))}
+    if cloud is not None:
+        figures["apgr"] = _told(estimate(metrics.apgr, score, local, cloud))
+        figures["napgr"] = _told(estimate(metrics.napgr, score, local, cloud))
+    return figures
+
+
+def _task(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
+    figures = {"accuracy_local": _told(estimate(np.mean, local)), **_ranked(score, local, cloud)}
+    if cloud is not None:
+        figures["accuracy_cloud"] = _told(estimate(np.mean, cloud))
+    return figures
+
+
+def _tasks(measured: list[Row]) -> Iterator[tuple[str, Any]]:
+    names = np.array([row.task for row in measured])
+    for task in sorted(set(names)):
+        yield str(task), names == task
+
+
+def _part(column: Numbers | None, chosen: Any) -> Numbers | None:
+    return None if column is None else column[chosen]
+
+
+def _told(figure: metrics.Estimate) -> dict[str, float | None]:
+    """As JSON: what is not defined is null, since JSON has no NaN."""
+    values = {"value": figure.value, "low": figure.low, "high": figure.high}
+    return {name: round(float(v), 4) if np.isfinite(v) else None for name, v in values.items()}

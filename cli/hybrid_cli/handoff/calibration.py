@@ -1,0 +1,112 @@
+"""Calibrations: what was fitted to one model's signals, so that a target becomes a threshold.
+
+A calibration holds for exactly the weights, chat template, signals and cloud that it was made with; with
+any other it is not used. Files are JSON in the config folder, or ship with the package for its own models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.handoff.signals import VERSION, Signals
+
+_SHIPPED = Path(__file__).with_name("calibrations")
+_MARGIN = 1e-9
+
+
+class Model(msgspec.Struct, frozen=True):
+    """The score: P(the local answer is wrong), a logistic function of standardised signals."""
+
+    signals: list[str]
+    means: list[float]
+    scales: list[float]
+    weights: list[float]
+    bias: float
+
+    def wrong(self, signals: Signals) -> float | None:
+        """The probability that the answer is wrong, 0 to 1; None where a signal is missing."""
+        logit = self.bias
+        for name, mean, scale, weight in zip(
+            self.signals, self.means, self.scales, self.weights, strict=True
+        ):
+            value = signals.get(name)
+            if value is None:
+                return None
+            logit += weight * (value - mean) / scale
+        return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """One fitted target. A prompt is handed off where its score is above `keep_to`."""
+
+    weights: str
+    """sha256 of the model file."""
+    template: str
+    """sha256 of its chat template."""
+    target: str
+    """As in a profile: escalate_at_most, quality_at_least or wrong_at_most."""
+    value: float
+    keep_to: float
+    model: Model
+    cloud: str | None
+    """The cloud model whose outcomes the target counts on; None where it counts on none."""
+    rows: int
+    """Labelled rows that the threshold rests on."""
+    delta: float | None = None
+    """The chance that the promise is broken, over the draw of the rows; None where it holds on average."""
+    version: int = VERSION
+
+    def fits(self, weights: str, template: str, cloud: str | None) -> str | None:
+        """None where it may be used with these, or what differs, in words."""
+        if self.version != VERSION:
+            return "it was made by another version of the signals"
+        if (self.weights, self.template) != (weights, template):
+            return "it was made for other weights or another chat template"
+        if self.cloud is not None and self.cloud != cloud:
+            return f"it counts on the cloud {self.cloud}"
+        return None
+
+
+def find(
+    target: str, value: float, weights: str, template: str, cloud: str | None, environment: Environment
+) -> tuple[Calibration | None, str]:
+    """The user's calibration for `target`, or the shipped one; or None, and why there is none."""
+    reason = "there is none"
+    for calibration in _stored(environment):
+        if calibration.target != target or abs(calibration.value - value) > _MARGIN:
+            continue
+        misfit = calibration.fits(weights, template, cloud)
+        if misfit is None:
+            return calibration, ""
+        reason = misfit
+    return None, reason
+
+
+def store(calibration: Calibration, environment: Environment) -> Path:
+    """Keep `calibration` among the user's own, in place of one for the same; its file."""
+    folder = _own(environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{calibration.weights[:12]}-{calibration.target}-{calibration.value:g}"
+    path = folder / f"{name}.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(calibration)))
+    temporary.replace(path)
+    return path
+
+
+def _own(environment: Environment) -> Path:
+    return environment.config_folder / "calibrations"
+
+
+def _stored(environment: Environment) -> Iterator[Calibration]:
+    for folder in (_own(environment), _SHIPPED):
+        for path in sorted(folder.glob("*.json")):
+            try:
+                yield msgspec.json.decode(path.read_bytes(), type=Calibration)
+            except msgspec.DecodeError:
+                environment.note(f"{path} is no calibration; it is not used")

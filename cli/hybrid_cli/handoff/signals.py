@@ -1,0 +1,67 @@
+"""What a local run says of its own answer, as numbers: the features that the gate judges by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+VERSION = 1
+"""Raised when a feature changes its meaning: calibrations of another version are not used."""
+
+CHECKPOINTS = (8, 16, 32)
+"""Tokens after which a running answer may be judged early."""
+_WINDOW = 8
+
+Signals = dict[str, float | None]
+
+
+def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Signals:
+    """The signals of a finished answer from its content tokens' log-probabilities (natural, raw logits).
+
+    All are None where a token has none or there is no token: a missing signal never reads as confident.
+    The low quantiles and the worst window mend the mean's blindness to one bad step in a long answer
+    (DeepConf, arXiv 2508.15260, calls the window's mean group confidence).
+    """
+    known = [value for value in logprobs if value is not None]
+    if not known or len(known) < len(logprobs):
+        return dict.fromkeys(_NAMES, None)
+    ranked = sorted(known)
+    values: list[float] = [
+        sum(known) / len(known),
+        ranked[0],
+        ranked[len(ranked) // 10],
+        known[0],
+        _worst_window(known),
+        sum(known),
+        math.log(len(known)),
+        math.log(max(prompt_tokens, 1)),
+    ]
+    return dict(zip(_NAMES, values, strict=True))
+
+
+_NAMES = (
+    "mean_logprob",
+    "min_logprob",
+    "q10_logprob",
+    "first_logprob",
+    "worst_window_logprob",
+    "sum_logprob",
+    "log_tokens",
+    "log_prompt_tokens",
+)
+
+
+def _worst_window(logprobs: Sequence[float]) -> float:
+    """The least mean over eight tokens in a row; of shorter answers the mean."""
+    width = min(_WINDOW, len(logprobs))
+    window = worst = sum(logprobs[:width])
+    for gone, come in zip(logprobs, logprobs[width:], strict=False):
+        window += come - gone
+        worst = min(worst, window)
+    return worst / width
+
+
+def running_mean(logprobs: Sequence[float | None], tokens: int) -> float | None:
+    """The mean log-probability of the first `tokens` tokens; None where fewer came or one has none."""
+    first = [value for value in logprobs[:tokens] if value is not None]
+    return sum(first) / tokens if len(first) == tokens else None
