@@ -17,9 +17,14 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE
 
 def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
     """Drop secrets from `variables`, then sockets from the process, for good; the level reached."""
-    for name in [name for name in variables if _SECRET_NAME.search(name)]:
+    for name in [name for name in variables if is_secret_name(name)]:
         del variables[name]
     return forbid_sockets()
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of that name is likely to hold a secret."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def forbid_sockets() -> Enforcement:

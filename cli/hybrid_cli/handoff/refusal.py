@@ -1,0 +1,25 @@
+"""Telling an answer that is no answer: the model declines instead of doing what was asked."""
+
+from __future__ import annotations
+
+import re
+
+_LONGEST = 400
+"""Characters of an answer that may be a refusal: a longer one has said something."""
+
+_REFUSAL = re.compile(
+    r"""
+    \s*(?:i['’]?m|i\ am|we\ are|my)?\s*(?:very\ |so\ |truly\ )?(?:sorry|apologies|apologi[sz]e|afraid)\b
+        .{0,60}\b(?:can(?:no|['’])t|not\ able|unable|don['’]t\ have|do\ not\ have|not\ possible)\b
+    |\s*(?:unfortunately,?\ )?(?:i|we)\ (?:can(?:no|['’])t|can\ not|am\ not\ able|['’]?m\ not\ able|am\ unable|do\ not\ know|don['’]t\ know
+        |won['’]t|will\ not)\b
+    |\s*i['’]m\ (?:not\ able|unable)\b
+    |\s*as\ an?\ (?:ai|artificial|language|large\ language|digital)\b
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+def is_refusal(answer: str) -> bool:
+    """Whether `answer` opens with words of refusal and says little else."""
+    return len(answer) <= _LONGEST and _REFUSAL.match(answer) is not None

@@ -1,0 +1,79 @@
+"""Checks of an answer that need no model: the user's command, and refusals."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff import verify as verify_module
+from hybrid_cli.handoff.refusal import is_refusal
+from hybrid_cli.handoff.verify import verify
+
+PYTHON = [sys.executable, "-c"]
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome"),
+    [
+        (["true"], None),
+        (["false"], "false ended with code 1 on it"),
+        (["grep", "-q", "forty", "{file}"], None),
+        (["grep", "-q", "forty"], None),
+        (["grep", "-q", "fifty", "{file}"], "grep ended with code 1 on it"),
+        (["echo", "$(exit 3)", ";", "false"], None),  # no shell reads it
+        (["sh", "-c", "kill -9 $$"], "sh ended with code -9 on it"),
+    ],
+)
+def test_a_command_judges_the_answer(command: list[str], outcome: str | None) -> None:
+    assert verify(command, "forty two\n", os.environ) == outcome
+
+
+def test_it_gets_no_secret_and_its_file_is_private_and_goes() -> None:
+    seen = "import os, sys; p = sys.argv[1]; s = os.stat(os.path.dirname(p)).st_mode & 0o77"
+    code = f"{seen}; sys.exit(1 if s or 'CANARY_KEY' in os.environ or 'PLAIN' not in os.environ else 0)"
+    variables = {**os.environ, "CANARY_KEY": "sk-canary", "PLAIN": "x"}
+    assert verify([*PYTHON, code, "{file}"], "x", variables) is None
+    assert list(Path(os.environ.get("TMPDIR", "/tmp")).glob("hybrid-*/answer")) == []  # noqa: S108
+
+
+def test_it_cannot_outlive_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(verify_module, "VERIFY_SECONDS", 1)
+    late = tmp_path / "late"
+    started = time.monotonic()
+    told = verify(["sh", "-c", f"(sleep 3; touch {late}) & sleep 60"], "x", os.environ)
+    assert told == "sh took over 1 s on it"
+    assert time.monotonic() - started < 30
+    time.sleep(3)
+    assert not late.exists()  # what it started is gone, too
+
+
+def test_one_that_cannot_start_is_the_users_mistake() -> None:
+    with pytest.raises(Failure, match="no-such-command cannot be started: No such file") as raised:
+        verify(["no-such-command"], "x", os.environ)
+    assert raised.value.status is ExitStatus.USAGE
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("I cannot answer this question.", True),
+        ("I can’t do that.", True),
+        ("As an AI language model, I do not have feelings.", True),
+        ("Unfortunately, I don't know who won.", True),
+        ("I'm unable to browse the web.", True),
+        ("I am not able to open files.", True),
+        ("Sorry is a word of apology.", False),
+        ("Paris.", False),
+        ("I can help: first, open the file.", False),
+        ("The canary cannot fly.", False),
+        ("I cannot stress enough how " + "very " * 100 + "good it is.", False),
+    ],
+)
+def test_refusals(answer: str, refusal: bool) -> None:
+    assert is_refusal(answer) == refusal
