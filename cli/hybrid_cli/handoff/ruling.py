@@ -7,6 +7,7 @@ from functools import cached_property
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
+from hybrid_cli.privacy.scan import find
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling, rule_on
 
@@ -36,7 +37,7 @@ class RequestFacts:
         return code
 
     def has_secret(self) -> bool:
-        raise NotImplementedError
+        return bool(find(self.text, ["secret"]))
 
 
 def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | None]:

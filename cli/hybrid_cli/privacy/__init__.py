@@ -1,1 +1,1 @@
-"""What the user agreed to send, and where."""
+"""What may leave: the scan for secrets and personal data, and what the user agreed to send where."""

@@ -112,8 +112,6 @@ def _refuse_what_is_not_kept(profile: Profile) -> None:
             value = getattr(value, part, None)
         if value not in (None, [], False, "chat"):
             raise Failure(ExitStatus.USAGE, f"{key} is set, but this version cannot keep it yet")
-    if any(rule.when.secret is not None for rule in profile.escalation.rules):
-        raise Failure(ExitStatus.USAGE, "a rule asks for secrets, but this version cannot find them yet")
 
 
 def _is_trusted(project: Layer, environment: Environment) -> bool:

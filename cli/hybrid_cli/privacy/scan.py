@@ -1,0 +1,219 @@
+"""Find what should not leave: credentials, addresses, numbers of people and of money. Pure functions.
+
+Credentials are found by their published formats (`privacy.credentials`) and by names that give a value
+away (`api_key = "..."`); cards, IBANs and IP addresses are checked, not only matched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from hybrid_cli.privacy.credentials import CREDENTIALS
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where something was found, and what it is; never the value itself."""
+
+    kind: str
+    """One of the profile's kinds: secret, email, phone, card, iban, ip."""
+    name: str
+    """What exactly, for the user."""
+    start: int
+    end: int
+
+
+def find(text: str, kinds: Collection[str], country: str | None = None) -> list[Finding]:
+    """All that is found of `kinds` in `text`, in its order and without overlaps: the longest wins.
+
+    `country` (ISO 3166) is where telephone numbers without a country code are taken to be from; it needs
+    the `pii` extra.
+    """
+    found = [finding for kind in kinds for finding in _find_kind(kind, text, country)]
+    found.sort(key=lambda finding: (finding.start - finding.end, finding.start))
+    taken = bytearray(len(text))
+    kept = []
+    for finding in found:
+        span = slice(finding.start, finding.end)
+        if not any(taken[span]):
+            taken[span] = b"\1" * (finding.end - finding.start)
+            kept.append(finding)
+    return sorted(kept, key=lambda finding: finding.start)
+
+
+def _find_kind(kind: str, text: str, country: str | None) -> Iterable[Finding]:
+    if kind == "phone":
+        return _phones(text, country)
+    return {"secret": _secrets, "email": _emails, "card": _cards, "iban": _ibans, "ip": _addresses}[kind](
+        text
+    )
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _secrets(text: str) -> Iterator[Finding]:
+    lowered = text.lower()
+    for name, keywords, pattern in CREDENTIALS:
+        if not any(keyword in lowered for keyword in keywords):
+            continue
+        for match in _compiled(pattern).finditer(text):
+            group = "value" if match.re.groupindex else 0
+            value = match[group]
+            if _starts_a_word(text, match.start()) and not (group and _PLACEHOLDER.search(value)):
+                yield Finding("secret", name, match.start(group), match.end(group))
+    yield from _assignments(text)
+
+
+def _starts_a_word(text: str, start: int) -> bool:
+    before = text[start - 1 : start]
+    escaped = before == "n" and text[start - 2 : start - 1] == "\\"
+    return escaped or not (before.isalnum() or before == "_")
+
+
+_SEPARATOR = re.compile(r"(?:=>|:=|[:=])[ \t]{0,4}[\"'`]?(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{8,256})")
+_NAME = re.compile(
+    r"(?:passw(?:or)?d|passphrase|pwd|pass|(?P<token>(?:api|access|auth|private|encryption|signing|master"
+    r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?key)?"
+    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\"'`\]]{0,2}[ \t]{0,4}$",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"example|changeme|placeholder|your[-_]|redacted|dummy|x{4}|\*{3}|\.{3}|^pass(word)?$|^[$%]",
+    re.IGNORECASE,
+)
+_MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_LEAST_ENTROPY = 3.0
+"""Bits a character. English words lie at about 2.5 to 3, random hexadecimal of 32 at 3.6."""
+
+
+def _assignments(text: str) -> Iterator[Finding]:
+    """Values that a name like `api_key` or `password` is given, if they look random enough."""
+    for match in _SEPARATOR.finditer(text):
+        value = match["value"]
+        if not any(character.isdigit() for character in value) or _PLACEHOLDER.search(value):
+            continue
+        named = _NAME.search(text, max(0, match.start() - 40), match.start())
+        if named is None or text[match.end() : match.end() + 1] in ("(", "[", "{"):
+            continue
+        if _looks_random(value, least_run=12 if named["token"] else 6):
+            yield Finding("secret", "value of a secret's name", match.start("value"), match.end("value"))
+
+
+def _looks_random(value: str, least_run: int) -> bool:
+    """Whether a run of letters and digits in `value` mixes both, and the whole is no repetition."""
+    mixed = any(
+        len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
+    )
+    return (mixed or _UUID.fullmatch(value) is not None) and _entropy(value) >= min(
+        _LEAST_ENTROPY, math.log2(len(value)) * 0.8
+    )
+
+
+def _entropy(value: str) -> float:
+    """Shannon's entropy of the characters of `value`, in bits a character."""
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
+
+
+_MAIL_DOMAIN = re.compile(r"@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
+_MAIL_NAME = re.compile(r"[\w.+-]{1,64}\Z")
+_USER_OF_A_URL = re.compile(r"://[^\s/@]{0,90}\Z")
+
+
+def _emails(text: str) -> Iterator[Finding]:
+    for match in _MAIL_DOMAIN.finditer(text):
+        name = _MAIL_NAME.search(text, max(0, match.start() - 64), match.start())
+        if name is not None and not _USER_OF_A_URL.search(text, max(0, name.start() - 100), name.start()):
+            yield Finding("email", "e-mail address", name.start(), match.end())
+
+
+_CARD = re.compile(r"(?<![\w.,-])[2-6]\d{3}(?:[ -]?\d){8,15}(?![\w]|[.,]\d)", re.ASCII)
+
+
+def _cards(text: str) -> Iterator[Finding]:
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"\D", "", match[0])
+        if 13 <= len(digits) <= 19 and len(set(digits)) > 1 and _luhn(digits):
+            yield Finding("card", "card number", match.start(), match.end())
+
+
+def _luhn(digits: str) -> bool:
+    """The check digit of ISO/IEC 7812."""
+    doubled = (int(digit) * 2 for digit in digits[-2::-2])
+    return (sum(map(int, digits[::-2])) + sum(n - 9 if n > 9 else n for n in doubled)) % 10 == 0
+
+
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", re.ASCII)
+_IBAN_LENGTHS = (
+    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28"
+    " EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27"
+    " JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18"
+    " NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28"
+    " TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30"
+)
+"""The countries of ISO 13616's registry, each with its length."""
+
+
+def _ibans(text: str) -> Iterator[Finding]:
+    for match in _IBAN.finditer(text):
+        country = _IBAN_LENGTHS.find(match[0][:2])
+        if country < 0:
+            continue
+        length = int(_IBAN_LENGTHS[country + 2 : country + 4])
+        for end in range(match.start() + length, match.end() + 1):
+            compact = text[match.start() : end].replace(" ", "")
+            if len(compact) == length:
+                if _mod_97(compact) and not text[end : end + 1].isalnum():
+                    yield Finding("iban", "IBAN", match.start(), end)
+                break
+
+
+def _mod_97(iban: str) -> bool:
+    """The check of ISO 7064: letters count from 10, the first four characters go last."""
+    return int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 == 1
+
+
+_IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", re.ASCII)
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,39}(?:\.\d{1,3}){0,3}(?![\w:])", re.ASCII)
+
+
+def _addresses(text: str) -> Iterator[Finding]:
+    for name, pattern in (("IPv4 address", _IPV4), ("IPv6 address", _IPV6)):
+        for match in pattern.finditer(text):
+            if _is_somebodys(match[0]):
+                yield Finding("ip", name, match.start(), match.end())
+
+
+def _is_somebodys(text: str) -> bool:
+    """Whether it is an address, and one that says anything: not 0.0.0.0, a mask or the loopback."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    enough = address.version == 4 or (text.count(":") > 2 and any(map(str.isdigit, text)))
+    return enough and not (address.is_loopback or address.is_unspecified or text.startswith("255."))
+
+
+_PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ ()./-]{0,2}\d){7,14}(?!\w)", re.ASCII)
+
+
+def _phones(text: str, country: str | None) -> Iterator[Finding]:
+    """By the `pii` extra's metadata where it is installed; else numbers that start with + and country."""
+    try:
+        import phonenumbers
+    except ImportError:
+        spans = [match.span() for match in _PHONE.finditer(text)]
+    else:
+        matches = phonenumbers.PhoneNumberMatcher(text, country, max_tries=len(text))
+        spans = [(match.start, match.end) for match in matches]
+    for start, end in spans:
+        yield Finding("phone", "telephone number", start, end)
