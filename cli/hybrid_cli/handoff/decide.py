@@ -12,6 +12,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
 from hybrid_cli.handoff.gate import LocalResult, Verdict
+from hybrid_cli.handoff.local_side import new_request, run_local
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
@@ -88,44 +89,15 @@ class Cascade:
 
     def _run_local(self, weights: Path, result: LocalResult, *, live: bool) -> None:
         """Fill `result` from the worker; under `live` show the text as it comes."""
-        local = self.policy.local
-        request = {
-            "path": str(weights.absolute()),
-            "messages": self.request.messages(),
-            "context": None if local.context == "auto" else local.context,
-            "threads": None if local.threads == "auto" else local.threads,
-            "max_tokens": local.sampling.max_tokens,
-            "temperature": local.sampling.temperature,
-            "seed": local.sampling.seed,
-            "repeat_penalty": local.sampling.repeat_penalty,
-        }
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
-        events = self.worker.events(request)
-        with self.environment.waiting(f"loading {local.model}"):
-            for event in events:
-                if event["event"] in ("loaded", "failed"):
-                    break
-        if event["event"] == "failed":
-            raise Failure(ExitStatus.FAILURE, event["message"])
-        for event in events:
-            self._take(event, result, live=live)
 
-    def _take(self, event: dict[str, Any], result: LocalResult, *, live: bool) -> None:
-        if event["event"] == "token":
-            if result.first_token_seconds is None:
-                result.first_token_seconds = self._elapsed()
-            result.text += event["text"]
-            result.logprobs.append(event["logprob"])
+        def show(text: str) -> None:
             if live:
-                self.output.stream(event["text"])
-        elif event["event"] == "failed":
-            raise Failure(ExitStatus.FAILURE, event["message"])
-        elif event["event"] == "done":
-            result.finish_reason = event["finish_reason"]
-            result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]
-            result.context = event["context"]
-            result.load_seconds = event["load_seconds"]
+                self.output.stream(text)
+
+        request = new_request(self.request, self.policy, weights)
+        run_local(self.worker, request, result, self.environment, show)
 
     def _ask(self, verdict: Verdict) -> str | None:
         return egress.ask(self.request, self.policy, verdict.words, self.environment)
