@@ -12,7 +12,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
 from hybrid_cli.handoff.gate import LocalResult, Verdict
-from hybrid_cli.handoff.local_side import new_request, run_local
+from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
@@ -35,6 +36,7 @@ class Cascade:
     """None under `force`, which never touches the weights."""
     output: Output
     environment: Environment
+    shows_thinking: bool = False
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -92,12 +94,13 @@ class Cascade:
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
 
-        def show(text: str) -> None:
-            if live:
-                self.output.stream(text)
-
-        request = new_request(self.request, self.policy, weights)
-        run_local(self.worker, request, result, self.environment, show)
+        request = new_request(self.request, self.policy, weights, self.environment)
+        thinking = Thinking(self.environment) if self.shows_thinking else None
+        run_local(
+            self.worker, request, result, self.environment, self.output.stream if live else None, thinking
+        )
+        if self.request.schema is not None:
+            result.problem = self.request.schema.problem(result.text)
 
     def _ask(self, verdict: Verdict) -> str | None:
         return egress.ask(self.request, self.policy, verdict.words, self.environment)
@@ -133,17 +136,21 @@ class Cascade:
         def show(text: str) -> None:
             if not first_token:
                 first_token.append(self._elapsed())
-            self.output.stream(text)
+            self.output.stream(stop.feed(text))
 
+        stop = StopWords(self.request.stop)
         try:
             reply = egress.send(self.request, self.policy, verdict.words, self.environment, show)
         except Failure:
             self.output.end_line()
             raise
+        self.output.stream(stop.flush())
+        text = stop_at(reply.text, self.request.stop).strip()
+        self._check_schema(text)
         cloud = Tokens(reply.tokens_in, reply.tokens_out)
         return Answer(
             id=uuid.uuid4().hex,
-            answer=reply.text.strip(),
+            answer=text,
             answered_by="cloud",
             model=reply.model,
             handoff=_handoff("escalated", verdict),
@@ -153,6 +160,11 @@ class Cascade:
             policy=self._policy_view(),
             finish_reason=reply.finish_reason,
         )
+
+    def _check_schema(self, text: str) -> None:
+        problem = self.request.schema.problem(text) if self.request.schema is not None else None
+        if problem is not None:
+            raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
 
     def _keep(self, verdict: Verdict, result: LocalResult, decision: Any) -> Answer:
         if decision == "denied" and self.policy.mode == "forbid":

@@ -27,6 +27,9 @@ class LocalResult:
     first: TokenSignal | None = None
     """The first content token's signals: they come early, and say much of a short answer."""
 
+    problem: str | None = None
+    """What a check of the user's own finds wrong with it, in words."""
+
     def add(self, signal: TokenSignal) -> None:
         """Count one more token. What the grammar forced, and what is no answer, says nothing of it."""
         if signal.kind == "first":
@@ -126,4 +129,4 @@ def _failed_check(result: LocalResult) -> str | None:
         return f"the local answer fell into a loop after {result.tokens_out} tokens"
     if not result.text.strip():
         return "the local answer is empty"
-    return None
+    return None if result.problem is None else f"the local answer {result.problem}"

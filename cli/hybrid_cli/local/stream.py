@@ -6,19 +6,23 @@ import codecs
 from collections.abc import Sequence
 
 from hybrid_cli.local.protocol import Kind
-from hybrid_cli.local.thinking import Split, Splitter, overlap
+from hybrid_cli.local.stop import StopWords
+from hybrid_cli.local.thinking import Split, Splitter
 
 
 class AnswerStream:
-    """One sequence's text. `stopped` turns true once a stop string ended the answer, which is without it."""
+    """One sequence's text."""
 
     def __init__(self, splitter: Splitter, stop: Sequence[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._splitter = splitter
-        self._stop = [word for word in stop if word]
-        self._held = ""
+        self._stop = StopWords(stop)
         self._begun = False
-        self.stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string ended the answer."""
+        return self._stop.met
 
     @property
     def answering(self) -> bool:
@@ -33,26 +37,9 @@ class AnswerStream:
             kind = "forced"
         elif kind == "content" and not self._begun and piece.strip():
             kind, self._begun = "first", True
-        return Split(self._until_stop(split.answer), split.thinking), kind
+        return Split(self._stop.feed(split.answer), split.thinking), kind
 
     def finish(self) -> Split:
         """What was still held at the end. A character that was never finished is dropped."""
         split = self._splitter.flush()
-        answer = self._until_stop(split.answer)
-        if not self.stopped:
-            answer, self._held = answer + self._held, ""
-        return Split(answer, split.thinking)
-
-    def _until_stop(self, text: str) -> str:
-        if self.stopped:
-            return ""
-        if not self._stop:
-            return text
-        text = self._held + text
-        places = [place for word in self._stop if (place := text.find(word)) >= 0]
-        if places:
-            self.stopped, self._held = True, ""
-            return text[: min(places)]
-        keep = overlap(text, self._stop)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        return Split(self._stop.feed(split.answer) + self._stop.flush(), split.thinking)

@@ -7,8 +7,9 @@ the channels of OpenAI's harmony format (gpt-oss), where only the channel `final
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
+
+from hybrid_cli.local.stop import overlap
 
 Style = Literal["none", "think", "harmony"]
 
@@ -141,12 +142,3 @@ class _Harmony:
 
     def flush(self) -> Split:
         return Split("", "") if self._channel is None else self._take(len(self._held))
-
-
-def overlap(text: str, marks: Sequence[str]) -> int:
-    """The length of the longest end of `text` that begins one of `marks`."""
-    longest = max(map(len, marks), default=1) - 1
-    for length in range(min(longest, len(text)), 0, -1):
-        if any(mark.startswith(text[-length:]) for mark in marks):
-            return length
-    return 0
