@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
 from hybrid_cli.local.template import TemplateError, render
 
-REQUEST: dict[str, Any] = {
-    "messages": [{"role": "user", "content": "What is 2+2?"}],
-    "context": None,
-    "threads": 2,
-    "max_tokens": 24,
-    "temperature": 0,
-    "seed": 0,
-    "repeat_penalty": 1.0,
-}
+TASK: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 2+2?"}], "max_tokens": 24}
 HAIKU = [{"role": "user", "content": "Write a haiku about rain."}]
 
 
-def collect(engine: Any, **changed: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    events: list[dict[str, Any]] = []
+@dataclass
+class Made:
+    """What the events say of one sequence."""
 
-    def emit(event: str, **fields: Any) -> None:
-        events.append({"event": event, **fields})
+    text: str = ""
+    thinking: str = ""
+    signals: list[TokenSignal] = field(default_factory=list)
+    finished: dict[str, Any] = field(default_factory=dict)
 
-    result = engine.answer({**REQUEST, **changed}, emit)
-    return [event for event in events if event["event"] == "token"], result
+
+class Recorder:
+    """Collects an engine's events."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, dict[str, Any]] = {}
+        self.made: dict[int, Made] = {}
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        self.events[event] = fields
+        if "sequence" not in fields:
+            return
+        made = self.made.setdefault(fields["sequence"], Made())
+        if event == "finished":
+            made.finished = fields
+        else:
+            made.text += fields["text"]
+            made.thinking += fields["thinking"]
+            made.signals += fields["signals"]
+
+
+def record(engine: Any, path: Path, *tasks: dict[str, Any], **request: Any) -> Recorder:
+    recorder = Recorder()
+    chosen = [Task(**{**TASK, **task}) for task in tasks or ({},)]
+    engine.answer(LocalRequest(str(path), chosen, **{"threads": 1, **request}), recorder)
+    return recorder
+
+
+def make(engine: Any, path: Path, **task: Any) -> Made:
+    return record(engine, path, task).made[0]
 
 
 @pytest.fixture(scope="module")
@@ -39,68 +64,125 @@ def engine() -> Any:
     return Engine()
 
 
-def test_tokens_and_log_probabilities_are_llama_cpps(engine: Any, model_file: Path) -> None:
+def test_tokens_and_signals_are_those_of_a_full_softmax(engine: Any, model_file: Path) -> None:
     import llama_cpp
     import numpy as np
 
-    tokens, result = collect(engine, path=str(model_file), max_tokens=8)
-    text = "".join(token["text"] for token in tokens)
+    made = make(engine, model_file, messages=HAIKU, repeat_penalty=1.0)
     # logits_all keeps every position's raw logits: the slow but independent way to the same numbers.
     peer = llama_cpp.Llama(str(model_file), n_ctx=256, logits_all=True, flash_attn=True, verbose=False)
-    prompt = render(
-        peer.metadata["tokenizer.chat_template"], REQUEST["messages"], bos="<|im_start|>", eos="<|im_end|>"
-    )
+    template = peer.metadata["tokenizer.chat_template"]
+    prompt = render(template, HAIKU, bos="<|im_start|>", eos="<|im_end|>")
     ids = peer.tokenize(prompt.encode(), add_bos=False, special=True)
-    assert len(ids) == result["tokens_in"]
+    assert len(ids) == made.finished["tokens_in"]
     peer.eval(ids)
-    for token in tokens:
+    for signal in made.signals:
         logits = np.asarray(peer.scores[peer.n_tokens - 1], dtype=np.float64)
-        best = int(logits.argmax())
-        expected = logits[best] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
-        assert token["logprob"] == pytest.approx(expected, abs=0.001)
-        peer.eval([best])
-    assert peer.detokenize(list(peer.input_ids[len(ids) : len(ids) + len(tokens)])).decode() == text
+        log_probabilities = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+        probabilities = np.exp(log_probabilities)
+        first, second = np.sort(probabilities)[-1:-3:-1]
+        assert signal.logprob == pytest.approx(log_probabilities.max(), abs=0.001)
+        assert signal.margin == pytest.approx(first - second, abs=0.001)
+        assert signal.entropy == pytest.approx(-(probabilities * log_probabilities).sum(), abs=0.001)
+        peer.eval([int(logits.argmax())])
+    assert [signal.kind for signal in made.signals] == ["first", *["content"] * (len(made.signals) - 1)]
+    made_ids = list(peer.input_ids[len(ids) : len(ids) + len(made.signals)])
+    assert peer.detokenize(made_ids).decode() == made.text
+
+
+def test_sequences_side_by_side_are_what_each_is_alone(engine: Any, model_file: Path) -> None:
+    questions = ["What is 2+2?", "Name a colour.", "What is the capital of France?", "Say hello.", "Hi"]
+    tasks = [
+        {"messages": [{"role": "user", "content": question}], "max_tokens": 8 + 4 * number}
+        for number, question in enumerate(questions)
+    ]
+    together = record(engine, model_file, *tasks).made
+    assert sorted(together) == list(range(len(tasks)))
+    for number, task in enumerate(tasks):
+        alone = make(engine, model_file, **task)
+        assert together[number].text == alone.text
+        assert together[number].finished["finish_reason"] == alone.finished["finish_reason"]
+        for one, other in zip(together[number].signals, alone.signals, strict=True):
+            assert one[:3] == pytest.approx(other[:3], abs=0.001)
+
+
+def test_more_sequences_than_slots_take_turns(engine: Any, model_file: Path) -> None:
+    tasks = [
+        {"messages": [{"role": "user", "content": f"Tell me of {number} foxes."}], "max_tokens": 4}
+        for number in range(20)
+    ]
+    made = record(engine, model_file, *tasks).made
+    assert sorted(made) == list(range(20))
+    assert all(len(one.signals) == 4 for one in made.values())
 
 
 def test_the_penalty_changes_the_text_but_signals_stay_raw(engine: Any, model_file: Path) -> None:
-    haiku = {"path": str(model_file), "messages": HAIKU, "max_tokens": 40}
-    tokens, _result = collect(engine, **haiku, repeat_penalty=1.9)
-    plain, _result = collect(engine, **haiku)
-    assert [token["text"] for token in tokens] != [token["text"] for token in plain]
+    penalised = make(engine, model_file, messages=HAIKU, max_tokens=40, repeat_penalty=1.9)
+    plain = make(engine, model_file, messages=HAIKU, max_tokens=40)
+    assert penalised.text != plain.text
     # A penalised choice is seldom the raw favourite, and its raw probability says so.
-    assert min(token["logprob"] for token in tokens) < min(token["logprob"] for token in plain)
-    assert all(token["logprob"] <= 0 for token in tokens)
+    lowest = [min(signal.logprob or 0 for signal in made.signals) for made in (penalised, plain)]
+    assert lowest[0] < lowest[1]
+
+
+def test_same_seed_same_text_even_beside_others(engine: Any, model_file: Path) -> None:
+    sampled = {"messages": HAIKU, "max_tokens": 12, "temperature": 1.5}
+    first = make(engine, model_file, **sampled, seed=1).text
+    assert make(engine, model_file, **sampled, seed=1).text == first
+    together = record(engine, model_file, *({**sampled, "seed": seed} for seed in range(4))).made
+    assert len({made.text for made in together.values()}) > 1
 
 
 def test_a_second_request_reuses_the_model_and_gives_the_same(engine: Any, model_file: Path) -> None:
-    first, _result = collect(engine, path=str(model_file))
-    again, result = collect(engine, path=str(model_file))
-    assert [token["text"] for token in first] == [token["text"] for token in again]
-    assert result["load_seconds"] < 0.01  # it was not loaded again: a load takes ten times that
+    first = make(engine, model_file)
+    again = record(engine, model_file)
+    assert first.text == again.made[0].text
+    assert again.events["loaded"]["load_seconds"] < 0.02  # a load takes ten times that
 
 
 def test_utf8_is_never_cut_inside_a_character(engine: Any, model_file: Path) -> None:
     messages = [{"role": "user", "content": "Repeat exactly: 🦊🎉 naïve 日本語 🦊🎉"}]
-    tokens, _result = collect(engine, path=str(model_file), messages=messages, max_tokens=40)
-    assert any(token["text"] == "" for token in tokens), "no character spanned tokens: the case was not met"
-    assert "�" not in "".join(token["text"] for token in tokens)
+    recorder = record(engine, model_file, {"messages": messages, "max_tokens": 40})
+    assert "�" not in recorder.made[0].text
+    assert not recorder.made[0].text.isascii(), "no character spanned tokens: the case was not met"
 
 
 def test_finish_reasons(engine: Any, model_file: Path) -> None:
-    assert collect(engine, path=str(model_file))[1]["finish_reason"] == "stop"
-    assert collect(engine, path=str(model_file), max_tokens=2)[1]["finish_reason"] == "length"
-    overflow = collect(engine, path=str(model_file), context=16)[1]
+    assert make(engine, model_file).finished["finish_reason"] == "stop"
+    assert make(engine, model_file, max_tokens=2).finished["finish_reason"] == "length"
+    overflow = record(engine, model_file, context=16).made[0].finished
     assert (overflow["finish_reason"], overflow["tokens_out"]) == ("overflow", 0)
-    looped = collect(engine, path=str(model_file), messages=HAIKU, max_tokens=500)[1]
+    looped = make(engine, model_file, messages=HAIKU, max_tokens=500).finished
     assert looped["finish_reason"] == "loop"  # what this model really does without a penalty
     assert looped["tokens_out"] < 200
 
 
+def test_stop_strings_end_the_answer_before_them(engine: Any, model_file: Path) -> None:
+    whole = make(engine, model_file).text
+    word = whole.split()[3]
+    cut = make(engine, model_file, stop=[word, "never said"])
+    assert cut.text == whole[: whole.index(word)]
+    assert cut.finished["finish_reason"] == "stop"
+
+
 def test_a_long_prompt_is_prefilled_in_chunks(engine: Any, model_file: Path) -> None:
     messages = [{"role": "user", "content": "The sky is blue. " * 300 + "What colour is the sky?"}]
-    tokens, result = collect(engine, path=str(model_file), messages=messages, max_tokens=20)
-    assert result["tokens_in"] > 1024
-    assert "sky" in "".join(token["text"] for token in tokens)
+    made = make(engine, model_file, messages=messages, max_tokens=20)
+    assert made.finished["tokens_in"] > 1024
+    assert "sky" in made.text
+
+
+def test_hidden_states_of_chosen_layers(engine: Any, model_file: Path) -> None:
+    plain = make(engine, model_file)
+    recorder = record(engine, model_file, hidden_layers=[0, 15, 29])
+    hidden = recorder.events["done"]["hidden"]
+    assert sorted(hidden) == ["0", "15", "29"]
+    assert all(len(state) == 576 and any(state) for state in hidden.values())
+    assert recorder.made[0].text == plain.text
+    again = record(engine, model_file, {"messages": HAIKU}, hidden_layers=[15])
+    assert again.events["done"]["hidden"]["15"] != hidden["15"]
+    with pytest.raises(Failure, match="layers 0 to 29"):
+        record(engine, model_file, hidden_layers=[30])
 
 
 def test_templates() -> None:
@@ -109,19 +191,44 @@ def test_templates() -> None:
     assert render(turns, system, bos="", eos="") == "<system>S<user>U<assistant>"
     strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + turns
     assert render(strict, system, bos="", eos="") == "<user>S\n\nU<assistant>"
-    for hostile in (
+    deaf = "{% for m in messages if m.role == 'user' %}<user>{{ m.content }}{% endfor %}<assistant>"
+    assert render(deaf, system, bos="", eos="") == "<user>S\n\nU<assistant>"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(messages[0]) }}",
         "{% if %}",
         "{{ raise_exception('no') }}",
-    ):
-        with pytest.raises(TemplateError):
-            render(hostile, system, bos="", eos="")
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(99999) %}{% for b in range(99) %}xxxxxxxx{% endfor %}{% endfor %}",
+        "{{ 'x' * 9999999999 }}",
+        "{{ '%9999999999d' % 1 }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "x" * 300_000,
+    ],
+)
+def test_a_hostile_template_fails_within_its_limits(hostile: str) -> None:
+    with pytest.raises(TemplateError):
+        render(hostile, [{"role": "user", "content": "U"}], bos="", eos="")
 
 
-def test_log_probability_of_what_is_no_number() -> None:
+def test_readings_of_what_is_no_number() -> None:
+    import math
+
     import numpy as np
 
-    from hybrid_cli.local.engine import _log_probability
+    from hybrid_cli.local.signals import Meter, Reading
 
-    assert _log_probability(np.array([0.0, 0.0], dtype=np.float32), 0) == pytest.approx(math.log(0.5))
-    assert _log_probability(np.array([float("nan"), 0.0], dtype=np.float32), 1) is None
+    meter = Meter(3)
+    even = meter.read(np.zeros(3, dtype=np.float32))
+    assert even == pytest.approx((math.log(3), 0, math.log(3)), abs=1e-6)
+    nothing = Reading(None, None, None)
+    assert meter.read(np.array([float("nan"), 0, 0], dtype=np.float32)) == nothing
+    assert meter.read(np.array([0, float("nan"), 0], dtype=np.float32)) == nothing
+    assert meter.read(np.array([float("inf"), 0, 0], dtype=np.float32)) == nothing
+    # A logit of minus infinity is a token that cannot be: the others still have their probabilities.
+    masked = meter.read(np.array([0, 0, -float("inf")], dtype=np.float32))
+    assert masked == pytest.approx((math.log(2), 0, math.log(2)), abs=1e-6)

@@ -86,6 +86,7 @@ STRICT: dict[str, Callable[[Any], Any]] = {
     "limits.calls_per_day": lower,
     "limits.tools": lambda tools: set(TOOLS) - set(TOOLS if tools is None else tools),
     "log.prompts": lambda prompts: not prompts,
+    "local.prefix_cache": lambda kept: not kept,
 }
 
 

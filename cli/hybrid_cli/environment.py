@@ -63,6 +63,11 @@ class Environment:
         """Weights."""
         return self._folder("data")
 
+    @property
+    def cache_folder(self) -> Path:
+        """What can be made again: prefixes of prompts."""
+        return self._folder("cache")
+
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
         if home:
@@ -70,7 +75,11 @@ class Environment:
         from platformdirs import PlatformDirs
 
         dirs = PlatformDirs("hybrid", appauthor=False)
-        folder = {"config": dirs.user_config_path, "data": dirs.user_data_path}[kind]
+        folder = {
+            "config": dirs.user_config_path,
+            "data": dirs.user_data_path,
+            "cache": dirs.user_cache_path,
+        }[kind]
         if not folder.is_absolute():
             raise Failure(
                 ExitStatus.FAILURE, "there is no home folder; set HYBRID_HOME to a folder that can be written"
@@ -112,6 +121,14 @@ class Environment:
             return
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not change the exit code
             self.stderr.write(f"hybrid: {printable(message)}\n")
+            self.stderr.flush()
+
+    def aside(self, text: str) -> None:
+        """A piece of running text on stderr, as it comes."""
+        if self.stderr is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            self.stderr.write(text)
             self.stderr.flush()
 
     @contextlib.contextmanager

@@ -9,21 +9,34 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hybrid_cli.environment import Environment, printable
+from hybrid_cli.environment import Environment
+from hybrid_cli.escapes import EscapeFilter, plain
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 
 class Output:
     """The destination of one answer. Opened before any work, so that a bad one costs nothing."""
 
-    def __init__(self, environment: Environment, *, file: Path | None, as_json: bool, stream: bool) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        file: Path | None,
+        as_json: bool,
+        stream: bool,
+        raw: bool = False,
+        whole: bool = False,
+    ) -> None:
+        """`raw` leaves terminal control sequences in, but never on a terminal; `whole` never streams."""
         self._as_json = as_json
         self._file = _Replacement(file) if file is not None else None
         self._stdout = environment.stdout
         if self._file is None and self._stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
-        wanted = stream or environment.stdout_is_terminal()
-        self.streams = wanted and self._file is None and not as_json
+        on_terminal = environment.stdout_is_terminal()
+        self.streams = (stream or on_terminal) and self._file is None and not as_json and not whole
+        self._raw = raw and (self._file is not None or not on_terminal)
+        self._filter = EscapeFilter()
         self._shown = False
         self._in_line = False
 
@@ -31,7 +44,10 @@ class Output:
         """Show the next piece of the answer at once, where that is what the user sees."""
         if not self.streams:
             return
-        text = printable(text if self._shown else text.lstrip())
+        self._show(text if self._raw else self._filter.feed(text))
+
+    def _show(self, text: str) -> None:
+        text = text if self._shown else text.lstrip()
         if text:
             self._shown = True
             self._in_line = not text.endswith("\n")
@@ -39,6 +55,7 @@ class Output:
 
     def end_line(self) -> None:
         """End the line of a streamed answer, so that what follows stands on its own."""
+        self._show(self._filter.flush())
         if self._in_line:
             self._in_line = False
             self._write("\n")
@@ -50,7 +67,7 @@ class Output:
         elif self._shown:
             self.end_line()
         else:
-            self._write(printable(text) + "\n")
+            self._write((text if self._raw else plain(text)) + "\n")
         if self._file is not None:
             self._file.commit()
 

@@ -77,11 +77,24 @@ def run(
             help="Give up after so long (code 124).",
         ),
     ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit."),
+    ] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer object.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, in one step.")
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Stream into a pipe or a file, too.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave terminal control sequences in what is no terminal's.")
+    ] = False,
+    show_thinking: Annotated[
+        bool, typer.Option("--show-thinking", help="Show the model's thinking on stderr.")
+    ] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
@@ -115,5 +128,9 @@ def run(
         may_read_stdin=not no_stdin,
         dry_run=dry_run,
         tags=frozenset(tag or ()),
+        stop=tuple(stop or ()),
+        schema=schema,
+        raw=raw,
+        show_thinking=show_thinking,
     )
     run_prompt(flags, options, invocation.environment, invocation.worker)

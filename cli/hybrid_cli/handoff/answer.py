@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from hybrid_cli.handoff.structured import AnswerSchema
 from hybrid_cli.input import Question
 
 Reason = Literal[
@@ -21,6 +22,10 @@ class Request:
 
     question: Question
     system: str | None
+    stop: tuple[str, ...] = ()
+    """Strings that end the answer, which is without them."""
+    schema: AnswerSchema | None = None
+    """What the answer must fit."""
 
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the same for either side: context first, then what is asked of it."""

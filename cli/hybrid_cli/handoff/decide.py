@@ -12,6 +12,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
 from hybrid_cli.handoff.gate import LocalResult, Verdict
+from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
@@ -34,6 +36,7 @@ class Cascade:
     """None under `force`, which never touches the weights."""
     output: Output
     environment: Environment
+    shows_thinking: bool = False
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -88,44 +91,16 @@ class Cascade:
 
     def _run_local(self, weights: Path, result: LocalResult, *, live: bool) -> None:
         """Fill `result` from the worker; under `live` show the text as it comes."""
-        local = self.policy.local
-        request = {
-            "path": str(weights.absolute()),
-            "messages": self.request.messages(),
-            "context": None if local.context == "auto" else local.context,
-            "threads": None if local.threads == "auto" else local.threads,
-            "max_tokens": local.sampling.max_tokens,
-            "temperature": local.sampling.temperature,
-            "seed": local.sampling.seed,
-            "repeat_penalty": local.sampling.repeat_penalty,
-        }
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
-        events = self.worker.events(request)
-        with self.environment.waiting(f"loading {local.model}"):
-            for event in events:
-                if event["event"] in ("loaded", "failed"):
-                    break
-        if event["event"] == "failed":
-            raise Failure(ExitStatus.FAILURE, event["message"])
-        for event in events:
-            self._take(event, result, live=live)
 
-    def _take(self, event: dict[str, Any], result: LocalResult, *, live: bool) -> None:
-        if event["event"] == "token":
-            if result.first_token_seconds is None:
-                result.first_token_seconds = self._elapsed()
-            result.text += event["text"]
-            result.logprobs.append(event["logprob"])
-            if live:
-                self.output.stream(event["text"])
-        elif event["event"] == "failed":
-            raise Failure(ExitStatus.FAILURE, event["message"])
-        elif event["event"] == "done":
-            result.finish_reason = event["finish_reason"]
-            result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]
-            result.context = event["context"]
-            result.load_seconds = event["load_seconds"]
+        request = new_request(self.request, self.policy, weights, self.environment)
+        thinking = Thinking(self.environment) if self.shows_thinking else None
+        run_local(
+            self.worker, request, result, self.environment, self.output.stream if live else None, thinking
+        )
+        if self.request.schema is not None:
+            result.problem = self.request.schema.problem(result.text)
 
     def _ask(self, verdict: Verdict) -> str | None:
         return egress.ask(self.request, self.policy, verdict.words, self.environment)
@@ -161,17 +136,21 @@ class Cascade:
         def show(text: str) -> None:
             if not first_token:
                 first_token.append(self._elapsed())
-            self.output.stream(text)
+            self.output.stream(stop.feed(text))
 
+        stop = StopWords(self.request.stop)
         try:
             reply = egress.send(self.request, self.policy, verdict.words, self.environment, show)
         except Failure:
             self.output.end_line()
             raise
+        self.output.stream(stop.flush())
+        text = stop_at(reply.text, self.request.stop).strip()
+        self._check_schema(text)
         cloud = Tokens(reply.tokens_in, reply.tokens_out)
         return Answer(
             id=uuid.uuid4().hex,
-            answer=reply.text.strip(),
+            answer=text,
             answered_by="cloud",
             model=reply.model,
             handoff=_handoff("escalated", verdict),
@@ -181,6 +160,11 @@ class Cascade:
             policy=self._policy_view(),
             finish_reason=reply.finish_reason,
         )
+
+    def _check_schema(self, text: str) -> None:
+        problem = self.request.schema.problem(text) if self.request.schema is not None else None
+        if problem is not None:
+            raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
 
     def _keep(self, verdict: Verdict, result: LocalResult, decision: Any) -> Answer:
         if decision == "denied" and self.policy.mode == "forbid":

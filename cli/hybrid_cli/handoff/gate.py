@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Reason, Stage
+from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Policy
 
 
@@ -23,6 +24,18 @@ class LocalResult:
     context: int = 0
     load_seconds: float | None = None
     first_token_seconds: float | None = None
+    first: TokenSignal | None = None
+    """The first content token's signals: they come early, and say much of a short answer."""
+
+    problem: str | None = None
+    """What a check of the user's own finds wrong with it, in words."""
+
+    def add(self, signal: TokenSignal) -> None:
+        """Count one more token. What the grammar forced, and what is no answer, says nothing of it."""
+        if signal.kind == "first":
+            self.first = signal
+        if signal.kind in ("first", "content"):
+            self.logprobs.append(signal.logprob)
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,9 @@ def judge(result: LocalResult, threshold: float) -> Verdict:
     signals = {
         "mean_logprob": math.log(confidence) if confidence else None,
         "min_logprob": min(known) if confidence else None,
-        "first_logprob": result.logprobs[0] if result.logprobs else None,
+        "first_logprob": result.first.logprob if result.first else None,
+        "first_margin": result.first.margin if result.first else None,
+        "first_entropy": result.first.entropy if result.first else None,
     }
     problem = _failed_check(result)
     if problem is not None:
@@ -114,4 +129,4 @@ def _failed_check(result: LocalResult) -> str | None:
         return f"the local answer fell into a loop after {result.tokens_out} tokens"
     if not result.text.strip():
         return "the local answer is empty"
-    return None
+    return None if result.problem is None else f"the local answer {result.problem}"

@@ -15,6 +15,7 @@ from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.plan import make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
@@ -33,6 +34,11 @@ class Options:
     may_read_stdin: bool
     dry_run: bool
     tags: frozenset[str]
+    stop: tuple[str, ...] = ()
+    schema: str | None = None
+    """A file's name, or JSON; None for the profile's."""
+    raw: bool = False
+    show_thinking: bool = False
 
 
 def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
@@ -40,10 +46,19 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     policy = merge_policy(flags, environment)
     enforcement = _guard(policy, environment)
     with deadline(policy.limits.seconds):
-        output = Output(environment, file=options.output, as_json=options.as_json, stream=options.stream)
+        schema = options.schema or policy.checks.schema
+        output = Output(
+            environment,
+            file=options.output,
+            as_json=options.as_json,
+            stream=options.stream,
+            raw=options.raw,
+            whole=schema is not None,  # nothing is shown before it was validated
+        )
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
-            request = Request(question, options.system)
+            checked = read_schema(schema) if schema is not None else None
+            request = Request(question, options.system, options.stop, checked)
             policy, ruling = under_rules(policy, RequestFacts(request, options.tags))
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = _guard(policy, environment)
@@ -51,7 +66,16 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
             with _engine(policy, worker) as engine:
-                answer = Cascade(request, policy, ruling, enforcement, engine, output, environment).answer()
+                answer = Cascade(
+                    request,
+                    policy,
+                    ruling,
+                    enforcement,
+                    engine,
+                    output,
+                    environment,
+                    shows_thinking=options.show_thinking,
+                ).answer()
             output.finish(answer.answer, answer.as_json())
             _tell(answer, environment)
         finally:

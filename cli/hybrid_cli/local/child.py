@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import traceback
 from typing import Any
 
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import forbid_sockets
+from hybrid_cli.local.threads import SPIN_COUNT, ThreadCount
 
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_")
 
-# llama.cpp's OpenMP threads spin at every barrier; this bound keeps the idle speed and is 2 to 4 times
-# faster than the default when other processes are busy.
-_SPIN_COUNT = "2000"
-
 
 def serve(requests: int, events: int) -> None:
     """Answer requests until their pipe is closed. Every failure goes out as an event."""
+    import json
+
     _die_with_parent()
     enforcement = forbid_sockets()
     _prepare_environment()
     emit = _Emitter(events)
+    threads = ThreadCount()
     try:
-        from hybrid_cli.local.engine import Engine, ModelError
+        from hybrid_cli.local.engine import Engine
+        from hybrid_cli.local.protocol import LocalRequest, Task
     except ImportError as error:
-        emit("failed", message=f"llama-cpp-python cannot be imported: {error}")
+        emit(
+            "failed", status=ExitStatus.FAILURE.name, message=f"llama-cpp-python cannot be imported: {error}"
+        )
         return
     engine = Engine()
     emit("ready", enforcement=enforcement)
-
-    def answer(request: dict[str, Any]) -> None:
-        try:
-            emit("done", **engine.answer(request, emit))
-        except ModelError as error:
-            emit("failed", message=str(error))
-        except MemoryError:
-            emit("failed", message="there is not enough memory for this model")
-        except Exception as error:  # noqa: BLE001  a defect: told without its values, which may hold the prompt
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            emit("failed", message=f"internal error: {type(error).__name__} in {place.name}:{place.lineno}")
-
     with os.fdopen(requests, "rb") as lines:
         for line in lines:
-            answer(json.loads(line))
+            fields = json.loads(line)
+            tasks = [Task(**task) for task in fields.pop("tasks")]
+            _answer(engine, LocalRequest(tasks=tasks, **fields), emit, threads)
+
+
+def _answer(engine: Any, request: Any, emit: _Emitter, threads: ThreadCount) -> None:
+    try:
+        engine.answer(request, emit, threads)
+    except Failure as failure:
+        emit("failed", status=failure.status.name, message=str(failure))
+    except MemoryError:
+        emit("failed", status=ExitStatus.FAILURE.name, message="there is not enough memory for this model")
+    except Exception as error:  # noqa: BLE001  a defect: told without its values, which may hold the prompt
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"internal error: {type(error).__name__} in {place.name}:{place.lineno}"
+        emit("failed", status=ExitStatus.FAILURE.name, message=words)
 
 
 class _Emitter:
@@ -56,18 +62,21 @@ class _Emitter:
         self._descriptor = descriptor
 
     def __call__(self, event: str, **fields: Any) -> None:
+        import json
+
         data = memoryview(json.dumps({"event": event, **fields}).encode() + b"\n")
         while data:
             data = data[os.write(self._descriptor, data) :]
 
 
 def _prepare_environment() -> None:
-    """Drop all that may be a secret, and keep OpenMP's threads from spinning the machine away."""
+    """Drop all that may be a secret, and keep libraries' threads from spinning the machine away."""
     for name in list(os.environ):
         if name not in _KEPT_VARIABLES and not name.startswith(_KEPT_PREFIXES):
             del os.environ[name]
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it would start threads and buffers for nothing
 
 
 def _die_with_parent() -> None:

@@ -1,11 +1,31 @@
-"""Rendering a GGUF's chat template. The template is untrusted: it runs in Jinja's sandbox only."""
+"""Rendering a GGUF's chat template. It is untrusted: it runs in Jinja's immutable sandbox, within limits."""
 
 from __future__ import annotations
 
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NoReturn
+
 import jinja2
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 Message = dict[str, str]
+
+FALLBACK = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}<|im_start|>assistant\n"
+)
+"""ChatML, the commonest form, for a model whose own template is missing or broken."""
+
+_MOST_SOURCE = 256_000  # characters of a template; the longest in use have about 20,000
+_MOST_ADDED = 1_000_000  # characters that a template may add to its messages
+_MOST_SECONDS = 2.0
+_MOST_MEMORY = 512 << 20  # bytes that rendering may allocate
 
 
 class TemplateError(Exception):
@@ -15,28 +35,103 @@ class TemplateError(Exception):
 def render(template: str, messages: list[Message], *, bos: str, eos: str) -> str:
     """The prompt for `messages`, ending where the assistant's turn begins.
 
-    A template that refuses a system message gets it as the start of the first user turn.
+    A template that has no place for a system message gets it as the start of the first user turn.
+    Raises TemplateError, also where the template takes too long or makes too much.
     """
-    try:
-        formatter = Jinja2ChatFormatter(template, eos_token=eos, bos_token=bos)
-    except jinja2.TemplateError as error:
-        raise TemplateError(str(error)) from error
-    if messages[0]["role"] == "system":
+    if len(template) > _MOST_SOURCE:
+        raise TemplateError(f"it is over {_MOST_SOURCE} characters long")
+    with _limits():
         try:
-            return _format(formatter, messages)
+            compiled = _environment().from_string(template)
+        except (jinja2.TemplateError, RecursionError, MemoryError) as error:
+            raise TemplateError(_reason(error)) from error
+        words = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True}
+        if messages[0]["role"] != "system":
+            return _fill(compiled, messages, words)
+        try:
+            prompt = _fill(compiled, messages, words)
         except TemplateError:
-            messages = _fold_system(messages)
-    return _format(formatter, messages)
+            prompt = ""
+        if messages[0]["content"].strip() in prompt and prompt:
+            return prompt
+        return _fill(compiled, _fold_system(messages), words)
 
 
-def _format(formatter: Jinja2ChatFormatter, messages: list[Message]) -> str:
+def _fill(compiled: jinja2.Template, messages: list[Message], words: dict[str, Any]) -> str:
+    limit = _MOST_ADDED + sum(len(message["content"]) for message in messages)
+    pieces, length = [], 0
     try:
-        prompt: str = formatter(messages=messages).prompt
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise TemplateError(str(error)) from error
-    return prompt
+        for piece in compiled.generate(messages=messages, tools=None, **words):
+            pieces.append(piece)
+            length += len(piece)
+            if length > limit:
+                raise TemplateError("it makes too much text")
+    except TemplateError:
+        raise
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise TemplateError(_reason(error)) from error
+    except (AttributeError, MemoryError, RecursionError) as error:
+        raise TemplateError(_reason(error)) from error
+    return "".join(pieces)
+
+
+def _reason(error: BaseException) -> str:
+    """The error in words, but for values, which may be of the prompt."""
+    return str(error)[:200] if isinstance(error, jinja2.TemplateError) else type(error).__name__
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_settings: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
 
 
 def _fold_system(messages: list[Message]) -> list[Message]:
     system, first, *rest = messages
     return [{"role": first["role"], "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+@contextmanager
+def _limits() -> Iterator[None]:
+    """Bound the time and the memory of the block; both raise inside it. Linux and the main thread only."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    def ring(_number: int, _frame: object) -> NoReturn:
+        raise TemplateError(f"it took over {_MOST_SECONDS:.0f} s")
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    ceiling = _address_space() + _MOST_MEMORY
+    if soft != resource.RLIM_INFINITY:
+        ceiling = min(ceiling, soft)
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, _MOST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space() -> int:
+    """The bytes of address space that this process has now."""
+    import os
+
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  pathlib is not imported here
+        return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -75,6 +75,7 @@ RULES: dict[str, Rule] = {
     "local.model": _last,
     "local.context": _last,
     "local.threads": _last,
+    "local.prefix_cache": _least,
     "local.sampling.temperature": _last,
     "local.sampling.max_tokens": _last,
     "local.sampling.seed": _last,

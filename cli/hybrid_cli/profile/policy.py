@@ -8,8 +8,8 @@ from typing import Any
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
-from hybrid_cli.profile.merge import Value, as_profile, merge, needing_trust
-from hybrid_cli.profile.schema import Cloud, Escalation, Limits, Local, Mode, Profile, Rule
+from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, merge, needing_trust
+from hybrid_cli.profile.schema import Checks, Cloud, Escalation, Limits, Local, Mode, Profile, Rule
 from hybrid_cli.profile.trust import Trust
 
 
@@ -56,10 +56,17 @@ class Policy:
     rules: list[tuple[str, Rule]]
     """The escalation's rules, each with the layer that says it."""
     limits: Limits
+    checks: Checks
     cloud_temperature: float | None
     """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
     values: dict[str, Value]
     """Every effective value with its layer and what was refused."""
+
+    @property
+    def keeps_prefixes(self) -> bool:
+        """Whether prompts may be kept on disk in the prefix cache: a layer that forbids to log them forbids it."""
+        log = self.values["log.prompts"]
+        return self.local.prefix_cache and (log.value or log.layer == BUILT_IN)
 
 
 def merge_policy(flags: Flags, environment: Environment) -> Policy:
@@ -85,6 +92,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         escalation=profile.escalation,
         rules=list(zip(layers_of_rules, profile.escalation.rules, strict=True)),
         limits=profile.limits,
+        checks=profile.checks,
         cloud_temperature=flags.temperature,
         values=values,
     )
@@ -98,7 +106,6 @@ _NOT_KEPT_YET = (
     "limits.usd_per_day",
     "limits.calls_per_day",
     "limits.tools",
-    "checks.schema",
     "checks.verify",
     "log.prompts",
 )

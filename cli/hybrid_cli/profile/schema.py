@@ -55,6 +55,12 @@ class Local(_Section, frozen=True):
         _says("Tokens; auto is what the prompt needs, up to what the model was trained for."),
     ] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"] = "auto"
+    prefix_cache: Annotated[
+        bool,
+        _says(
+            "Keep the state of long prompts on disk, in clear, so that one that comes again starts at once."
+        ),
+    ] = False
     sampling: Sampling = Sampling()
 
 

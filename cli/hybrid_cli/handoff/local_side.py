@@ -1,0 +1,126 @@
+"""The local side of one prompt: the request to the engine, and its events made a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.escapes import EscapeFilter
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.answer import Request
+from hybrid_cli.handoff.gate import LocalResult
+from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.weights.store import stamp_of
+
+
+class Thinking:
+    """Shows the model's thinking on stderr, on lines of its own."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._filter = EscapeFilter()
+        self._in_line = False
+
+    def show(self, text: str) -> None:
+        text = self._filter.feed(text)
+        if text:
+            self._environment.aside(text)
+            self._in_line = not text.endswith("\n")
+
+    def end(self) -> None:
+        if self._in_line:
+            self._environment.aside("\n")
+            self._in_line = False
+
+
+def new_request(request: Request, policy: Policy, weights: Path, environment: Environment) -> LocalRequest:
+    """What the engine is asked under `policy`."""
+    local, sampling = policy.local, policy.local.sampling
+    task = Task(
+        messages=request.messages(),
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=sampling.seed,
+        repeat_penalty=sampling.repeat_penalty,
+        stop=list(request.stop),
+        schema=None if request.schema is None else request.schema.text,
+    )
+    return LocalRequest(
+        path=str(weights.absolute()),
+        tasks=[task],
+        context=None if local.context == "auto" else local.context,
+        threads=None if local.threads == "auto" else local.threads,
+        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
+        weights_id=weights_id(weights),
+    )
+
+
+def run_local(
+    worker: Worker,
+    request: LocalRequest,
+    result: LocalResult,
+    environment: Environment,
+    show: Callable[[str], None] | None,
+    thinking: Thinking | None,
+) -> None:
+    """Fill `result` from the worker's events; each piece of the answer also goes to `show`.
+
+    Raises Failure where the engine cannot answer.
+    """
+    events = _checked(worker.events(asdict(request)))
+    with environment.waiting(f"loading {Path(request.path).name}"):
+        loaded = next(event for event in events if event["event"] == "loaded")
+    result.load_seconds = loaded["load_seconds"]
+    result.tokens_in = loaded["tokens_in"]
+    with environment.waiting(f"the model is reading {result.tokens_in} tokens") as arrived:
+        for event in events:
+            arrived()
+            _take(event, result, environment)
+            if event["event"] != "tokens":
+                continue
+            if thinking is not None and event["thinking"]:
+                thinking.show(event["thinking"])
+            if event["text"]:
+                _end(thinking)
+                if show is not None:
+                    show(event["text"])
+    _end(thinking)
+
+
+def _end(thinking: Thinking | None) -> None:
+    if thinking is not None:
+        thinking.end()
+
+
+def _checked(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if event["event"] == "failed":
+            raise Failure(ExitStatus[event["status"]], event["message"])
+        yield event
+
+
+def _take(event: dict[str, Any], result: LocalResult, environment: Environment) -> None:
+    if event["event"] == "tokens":
+        if result.first_token_seconds is None:
+            result.first_token_seconds = round(environment.clock() - environment.started, 4)
+        result.text += event["text"]
+        for signal in event["signals"]:
+            result.add(TokenSignal(*signal))
+    elif event["event"] == "finished":
+        result.finish_reason = event["finish_reason"]
+        result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]
+    elif event["event"] == "done":
+        result.context = event["context"]
+
+
+def weights_id(weights: Path) -> str:
+    """What names the file's content: its sha256 where it is stored by that, else all that changes with it."""
+    stem = weights.stem
+    if len(stem) == 64 and weights.parent.name == "blobs":
+        return stem
+    return f"{weights.absolute()} {stamp_of(weights)}"

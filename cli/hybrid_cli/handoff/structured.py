@@ -1,0 +1,94 @@
+"""Answers that must fit a JSON Schema, whoever gives them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+_MOST_BYTES = 256_000
+
+
+@dataclass(frozen=True)
+class AnswerSchema:
+    """A JSON Schema that was checked to be one."""
+
+    data: Any
+
+    @property
+    def text(self) -> str:
+        """The schema as JSON; the order of keys is kept, as the answer follows it."""
+        return json.dumps(self.data)
+
+    def problem(self, answer: str) -> str | None:
+        """What is wrong with `answer`, without its words; None where it fits."""
+        from jsonschema.exceptions import best_match
+
+        try:
+            value = json.loads(answer)
+        except (ValueError, RecursionError):
+            return "is not JSON"
+        error = best_match(_validator(self.data).iter_errors(value))
+        return None if error is None else f"does not fit the schema: `{error.validator}` at {error.json_path}"
+
+
+def read_schema(given: str) -> AnswerSchema:
+    """The schema that `given` is, or the file of that name holds. Raises Failure (USAGE) for anything else."""
+    source, text = ("--schema", given) if given.lstrip().startswith("{") else (given, _read(Path(given)))
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Failure(ExitStatus.USAGE, f"{source} is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise Failure(ExitStatus.USAGE, f"{source} is no JSON Schema: it must be an object")
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        _validator(data).check_schema(data)
+        foreign = next((ref for ref in _references(data) if not ref.startswith("#")), None)
+    except SchemaError as error:
+        raise Failure(
+            ExitStatus.USAGE, f"{source} is no JSON Schema: {error.json_path}: {error.message}"
+        ) from None
+    except RecursionError:
+        raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
+    if foreign is not None:
+        raise Failure(
+            ExitStatus.USAGE, f"{source} refers to {foreign}; only references within it (#/...) work"
+        )
+    return AnswerSchema(data)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.expanduser().open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise Failure(ExitStatus.USAGE, f"the schema {path} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise Failure(ExitStatus.USAGE, f"the schema {path} is not UTF-8") from None
+
+
+def _validator(schema: Any) -> Any:
+    """A validator that knows no other documents: by default an unknown reference would be fetched."""
+    from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing import Registry
+
+    return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+
+
+def _references(data: Any) -> list[str]:
+    """Every `$ref` of the schema."""
+    if isinstance(data, list):
+        return [ref for item in data for ref in _references(item)]
+    if not isinstance(data, dict):
+        return []
+    own = [data["$ref"]] if isinstance(data.get("$ref"), str) else []
+    return own + [ref for item in data.values() for ref in _references(item)]

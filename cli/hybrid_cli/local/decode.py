@@ -1,0 +1,208 @@
+"""The one decode loop: 1 to N sequences side by side in one context.
+
+Sequences join as slots and cells get free (continuous batching), so that the model's weights are read
+once for all of them at each step. What all prompts begin with is decoded once and shared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.context import BATCH, Size, common_length
+from hybrid_cli.local.model import Model
+from hybrid_cli.local.protocol import TokenSignal
+from hybrid_cli.local.repetition import is_looping
+from hybrid_cli.local.sampler import Sampler
+from hybrid_cli.local.signals import Meter, Reading
+from hybrid_cli.local.stream import AnswerStream
+from hybrid_cli.local.thinking import Split
+from hybrid_cli.local.threads import ThreadCount
+
+_LOOP_CHECK_EVERY = 16  # tokens
+
+
+@dataclass
+class Job:
+    """One sequence: what it starts from, how it goes on, and where it is."""
+
+    number: int
+    prompt: list[int]
+    max_tokens: int
+    sampler: Sampler
+    stream: AnswerStream
+    produced: list[int] = field(default_factory=list)
+    position: int = 0
+    """How many of its tokens the context holds."""
+    slot: int = -1
+
+    def pending(self, room: int) -> list[int]:
+        """The next tokens to decode, at most `room` of them."""
+        if self.position < len(self.prompt):
+            return self.prompt[self.position : self.position + room]
+        return self.produced[-1:]
+
+    @property
+    def cells(self) -> int:
+        """The most cells of the context that it can fill."""
+        return len(self.prompt) + self.max_tokens
+
+
+class Listener:
+    """What the loop tells as it goes. Does nothing unless overridden."""
+
+    def prefilled(self, job: Job) -> None:
+        """The prompt of `job` is in the context, and nothing behind it yet."""
+
+    def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
+        """A token was made."""
+
+    def finished(self, job: Job, reason: str, rest: Split) -> None:
+        """The sequence is over: stop, length or loop; `rest` is the last text."""
+
+
+class Decoder:
+    """Runs jobs in one context of the given size."""
+
+    def __init__(
+        self, model: Model, context: Any, size: Size, threads: ThreadCount, listener: Listener
+    ) -> None:
+        self._model = model
+        self._context = context
+        self._memory = llama_cpp.llama_get_memory(context)
+        self._size = size
+        self._threads = threads
+        self._listener = listener
+        self._meter = Meter(model.vocabulary)
+        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        self.prefix_slot = size.slots if size.several else 0
+        """The sequence that holds what the prompts begin with: of several jobs one of its own."""
+
+    def close(self) -> None:
+        llama_cpp.llama_batch_free(self._batch)
+
+    def run(self, jobs: Sequence[Job], held: int = 0) -> int:
+        """Make all `jobs`. Of the first one's prompt `prefix_slot` holds `held` tokens already.
+
+        Returns how many tokens of the first prompt `prefix_slot` holds at the end.
+        """
+        shared = self._share(jobs, held) if self._size.several else held
+        waiting, active = deque(jobs), list[Job]()
+        free = list(range(self._size.slots))
+        used = shared
+        while waiting or active:
+            while waiting and free and self._has_room(used + waiting[0].cells - shared):
+                job = waiting.popleft()
+                self._admit(job, free.pop(0), shared)
+                active.append(job)
+                used += job.cells - shared
+            if not active:
+                raise Failure(ExitStatus.FAILURE, "a sequence does not fit the context that was made for it")
+            for job in self._step(active):
+                active.remove(job)
+                used -= job.cells - shared
+                free.append(job.slot)
+        if not self._size.several:  # the prompt's own tokens are what can be used again
+            llama_cpp.llama_memory_seq_rm(self._memory, 0, len(jobs[0].prompt), -1)
+        return shared if self._size.several else len(jobs[0].prompt)
+
+    def _has_room(self, cells: int) -> bool:
+        return not self._size.unified or cells <= self._size.cells
+
+    def _share(self, jobs: Sequence[Job], held: int) -> int:
+        """Decode what all prompts begin with, once; how many tokens they need not decode any more."""
+        prompts = [job.prompt for job in jobs]
+        length = common_length(prompts)
+        if held > length:
+            llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, length, -1)
+        for start in range(min(held, length), length, BATCH):
+            part = prompts[0][start : min(start + BATCH, length)]
+            self._decode(
+                [(token, start + place, self.prefix_slot, False) for place, token in enumerate(part)]
+            )
+        return length
+
+    def _admit(self, job: Job, slot: int, shared: int) -> None:
+        """Give `job` a slot. What an earlier job left there goes only now: a free cell in the middle would
+        be filled out of order, and the order of cells is that of additions."""
+        job.slot, job.position = slot, shared
+        if self._size.several:
+            llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        if self._size.several and shared:
+            llama_cpp.llama_memory_seq_cp(self._memory, self.prefix_slot, slot, -1, -1)
+
+    def _step(self, active: list[Job]) -> list[Job]:
+        """Decode one batch: a token of each sequence under way, and prompts in what room is left.
+
+        Returns the jobs that it finished.
+        """
+        entries: list[tuple[int, int, int, bool]] = []
+        due: list[Job] = []
+        for job in sorted(active, key=lambda job: job.position < len(job.prompt)):
+            tokens = job.pending(BATCH - len(entries))
+            whole = job.position + len(tokens) >= len(job.prompt)
+            last = len(tokens) - 1
+            entries += [
+                (token, job.position + place, job.slot, whole and place == last)
+                for place, token in enumerate(tokens)
+            ]
+            job.position += len(tokens)
+            if tokens and whole:
+                due.append(job)
+        self._decode(entries)
+        over = []
+        # The library's own rows follow the batch's order, which is the order of `due`.
+        outputs = [place for place, entry in enumerate(entries) if entry[3]]
+        for job, row in zip(due, outputs, strict=True):
+            if not job.produced:
+                self._listener.prefilled(job)
+            reason = self._extend(job, row)
+            if reason is not None:
+                self._listener.finished(job, reason, job.stream.finish())
+                over.append(job)
+        return over
+
+    def _extend(self, job: Job, row: int) -> str | None:
+        """Choose and report the next token of `job`; why it is over, if it is."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        logits = np.ctypeslib.as_array(pointer, shape=(self._model.vocabulary,))
+        reading = self._meter.read(logits)
+        choice = job.sampler.choose(self._context, row, logits, constrain=job.stream.answering)
+        if self._model.ends(choice.token):
+            return "stop"
+        logit = float(logits[choice.token])
+        job.produced.append(choice.token)
+        split, kind = job.stream.take(self._model.piece(choice.token), forced=choice.forced)
+        self._listener.token(job, split, _signal(reading, logit, kind))
+        if job.stream.stopped:
+            return "stop"
+        count = len(job.produced)
+        if count % _LOOP_CHECK_EVERY == 0 and is_looping(job.produced):
+            return "loop"
+        return "length" if count >= job.max_tokens else None
+
+    def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
+        batch = self._batch
+        batch.n_tokens = len(entries)
+        for place, (token, position, slot, wanted) in enumerate(entries):
+            batch.token[place] = token
+            batch.pos[place] = position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = slot
+            batch.logits[place] = wanted
+        if self._threads.update():
+            llama_cpp.llama_set_n_threads(self._context, self._threads.value, self._threads.value)
+        status = llama_cpp.llama_decode(self._context, batch)
+        if status != 0:
+            raise Failure(ExitStatus.FAILURE, f"llama.cpp stopped with status {status} while decoding")
+
+
+def _signal(reading: Reading, logit: float, kind: Any) -> TokenSignal:
+    logprob = None if reading.log_normalizer is None else min(0.0, logit - reading.log_normalizer)
+    return TokenSignal(logprob, reading.margin, reading.entropy, kind)

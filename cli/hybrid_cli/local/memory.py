@@ -1,0 +1,104 @@
+"""What a model needs in memory, against what the machine has. Bytes throughout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.local.bindings import llama_cpp
+
+_BYTES_OF_CACHE_VALUE = 2  # f16, llama.cpp's default for keys and values
+_RESERVE = 64 << 20  # left to the system, and to what no formula here counts
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available() -> int | None:
+    """Bytes that this process may still take without swapping; None where the system does not say.
+
+    The least of the kernel's MemAvailable (proc(5)), what the control group leaves, and what
+    RLIMIT_AS leaves (setrlimit(2)).
+    """
+    found = [value for value in (_machine(), _group(), _address_space()) if value is not None]
+    return max(0, min(found) - _RESERVE) if found else None
+
+
+def cache_bytes(model: Any) -> int:
+    """Bytes of keys and values a token: layers x KV heads x (key + value length) x 2.
+
+    An upper bound: windowed and recurrent layers need less.
+    """
+    heads = llama_cpp.llama_model_n_head(model) or 1
+    usual = llama_cpp.llama_model_n_embd(model) // heads
+    architecture = metadata(model, "general.architecture") or ""
+    lengths = [
+        int(metadata(model, f"{architecture}.attention.{kind}_length") or usual) for kind in ("key", "value")
+    ]
+    layers: int = llama_cpp.llama_model_n_layer(model)
+    key_heads: int = llama_cpp.llama_model_n_head_kv(model)
+    return layers * key_heads * sum(lengths) * _BYTES_OF_CACHE_VALUE
+
+
+def metadata(model: Any, key: str) -> str | None:
+    """The value of a GGUF metadata key, as text."""
+    import ctypes
+
+    size = 256
+    buffer = ctypes.create_string_buffer(size)
+    length = llama_cpp.llama_model_meta_val_str(model, key.encode(), buffer, size)
+    return None if length < 0 else buffer.value.decode("utf-8", "replace")
+
+
+def in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _machine() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return None
+
+
+def _group() -> int | None:
+    """What the control groups leave (cgroups(7), version 2): the limit less what is held by more than files."""
+    left = None
+    for folder in _folders():
+        try:
+            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+            used = int((folder / "memory.current").read_text(encoding="ascii"))
+            counters = dict(
+                line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+            )
+        except (OSError, ValueError):
+            continue
+        if limit != "max":
+            here = int(limit) - used + int(counters.get("file", 0))
+            left = here if left is None else min(left, here)
+    return left
+
+
+def _folders() -> list[Path]:
+    try:
+        path = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition("::")[2]
+    except OSError:
+        return []
+    group = _CGROUP / path.lstrip("/")
+    return [group, *(parent for parent in group.parents if parent.is_relative_to(_CGROUP))]
+
+
+def _address_space() -> int | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    import resource
+
+    soft, _hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return int(soft) - pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,149 @@
+"""One GGUF model in memory: its vocabulary, its template, and what it says of itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local import memory
+from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.template import FALLBACK, Message, TemplateError, render
+from hybrid_cli.local.thinking import Style, style_of
+
+_BREAK = "\u200b"  # a zero-width space: put into a control tag it leaves plain text that reads the same
+
+
+class Log:
+    """Keeps llama.cpp's error messages; all else that it logs is dropped."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._callback = llama_cpp.llama_log_callback(self._keep)  # referenced, or C would call freed memory
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _keep(self, level: int, text: bytes, _data: object) -> None:
+        error_level = 4  # GGML_LOG_LEVEL_ERROR
+        if level == error_level:
+            self.errors.append(text.decode("utf-8", "replace").strip())
+
+    def first(self, otherwise: str) -> str:
+        return self.errors[0] if self.errors else otherwise
+
+
+class Model:
+    """A loaded model. It holds native memory until `close`."""
+
+    def __init__(self, path: str, log: Log) -> None:
+        """Load the file at `path`. Raises Failure (WEIGHTS) where that cannot be."""
+        self.path = path
+        _refuse_too_large(path)
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.n_gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
+        log.errors.clear()
+        self.handle: Any = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+        if not self.handle:
+            reason = log.first("the file is broken or of an unknown kind")
+            raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
+        self.vocab: Any = llama_cpp.llama_model_get_vocab(self.handle)
+        self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.trained_context: int = llama_cpp.llama_model_n_ctx_train(self.handle)
+        self._template = self._own_template()
+        self.style: Style = style_of(self._template)
+        self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
+        self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
+        self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        llama_cpp.llama_model_free(self.handle)
+
+    def _own_template(self) -> str:
+        template = llama_cpp.llama_model_chat_template(self.handle, None)
+        return FALLBACK if template is None else template.decode("utf-8", "replace")
+
+    @property
+    def template(self) -> str:
+        return self._template
+
+    def prompt(self, messages: list[Message]) -> str:
+        """The chat's text, with every control tag in what the user wrote made plain text."""
+        plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
+        try:
+            return render(self._template, plain, bos=self._bos, eos=self._eos)
+        except TemplateError:
+            return render(FALLBACK, plain, bos=self._bos, eos=self._eos)
+
+    def _without_tags(self, text: str) -> str:
+        """`text` such that no special token is in it, whichever way it is cut."""
+        while True:
+            tokens = self._encode(text, add_special=False, parse_special=True)
+            if tokens == self._encode(text, add_special=False, parse_special=False):
+                return text
+            before = text
+            for token in set(tokens):
+                tag = self._text(token)
+                if len(tag) > 1 and self._is_special(token):
+                    text = text.replace(tag, f"{tag[0]}{_BREAK}{tag[1:]}")
+            if text == before:
+                return text
+
+    def _is_special(self, token: int) -> bool:
+        normal, byte = 1 << 2, 1 << 5  # LLAMA_TOKEN_ATTR_NORMAL and _BYTE
+        attributes: int = llama_cpp.llama_vocab_get_attr(self.vocab, token)
+        return not attributes & (normal | byte)
+
+    def tokens(self, prompt: str) -> list[int]:
+        """The tokens of a rendered prompt. Many templates write BOS themselves; it is not doubled."""
+        doubled = bool(self._bos) and prompt.startswith(self._bos)
+        return self._encode(prompt, add_special=not doubled, parse_special=True)
+
+    def _encode(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode()
+        size = len(data) + 8
+        buffer = (llama_cpp.llama_token * size)()
+        count = llama_cpp.llama_tokenize(
+            self.vocab, data, len(data), buffer, size, add_special, parse_special
+        )
+        if count < 0:
+            raise Failure(ExitStatus.FAILURE, "the prompt could not be tokenized")
+        return list(buffer[:count])
+
+    def _text(self, token: int) -> str:
+        if token < 0:
+            return ""
+        text: bytes = llama_cpp.llama_vocab_get_text(self.vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends the answer."""
+        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that `token` stands for. Control tokens have text only where channels are marked by them."""
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self._read_piece(token)
+        return found
+
+    def _read_piece(self, token: int) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_token_to_piece(
+                self.vocab, token, buffer, size, 0, self.style == "harmony"
+            )
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+
+def _refuse_too_large(path: str) -> None:
+    """Raise Failure (WEIGHTS) for weights that the memory cannot hold, before the kernel has to kill."""
+    size, free = os.stat(path).st_size, memory.available()  # noqa: PTH116
+    if free is not None and size > free:
+        raise Failure(
+            ExitStatus.WEIGHTS,
+            f"{path} needs {memory.in_words(size)} of memory, and {memory.in_words(free)} are free;"
+            " use a smaller model",
+        )

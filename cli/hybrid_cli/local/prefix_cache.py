@@ -1,0 +1,170 @@
+"""Prompts' states on disk, so that a system prompt, file or example that comes again costs no time.
+
+An entry is the state of one whole prompt. A later prompt uses the entry that it shares most tokens with,
+up to where they part. An entry holds a prompt in clear, so the cache is kept only where the user said that
+prompts may be written to disk.
+
+- `FOLDER/KEY/*.prefix`: the entries of one model, template and build of llama.cpp; the file's time of
+  change is that of its last use, and the oldest go first
+- an entry: magic, count of tokens, length of state; sha256 of what follows; tokens (int32); state
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import struct
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.model import Model
+from hybrid_cli.local.protocol import LocalRequest
+
+_HEAD = struct.Struct("<8sQQ32s")
+_MAGIC = b"hybridP1"
+LEAST_TOKENS = 256
+"""A shorter prefix is decoded in about the time that its entry takes to load."""
+MOST_BYTES = 1 << 30
+"""Of all entries together."""
+
+
+class PrefixCache:
+    """The entries that fit one model in one context."""
+
+    def __init__(self, folder: Path, key: str, context: Any) -> None:
+        self._root = folder
+        self._folder = folder / key
+        self._context = context
+        self._memory = llama_cpp.llama_get_memory(context)
+
+    @classmethod
+    def of(cls, request: LocalRequest, model: Model, context: Any) -> PrefixCache | None:
+        """The cache for `request`; None where none is to be kept."""
+        if request.cache_folder is None:
+            return None
+        parts = (request.weights_id, model.template, llama_cpp.llama_print_system_info().decode(), _build())
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        return cls(Path(request.cache_folder), key, context)
+
+    def load(self, prompt: list[int], slot: int) -> int:
+        """Put the longest known start of `prompt` into `slot`; how many tokens that is.
+
+        At least the last token is left to decode. Entries that are damaged are dropped.
+        """
+        wanted = np.asarray(prompt, dtype=np.int32)
+        found: list[tuple[int, Path]] = []
+        for path in self._entries():
+            with _dropping(path):
+                found.append((min(_shared(path, wanted), len(prompt) - 1), path))
+        length, path = max(found, default=(0, self._folder))
+        if length < LEAST_TOKENS:
+            return 0
+        with _dropping(path):
+            state = _read_state(path)
+            buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
+            if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), slot) and (
+                llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
+            ):
+                os.utime(path)
+                return length
+            llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return 0
+
+    def save(self, prompt: list[int], slot: int, *, reused: int) -> None:
+        """Keep the state of `prompt`, which `slot` holds, unless little of it is new. Never raises OSError."""
+        if len(prompt) - reused < LEAST_TOKENS:
+            return
+        state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, slot))()
+        if len(state) > MOST_BYTES // 2:
+            return
+        llama_cpp.llama_state_seq_get_data(self._context, state, len(state), slot)
+        tokens = np.asarray(prompt, dtype=np.int32).tobytes()
+        digest = hashlib.sha256(tokens)
+        digest.update(state)
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _evict(self._root, len(state))
+            temporary = self._folder / f"{uuid.uuid4().hex}.tmp"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(_HEAD.pack(_MAGIC, len(prompt), len(state), digest.digest()))
+                    file.write(tokens)
+                    file.write(state)
+                temporary.replace(temporary.with_suffix(".prefix"))
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _entries(self) -> list[Path]:
+        try:
+            return list(self._folder.glob("*.prefix"))
+        except OSError:
+            return []
+
+
+@contextlib.contextmanager
+def _dropping(path: Path) -> Iterator[None]:
+    """Delete the entry if it turns out to be damaged; it may also vanish at any time."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, struct.error):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _shared(path: Path, wanted: Any) -> int:
+    """How many tokens the entry and `wanted` begin with alike."""
+    with path.open("rb") as file:
+        magic, count, _length, _digest = _HEAD.unpack(file.read(_HEAD.size))
+        if magic != _MAGIC or count * 4 > path.stat().st_size:
+            raise ValueError("damaged")
+        tokens = np.frombuffer(file.read(min(count, len(wanted)) * 4), dtype=np.int32)
+    differing = np.flatnonzero(tokens != wanted[: len(tokens)])
+    return int(differing[0]) if len(differing) else len(tokens)
+
+
+def _read_state(path: Path) -> bytearray:
+    """The entry's state. Raises ValueError where its checksum differs."""
+    with path.open("rb") as file:
+        _magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
+        if _HEAD.size + count * 4 + length != path.stat().st_size:
+            raise ValueError("damaged")
+        digest = hashlib.sha256(file.read(count * 4))
+        state = bytearray(length)
+        if file.readinto(state) != length:
+            raise ValueError("damaged")
+    digest.update(state)
+    if digest.digest() != expected:
+        raise ValueError("damaged")
+    return state
+
+
+def _evict(root: Path, coming: int) -> None:
+    """Delete the entries longest unused, of whatever model, until `coming` more bytes fit."""
+    found = []
+    for path in root.glob("*/*"):
+        with contextlib.suppress(OSError):
+            info = path.stat()
+            found.append((info.st_mtime, info.st_size, path))
+    total = sum(size for _time, size, _path in found) + coming
+    for _time, size, path in sorted(found):
+        if total <= MOST_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def _build() -> str:
+    """What tells one build of llama.cpp from another: the library's size and time of change."""
+    library = Path(llama_cpp.__file__).parent / "lib" / "libllama.so"
+    info = library.stat()
+    return f"{info.st_size}-{info.st_mtime_ns}"

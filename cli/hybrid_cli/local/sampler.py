@@ -1,0 +1,101 @@
+"""Choosing the next token: llama.cpp's own sampler chain, and its grammar before it."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.protocol import Task
+from hybrid_cli.local.signals import Logits
+
+_PENALTY_WINDOW = 64  # tokens, llama.cpp's default
+_TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+_MOST_LOOKED_AT = 64  # allowed tokens; more than so many never say one and the same text
+
+
+class Choice(NamedTuple):
+    token: int
+    forced: bool
+    """The grammar left one way only, whatever the model thinks."""
+
+
+class GrammarError(Exception):
+    """llama.cpp cannot read the grammar."""
+
+
+class Sampler:
+    """The sampler of one sequence. It holds native memory until `close`."""
+
+    def __init__(self, task: Task, vocab: Any, grammar: str | None, piece: Callable[[int], bytes]) -> None:
+        self._vocabulary: int = llama_cpp.llama_vocab_n_tokens(vocab)
+        self._piece = piece
+        self._grammar: Any = None
+        if grammar is not None:
+            self._grammar = llama_cpp.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
+            if not self._grammar:
+                raise GrammarError
+            self._candidates = np.empty(self._vocabulary, dtype=_CANDIDATE)
+        self._chain = _new_chain(self._vocabulary, task)
+
+    def choose(self, context: Any, row: int, logits: Logits, *, constrain: bool) -> Choice:
+        """The token after the batch's output `row`; `constrain` puts the grammar, if any, in force."""
+        if self._grammar is None or not constrain:
+            return Choice(llama_cpp.llama_sampler_sample(self._chain, context, row), forced=False)
+        candidates = self._candidates
+        candidates["id"] = np.arange(self._vocabulary, dtype=np.int32)
+        candidates["logit"] = logits
+        array = llama_cpp.llama_token_data_array(
+            candidates.ctypes.data_as(llama_cpp.llama_token_data_p), self._vocabulary, -1, False
+        )
+        llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
+        forced = self._says_one_thing(np.flatnonzero(candidates["logit"] > -np.inf))
+        llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
+        token: int = array.data[array.selected].id
+        llama_cpp.llama_sampler_accept(self._grammar, token)
+        llama_cpp.llama_sampler_accept(self._chain, token)
+        return Choice(token, forced)
+
+    def _says_one_thing(self, allowed: Any) -> bool:
+        """Whether all allowed tokens begin one and the same text, white space aside.
+
+        One text has many cuttings into tokens (`{`, `{"`, `{"na`): that a choice among them is left
+        says nothing of the model's certainty.
+        """
+        if len(allowed) > _MOST_LOOKED_AT:
+            return False
+        pieces = sorted((self._piece(int(token)).strip() for token in allowed), key=len)
+        return all(long.startswith(short) for short, long in itertools.pairwise(pieces))
+
+    def close(self) -> None:
+        llama_cpp.llama_sampler_free(self._chain)
+        if self._grammar is not None:
+            llama_cpp.llama_sampler_free(self._grammar)
+
+
+def _new_chain(vocabulary: int, task: Task) -> Any:
+    """Greedy at temperature 0, else llama.cpp's usual chain."""
+    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+    parts = []
+    if task.repeat_penalty != 1:
+        parts.append(
+            llama_cpp.llama_sampler_init_penalties(vocabulary, _PENALTY_WINDOW, task.repeat_penalty, 0.0, 0.0)
+        )
+    if task.temperature == 0:
+        parts.append(llama_cpp.llama_sampler_init_greedy())
+    else:
+        parts += [
+            llama_cpp.llama_sampler_init_top_k(_TOP_K),
+            llama_cpp.llama_sampler_init_top_p(_TOP_P, 1),
+            llama_cpp.llama_sampler_init_min_p(_MIN_P, 1),
+            llama_cpp.llama_sampler_init_temp(task.temperature),
+            llama_cpp.llama_sampler_init_dist(task.seed),
+        ]
+    for part in parts:
+        llama_cpp.llama_sampler_chain_add(chain, part)
+    return chain

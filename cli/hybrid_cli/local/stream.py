@@ -1,0 +1,45 @@
+"""From the bytes of tokens to the text of the answer: whole characters, thinking apart, stop strings."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+from hybrid_cli.local.protocol import Kind
+from hybrid_cli.local.stop import StopWords
+from hybrid_cli.local.thinking import Split, Splitter
+
+
+class AnswerStream:
+    """One sequence's text."""
+
+    def __init__(self, splitter: Splitter, stop: Sequence[str]) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._splitter = splitter
+        self._stop = StopWords(stop)
+        self._begun = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string ended the answer."""
+        return self._stop.met
+
+    @property
+    def answering(self) -> bool:
+        """Whether the next token is the answer's, as far as is known."""
+        return self._splitter.answering
+
+    def take(self, piece: bytes, *, forced: bool) -> tuple[Split, Kind]:
+        """The text that `piece` makes certain, and what the token is to the answer."""
+        split = self._splitter.feed(self._decoder.decode(piece))
+        kind: Kind = "content" if split.answer or self._splitter.answering else "hidden"
+        if kind == "content" and forced:
+            kind = "forced"
+        elif kind == "content" and not self._begun and piece.strip():
+            kind, self._begun = "first", True
+        return Split(self._stop.feed(split.answer), split.thinking), kind
+
+    def finish(self) -> Split:
+        """What was still held at the end. A character that was never finished is dropped."""
+        split = self._splitter.flush()
+        return Split(self._stop.feed(split.answer) + self._stop.flush(), split.thinking)
