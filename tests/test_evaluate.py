@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,9 +249,10 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
     questions = [Question(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)]
     asked: list[str] = []
 
-    def answer(question: Question) -> LocalResult:
-        asked.append(question.prompt)
-        return LocalResult(text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1)
+    def answer(asked_now: Sequence[Question]) -> Iterator[LocalResult]:
+        for question in asked_now:
+            asked.append(question.prompt)
+            yield LocalResult(text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1)
 
     file = tmp_path / "rows.jsonl"
     first = list(answered(questions[:3], answer, "weights", file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,8 @@ from hybrid_cli.handoff.signals import CHECKPOINTS, VERSION, answer_signals, run
 
 _START = b'{"key":'
 
-Answerer = Callable[[Question], LocalResult]
+Answerer = Callable[[Sequence[Question]], Iterator[LocalResult]]
+"""From questions to a result each, in order, as they come."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -38,20 +39,24 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def answered(
-    questions: Iterable[Question], answer: Answerer, weights: str, file: Path | None
+    questions: Sequence[Question], answer: Answerer, weights: str, file: Path | None
 ) -> Iterator[Row]:
-    """Each question's row: out of `file` where it holds one made with `weights`, else answered now.
+    """Each question's row: those that `file` holds, made with `weights`, first; the others as they are answered.
 
     New rows are added to `file` one by one, so that what a stop leaves behind is used again.
     """
     known = {row.key: row for row in _read(file)} if file is not None and file.exists() else {}
-    for question in questions:
-        key = _key(question, weights)
-        if key not in known:
-            known[key] = _row(key, question, answer(question))
-            if file is not None:
-                _add(file, known[key])
-        yield known[key]
+    keyed = [(_key(question, weights), question) for question in questions]
+    for key, _ in keyed:
+        if key in known:
+            yield known[key]
+    missing = [(key, question) for key, question in keyed if key not in known]
+    results = answer([question for _, question in missing])
+    for (key, question), result in zip(missing, results, strict=True):
+        row = _row(key, question, result)
+        if file is not None:
+            _add(file, row)
+        yield row
 
 
 def _key(question: Question, weights: str) -> str:

@@ -72,7 +72,7 @@ def run_local(
 
     Raises Failure where the engine cannot answer.
     """
-    events = _checked(worker.events(asdict(request)))
+    events = checked(worker.events(asdict(request)))
     with environment.waiting(f"loading {Path(request.path).name}"):
         loaded = next(event for event in events if event["event"] == "loaded")
     result.load_seconds = loaded["load_seconds"]
@@ -80,7 +80,7 @@ def run_local(
     with environment.waiting(f"the model is reading {result.tokens_in} tokens") as arrived:
         for event in events:
             arrived()
-            _take(event, result, environment)
+            take(event, result, environment)
             if event["event"] != "tokens":
                 continue
             if thinking is not None and event["thinking"]:
@@ -97,14 +97,16 @@ def _end(thinking: Thinking | None) -> None:
         thinking.end()
 
 
-def _checked(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def checked(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """`events`, up to one that says that the engine failed, which is raised as Failure."""
     for event in events:
         if event["event"] == "failed":
             raise Failure(ExitStatus[event["status"]], event["message"])
         yield event
 
 
-def _take(event: dict[str, Any], result: LocalResult, environment: Environment) -> None:
+def take(event: dict[str, Any], result: LocalResult, environment: Environment) -> None:
+    """Add what `event` tells to `result`."""
     if event["event"] == "tokens":
         if result.first_token_seconds is None:
             result.first_token_seconds = round(environment.clock() - environment.started, 4)
