@@ -212,12 +212,13 @@ def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
     assert fit.choose(plain).model.signals == ["mean_logprob"]  # where nothing more is known
 
 
-def test_a_missing_signal_is_the_surest_wrong() -> None:
+def test_no_score_keeps_what_lacks_a_signal_or_an_end() -> None:
     rows = made_rows(np.random.default_rng(4), 50, "a")
     model = fit.fit(rows, ["mean_logprob"])
     blind = msgspec.structs.replace(rows[0], signals=answer_signals([None, -0.1], 3))
     assert model.wrong(blind.signals) is None
-    assert fit.scores(model, [blind]).tolist() == [1.0]
+    cut = msgspec.structs.replace(rows[0], finish_reason="length")
+    assert fit.scores(model, [blind, cut]).tolist() == [np.inf, np.inf]
 
 
 def test_the_fitted_chance_is_the_share_of_wrong_answers() -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "profile": "Look at profiles, check them, and trust a project's.",
     "consent": "Say which clouds may be sent to.",
     "eval": "Measure the gate on labelled questions.",
+    "calibrate": "Fit the gate to a model on labelled questions.",
     "help": "Explain a topic: exit-codes.",
 }
 

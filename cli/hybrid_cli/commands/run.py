@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,16 @@ def _number(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("it must be a number")
     return value
+
+
+def _words(command: str | None) -> str | None:
+    """Refuse what is no command once its quotes are read."""
+    try:
+        if command is not None and not shlex.split(command):
+            raise typer.BadParameter("it must be a command")
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
+    return command
 
 
 _EPILOG = """Examples:\n
@@ -81,6 +92,14 @@ def run(
         str | None,
         typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit."),
     ] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            callback=_words,
+            help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
+        ),
+    ] = None,
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
     ] = None,
@@ -130,6 +149,7 @@ def run(
         tags=frozenset(tag or ()),
         stop=tuple(stop or ()),
         schema=schema,
+        verify=tuple(shlex.split(verify or "")),
         raw=raw,
         show_thinking=show_thinking,
     )

@@ -25,7 +25,9 @@ def evaluate_gate(
     finally:
         worker.stop()
     confidence = np.exp(rows.column(measured, "mean_logprob"))
-    told = report(-confidence, 1 - confidence, measured, with_cloud=with_cloud)
+    ended = np.array([row.finish_reason == "stop" for row in measured])
+    score = np.where(ended, -confidence, np.inf)  # what is cut or loops is handed off whatever its score
+    told = report(score, 1 - confidence, measured, with_cloud=with_cloud)
     return {
         "rows": len(measured),
         "split": data.split,

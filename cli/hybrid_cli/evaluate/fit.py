@@ -60,9 +60,9 @@ def fit(fitted: list[Row], names: list[str]) -> Model:
 
 
 def scores(model: Model, scored: list[Row]) -> Numbers:
-    """The score of each row; 1, the surest wrong, where a signal is missing."""
-    found = [model.wrong(row.signals) for row in scored]
-    return np.array([1.0 if value is None else value for value in found])
+    """The score of each row; infinity for what no score keeps: a missing signal, an answer cut or in a loop."""
+    found = [model.wrong(row.signals) if row.finish_reason == "stop" else None for row in scored]
+    return np.array([np.inf if value is None else value for value in found])
 
 
 def choose(fitted: list[Row]) -> Choice:

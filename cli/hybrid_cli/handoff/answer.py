@@ -13,7 +13,7 @@ from hybrid_cli.input import Question
 Reason = Literal[
     "forced", "forbidden", "rule", "context", "tool", "unavailable", "unsure", "check_failed", "none"
 ]
-Stage = Literal["policy", "fit", "end", "checks"]
+Stage = Literal["policy", "fit", "tokens", "end", "checks"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Request:
     """Strings that end the answer, which is without them."""
     schema: AnswerSchema | None = None
     """What the answer must fit."""
+    verify: tuple[str, ...] = ()
+    """A command that must accept the answer; see `handoff.verify`."""
 
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the same for either side: context first, then what is asked of it."""

@@ -1,7 +1,7 @@
 """Calibrations: what was fitted to one model's signals, so that a target becomes a threshold.
 
-A calibration holds for exactly the weights, chat template, signals and cloud that it was made with; with
-any other it is not used. Files are JSON in the config folder, or ship with the package for its own models.
+A calibration holds for exactly the weights, signals and cloud that it was made with; with any other it is
+not used. The chat template is part of the weights' file, and so of their checksum. Files are JSON in the config folder, or ship with the package for its own models.
 """
 
 from __future__ import annotations
@@ -46,8 +46,6 @@ class Calibration(msgspec.Struct, frozen=True):
 
     weights: str
     """sha256 of the model file."""
-    template: str
-    """sha256 of its chat template."""
     target: str
     """As in a profile: escalate_at_most, quality_at_least or wrong_at_most."""
     value: float
@@ -59,28 +57,31 @@ class Calibration(msgspec.Struct, frozen=True):
     """Labelled rows that the threshold rests on."""
     delta: float | None = None
     """The chance that the promise is broken, over the draw of the rows; None where it holds on average."""
+    early: list[float | None] = []
+    """At each of `signals.CHECKPOINTS` the mean log-probability below which an answer need not be finished;
+    None where that cannot be told early."""
     version: int = VERSION
 
-    def fits(self, weights: str, template: str, cloud: str | None) -> str | None:
+    def misfit(self, weights: str, cloud: str | None) -> str | None:
         """None where it may be used with these, or what differs, in words."""
         if self.version != VERSION:
             return "it was made by another version of the signals"
-        if (self.weights, self.template) != (weights, template):
-            return "it was made for other weights or another chat template"
+        if self.weights != weights:
+            return "it was made for other weights"
         if self.cloud is not None and self.cloud != cloud:
             return f"it counts on the cloud {self.cloud}"
         return None
 
 
 def find(
-    target: str, value: float, weights: str, template: str, cloud: str | None, environment: Environment
+    target: str, value: float, weights: str, cloud: str | None, environment: Environment
 ) -> tuple[Calibration | None, str]:
     """The user's calibration for `target`, or the shipped one; or None, and why there is none."""
     reason = "there is none"
     for calibration in _stored(environment):
         if calibration.target != target or abs(calibration.value - value) > _MARGIN:
             continue
-        misfit = calibration.fits(weights, template, cloud)
+        misfit = calibration.misfit(weights, cloud)
         if misfit is None:
             return calibration, ""
         reason = misfit

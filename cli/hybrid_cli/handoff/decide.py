@@ -11,8 +11,10 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
+from hybrid_cli.handoff.criterion import Criterion, criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
-from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.handoff.local_side import Thinking, new_request, run_local, weights_id
+from hybrid_cli.handoff.verify import verify
 from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
@@ -84,23 +86,40 @@ class Cascade:
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return gate.unavailable(failure)
-        threshold = gate.threshold(self.policy)
+        criterion = criterion_of(self.policy, weights_id(weights), self.environment)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
-        self._run_local(weights, result, live=denied is not None and answers_anyway)
-        return gate.judge(result, threshold)
+        live = denied is not None and answers_anyway
+        # Given up early is only what can be handed off without a question: else the answer is wanted whole.
+        may_give_up = denied is None and self.policy.mode == "auto"
+        given_up_at = self._run_local(weights, result, criterion if may_give_up else None, live=live)
+        if given_up_at is not None:
+            return gate.given_up(result, criterion, given_up_at)
+        return gate.judge(result, criterion)
 
-    def _run_local(self, weights: Path, result: LocalResult, *, live: bool) -> None:
-        """Fill `result` from the worker; under `live` show the text as it comes."""
+    def _run_local(
+        self, weights: Path, result: LocalResult, criterion: Criterion | None, *, live: bool
+    ) -> int | None:
+        """Fill `result` from the worker; under `live` show the text as it comes.
+
+        The checkpoint in tokens at which `criterion` gave the answer up, or None for a whole answer.
+        """
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
 
         request = new_request(self.request, self.policy, weights, self.environment)
         thinking = Thinking(self.environment) if self.shows_thinking else None
-        run_local(
-            self.worker, request, result, self.environment, self.output.stream if live else None, thinking
+        given_up_at = run_local(
+            self.worker,
+            request,
+            result,
+            self.environment,
+            self.output.stream if live else None,
+            thinking,
+            criterion.fails_early if criterion is not None else lambda _logprobs: None,
         )
-        if self.request.schema is not None:
-            result.problem = self.request.schema.problem(result.text)
+        if given_up_at is None:
+            result.problem = self._problem(result.text)
+        return given_up_at
 
     def _ask(self, verdict: Verdict) -> str | None:
         return egress.ask(self.request, self.policy, verdict.words, self.environment)
@@ -146,7 +165,7 @@ class Cascade:
             raise
         self.output.stream(stop.flush())
         text = stop_at(reply.text, self.request.stop).strip()
-        self._check_schema(text)
+        self._check_cloud(text)
         cloud = Tokens(reply.tokens_in, reply.tokens_out)
         return Answer(
             id=uuid.uuid4().hex,
@@ -161,8 +180,17 @@ class Cascade:
             finish_reason=reply.finish_reason,
         )
 
-    def _check_schema(self, text: str) -> None:
-        problem = self.request.schema.problem(text) if self.request.schema is not None else None
+    def _problem(self, text: str) -> str | None:
+        """What the user's own checks find wrong with an answer, in words."""
+        schema, command = self.request.schema, self.request.verify
+        problem = schema.problem(text) if schema is not None else None
+        if problem is None and command and text.strip():
+            failed = verify(command, text, self.environment.variables)
+            problem = None if failed is None else f"fails its check: {failed}"
+        return problem
+
+    def _check_cloud(self, text: str) -> None:
+        problem = self._problem(text)
         if problem is not None:
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
 

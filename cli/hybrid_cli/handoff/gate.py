@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Reason, Stage
+from hybrid_cli.handoff.criterion import Criterion
+from hybrid_cli.handoff.refusal import is_refusal
+from hybrid_cli.handoff.signals import answer_signals, running_mean
 from hybrid_cli.local.protocol import TokenSignal
-from hybrid_cli.profile.policy import Policy
 
 
 @dataclass
@@ -63,49 +65,30 @@ def ruled(words: str) -> Verdict:
     return Verdict("rule", "policy", words)
 
 
-def threshold(policy: Policy) -> float:
-    """The least confidence of an answer that is kept.
-
-    Raises Failure (USAGE) for a target that only a calibration can turn into one.
-    """
-    target = policy.escalation.target
-    if target.threshold is None:
-        (name,) = (name for name in target.__struct_fields__ if getattr(target, name) is not None)
-        raise Failure(
-            ExitStatus.USAGE,
-            f"{policy.values['escalation.target'].layer} sets escalation.target.{name}, which needs a"
-            f" calibration of {policy.local.model}, and there is none; set target.threshold instead",
-        )
-    return target.threshold
-
-
 def unavailable(failure: Failure) -> Verdict:
     """The weights are missing or broken."""
     return Verdict("unavailable", "fit", "the local model is unavailable", failure=failure)
 
 
-def judge(result: LocalResult, threshold: float) -> Verdict:
-    """The verdict on a finished local run.
+def judge(result: LocalResult, criterion: Criterion) -> Verdict:
+    """The verdict on a finished local run: an answer is kept only where nothing speaks against it.
 
-    Confidence is the geometric mean of the content tokens' probabilities, exp(mean log-probability);
-    a token without one makes the whole answer unsure.
+    A signal that is missing makes the whole answer unsure.
     """
     if result.finish_reason == "overflow":
         words = f"the prompt has {result.tokens_in} tokens, the local context {result.context}"
         return Verdict("context", "fit", words, failure=Failure(ExitStatus.DENIED, words))
-    confidence = mean_probability(result.logprobs)
-    known = [value for value in result.logprobs if value is not None]
-    signals = {
-        "mean_logprob": math.log(confidence) if confidence else None,
-        "min_logprob": min(known) if confidence else None,
-        "first_logprob": result.first.logprob if result.first else None,
-        "first_margin": result.first.margin if result.first else None,
-        "first_entropy": result.first.entropy if result.first else None,
-    }
+    signals = answer_signals(result.logprobs, result.tokens_in)
+    signals["first_margin"] = result.first.margin if result.first else None
+    signals["first_entropy"] = result.first.entropy if result.first else None
+    confidence, threshold = criterion.confidence(signals), criterion.threshold
     problem = _failed_check(result)
     if problem is not None:
         failure = Failure(ExitStatus.CHECK, problem)
         return Verdict("check_failed", "checks", problem, confidence, threshold, signals, failure)
+    if is_refusal(result.text):
+        words = "the local model declined"
+        return Verdict("check_failed", "checks", words, confidence, threshold, signals)
     if confidence is None:
         return Verdict("unsure", "end", "unsure (no log-probabilities)", None, threshold, signals)
     if confidence < threshold:
@@ -114,12 +97,14 @@ def judge(result: LocalResult, threshold: float) -> Verdict:
     return Verdict("none", "end", "sure", confidence, threshold, signals)
 
 
-def mean_probability(logprobs: list[float | None]) -> float | None:
-    """exp of the mean of `logprobs`; None where there are none or one is missing."""
-    known = [value for value in logprobs if value is not None]
-    if not known or len(known) < len(logprobs):
-        return None
-    return math.exp(sum(known) / len(known))
+def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
+    """The verdict on a run that was ended at a checkpoint: its first `tokens` tokens are too unsure."""
+    mean = running_mean(result.logprobs, tokens)
+    confidence = None if mean is None else math.exp(mean)
+    words = f"unsure after {tokens} tokens" + ("" if confidence is None else f" ({confidence:.2f})")
+    signals = {"mean_logprob": mean}
+    failure = Failure(ExitStatus.DENIED, f"the local answer was given up: {words}")
+    return Verdict("unsure", "tokens", words, confidence, criterion.threshold, signals, failure)
 
 
 def _failed_check(result: LocalResult) -> str | None:

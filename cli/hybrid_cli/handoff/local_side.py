@@ -67,10 +67,12 @@ def run_local(
     environment: Environment,
     show: Callable[[str], None] | None,
     thinking: Thinking | None,
-) -> None:
+    fails_early: Callable[[list[float | None]], int | None],
+) -> int | None:
     """Fill `result` from the worker's events; each piece of the answer also goes to `show`.
 
-    Raises Failure where the engine cannot answer.
+    None for a whole answer, or the checkpoint (tokens) by which `fails_early` gave it up: then the engine
+    is stopped. Raises Failure where the engine cannot answer.
     """
     events = checked(worker.events(asdict(request)))
     with environment.waiting(f"loading {Path(request.path).name}"):
@@ -89,7 +91,13 @@ def run_local(
                 _end(thinking)
                 if show is not None:
                     show(event["text"])
+            checkpoint = fails_early(result.logprobs)
+            if checkpoint is not None:
+                worker.stop()
+                result.tokens_out = len(result.logprobs)
+                return checkpoint
     _end(thinking)
+    return None
 
 
 def _end(thinking: Thinking | None) -> None:

@@ -9,7 +9,6 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.egress import denial
-from hybrid_cli.handoff.gate import threshold
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
@@ -51,4 +50,12 @@ def _when(policy: Policy, ruling: Ruling | None) -> str:
     asked = ", after a question" if policy.mode == "ask" else ""
     if ruling is not None and ruling.then == "force":
         return f"always{asked}"
-    return f"below a confidence of {threshold(policy):.2f}, or without a usable local answer{asked}"
+    return f"{_target(policy)}, or without a usable local answer{asked}"
+
+
+def _target(policy: Policy) -> str:
+    target = policy.escalation.target
+    if target.threshold is not None:
+        return f"below a confidence of {target.threshold:.2f}"
+    names = [name for name in target.__struct_fields__ if getattr(target, name) is not None]
+    return f"as the calibration for {names[0]}={getattr(target, names[0]):g} says"

@@ -37,6 +37,8 @@ class Options:
     stop: tuple[str, ...] = ()
     schema: str | None = None
     """A file's name, or JSON; None for the profile's."""
+    verify: tuple[str, ...] = ()
+    """A command; empty for the profile's."""
     raw: bool = False
     show_thinking: bool = False
 
@@ -47,18 +49,19 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     enforcement = _guard(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
+        command = options.verify or tuple(policy.checks.verify or ())
         output = Output(
             environment,
             file=options.output,
             as_json=options.as_json,
             stream=options.stream,
             raw=options.raw,
-            whole=schema is not None,  # nothing is shown before it was validated
+            whole=schema is not None or command != (),  # nothing is shown before it was checked
         )
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             checked = read_schema(schema) if schema is not None else None
-            request = Request(question, options.system, options.stop, checked)
+            request = Request(question, options.system, options.stop, checked, command)
             policy, ruling = under_rules(policy, RequestFacts(request, options.tags))
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = _guard(policy, environment)

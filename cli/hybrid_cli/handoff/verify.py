@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -18,7 +18,7 @@ FILE = "{file}"
 """The word of the command that stands for a file with the answer."""
 
 
-def verify(command: list[str], answer: str, variables: Mapping[str, str]) -> str | None:
+def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) -> str | None:
     """None where `command` ends with 0 on `answer`, or what it did instead, in words.
 
     The answer is its stdin, and the file that `{file}` names; no shell is involved, what it prints is

@@ -106,7 +106,6 @@ _NOT_KEPT_YET = (
     "limits.usd_per_day",
     "limits.calls_per_day",
     "limits.tools",
-    "checks.verify",
     "log.prompts",
 )
 """Keys that the schema knows and no code keeps yet: a run that sets one is refused, not run without it."""

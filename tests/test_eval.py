@@ -1,0 +1,197 @@
+"""`hybrid eval` and `hybrid calibrate` with the real model, and what a run makes of a calibration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Hybrid
+from scripted_cloud import ScriptedCloud
+
+Profile = Callable[..., Path]
+SHORT = ("--max-tokens", "24", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sums that this model gets right at times, and never knows when."""
+    file = tmp_path_factory.mktemp("data") / "questions.jsonl"
+    rows = [
+        {
+            "task": "small" if first < 6 else "large",
+            "prompt": f"What is {first} + {second}? Reply with the number only.",
+            "answer": str(first + second),
+            "kind": "text",
+            "cloud_correct": second != 3,
+        }
+        for first in range(1, 11)
+        for second in range(1, 11)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="module")
+def rows(questions: Path) -> Path:
+    """Where all tests of this module keep what was measured, so that the model answers each question once."""
+    return questions.with_name("rows.jsonl")
+
+
+def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
+    hybrid: Hybrid, questions: Path, rows: Path
+) -> None:
+    first = hybrid("eval", questions, "--rows", rows, "--limit", "5", "--cloud", "none", "--json", *SHORT)
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert (told["rows"], told["split"], told["model"]) == (5, "all", "smollm2-135m")
+    assert len(rows.read_text().splitlines()) == 5
+    done = hybrid("eval", questions, "--rows", rows, "--json", *SHORT)
+    told = json.loads(done.stdout)
+    assert told["rows"] == 100
+    assert len(rows.read_text().splitlines()) == 100
+    assert told["metrics"]["accuracy_cloud"]["value"] == pytest.approx(0.9)
+    assert 0 < told["metrics"]["accuracy_local"]["value"] < 1
+    assert told["by_task"]["small"]["rows"] == 50
+    assert set(told["baselines"]) == {"random", "prompt_length", "mean_logprob", "oracle"}
+    text = hybrid("eval", questions, "--rows", rows, *SHORT).stdout.decode()
+    assert "accuracy_local" in text
+    halves = [
+        json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--json", *SHORT).stdout)[
+            "rows"
+        ]
+        for half in ("fit", "test")
+    ]
+    assert sum(halves) == 100
+    assert min(halves) > 40
+
+
+def test_a_calibrated_target_is_kept_by_run(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, questions: Path, rows: Path
+) -> None:
+    text = cloud.section() + "escalation: {target: {escalate_at_most: 0.4}}\n"
+    path = profile(text)
+    before = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (before.returncode, before.stdout) == (2, b"")
+    assert b"run: hybrid calibrate DATA --target escalate_at_most=0.4" in before.stderr
+    fitted = hybrid(
+        "calibrate",
+        questions,
+        "-p",
+        path,
+        "--rows",
+        rows,
+        "--target",
+        "escalate_at_most=0.4",
+        "--json",
+        *SHORT,
+    )
+    assert fitted.returncode == 0, fitted.stderr
+    told = json.loads(fitted.stdout)
+    assert told["rows"] == 100
+    assert 0 < told["handed_off"] <= 0.42
+    assert Path(told["file"]).is_file()
+    decisions = []
+    for first in (1, 2, 5, 9):
+        prompt = f"What is {first} + 9? Reply with the number only."
+        done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", prompt, HYBRID_CONSENT=cloud.origin)
+        answer = json.loads(done.stdout)
+        handoff = answer["handoff"]
+        assert handoff["threshold"] == pytest.approx(
+            1 - json.loads(Path(told["file"]).read_text())["keep_to"]
+        )
+        if handoff["reason"] != "check_failed" and handoff["stage"] == "end":
+            sure = handoff["confidence"] >= handoff["threshold"]
+            assert (handoff["decision"] == "kept") == sure
+            decisions.append(handoff["decision"])
+    assert decisions
+
+
+def test_a_calibration_of_other_weights_is_not_used(hybrid: Hybrid, home: Path, profile: Profile) -> None:
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True)
+    model = {"signals": ["mean_logprob"], "means": [0], "scales": [1], "weights": [-1], "bias": 0}
+    other = {
+        "weights": "0" * 64,
+        "target": "wrong_at_most",
+        "value": 0.1,
+        "keep_to": 0.5,
+        "model": model,
+        "cloud": None,
+        "rows": 100,
+    }
+    (folder / "other.json").write_text(json.dumps(other))
+    path = profile("escalation: {target: {wrong_at_most: 0.1}}\n")
+    done = hybrid("run", "-p", path, "hi")
+    assert done.returncode == 2
+    assert b"but it was made for other weights" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "told"),
+    [
+        ("wrong_at_most=0.01", 1, "cannot be promised for smollm2-135m"),
+        ("wrong_at_most=2", 2, "is no target; write one like"),
+        ("faster=0.5", 2, "is no target"),
+    ],
+)
+def test_a_promise_that_cannot_be_made(
+    hybrid: Hybrid, questions: Path, rows: Path, target: str, code: int, told: str
+) -> None:
+    done = hybrid("calibrate", questions, "--rows", rows, "--target", target, *SHORT)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert told in done.stderr.decode()
+
+
+def test_an_unsure_answer_is_given_up_early(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, weights_home: Path
+) -> None:
+    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True)
+    model = {"signals": ["mean_logprob"], "means": [0], "scales": [1], "weights": [-1], "bias": 0}
+    floors = {
+        "weights": blob.stem,
+        "target": "escalate_at_most",
+        "value": 0.3,
+        "keep_to": 1.0,
+        "model": model,
+        "cloud": None,
+        "rows": 100,
+        "early": [-0.0001, None, None],
+    }
+    (folder / "floors.json").write_text(json.dumps(floors))
+    path = profile(cloud.section() + "escalation: {target: {escalate_at_most: 0.3}}\n")
+    prompt = "Write a long story about a fox."
+    done = hybrid("run", "-p", path, "--max-tokens", "300", "--json", prompt, HYBRID_CONSENT=cloud.origin)
+    answer = json.loads(done.stdout)
+    assert (answer["answered_by"], answer["handoff"]["stage"]) == ("cloud", "tokens")
+    assert 8 <= answer["usage"]["local"]["out"] < 100  # what was thrown away is counted
+    assert b"handed off to scripted: unsure after 8 tokens" in done.stderr
+    whole = hybrid("run", "-p", path, "--max-tokens", "20", prompt)  # nobody to hand off to: not given up
+    assert whole.returncode in (0, 7)
+    assert b"unsure after" not in whole.stderr
+
+
+def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + "escalation: {target: {threshold: 0.01}}\n")
+    kept = hybrid("run", "-p", path, "--verify", "grep -q 4", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert (kept.returncode, cloud.received) == (0, [])
+    off = hybrid("run", "-p", path, "--verify", "grep -q cloud", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert (off.returncode, off.stdout) == (0, b"The cloud says hello.\n")
+    assert b"fails its check: grep ended with code 1 on it" in off.stderr
+    both = hybrid("run", "-p", path, "--verify", "false", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert (both.returncode, both.stdout) == (7, b"")
+    alone = hybrid("run", "-p", "offline", "--verify", "false", "What is 2+2?")
+    assert (alone.returncode, alone.stdout) == (7, b"")
+    for bad in ("", "'unclosed"):
+        assert hybrid("run", "--verify", bad, "hi").returncode == 2
+
+
+def test_verify_of_a_profile(hybrid: Hybrid, profile: Profile) -> None:
+    path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, '4', '{file}']}\n")
+    assert hybrid("run", "-p", path, "What is 2+2?").returncode == 0
+    path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, '9999', '{file}']}\n")
+    assert hybrid("run", "-p", path, "What is 2+2?").returncode == 7
