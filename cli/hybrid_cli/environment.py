@@ -39,6 +39,8 @@ class Environment:
     clock: Callable[[], float] = time.monotonic
     verbosity: int = 0
     """-1 for errors only, 0, or 1 for details."""
+    run: str = field(default_factory=lambda: os.urandom(8).hex())
+    """This process, in the ledger."""
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class Environment:
         """Weights."""
         return self._folder("data")
 
+    @property
+    def state_folder(self) -> Path:
+        """The ledger."""
+        return self._folder("state")
+
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
         if home:
@@ -70,7 +77,12 @@ class Environment:
         from platformdirs import PlatformDirs
 
         dirs = PlatformDirs("hybrid", appauthor=False)
-        folder = {"config": dirs.user_config_path, "data": dirs.user_data_path}[kind]
+        folders = {
+            "config": dirs.user_config_path,
+            "data": dirs.user_data_path,
+            "state": dirs.user_state_path,
+        }
+        folder = folders[kind]
         if not folder.is_absolute():
             raise Failure(
                 ExitStatus.FAILURE, "there is no home folder; set HYBRID_HOME to a folder that can be written"

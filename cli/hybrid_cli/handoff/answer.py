@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from hybrid_cli.input import Question
+from hybrid_cli.profile.schema import Tool
 
 Reason = Literal[
     "forced", "forbidden", "rule", "context", "tool", "unavailable", "unsure", "check_failed", "none"
@@ -21,6 +22,8 @@ class Request:
 
     question: Question
     system: str | None
+    tools: tuple[Tool, ...] = ()
+    """Hosted tools that were asked for: only a cloud has them."""
 
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the same for either side: context first, then what is asked of it."""
@@ -29,6 +32,10 @@ class Request:
             content = f"{self.question.context.rstrip()}\n\n{content}"
         user = {"role": "user", "content": content}
         return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+
+    def arguments(self) -> list[dict[str, str]]:
+        """What a hosted tool is asked for, without the text and the system message around it."""
+        return [{"role": "user", "content": self.question.prompt}]
 
 
 class Handoff(msgspec.Struct, frozen=True):
@@ -83,6 +90,12 @@ class Answer(msgspec.Struct, frozen=True):
     timings: Timings
     policy: PolicyView
     finish_reason: str
+    cost_is_estimate: bool = False
+    """The cloud gave no usage, so that its tokens were estimated."""
+    citations: list[dict[str, str]] = []
+    """Web pages that the answer names: title and url."""
+    images: list[bytes] = []
+    """Generated images; base64 in JSON."""
 
     def as_json(self) -> dict[str, Any]:
         built: dict[str, Any] = msgspec.to_builtins(self)

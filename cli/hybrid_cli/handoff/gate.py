@@ -50,6 +50,12 @@ def ruled(words: str) -> Verdict:
     return Verdict("rule", "policy", words)
 
 
+def needs_tool(tools: tuple[str, ...]) -> Verdict:
+    """A hosted tool was asked for, which no local model has."""
+    words = f"it needs {', '.join(tools)}"
+    return Verdict("tool", "policy", words, failure=Failure(ExitStatus.DENIED, words))
+
+
 def threshold(policy: Policy) -> float:
     """The least confidence of an answer that is kept.
 

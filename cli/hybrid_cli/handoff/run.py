@@ -20,6 +20,7 @@ from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.profile.schema import Tool
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Options:
     may_read_stdin: bool
     dry_run: bool
     tags: frozenset[str]
+    tools: tuple[Tool, ...]
+    """Hosted tools that the prompt needs."""
 
 
 def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
@@ -44,16 +47,19 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
         output = Output(environment, file=options.output, as_json=options.as_json, stream=options.stream)
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
-            request = Request(question, options.system)
-            policy, ruling = under_rules(policy, RequestFacts(request, options.tags))
+            request = Request(question, options.system, options.tools)
+            facts = RequestFacts(request, options.tags, frozenset(options.tools))
+            policy, ruling = under_rules(policy, facts)
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = _guard(policy, environment)
+            if "image_generation" in options.tools:
+                output.refuse_terminal()
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
             with _engine(policy, worker) as engine:
                 answer = Cascade(request, policy, ruling, enforcement, engine, output, environment).answer()
-            output.finish(answer.answer, answer.as_json())
+            output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             _tell(answer, environment)
         finally:
             output.close()
@@ -98,6 +104,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
 
 def _tell(answer: Answer, environment: Environment) -> None:
     """Under --verbose, how the answer came to be."""
+    for citation in answer.citations:
+        environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
     confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
     environment.detail(

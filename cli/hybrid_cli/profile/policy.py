@@ -9,7 +9,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import Value, as_profile, merge, needing_trust
-from hybrid_cli.profile.schema import Cloud, Escalation, Limits, Local, Mode, Profile, Rule
+from hybrid_cli.profile.schema import Cloud, Escalation, Limits, Local, Log, Mode, Privacy, Profile, Rule
 from hybrid_cli.profile.trust import Trust
 
 
@@ -55,7 +55,9 @@ class Policy:
     escalation: Escalation
     rules: list[tuple[str, Rule]]
     """The escalation's rules, each with the layer that says it."""
+    privacy: Privacy
     limits: Limits
+    log: Log
     cloud_temperature: float | None
     """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
     values: dict[str, Value]
@@ -84,23 +86,17 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         cloud=profile.cloud,
         escalation=profile.escalation,
         rules=list(zip(layers_of_rules, profile.escalation.rules, strict=True)),
+        privacy=profile.privacy,
         limits=profile.limits,
+        log=profile.log,
         cloud_temperature=flags.temperature,
         values=values,
     )
 
 
 _NOT_KEPT_YET = (
-    "cloud.api",
-    "cloud.tools",
-    "privacy.redact",
-    "limits.usd_per_run",
-    "limits.usd_per_day",
-    "limits.calls_per_day",
-    "limits.tools",
     "checks.schema",
     "checks.verify",
-    "log.prompts",
 )
 """Keys that the schema knows and no code keeps yet: a run that sets one is refused, not run without it."""
 
@@ -110,7 +106,7 @@ def _refuse_what_is_not_kept(profile: Profile) -> None:
         value: Any = profile
         for part in key.split("."):
             value = getattr(value, part, None)
-        if value not in (None, [], False, "chat"):
+        if value is not None:
             raise Failure(ExitStatus.USAGE, f"{key} is set, but this version cannot keep it yet")
 
 
