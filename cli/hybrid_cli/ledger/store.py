@@ -198,6 +198,7 @@ class Ledger:
                 sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             ) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
                 connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
@@ -250,5 +251,7 @@ def _check(limit: Limit, used: int, need: int) -> None:
 
 
 def usd(amount: float) -> str:
-    """An amount for people: cents as cents, and less than those to its first digits."""
-    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.2g}"
+    """An amount for people: at least cents, and the more digits the smaller it is."""
+    digits = 2 if amount >= 1 else 4 if amount >= 0.01 else 8
+    whole, _, part = f"{amount:.{digits}f}".partition(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
