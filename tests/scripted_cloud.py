@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -21,7 +24,14 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"error": {"message": "no", "code": "scripted"}}'
     fault: str = ""
-    """cut: end without a finish; stall: silence in the middle; corrupt: a chunk that is no JSON."""
+    """cut: end without a finish; stall: silence in the middle; corrupt: a chunk that is no JSON;
+    hang: silence before the answer; hang up: the connection is closed unanswered; flood: no end."""
+    usage: dict[str, Any] | None = field(
+        default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    )
+    content_type: str = "text/event-stream"
+    events: tuple[dict[str, Any], ...] = ()
+    """Sent in the place of `pieces`: the events of Responses."""
 
 
 @dataclass
@@ -29,13 +39,16 @@ class Received:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    content: bytes
 
 
 class ScriptedCloud:
     """A context manager; `replies` are used in order, the last one again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.replies = [Reply()]
+        self.respond: Callable[[dict[str, Any]], Reply] | None = None
+        """Makes the reply out of the request, instead of `replies`."""
         self.received: list[Received] = []
         self.released = threading.Event()
         outer = self
@@ -46,9 +59,9 @@ class ScriptedCloud:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                outer.received.append(Received(self.path, headers, json.loads(body)))
+                outer.received.append(Received(self.path, headers, json.loads(body), body))
                 reply = outer.replies[min(len(outer.received), len(outer.replies)) - 1]
-                outer._send(self, reply)
+                outer._send(self, reply if outer.respond is None else outer.respond(json.loads(body)))
 
             def log_message(self, *_arguments: object) -> None:
                 pass
@@ -60,11 +73,14 @@ class ScriptedCloud:
                 """A client that hangs up is part of the tests."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def section(self, extra: str = "") -> str:
         """The profile's cloud section for this server."""
@@ -72,6 +88,11 @@ class ScriptedCloud:
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.close_connection = True
+        if reply.fault == "hang":
+            self.released.wait(60)
+        if reply.fault == "hang up":
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return
         handler.send_response(reply.status)
         for name, value in reply.headers.items():
             handler.send_header(name, value)
@@ -82,8 +103,16 @@ class ScriptedCloud:
             handler.end_headers()
             handler.wfile.write(reply.body)
             return
-        handler.send_header("Content-Type", "text/event-stream")
+        handler.send_header("Content-Type", reply.content_type)
         handler.end_headers()
+        while reply.fault == "flood":
+            handler.wfile.write(b"data: " + b" " * 1_000_000)
+        for event in reply.events:
+            self._data(handler, json.dumps(event))
+        if not reply.events:
+            self._stream(handler, reply)
+
+    def _stream(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         for number, piece in enumerate(reply.pieces):
             self._chunk(handler, {"delta": {"content": piece}, "finish_reason": None})
             if number == 0 and reply.fault == "stall":
@@ -93,8 +122,8 @@ class ScriptedCloud:
             if number == 0 and reply.fault == "corrupt":
                 handler.wfile.write(b"data: {this is no JSON\n\n")
         self._chunk(handler, {"delta": {}, "finish_reason": reply.finish_reason})
-        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-        self._data(handler, json.dumps({**_FRAME, "choices": [], "usage": usage}))
+        if reply.usage is not None:
+            self._data(handler, json.dumps({**_FRAME, "choices": [], "usage": reply.usage}))
         self._data(handler, "[DONE]")
 
     def _chunk(self, handler: BaseHTTPRequestHandler, choice: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "pull": "Download and verify weights.",
     "profile": "Look at profiles, check them, and trust a project's.",
     "consent": "Say which clouds may be sent to.",
+    "usage": "Show what was handed off, why, and what it cost.",
     "eval": "Measure the gate on labelled questions.",
     "calibrate": "Fit the gate to a model on labelled questions.",
     "help": "Explain a topic: exit-codes.",

@@ -39,6 +39,8 @@ class Environment:
     clock: Callable[[], float] = time.monotonic
     verbosity: int = 0
     """-1 for errors only, 0, or 1 for details."""
+    run: str = field(default_factory=lambda: os.urandom(8).hex())
+    """This process, in the ledger."""
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,11 @@ class Environment:
         """What can be made again: prefixes of prompts."""
         return self._folder("cache")
 
+    @property
+    def state_folder(self) -> Path:
+        """The ledger."""
+        return self._folder("state")
+
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
         if home:
@@ -78,6 +85,7 @@ class Environment:
         folder = {
             "config": dirs.user_config_path,
             "data": dirs.user_data_path,
+            "state": dirs.user_state_path,
             "cache": dirs.user_cache_path,
         }[kind]
         if not folder.is_absolute():

@@ -33,9 +33,10 @@ class Output:
         self._stdout = environment.stdout
         if self._file is None and self._stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
-        on_terminal = environment.stdout_is_terminal()
-        self.streams = (stream or on_terminal) and self._file is None and not as_json and not whole
-        self._raw = raw and (self._file is not None or not on_terminal)
+        self._is_terminal = environment.stdout_is_terminal()
+        wanted = stream or self._is_terminal
+        self.streams = wanted and self._file is None and not as_json and not whole
+        self._raw = raw and (self._file is not None or not self._is_terminal)
         self._filter = EscapeFilter()
         self._shown = False
         self._in_line = False
@@ -60,10 +61,17 @@ class Output:
             self._in_line = False
             self._write("\n")
 
-    def finish(self, text: str, answer: dict[str, Any]) -> None:
-        """Deliver the whole answer: `text`, or `answer` as one JSON object."""
+    def refuse_terminal(self) -> None:
+        """Before anything is paid: an image can go to a file or a pipe. Raises Failure (USAGE)."""
+        if self._file is None and self._is_terminal and not self._as_json:
+            raise Failure(ExitStatus.USAGE, "an image does not go to a terminal; give --output FILE")
+
+    def finish(self, text: str, answer: dict[str, Any], image: bytes | None = None) -> None:
+        """Deliver the whole answer: `text`, or `answer` as one JSON object, or `image` where there is one."""
         if self._as_json:
             self._write(json.dumps(answer) + "\n")
+        elif image is not None:
+            self._write_bytes(image)
         elif self._shown:
             self.end_line()
         else:
@@ -72,7 +80,9 @@ class Output:
             self._file.commit()
 
     def _write(self, text: str) -> None:
-        data = text.encode("utf-8", "replace")
+        self._write_bytes(text.encode("utf-8", "replace"))
+
+    def _write_bytes(self, data: bytes) -> None:
         if self._file is not None:
             self._file.file.write(data)
         elif self._stdout is not None:

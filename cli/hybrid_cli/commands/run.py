@@ -24,6 +24,11 @@ class Escalation(str, Enum):
     ask = "ask"
 
 
+class HostedTool(str, Enum):
+    web_search = "web_search"
+    image_generation = "image_generation"
+
+
 def _number(value: float | None) -> float | None:
     """Refuse nan, which passes every comparison with a bound."""
     if value is not None and math.isnan(value):
@@ -67,6 +72,10 @@ def run(
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
+    ] = None,
+    tool: Annotated[
+        list[HostedTool] | None,
+        typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
@@ -152,5 +161,6 @@ def run(
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
         show_thinking=show_thinking,
+        tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )
     run_prompt(flags, options, invocation.environment, invocation.worker)

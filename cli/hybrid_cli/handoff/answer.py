@@ -9,6 +9,7 @@ import msgspec
 
 from hybrid_cli.handoff.structured import AnswerSchema
 from hybrid_cli.input import Question
+from hybrid_cli.profile.schema import Tool
 
 Reason = Literal[
     "forced", "forbidden", "rule", "context", "tool", "unavailable", "unsure", "check_failed", "none"
@@ -28,6 +29,8 @@ class Request:
     """What the answer must fit."""
     verify: tuple[str, ...] = ()
     """A command that must accept the answer; see `handoff.verify`."""
+    tools: tuple[Tool, ...] = ()
+    """Hosted tools that were asked for: only a cloud has them."""
 
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the same for either side: context first, then what is asked of it."""
@@ -36,6 +39,10 @@ class Request:
             content = f"{self.question.context.rstrip()}\n\n{content}"
         user = {"role": "user", "content": content}
         return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+
+    def arguments(self) -> list[dict[str, str]]:
+        """What a hosted tool is asked for, without the text and the system message around it."""
+        return [{"role": "user", "content": self.question.prompt}]
 
 
 class Handoff(msgspec.Struct, frozen=True):
@@ -90,6 +97,12 @@ class Answer(msgspec.Struct, frozen=True):
     timings: Timings
     policy: PolicyView
     finish_reason: str
+    cost_is_estimate: bool = False
+    """The cloud gave no usage, so that its tokens were estimated."""
+    citations: list[dict[str, str]] = []
+    """Web pages that the answer names: title and url."""
+    images: list[bytes] = []
+    """Generated images; base64 in JSON."""
 
     def as_json(self) -> dict[str, Any]:
         built: dict[str, Any] = msgspec.to_builtins(self)

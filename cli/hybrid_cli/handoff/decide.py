@@ -20,7 +20,6 @@ from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
-from hybrid_cli.profile.schema import Cloud
 from hybrid_cli.weights.store import Store
 
 
@@ -51,6 +50,8 @@ class Cascade:
                 return self._hand_off(due, result)
             if self.policy.mode == "force":
                 raise Failure(ExitStatus.DENIED, denied)
+            if due.failure is not None:
+                raise Failure(ExitStatus.DENIED, f"{due.words}; not handed off: {denied}")
         verdict = self._local_verdict(result, denied)
         if due is not None and verdict.failure is None:
             verdict = replace(verdict, reason=due.reason, stage=due.stage, words=due.words)
@@ -67,13 +68,15 @@ class Cascade:
         """The verdict that needs no local answer: the policy or a rule forces the cloud."""
         if self.ruling is not None and self.ruling.then == "force":
             return gate.ruled(self.ruling.words)
+        if self.request.tools:
+            return gate.needs_tool(self.request.tools)
         return gate.forced() if self.policy.mode == "force" else None
 
     def _stays_here(self) -> bool:
         return self.ruling is not None and self.ruling.then == "local"
 
     def _denial(self) -> str | None:
-        denied = egress.denial(self.policy, self.environment)
+        denied = egress.denial(self.policy, self.environment, self.request)
         if denied is None and self.ruling is not None and self._stays_here():
             return f"{self.ruling.words} keeps this prompt here"
         return denied
@@ -159,25 +162,37 @@ class Cascade:
 
         stop = StopWords(self.request.stop)
         try:
-            reply = egress.send(self.request, self.policy, verdict.words, self.environment, show)
+            sent = egress.send(
+                self.request,
+                self.policy,
+                verdict,
+                self.environment,
+                show,
+                is_shown=self.output.streams,
+            )
         except Failure:
             self.output.end_line()
             raise
+        reply = sent.reply
         self.output.stream(stop.flush())
         text = stop_at(reply.text, self.request.stop).strip()
         self._check_cloud(text)
-        cloud = Tokens(reply.tokens_in, reply.tokens_out)
         return Answer(
             id=uuid.uuid4().hex,
             answer=text,
             answered_by="cloud",
             model=reply.model,
             handoff=_handoff("escalated", verdict),
-            usage=Usage(Tokens(result.tokens_in, result.tokens_out), cloud),
-            cost_usd=_cost(self.policy.cloud, cloud),
+            usage=Usage(
+                Tokens(result.tokens_in, result.tokens_out), Tokens(reply.tokens_in, reply.tokens_out)
+            ),
+            cost_usd=sent.settlement.cost,
             timings=Timings(result.load_seconds, first_token[0] if first_token else None, self._elapsed()),
             policy=self._policy_view(),
             finish_reason=reply.finish_reason,
+            cost_is_estimate=sent.settlement.estimated,
+            citations=reply.citations,
+            images=reply.images,
         )
 
     def _problem(self, text: str) -> str | None:
@@ -222,9 +237,3 @@ def _handoff(decision: Any, verdict: Verdict) -> Handoff:
     return Handoff(
         decision, verdict.reason, verdict.stage, verdict.confidence, verdict.threshold, verdict.signals
     )
-
-
-def _cost(cloud: Cloud | None, tokens: Tokens) -> float | None:
-    if cloud is None or cloud.prices is None or tokens.in_ is None or tokens.out is None:
-        return None
-    return (tokens.in_ * cloud.prices.input + tokens.out * cloud.prices.output) / 1_000_000

@@ -1,26 +1,59 @@
-"""The one way out. Nothing else in the program sends a prompt to a cloud."""
+"""The one way out. Nothing else in the program sends a prompt to a cloud.
+
+The order is always the same: policy, consent, privacy scan, budget reservation, ledger row, send, settle.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from hybrid_cli.cloud.client import Reply, complete
+from hybrid_cli.cloud.client import complete
+from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
-from hybrid_cli.environment import Environment
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.streams import Reply
+from hybrid_cli.environment import SILENCE_SECONDS, Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
+from hybrid_cli.handoff.budget import Account
+from hybrid_cli.handoff.gate import Verdict
+from hybrid_cli.ledger.store import Settlement
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.schema import Cloud
+from hybrid_cli.profile.schema import Cloud, Server
+
+if TYPE_CHECKING:  # late, as most runs send nothing
+    from hybrid_cli.privacy.redact import Restorer, Vault
+    from hybrid_cli.privacy.screen import Screened
+
+_LONGEST_WAIT = 60.0
+"""Seconds to wait before a request is sent again, where no deadline says less."""
 
 
-def denial(policy: Policy, environment: Environment) -> str | None:
-    """Why nothing may be sent under `policy`, in words for the user; None where it may."""
+@dataclass(frozen=True)
+class Sent:
+    """A whole answer of a cloud, its values restored, and what was settled for it."""
+
+    reply: Reply
+    settlement: Settlement
+
+
+def denial(policy: Policy, environment: Environment, request: Request) -> str | None:
+    """Why `request` may not be sent under `policy`, in words for the user; None where it may."""
     if policy.mode == "forbid":
         return f"escalation is forbidden by {policy.decided_by}"
     if policy.cloud is None:
         return f"no cloud is set in profile `{policy.profile}`"
+    for tool in request.tools:
+        if tool not in policy.cloud.tools:
+            return f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)"
+        if policy.limits.tools is not None and tool not in policy.limits.tools:
+            return f"{policy.values['limits.tools'].layer} does not allow {tool}"
     if not _has_consent(policy.cloud, environment) and not environment.can_ask():
         origin = origin_of(policy.cloud.base_url)
         return f"no consent to send to {origin} (to give it: hybrid consent grant {origin})"
@@ -36,7 +69,7 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
     known = cloud is not None and _has_consent(cloud, environment)
     if cloud is None or (known and policy.mode != "ask"):
         return None
-    size = sum(len(message["content"]) for message in request.messages())
+    size = sum(len(message["content"]) for message in leaving(request, cloud))
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     where = f"{cloud.model} at {origin_of(cloud.base_url)}{price}"
     first = "" if known else " (and later prompts, when this happens)"
@@ -51,39 +84,163 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
     return None
 
 
-def _has_consent(cloud: Cloud, environment: Environment) -> bool:
-    return Consent(environment).covers(cloud.base_url, cloud.model)
+def _has_consent(server: Server, environment: Environment) -> bool:
+    return Consent(environment).covers(server.base_url, server.model)
+
+
+def leaving(request: Request, server: Server) -> list[dict[str, str]]:
+    """The messages that would leave: for a tool only what it is asked for, unless the profile says more."""
+    if request.tools and server.tool_context == "arguments":
+        return request.arguments()
+    return request.messages()
+
+
+def call_to(server: Server, request: Request, policy: Policy, screened: Screened) -> Call:
+    """The request as it would be sent to `server`."""
+    return Call(
+        server, screened.messages, policy.local.sampling.max_tokens, policy.cloud_temperature, request.tools
+    )
 
 
 def send(
     request: Request,
     policy: Policy,
-    words: str,
+    verdict: Verdict,
     environment: Environment,
     on_text: Callable[[str], None],
-) -> Reply:
-    """Hand the request off: policy, consent, key, then send. `words` say why, on stderr.
+    *,
+    is_shown: bool,
+) -> Sent:
+    """Hand the request off, to the first cloud of the profile that answers.
 
-    Raises Failure: DENIED, KEY, CLOUD, or CHECK for a reply that is no whole answer.
+    `is_shown`: what `on_text` gets is seen at once, so that no other answer can take its place.
+    Raises Failure: DENIED, LIMIT, KEY, CLOUD, or CHECK for a reply that is no whole answer.
     """
-    denied = denial(policy, environment)
+    from hybrid_cli.privacy.screen import screen
+
+    denied = denial(policy, environment, request)
     if denied is not None or policy.cloud is None or not _has_consent(policy.cloud, environment):
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
-    cloud = policy.cloud
-    key = read_key(cloud.key, environment) if cloud.key is not None else None
-    parameters: dict[str, int | float] = {"max_tokens": policy.local.sampling.max_tokens}
-    if policy.cloud_temperature is not None:
-        parameters["temperature"] = policy.cloud_temperature
-    environment.note(f"handed off to {cloud.model}: {words}")
-    with environment.waiting(f"waiting for {cloud.model} at {origin_of(cloud.base_url)}") as arrived:
+    servers = _servers(policy.cloud, request, environment)
+    for number, server in enumerate(servers, 1):
+        screened = screen(leaving(request, server), policy.privacy, environment.variables)
+        account = Account(policy, verdict.reason, screened.vault.counts, environment)
+        handoff = _Handoff(server, call_to(server, request, policy, screened), account, environment)
+        _tell_redactions(screened.vault, environment)
+        try:
+            sent = handoff.run(verdict.words, screened.vault, on_text, is_shown=is_shown)
+        except CloudFault as fault:
+            if number == len(servers) or fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+                raise
+            environment.note(f"{fault}; trying {servers[number].model}")
+        else:
+            _check(sent.reply)
+            return sent
+    raise AssertionError("the last cloud answers or raises")
 
-        def take(text: str) -> None:
-            arrived()
-            on_text(text)
 
-        reply = complete(cloud, key, request.messages(), parameters, environment, take)
-    _check(reply)
-    return reply
+def _servers(cloud: Cloud, request: Request, environment: Environment) -> list[Server]:
+    """The cloud, and those of its fallbacks that have consent and the tools that are asked for."""
+    servers: list[Server] = [cloud]
+    for server in cloud.fallbacks:
+        if not _has_consent(server, environment):
+            environment.detail(f"no consent to fall back to {server.model} at {origin_of(server.base_url)}")
+        elif set(request.tools) <= set(server.tools):
+            servers.append(server)
+    return servers
+
+
+@dataclass
+class _Handoff:
+    """One request to one server, sent until it is answered or given up."""
+
+    server: Server
+    call: Call
+    account: Account
+    environment: Environment
+    _pieces: int = 0
+
+    def has_begun(self, is_shown: bool) -> bool:
+        """Whether the user has seen a part of the answer."""
+        return is_shown and self._pieces > 0
+
+    def run(self, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
+        key = read_key(self.server.key, self.environment) if self.server.key is not None else None
+        for attempt in range(self.server.retries + 1):
+            row = self.account.reserve(self.call)
+            if attempt == 0:
+                self.environment.note(f"handed off to {self.server.model}: {words}")
+            try:
+                return self._once(row, key, vault, on_text)
+            except CloudFault as fault:
+                self.account.close(row, fault)
+                wait = _pause(fault, attempt)
+                if (
+                    not fault.passing
+                    or attempt == self.server.retries
+                    or self.has_begun(is_shown)
+                    or wait > self._left()
+                ):
+                    raise
+                tell = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
+                tell(f"{fault}; sending again in {wait:.1f} s")
+            except BaseException:
+                self.account.close(row, None)
+                raise
+            time.sleep(wait)
+        raise AssertionError("the last attempt answers or raises")
+
+    def _once(self, row: int, key: str | None, vault: Vault, on_text: Callable[[str], None]) -> Sent:
+        """Send once, and settle."""
+        from hybrid_cli.privacy.redact import Restorer
+
+        restorer = Restorer(vault)
+        restored: list[str] = []
+        where = f"{self.server.model} at {origin_of(self.server.base_url)}"
+        with self.environment.waiting(f"waiting for {where}") as arrived:
+
+            def take(text: str) -> None:
+                arrived()
+                self._pieces += 1
+                give(restorer.feed(text))
+
+            def give(text: str) -> None:
+                if text:
+                    restored.append(text)
+                    on_text(text)
+
+            reply = complete(self.call, key, self.environment, take)
+        settlement = self.account.settle(row, self.call, reply)
+        give(restorer.finish())
+        _tell_unrestored(restorer, vault, self.environment)
+        return Sent(replace(reply, text="".join(restored)), settlement)
+
+    def _left(self) -> float:
+        """Seconds that may be waited."""
+        seconds = self.account.policy.limits.seconds
+        if seconds is None:
+            return _LONGEST_WAIT
+        return seconds - (self.environment.clock() - self.environment.started)
+
+
+def _pause(fault: CloudFault, attempt: int) -> float:
+    """Seconds until the next attempt: what the server asks for, or else doubling, with chance against crowds."""
+    return fault.wait if fault.wait is not None else 0.5 * 2**attempt * (1 + os.urandom(1)[0] / 512)
+
+
+def _tell_redactions(vault: Vault, environment: Environment) -> None:
+    if vault.counts:
+        counted = ", ".join(f"{number} {kind}" for kind, number in sorted(vault.counts.items()))
+        environment.note(f"redacted before sending: {counted}")
+
+
+def _tell_unrestored(restorer: Restorer, vault: Vault, environment: Environment) -> None:
+    if restorer.invented:
+        environment.note(f"the answer holds {restorer.invented} placeholders that stand for nothing")
+    if restorer.lost:
+        environment.note(
+            f"{restorer.lost} of {len(vault.placeholders())} redacted values are not in the answer"
+        )
 
 
 def _check(reply: Reply) -> None:
@@ -91,5 +248,5 @@ def _check(reply: Reply) -> None:
         raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; --max-tokens raises the limit")
     if reply.finish_reason == "content_filter":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
-    if not reply.text.strip():
+    if not reply.text.strip() and not reply.images:
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")

@@ -65,6 +65,12 @@ def ruled(words: str) -> Verdict:
     return Verdict("rule", "policy", words)
 
 
+def needs_tool(tools: tuple[str, ...]) -> Verdict:
+    """A hosted tool was asked for, which no local model has."""
+    words = f"it needs {', '.join(tools)}"
+    return Verdict("tool", "policy", words, failure=Failure(ExitStatus.DENIED, words))
+
+
 def unavailable(failure: Failure) -> Verdict:
     """The weights are missing or broken."""
     return Verdict("unavailable", "fit", "the local model is unavailable", failure=failure)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_cli.cloud.keys import key_source
+from hybrid_cli.cloud.prices import estimate
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff import budget, egress
 from hybrid_cli.handoff.answer import Request
-from hybrid_cli.handoff.egress import denial
+from hybrid_cli.ledger.store import Ledger, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
+from hybrid_cli.profile.schema import Cloud
 from hybrid_cli.weights.store import Store
 
 
@@ -20,16 +23,50 @@ def make_plan(
 ) -> dict[str, Any]:
     """Profile, mode, model, cloud and what stands in the way of a handoff. Nothing is loaded or sent."""
     cloud = policy.cloud
-    return {
+    denied = egress.denial(policy, environment, request)
+    plan = {
         "profile": policy.profile,
         "mode": f"{policy.mode} (set by {policy.decided_by})",
         "model": "not used" if policy.mode == "force" else _model_state(policy, environment),
         "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         "key": "none" if cloud is None else key_source(cloud.key),
         "rule": "none" if ruling is None else f"{ruling.then} ({ruling.words})",
-        "handoff": denial(policy, environment) or _when(policy, ruling),
+        "handoff": denied or _when(request, policy, ruling),
         "characters": sum(len(message["content"]) for message in request.messages()),
     }
+    if cloud is not None and policy.mode != "forbid":
+        plan |= _payload(request, policy, cloud, environment)
+    return plan
+
+
+def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Environment) -> dict[str, Any]:
+    """What a handoff would send, byte for byte but for the placeholders' suffix, and what it may cost."""
+    from hybrid_cli.privacy.screen import screen
+
+    try:
+        screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables)
+    except Failure as failure:
+        return {"privacy": str(failure)}
+    call = egress.call_to(cloud, request, policy, screened)
+    content = call.content()
+    worst = budget.worst_cost(call, len(content))
+    ledger = Ledger(environment.state_folder)
+    left = {limit.key: ledger.left(limit, environment.run) for limit in budget.limits_of(policy)}
+    return {
+        "privacy": f"redacted: {dict(screened.vault.counts)}"
+        if screened.vault.counts
+        else "nothing to redact",
+        "destination": f"{cloud.base_url.rstrip('/')}{call.path}",
+        "bytes": len(content),
+        "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
+        "price": "not known" if worst is None else f"at most {usd(worst)}",
+        "left": ", ".join(f"{key} {_left(key, value)}" for key, value in left.items()) or "no limit is set",
+        "payload": content.decode(),
+    }
+
+
+def _left(key: str, value: float) -> str:
+    return usd(value) if "usd" in key else f"{value:.0f}"
 
 
 def _model_state(policy: Policy, environment: Environment) -> str:
@@ -42,10 +79,10 @@ def _model_state(policy: Policy, environment: Environment) -> str:
     return f"{policy.local.model} (ready)"
 
 
-def _when(policy: Policy, ruling: Ruling | None) -> str:
+def _when(request: Request, policy: Policy, ruling: Ruling | None) -> str:
     if ruling is not None and ruling.then == "local":
         return "never"
-    if policy.mode == "force":
+    if policy.mode == "force" or request.tools:
         return "always"
     asked = ", after a question" if policy.mode == "ask" else ""
     if ruling is not None and ruling.then == "force":

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
-from hybrid_cli.privacy.scan import find
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling, rule_on
 
@@ -37,6 +36,8 @@ class RequestFacts:
         return code
 
     def has_secret(self) -> bool:
+        from hybrid_cli.privacy.scan import find
+
         return bool(find(self.text, ["secret"]))
 
 

@@ -20,6 +20,7 @@ from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.profile.schema import Tool
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Options:
     """A command; empty for the profile's."""
     raw: bool = False
     show_thinking: bool = False
+    tools: tuple[Tool, ...] = ()
+    """Hosted tools that the prompt needs."""
 
 
 def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
@@ -61,10 +64,13 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             checked = read_schema(schema) if schema is not None else None
-            request = Request(question, options.system, options.stop, checked, command)
-            policy, ruling = under_rules(policy, RequestFacts(request, options.tags))
+            request = Request(question, options.system, options.stop, checked, command, options.tools)
+            facts = RequestFacts(request, options.tags, frozenset(options.tools))
+            policy, ruling = under_rules(policy, facts)
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = _guard(policy, environment)
+            if "image_generation" in options.tools:
+                output.refuse_terminal()
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
@@ -79,7 +85,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                     environment,
                     shows_thinking=options.show_thinking,
                 ).answer()
-            output.finish(answer.answer, answer.as_json())
+            output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             _tell(answer, environment)
         finally:
             output.close()
@@ -124,6 +130,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
 
 def _tell(answer: Answer, environment: Environment) -> None:
     """Under --verbose, how the answer came to be."""
+    for citation in answer.citations:
+        environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
     confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
     environment.detail(

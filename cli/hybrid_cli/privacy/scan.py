@@ -6,6 +6,7 @@ away (`api_key = "..."`); cards, IBANs and IP addresses are checked, not only ma
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import math
 import re
@@ -35,16 +36,21 @@ def find(text: str, kinds: Collection[str], country: str | None = None) -> list[
     `country` (ISO 3166) is where telephone numbers without a country code are taken to be from; it needs
     the `pii` extra.
     """
-    found = [finding for kind in kinds for finding in _find_kind(kind, text, country)]
-    found.sort(key=lambda finding: (finding.start - finding.end, finding.start))
-    taken = bytearray(len(text))
-    kept = []
-    for finding in found:
-        span = slice(finding.start, finding.end)
-        if not any(taken[span]):
-            taken[span] = b"\1" * (finding.end - finding.start)
-            kept.append(finding)
-    return sorted(kept, key=lambda finding: finding.start)
+    return without_overlaps([finding for kind in kinds for finding in _find_kind(kind, text, country)])
+
+
+def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
+    """The longest of those that overlap, in the order of the text."""
+    kept: list[Finding] = []
+    starts: list[int] = []
+    for finding in sorted(found, key=lambda finding: (finding.start - finding.end, finding.start)):
+        place = bisect.bisect(starts, finding.start)
+        clear_before = place == 0 or kept[place - 1].end <= finding.start
+        clear_after = place == len(kept) or finding.end <= kept[place].start
+        if clear_before and clear_after:
+            kept.insert(place, finding)
+            starts.insert(place, finding.start)
+    return kept
 
 
 def _find_kind(kind: str, text: str, country: str | None) -> Iterable[Finding]:

@@ -142,6 +142,7 @@ def anchored(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     for keys, place in (
         (("local", "model"), model),
         (("cloud", "key", "file"), absolute),
+        (("cloud", "fallbacks", "key", "file"), absolute),
         (("checks", "schema"), absolute),
     ):
         data = _changed(data, keys, place)
@@ -152,6 +153,8 @@ def _changed(data: Any, keys: tuple[str, ...], change: Callable[[str], str]) -> 
     """`data` with the word at the path `keys` changed, where there is one."""
     if not keys:
         return change(data) if isinstance(data, str) else data
+    if isinstance(data, list):
+        return [_changed(item, keys, change) for item in data]
     if not isinstance(data, dict) or keys[0] not in data:
         return data
     return {**data, keys[0]: _changed(data[keys[0]], keys[1:], change)}

@@ -9,7 +9,17 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, merge, needing_trust
-from hybrid_cli.profile.schema import Checks, Cloud, Escalation, Limits, Local, Mode, Profile, Rule
+from hybrid_cli.profile.schema import (
+    Checks,
+    Cloud,
+    Escalation,
+    Limits,
+    Local,
+    Log,
+    Mode,
+    Privacy,
+    Rule,
+)
 from hybrid_cli.profile.trust import Trust
 
 
@@ -55,8 +65,10 @@ class Policy:
     escalation: Escalation
     rules: list[tuple[str, Rule]]
     """The escalation's rules, each with the layer that says it."""
+    privacy: Privacy
     limits: Limits
     checks: Checks
+    log: Log
     cloud_temperature: float | None
     """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
     values: dict[str, Value]
@@ -81,7 +93,6 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     spoken = variable_layer(environment)
     values = merge([*layers, *([spoken] if spoken else []), *flags.layers()], project_is_trusted=trusted)
     profile = as_profile(values)
-    _refuse_what_is_not_kept(profile)
     layers_of_rules = [rule["layer"] for rule in values["escalation.rules"].value]
     return Policy(
         profile=name,
@@ -91,33 +102,13 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         cloud=profile.cloud,
         escalation=profile.escalation,
         rules=list(zip(layers_of_rules, profile.escalation.rules, strict=True)),
+        privacy=profile.privacy,
         limits=profile.limits,
         checks=profile.checks,
+        log=profile.log,
         cloud_temperature=flags.temperature,
         values=values,
     )
-
-
-_NOT_KEPT_YET = (
-    "cloud.api",
-    "cloud.tools",
-    "privacy.redact",
-    "limits.usd_per_run",
-    "limits.usd_per_day",
-    "limits.calls_per_day",
-    "limits.tools",
-    "log.prompts",
-)
-"""Keys that the schema knows and no code keeps yet: a run that sets one is refused, not run without it."""
-
-
-def _refuse_what_is_not_kept(profile: Profile) -> None:
-    for key in _NOT_KEPT_YET:
-        value: Any = profile
-        for part in key.split("."):
-            value = getattr(value, part, None)
-        if value not in (None, [], False, "chat"):
-            raise Failure(ExitStatus.USAGE, f"{key} is set, but this version cannot keep it yet")
 
 
 def _is_trusted(project: Layer, environment: Environment) -> bool:

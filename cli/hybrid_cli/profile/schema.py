@@ -76,13 +76,44 @@ class Key(_Section, frozen=True):
 
 
 class Prices(_Section, frozen=True):
-    """USD per million tokens."""
+    """USD per million tokens; of a tool, per call."""
 
     input: Usd
     output: Usd
+    cached_input: Usd | None = None
+    tools: dict[Tool, Usd] = {}
 
 
-class Cloud(_Section, frozen=True):
+class Timeouts(_Section, frozen=True):
+    """Seconds."""
+
+    connect: Annotated[float, Meta(gt=0, le=3600)] = 10
+    silent: Annotated[float, Meta(gt=0, le=3600), _says("Before the first token, and between two.")] = 60
+    answer: Annotated[float, Meta(gt=0, le=86_400), _says("For the whole answer.")] = 600
+
+
+class Provider(_Section, frozen=True):
+    """A router's choice among providers, as OpenRouter takes it."""
+
+    data_collection: Literal["allow", "deny"] | None = None
+    zdr: bool | None = None
+    allow_fallbacks: bool | None = None
+    only: Words | None = None
+    ignore: Words | None = None
+
+
+class Extra(_Section, frozen=True):
+    """Hints that are sent as they are, to servers that know them."""
+
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    provider: Provider | None = None
+
+
+class Server(_Section, frozen=True):
+    """One model at one origin."""
+
     base_url: Annotated[str, _says("Any OpenAI-compatible server: https, or http on loopback.")]
     model: Annotated[str, Meta(min_length=1)]
     api: Annotated[Literal["chat", "responses"], _says("responses is needed for hosted tools.")] = "chat"
@@ -90,13 +121,32 @@ class Cloud(_Section, frozen=True):
     tools: Annotated[
         list[Tool], _says("Hosted tools that a prompt may be handed off for; never run locally.")
     ] = []
+    tool_context: Annotated[
+        Literal["arguments", "full"],
+        _says(
+            "What goes out for a tool: what it is asked for, or the piped text and the system message too."
+        ),
+    ] = "arguments"
     prices: Prices | None = None
+    timeouts: Timeouts = Timeouts()
+    retries: Annotated[
+        int, Meta(ge=0, le=10), _says("How often a request that failed for the moment is sent again.")
+    ] = 2
+    extra: Extra = Extra()
 
     def __post_init__(self) -> None:
         try:
             origin_of(self.base_url)
         except OriginError as error:
             raise ValueError(f"base_url: {error}") from None
+        if self.tools and self.api != "responses":
+            raise ValueError("tools: they need `api: responses`")
+
+
+class Cloud(Server, frozen=True):
+    fallbacks: Annotated[
+        list[Server], _says("Tried in order where the one before is down; each needs consent of its own.")
+    ] = []
 
 
 class Target(_Section, frozen=True):
@@ -173,15 +223,41 @@ class Escalation(_Section, frozen=True):
 
 
 class Privacy(_Section, frozen=True):
-    redact: list[Kind] = []
-    on_secret: Literal["forbid", "redact"] = "forbid"  # noqa: S105  a word, no password
+    redact: Annotated[
+        list[Kind], _says("Replaced by placeholders before a prompt leaves, and restored in the answer.")
+    ] = msgspec.field(default_factory=lambda: ["card", "iban"])
+    on_secret: Annotated[
+        Literal["forbid", "redact"], _says("What a credential does to a prompt that would leave.")
+    ] = "forbid"  # noqa: S105  a word, no password
+    country: Annotated[
+        Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None,
+        _says("ISO 3166: whose telephone numbers are found without +; needs the pii extra."),
+    ] = None
+    scanner: Annotated[
+        Words | None,
+        _says('A second scanner: {"text", "kinds"} on stdin, {"findings": [{"kind", "start", "end"}]} out.'),
+    ] = None
 
 
-class Limits(_Section, frozen=True):
+Calls = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+class Spending(_Section, frozen=True):
+    """What may be spent on clouds, by calendar day and month in UTC."""
+
+    usd_per_day: Usd | None = None
+    usd_per_month: Usd | None = None
+    calls_per_day: Calls | None = None
+    calls_per_month: Calls | None = None
+
+
+class Limits(Spending, frozen=True):
+    """These count all that this user sends, but for `of_profile`."""
+
     seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     usd_per_run: Usd | None = None
-    usd_per_day: Usd | None = None
-    calls_per_day: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    calls_per_run: Calls | None = None
+    of_profile: Annotated[Spending, _says("Counts only what is sent under the same profile.")] = Spending()
     tools: Annotated[
         list[Tool] | None,
         _says("The hosted tools that are allowed, of whatever cloud; not set: those that the cloud has."),

@@ -1,0 +1,132 @@
+"""What goes wrong with a cloud: one line for the user, and whether to pay, to wait and to try again."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.schema import Server
+
+_CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
+
+
+class CloudFault(Failure):
+    """A request that brought no answer."""
+
+    def __init__(
+        self,
+        status: ExitStatus,
+        message: str,
+        *,
+        outcome: Literal["refused", "unknown"] = "unknown",
+        passing: bool = False,
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(status, message)
+        self.outcome = outcome
+        """refused: it did no work, there is nothing to pay; unknown: it may have."""
+        self.passing = passing
+        """It may work in a moment."""
+        self.wait = wait
+        """Seconds that the server asks to wait; None where it does not say."""
+
+
+def of_status(error: Any, server: Server) -> CloudFault:
+    """The fault for an HTTP status. The body is not shown: servers repeat prompts and keys in it."""
+    status: int = error.status_code
+    code = f" ({error.code})" if isinstance(error.code, str) and _CODE.fullmatch(error.code) else ""
+    if status in (401, 403):
+        return CloudFault(
+            ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}", outcome="refused"
+        )
+    if 300 <= status < 400:
+        return _failing(server, f"answered with a redirect ({status}), which is not followed", "refused")
+    wait = asked_wait(error.response.headers)
+    later = f"; it asks to wait {wait:.0f} s" if wait is not None and wait >= 1 else "; try again later"
+    if status == 429:
+        return _failing(server, f"limits the rate: 429{code}{later}", "refused", passing=True, wait=wait)
+    if status in (408, 409) or status >= 500:
+        outcome: Any = "refused" if status == 503 else "unknown"  # others may have begun to work
+        return _failing(server, f"is failing: {status}{code}", outcome, passing=True, wait=wait)
+    return CloudFault(
+        ExitStatus.FAILURE,
+        f"{_name(server)} refused the request: {status}{code}; is `{server.model}` one of its models?",
+        outcome="refused",
+    )
+
+
+def of_connection(error: Exception, server: Server) -> CloudFault:
+    """The fault of a connection that could not be made, or that broke."""
+    import socket
+    import ssl
+
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _failing(server, f"has a certificate that is not valid: {cause.verify_message}", "refused")
+        if isinstance(cause, socket.gaierror):
+            return _failing(server, "cannot be reached: its name is not known", "refused", passing=True)
+    made = not any(
+        type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError") for cause in causes
+    )
+    if any("Timeout" in type(cause).__name__ for cause in causes):
+        what = (
+            f"sent nothing for {server.timeouts.silent:g} s" if made else "cannot be reached: no connection"
+        )
+        return _failing(server, what, "unknown" if made else "refused", passing=not made)
+    if made:
+        return _failing(server, "broke the connection off", "unknown", passing=True)
+    return _failing(server, f"cannot be reached ({causes[-1]})", "refused", passing=True)
+
+
+def cut(server: Server) -> CloudFault:
+    return CloudFault(ExitStatus.CLOUD, f"the stream was cut before the answer was whole, by {_name(server)}")
+
+
+def unreadable(server: Server, what: str = "sent a stream that cannot be read") -> CloudFault:
+    return _failing(server, what)
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds of Retry-After: a number or a date, or OpenAI's milliseconds."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        said = headers.get("retry-after", "")
+        if said.strip().isdigit():
+            return float(said)
+        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What is behind `error`: the SDK and its transport wrap the true cause."""
+    seen: set[int] = set()
+    error = error.__cause__ or error.__context__ if error is not None else None
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _failing(
+    server: Server,
+    what: str,
+    outcome: Literal["refused", "unknown"] = "unknown",
+    *,
+    passing: bool = False,
+    wait: float | None = None,
+) -> CloudFault:
+    return CloudFault(
+        ExitStatus.CLOUD, f"{_name(server)} {what}", outcome=outcome, passing=passing, wait=wait
+    )
+
+
+def _name(server: Server) -> str:
+    return f"the cloud at {server.base_url}"

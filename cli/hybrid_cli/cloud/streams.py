@@ -1,0 +1,111 @@
+"""What a cloud streams, gathered into one whole reply. Chunks are plain JSON: servers differ in the rest."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid_cli.cloud import faults
+from hybrid_cli.profile.schema import Server, Tool
+
+_TOOL_ITEMS: dict[str, Tool] = {
+    "web_search_call": "web_search",
+    "image_generation_call": "image_generation",
+}
+
+
+@dataclass
+class Reply:
+    """A whole answer; token counts are None where the server gave none."""
+
+    text: str = ""
+    model: str = ""
+    finish_reason: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cached: int = 0
+    reasoning: int = 0
+    citations: list[dict[str, str]] = field(default_factory=list)
+    """The web pages that an answer names: title and url."""
+    images: list[bytes] = field(default_factory=list)
+    tools: tuple[Tool, ...] = ()
+    """The hosted tools that were used, one a call."""
+
+
+def gather(
+    chunks: Iterable[Any], server: Server, on_text: Callable[[str], None], check: Callable[[], None]
+) -> Reply:
+    """The reply that `chunks` make up; `check` is called with each and may raise.
+
+    Raises CloudFault for a stream that ends without a word of its end, and for what is no stream of
+    this kind.
+    """
+    reply = Reply(model=server.model)
+    take = _take_event if server.api == "responses" else _take_chunk
+    for chunk in chunks:
+        check()
+        try:
+            take(chunk, reply, on_text, server)
+        except (AttributeError, KeyError, TypeError, IndexError, binascii.Error):
+            raise faults.unreadable(server) from None
+    if not reply.finish_reason:
+        raise faults.cut(server)
+    return reply
+
+
+def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _server: Server) -> None:
+    """One chunk of Chat Completions."""
+    reply.model = chunk.get("model") or reply.model
+    if usage := chunk.get("usage"):
+        reply.tokens_in, reply.tokens_out = usage["prompt_tokens"], usage["completion_tokens"]
+        reply.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        reply.reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    for choice in chunk["choices"][:1]:
+        delta = choice.get("delta") or {}
+        if text := delta.get("content"):
+            reply.text += text
+            on_text(text)
+        reply.citations += [_citation(item["url_citation"]) for item in delta.get("annotations") or []]
+        reply.finish_reason = choice.get("finish_reason") or reply.finish_reason
+
+
+def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server: Server) -> None:
+    """One event of Responses."""
+    kind = event["type"]
+    if kind == "response.output_text.delta":
+        reply.text += event["delta"]
+        on_text(event["delta"])
+    elif kind == "response.output_text.annotation.added":
+        if event["annotation"]["type"] == "url_citation":
+            reply.citations.append(_citation(event["annotation"]))
+    elif kind == "response.output_item.done":
+        _take_item(event["item"], reply)
+    elif kind in ("response.completed", "response.incomplete"):
+        _take_end(event["response"], reply)
+    elif kind in ("response.failed", "error"):
+        raise faults.unreadable(server, "reported an error in its stream")
+
+
+def _take_item(item: Any, reply: Reply) -> None:
+    tool = _TOOL_ITEMS.get(item["type"])
+    if tool is not None:
+        reply.tools += (tool,)
+    if tool == "image_generation" and item.get("result"):
+        reply.images.append(base64.b64decode(item["result"], validate=True))
+
+
+def _take_end(response: Any, reply: Reply) -> None:
+    reply.model = response.get("model") or reply.model
+    if usage := response.get("usage"):
+        reply.tokens_in, reply.tokens_out = usage["input_tokens"], usage["output_tokens"]
+        reply.cached = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
+        reply.reasoning = (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
+    why = (response.get("incomplete_details") or {}).get("reason")
+    reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, str(why))
+
+
+def _citation(item: Any) -> dict[str, str]:
+    return {"title": str(item.get("title") or ""), "url": str(item["url"])}

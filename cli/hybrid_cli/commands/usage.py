@@ -1,0 +1,88 @@
+"""`hybrid usage`: what left the machine, why, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+app = new_app(help="What was handed off, why, what it cost, and what is left of the limits.")
+
+
+class By(str, Enum):
+    day = "day"
+    model = "model"
+    origin = "origin"
+    profile = "profile"
+    reason = "reason"
+    outcome = "outcome"
+
+
+@app.callback(invoke_without_command=True)
+def usage(
+    context: typer.Context,
+    by: Annotated[By, typer.Option(help="What to sum up by.")] = By.day,
+    since: Annotated[
+        str, typer.Option(metavar="DATE", help="From this day or month on (UTC), such as 2026-11.")
+    ] = "",
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="Whose limits to show.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the sums as CSV.")] = False,
+    export: Annotated[bool, typer.Option("--export", help="Print every request as JSON.")] = False,
+) -> None:
+    """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
+    if context.invoked_subcommand is not None:
+        return
+    if as_json + as_csv + export > 1:
+        raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
+    from hybrid_cli.handoff.budget import limits_of
+    from hybrid_cli.ledger import report
+    from hybrid_cli.ledger.store import Ledger, usd
+    from hybrid_cli.profile.policy import Flags, merge_policy
+
+    invocation: Invocation = context.obj
+    environment = invocation.environment
+    ledger = Ledger(environment.state_folder)
+    rows = ledger.rows(since)
+    groups = report.group(rows, by.value)
+    if export:
+        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows]
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    if as_csv:
+        typer.echo(report.as_csv(groups), nl=False)
+        return
+    limits = limits_of(merge_policy(Flags(profile=profile), environment))
+    left = {limit.key: ledger.left(limit, environment.run) for limit in limits}
+    if as_json:
+        sums = [vars(one) for one in groups]
+        whole = vars(report.total(groups))
+        typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
+        return
+    for line in report.as_table(groups, bars=environment.stdout_is_terminal()):
+        typer.echo(line)
+    for key, value in left.items():
+        typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
+
+
+@app.command()
+def purge(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget what was sent. Amounts of this month stay, so that a purge gives no budget back."""
+    from hybrid_cli.ledger.store import Ledger
+
+    invocation: Invocation = context.obj
+    environment = invocation.environment
+    if not yes and not environment.confirm("forget what was sent?"):
+        raise Failure(ExitStatus.USAGE, "nothing was purged; --yes says so without a question")
+    count = Ledger(environment.state_folder).purge()
+    environment.note(f"{count} requests are forgotten")

@@ -1,0 +1,89 @@
+"""What the ledger's rows come to, by day, model, profile or reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_cli.ledger.store import usd
+
+_BAR = 24
+"""The longest bar, in columns."""
+
+
+@dataclass
+class Group:
+    """Requests that have one thing in common. `usd` counts what is reserved where nothing is settled."""
+
+    name: str
+    requests: int = 0
+    answered: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    bytes: int = 0
+    usd: float = 0.0
+    estimated: int = 0
+    """Requests whose cost is an estimate, or only reserved."""
+
+    def add(self, row: dict[str, Any]) -> None:
+        settled = row["cost"] is not None
+        self.requests += 1
+        self.answered += row["outcome"] == "answered"
+        self.tokens_in += row["tokens_in"] or 0
+        self.tokens_out += row["tokens_out"] or 0
+        self.bytes += row["bytes"]
+        self.usd = round(self.usd + ((row["cost"] if settled else row["reserved"]) or 0), 9)
+        self.estimated += bool(row["estimated"] or not settled)
+
+
+def group(rows: Iterable[dict[str, Any]], by: str) -> list[Group]:
+    """`rows` in groups, in the order of their first; `by` is `day` or a column."""
+    groups: dict[str, Group] = {}
+    for row in rows:
+        name = (row["at"][:10] if by == "day" else row[by]) or "(purged)"
+        groups.setdefault(name, Group(name)).add(row)
+    return list(groups.values())
+
+
+def total(groups: Iterable[Group]) -> Group:
+    """All groups as one."""
+    whole = Group("total")
+    for one in groups:
+        for name, value in vars(one).items():
+            if name != "name":
+                setattr(whole, name, round(getattr(whole, name) + value, 9))
+    return whole
+
+
+def as_csv(groups: Sequence[Group]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(vars(Group(""))), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(vars(one) for one in groups)
+    return text.getvalue()
+
+
+def as_table(groups: Sequence[Group], *, bars: bool) -> list[str]:
+    """Lines for people. Amounts marked `~` hold estimates or reservations; a bar shows the share of the most."""
+    shown = [*groups, total(groups)] if len(groups) > 1 else list(groups)
+    cells = [("", "requests", "tokens in", "out", "USD")] + [
+        (
+            one.name,
+            str(one.requests),
+            str(one.tokens_in),
+            str(one.tokens_out),
+            ("~" if one.estimated else "") + usd(one.usd),
+        )
+        for one in shown
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+    if not bars:
+        return lines
+    measure = "usd" if any(one.usd for one in groups) else "requests"
+    most = max((getattr(one, measure) for one in groups), default=0) or 1
+    drawn = [" " + "█" * round(_BAR * getattr(one, measure) / most) for one in groups]
+    return [f"{line} {bar}".rstrip() for line, bar in zip(lines, ["", *drawn, ""], strict=False)]

@@ -1,0 +1,126 @@
+"""The privacy scan of everything that leaves: what must not go stops it, what may not is redacted."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy.redact import NOTICE, Vault
+from hybrid_cli.privacy.scan import Finding, find, without_overlaps
+from hybrid_cli.profile.schema import Kind, Privacy
+
+Message = dict[str, str]
+
+_SCANNER_SECONDS = 20
+_MOST_NAMED = 5
+_PLACES = {"system": "the system message", "user": "the prompt", "assistant": "an earlier answer"}
+_KEYS = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Messages as they may leave."""
+
+    messages: list[Message]
+    vault: Vault
+
+
+def screen(messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str]) -> Screened:
+    """`messages` with what `privacy` redacts replaced.
+
+    Raises Failure (DENIED) for a secret that may not be redacted, and where a scan fails: nothing leaves
+    unscanned.
+    """
+    kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
+    texts = [message["content"] for message in messages]
+    found = [_scan(text, ["secret", *kinds], privacy, variables) for text in texts]
+    if privacy.on_secret == "forbid":  # noqa: S105  a word, no password
+        _refuse_secrets(messages, found)
+    vault = Vault(texts)
+    redacted = [
+        {**message, "content": vault.redact(message["content"], findings)}
+        for message, findings in zip(messages, found, strict=True)
+    ]
+    return Screened(_with_notice(redacted, vault), vault)
+
+
+def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Finding]]) -> None:
+    places = [
+        f"{finding.name} in line {1 + message['content'].count(chr(10), 0, finding.start)}"
+        f" of {_PLACES.get(message['role'], message['role'])}"
+        for message, findings in zip(messages, found, strict=True)
+        for finding in findings
+        if finding.kind == "secret"
+    ]
+    if places:
+        more = f" and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
+        raise Failure(
+            ExitStatus.DENIED,
+            f"a secret would leave: {', '.join(places[:_MOST_NAMED])}{more}; nothing was sent"
+            " (privacy.on_secret: redact would send it without)",
+        )
+
+
+def _with_notice(messages: list[Message], vault: Vault) -> list[Message]:
+    if not vault.counts:
+        return messages
+    notice = NOTICE.format(suffix=vault.suffix)
+    if messages[0]["role"] == "system":
+        first = {**messages[0], "content": f"{messages[0]['content']}\n\n{notice}"}
+        return [first, *messages[1:]]
+    return [{"role": "system", "content": notice}, *messages]
+
+
+def _scan(text: str, kinds: list[Kind], privacy: Privacy, variables: Mapping[str, str]) -> list[Finding]:
+    try:
+        found = find(text, kinds, privacy.country)
+    except Exception as error:  # noqa: BLE001  whatever is wrong, what was not scanned must not leave
+        raise _blocked(f"failed ({type(error).__name__})") from None
+    if privacy.scanner is None:
+        return found
+    return without_overlaps([*found, *_scan_outside(text, kinds, privacy.scanner, variables)])
+
+
+def _scan_outside(
+    text: str, kinds: list[Kind], command: list[str], variables: Mapping[str, str]
+) -> list[Finding]:
+    """What the user's own scanner finds. It is given no key: its variables are those that name none."""
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps({"text": text, "kinds": kinds}).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # it may hold what must not be shown
+            env={name: value for name, value in variables.items() if not _KEYS.search(name)},
+            timeout=_SCANNER_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _blocked(f"by {command[0]} took over {_SCANNER_SECONDS} s") from None
+    except OSError as error:
+        raise _blocked(f"by {command[0]} failed: {error.strerror}") from None
+    if done.returncode != 0:
+        raise _blocked(f"by {command[0]} ended with code {done.returncode}")
+    try:
+        found = [_as_finding(item, len(text)) for item in json.loads(done.stdout)["findings"]]
+    except (ValueError, TypeError, KeyError):
+        raise _blocked(f"by {command[0]} gave no list of findings") from None
+    return [finding for finding in found if finding.kind in kinds]
+
+
+def _as_finding(item: Mapping[str, object], length: int) -> Finding:
+    """Raises ValueError, TypeError or KeyError for anything else than a span of the text."""
+    kind, start, end = item["kind"], item["start"], item["end"]
+    if not (isinstance(kind, str) and isinstance(start, int) and isinstance(end, int)):
+        raise TypeError
+    if not 0 <= start < end <= length:
+        raise ValueError
+    return Finding(kind, str(item.get("name") or kind), start, end)
+
+
+def _blocked(what: str) -> Failure:
+    return Failure(ExitStatus.DENIED, f"the privacy scan {what}; nothing was sent")

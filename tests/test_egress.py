@@ -1,0 +1,312 @@
+"""The one way out against servers that fail in every way, and what the ledger holds of each."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from conftest import Hybrid
+from hybrid_cli.ledger.store import Ledger
+from scripted_cloud import Reply, ScriptedCloud
+
+Profile = Callable[..., Path]
+FORCE = "escalation: {mode: force}\n"
+SOON = {"Retry-After-Ms": "20"}
+QUICK = ", prices: {input: 1.0, output: 10.0}, timeouts: {silent: 1, answer: 20}"
+
+
+def outcomes(home: Path) -> list[str]:
+    return [row["outcome"] for row in Ledger(home / "state").rows()]
+
+
+def cost(home: Path) -> list[float | None]:
+    return [row["cost"] for row in Ledger(home / "state").rows()]
+
+
+FAULTS: dict[str, tuple[list[Reply], int, str, list[str]]] = {
+    "400": ([Reply(status=400)], 1, "refused the request: 400 (scripted)", ["refused"]),
+    "401": ([Reply(status=401)], 4, "refused the key: 401", ["refused"]),
+    "403": ([Reply(status=403)], 4, "refused the key: 403", ["refused"]),
+    "404": ([Reply(status=404)], 1, "is `scripted` one of its models?", ["refused"]),
+    "408": ([Reply(status=408, headers=SOON)], 5, "is failing: 408", ["unknown"] * 3),
+    "409": ([Reply(status=409, headers=SOON)], 5, "is failing: 409", ["unknown"] * 3),
+    "429": ([Reply(status=429, headers=SOON)], 5, "limits the rate: 429", ["refused"] * 3),
+    "429, an hour": (
+        [Reply(status=429, headers={"Retry-After": "3600"})],
+        5,
+        "limits the rate: 429 (scripted); it asks to wait 3600 s",
+        ["refused"],
+    ),
+    "429, then well": (
+        [Reply(status=429, headers={"Retry-After": "1"}), Reply()],
+        0,
+        "",
+        ["refused", "answered"],
+    ),
+    "500": ([Reply(status=500, headers=SOON)], 5, "is failing: 500", ["unknown"] * 3),
+    "503, then well": ([Reply(status=503, headers=SOON), Reply()], 0, "", ["refused", "answered"]),
+    "redirect": (
+        [Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})],
+        5,
+        "answered with a redirect (307), which is not followed",
+        ["refused"],
+    ),
+    "stall before": ([Reply(fault="hang")], 5, "sent nothing for 1 s", ["unknown"]),
+    "stall inside": ([Reply(fault="stall")], 5, "sent nothing for 1 s", ["unknown"]),
+    "hang up": ([Reply(fault="hang up")], 5, "broke the connection off", ["unknown"] * 3),
+    "cut": ([Reply(fault="cut")], 5, "stream was cut", ["unknown"]),
+    "corrupt": ([Reply(fault="corrupt")], 5, "a stream that cannot be read", ["unknown"]),
+    "wrong type": (
+        [Reply(content_type="text/html")],
+        5,
+        "answered with text/html, not with a stream",
+        ["unknown"],
+    ),
+    "flood": ([Reply(fault="flood")], 5, "sent over 32 MB", ["unknown"]),
+    "empty": ([Reply(pieces=())], 7, "the cloud's answer is empty", ["answered"]),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_its_code_and_its_row(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, name: str
+) -> None:
+    cloud.replies, code, told, rows = FAULTS[name]
+    path = profile(cloud.section(QUICK) + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr.decode()
+    assert (done.stdout == b"") == (code != 0)
+    assert outcomes(home) == rows
+    assert len(cloud.received) == len(rows)
+    for outcome, paid in zip(rows, cost(home), strict=True):
+        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[outcome]
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        ("http://127.0.0.1:9", "cannot be reached"),
+        ("https://no-such-host.invalid", "cannot be reached: its name is not known"),
+    ],
+)
+def test_no_connection(hybrid: Hybrid, home: Path, profile: Profile, origin: str, told: str) -> None:
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m, retries: 1}}\n{FORCE}')
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert told in done.stderr.decode()
+    assert outcomes(home) == ["refused", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_known", "code", "told"),
+    [
+        ("127.0.0.1", 30, True, 0, ""),
+        ("elsewhere.example", 30, True, 5, "has a certificate that is not valid: IP address mismatch"),
+        ("127.0.0.1", -1, True, 5, "has a certificate that is not valid: certificate has expired"),
+        ("127.0.0.1", 30, False, 5, "has a certificate that is not valid: unable to get local issuer"),
+    ],
+)
+def test_certificates(
+    hybrid: Hybrid,
+    profile: Profile,
+    tmp_path: Path,
+    name: str,
+    days: int,
+    is_known: bool,
+    code: int,
+    told: str,
+) -> None:
+    authority = trustme.CA()
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_after=ends).configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "known.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    known = tmp_path / ("known.pem" if is_known else "other.pem")
+    with ScriptedCloud(tls) as cloud:
+        path = profile(cloud.section(", retries: 0") + FORCE)
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, SSL_CERT_FILE=str(known))
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr.decode()
+        assert len(cloud.received) == (1 if code == 0 else 0)
+
+
+def test_the_ledger_knows_the_very_bytes(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    extra = ", extra: {reasoning_effort: low, provider: {data_collection: deny, zdr: true}}"
+    path = profile(cloud.section(extra) + FORCE)
+    assert hybrid("run", "-p", path, "Grüße", HYBRID_CONSENT=cloud.origin).returncode == 0
+    (row,), (request,) = Ledger(home / "state").rows(), cloud.received
+    assert (row["bytes"], row["sha256"]) == (
+        len(request.content),
+        hashlib.sha256(request.content).hexdigest(),
+    )
+    assert request.body["reasoning_effort"] == "low"
+    assert request.body["provider"] == {"data_collection": "deny", "zdr": True}
+    plan = json.loads(hybrid("run", "-p", path, "--dry-run", "--json", "Grüße").stdout)
+    assert plan["payload"].encode() == request.content
+    assert plan["destination"] == f"{cloud.origin}/v1/chat/completions"
+
+
+@pytest.mark.parametrize(("fault", "answered"), [(500, True), (429, True), (400, False), (401, False)])
+@pytest.mark.parametrize("consent", [True, False])
+def test_fallback_clouds(
+    hybrid: Hybrid,
+    home: Path,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    fault: int,
+    answered: bool,
+    consent: bool,
+) -> None:
+    cloud.replies = [Reply(status=fault)]
+    with ScriptedCloud() as other:
+        fallback = f'{{base_url: "{other.origin}/v1", model: second, key: {{env: SECOND}}}}'
+        path = profile(cloud.section(f", retries: 0, fallbacks: [{fallback}]") + FORCE)
+        origins = f"{cloud.origin},{other.origin}" if consent else cloud.origin
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origins, SECOND="sk-second")
+        went = answered and consent
+        assert (done.returncode == 0, len(other.received)) == (went, int(went))
+        assert len(cloud.received) == 1
+        assert "authorization" not in cloud.received[0].headers
+        if went:
+            assert other.received[0].headers["authorization"] == "Bearer sk-second"
+            assert outcomes(home)[1] == "answered"
+            assert b"; trying second" in done.stderr
+
+
+def _events(*more: dict[str, Any], text: str = "Rain.") -> tuple[dict[str, Any], ...]:
+    usage = {"input_tokens": 50, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 0}}
+    return (
+        {"type": "response.created", "response": {}},
+        *more,
+        {"type": "response.output_text.delta", "delta": text},
+        {"type": "response.completed", "response": {"model": "scripted-1", "usage": usage}},
+    )
+
+
+SEARCH = (
+    {"type": "response.output_item.done", "item": {"type": "web_search_call"}},
+    {
+        "type": "response.output_text.annotation.added",
+        "annotation": {"type": "url_citation", "title": "Weather", "url": "https://example.com/w"},
+    },
+)
+TOOLS = ", api: responses, tools: [web_search, image_generation], prices: {input: 1.0, output: 10.0}"
+
+
+def test_a_web_search_takes_only_its_own_words_out(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(events=_events(*SEARCH))]
+    path = profile(cloud.section(TOOLS))
+    arguments = ("--tool", "web_search", "-s", "The system.", "--json", "Weather in Oslo?")
+    done = hybrid("run", "-p", path, *arguments, stdin=b"A private text.", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0, done.stderr
+    (request,) = cloud.received
+    assert request.path == "/v1/responses"
+    assert request.body["store"] is False
+    assert request.body["tools"] == [{"type": "web_search"}]
+    assert request.body["input"] == [{"role": "user", "content": "Weather in Oslo?"}]
+    answer = json.loads(done.stdout)
+    assert answer["answer"] == "Rain."
+    assert answer["handoff"]["reason"] == "tool"
+    assert answer["citations"] == [{"title": "Weather", "url": "https://example.com/w"}]
+    assert answer["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.01)
+    assert b"source: Weather https://example.com/w" in done.stderr
+    full = profile(cloud.section(TOOLS + ", tool_context: full"), "full.yaml")
+    hybrid("run", "-p", full, *arguments, stdin=b"A private text.", HYBRID_CONSENT=cloud.origin)
+    assert "A private text." in json.dumps(cloud.received[1].body)
+
+
+def test_an_image_goes_to_a_file(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    image = b"\x89PNG\r\n\x1a\n\0\xff"
+    item = {"type": "image_generation_call", "result": base64.b64encode(image).decode()}
+    cloud.replies = [Reply(events=_events({"type": "response.output_item.done", "item": item}, text=""))]
+    path = profile(cloud.section(TOOLS))
+    arguments = ("run", "-p", path, "--tool", "image_generation", "A cat")
+    done = hybrid(*arguments, "-o", tmp_path / "cat.png", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert (tmp_path / "cat.png").read_bytes() == image
+    assert hybrid(*arguments, HYBRID_CONSENT=cloud.origin).stdout == image
+
+
+@pytest.mark.parametrize(
+    ("section", "rest", "told"),
+    [
+        ("", "", "does not offer web_search"),
+        (TOOLS, "limits: {tools: [image_generation]}\n", "does not allow web_search"),
+        (TOOLS, "escalation: {mode: forbid}\n", "forbidden"),
+        (
+            TOOLS,
+            "escalation: {rules: [{when: {tools: [web_search]}, then: local}]}\n",
+            "keeps this prompt here",
+        ),
+    ],
+)
+def test_a_tool_that_is_not_allowed_is_an_error(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, section: str, rest: str, told: str
+) -> None:
+    path = profile(cloud.section(section) + rest)
+    done = hybrid("run", "-p", path, "--tool", "web_search", "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert told in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "told"),
+    [
+        ({"type": "response.failed", "response": {}}, 5, "reported an error in its stream"),
+        (
+            {
+                "type": "response.incomplete",
+                "response": {"incomplete_details": {"reason": "max_output_tokens"}},
+            },
+            7,
+            "was cut",
+        ),
+        ({"type": "response.output_text.delta"}, 5, "cannot be read"),
+        ({"no": "type"}, 5, "cannot be read"),
+        ({"type": "response.in_progress"}, 5, "stream was cut"),
+    ],
+)
+def test_responses_that_bring_no_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, event: dict[str, Any], code: int, told: str
+) -> None:
+    cloud.replies = [Reply(events=(event,))]
+    done = hybrid("run", "-p", profile(cloud.section(TOOLS) + FORCE), "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert told in done.stderr.decode()
+
+
+def test_a_key_is_seen_only_where_it_belongs(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    key = "sk-canary-" + "0a1b2c3d" * 4
+    with ScriptedCloud() as other:
+        fallback = f'{{base_url: "{other.origin}/v1", model: second}}'
+        section = cloud.section(f", key: {{env: CANARY}}, retries: 1, fallbacks: [{fallback}]")
+        path = profile(section + FORCE + "log: {prompts: true}\n")
+        cloud.replies = [Reply(status=500, headers=SOON, body=key.encode())]
+        consent = f"{cloud.origin},{other.origin}"
+        done = hybrid("run", "-v", "-p", path, "hi", HYBRID_CONSENT=consent, CANARY=key, HYBRID_DEBUG="1")
+        assert done.returncode == 0, done.stderr
+        assert key not in str(other.received)
+    assert [request.headers["authorization"] for request in cloud.received] == [f"Bearer {key}"] * 2
+    assert key.encode() not in done.stdout + done.stderr
+    kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
+    assert any(path.name == "ledger.db" for path in kept)
+    assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
