@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PROFILES = "ci cloud default frugal gpt-oss offline private quality r1 research"
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +29,7 @@ def test_the_wheel_holds_the_package_the_profiles_and_nothing_else(wheel: Path) 
         assert "License-Expression: Apache-2.0" in archive.read(metadata).decode()
     source = ROOT / "cli" / "hybrid_cli"
     expected = {f"hybrid_cli/{path.relative_to(source)}" for path in source.rglob("*.py")}
-    expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in ("cloud", "default", "offline")}
+    expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in PROFILES.split()}
     expected |= {"hybrid_cli/profiles/profile.schema.json"}
     assert names == expected | {"hybrid_cli/weights/catalog.yaml"}
 
@@ -49,6 +50,6 @@ def test_profiles_are_found_in_the_wheel_an_editable_install_and_a_checkout(
             check=True,
         )
         folder, names = done.stdout.splitlines()
-        assert names == "cloud default offline"
+        assert names == PROFILES
         found[kind] = Path(folder)
     assert found == {"wheel": tmp_path / "site/hybrid_cli/profiles", "checkout": ROOT / "profiles"}

@@ -8,7 +8,9 @@ import pytest
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
-from hybrid_cli.handoff.gate import LocalResult, judge, mean_probability
+from hybrid_cli.handoff.criterion import Criterion
+from hybrid_cli.handoff.gate import LocalResult, judge
+from hybrid_cli.handoff.signals import answer_signals
 from hybrid_cli.input import Question
 from hybrid_cli.local.repetition import is_looping
 from hybrid_cli.profile.origin import origin_of
@@ -28,16 +30,19 @@ from hybrid_cli.profile.origin import origin_of
     ],
 )
 def test_the_gate(result: LocalResult, reason: str, stage: str, code: ExitStatus | None) -> None:
-    verdict = judge(result, threshold=0.5)
+    verdict = judge(result, Criterion(0.5))
     assert (verdict.reason, verdict.stage) == (reason, stage)
     assert (verdict.failure.status if verdict.failure else None) == code
 
 
 def test_a_missing_signal_is_never_confident() -> None:
-    assert mean_probability([]) is None
-    assert mean_probability([0.0, None, 0.0]) is None
-    assert mean_probability([math.log(0.25), math.log(1.0)]) == pytest.approx(0.5)
-    assert judge(LocalResult("yes", "stop", [None]), threshold=0.0).reason == "unsure"
+    def confidence(logprobs: list[float | None]) -> float | None:
+        return Criterion(0.5).confidence(answer_signals(logprobs, 3))
+
+    assert confidence([]) is None
+    assert confidence([0.0, None, 0.0]) is None
+    assert confidence([math.log(0.25), math.log(1.0)]) == pytest.approx(0.5)
+    assert judge(LocalResult("yes", "stop", [None]), Criterion(0.0)).reason == "unsure"
 
 
 @pytest.mark.parametrize(

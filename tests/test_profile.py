@@ -23,6 +23,7 @@ from hybrid_cli.profile.merge import merge
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import json_schema
 from hybrid_cli.profile.strict_yaml import parse_strict
+from hybrid_cli.weights.catalog import catalog
 from test_layers import STRICT
 
 
@@ -36,8 +37,21 @@ def test_every_shipped_profile_loads(path: Path) -> None:
 
 
 def test_the_shipped_profiles_are_the_designs() -> None:
-    modes = {p.stem: read_checked(p).data["escalation"]["mode"] for p in shipped_folder().glob("*.yaml")}
-    assert modes == {"default": "auto", "offline": "forbid", "cloud": "force"}
+    assert {path.stem for path in shipped_folder().glob("*.yaml")} == {
+        *("default", "offline", "cloud", "ci", "private", "frugal", "quality", "gpt-oss", "r1", "research")
+    }
+
+
+@pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
+    path: Path, tmp_path: Path
+) -> None:
+    policy = merge_policy(Flags(profile=path.stem), environment(tmp_path))
+    assert policy.local.model in catalog()
+    assert len(path.read_text().splitlines()) < 40
+    if policy.mode != "forbid":
+        assert policy.limits.usd_per_run
+        assert policy.limits.usd_per_day
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import yaml
 
 from conftest import environment
+from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus
 from hybrid_cli.profile.loader import read_checked, shipped_folder
+from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
@@ -64,12 +67,13 @@ def test_the_example_profile_loads_and_shows_every_key(tmp_path: Path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(block("yaml"))
     assert read_checked(path).data == yaml.safe_load(block("yaml"))
-    unshown = {"privacy", "log"}  # not kept yet
-    assert set(read_checked(path).data) == set(Profile.__struct_fields__) - unshown
+    assert set(read_checked(path).data) == set(Profile.__struct_fields__)
 
 
 def test_the_shipped_profiles_are_listed_with_their_modes() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| `(\w+)` \|", README, re.MULTILINE))
+    nowhere = Environment(None, None, io.StringIO(), {"HYBRID_HOME": "/nowhere"})
     assert rows == {
-        path.stem: read_checked(path).data["escalation"]["mode"] for path in shipped_folder().glob("*.yaml")
+        path.stem: merge_policy(Flags(profile=path.stem), nowhere).mode
+        for path in shipped_folder().glob("*.yaml")
     }
