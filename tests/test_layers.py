@@ -251,7 +251,8 @@ def test_an_untrusted_project_changes_nothing_and_gets_nothing(
 
 
 def test_trust_is_to_the_byte(hybrid: Hybrid, cloud: ScriptedCloud, project: Callable[[str], Path]) -> None:
-    folder = project(f"{cloud.section()}escalation: {{mode: force}}\n")
+    priced = cloud.section(", prices: {input: 0, output: 0}")  # the default profile has a budget
+    folder = project(f"{priced}escalation: {{mode: force}}\n")
     file = folder.parents[1] / ".hybrid.yaml"
     assert hybrid("profile", "trust", cwd=folder).returncode == 0
     assert hybrid("run", "hi", cwd=folder, HYBRID_CONSENT=cloud.origin).returncode == 0
