@@ -45,8 +45,8 @@ class Served:
     claimed_sha256: str = ""
     claimed_size: int | None = None
     """By default both are the true ones."""
-    stalls: bool = False
-    """Send half of the body and then nothing until the hub is closed."""
+    stalls: int = 0
+    """How many answers to stop in their middle until the hub is closed."""
     cuts: int = 0
     """How many answers to cut in their middle before one goes through."""
     busy: list[int] = field(default_factory=list)
@@ -192,12 +192,13 @@ class LoopbackHub:
         self._write(handler, served, first, middle)
         with self._lock:
             cut, served.cuts = served.cuts > 0, max(0, served.cuts - 1)
+            stalled, served.stalls = served.stalls > 0, max(0, served.stalls - 1)
             if cut and served.later is not None:
                 key = next(key for key, value in self.files.items() if value is served)
                 self.files[key] = served.later
         if cut:
             return
-        if served.stalls:
+        if stalled:
             handler.wfile.flush()
             self.stalled.set()
             self.released.wait(60)

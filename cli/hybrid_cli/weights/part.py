@@ -16,12 +16,14 @@ Fetched = tuple[Path, str | None]
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a model, found but not fetched. `size` and `sha256` are what its source says of it."""
+    """One file of a model, found but not fetched, and what its source says of it."""
 
     file: str
     size: int | None
     sha256: str | None
     fetch: Callable[[Slot, Reporter], Fetched]
+    validator: str | None = None
+    """What changes when the file does, for want of a checksum."""
 
 
 class Source(Protocol):

@@ -96,6 +96,6 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     whole = round(seconds)
-    if whole < 60:
+    if whole < 120:
         return f"{whole} s"
-    return f"{whole // 60} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"

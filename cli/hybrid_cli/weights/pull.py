@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -15,7 +16,7 @@ from hybrid_cli.weights.neighbours import find_on_disk
 from hybrid_cli.weights.part import Part, Source
 from hybrid_cli.weights.progress import Reporter
 from hybrid_cli.weights.sources import parse_source
-from hybrid_cli.weights.store import Manifest, Store
+from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
 def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
@@ -51,21 +52,22 @@ class _Pull:
 
     def entry(self, name: str, model: str, entry: Entry) -> Manifest:
         """A model of the catalog: every file by its recorded checksum, whatever the source says."""
-        wanted = [(file.name, file.sha256) for file in entry.files]
         stored = self.store.manifest(name)
-        if (
-            stored is not None
-            and [(file.name, file.sha256) for file in stored.files] == wanted
-            and self._is_intact(stored)
-        ):
+        if stored is not None and self._is_of(stored, entry):
             return self._done(stored, f"{name} is here and verified", cached=True)
         self.reporter.say(f"pulling {model}: {entry.size / 1e6:.0f} MB, {entry.licence}")
         if entry.caution:
             self.reporter.say(f"about {model}: {entry.caution}")
         self.reporter.event("start", name=name, size=entry.size, licence=entry.licence)
         used = [self._from_any(file, entry.sources) for file in entry.files]
-        manifest = self.store.add(name, wanted, entry.licence, used[0])
+        files = [self.store.taken(file.name, file.sha256) for file in entry.files]
+        manifest = self.store.add(name, files, entry.licence, used[0])
         return self._done(manifest, f"stored as {name}")
+
+    def _is_of(self, stored: Manifest, entry: Entry) -> bool:
+        """Whether the stored files are the entry's, and sound."""
+        wanted = [(file.name, file.sha256) for file in entry.files]
+        return [(file.name, file.sha256) for file in stored.files] == wanted and self._is_intact(stored)
 
     def _is_intact(self, manifest: Manifest) -> bool:
         try:
@@ -112,31 +114,33 @@ class _Pull:
         parts = source.find(self.reporter)
         name = name or name_from_file(source.file or parts[0].file)
         self.reporter.event("source", file=parts[0].file, source=source.text)
-        files = []
-        cached = True
-        for part in parts:
-            sha256, was_here = self._have(part, source.text, name)
-            files.append((part.file, sha256))
-            cached = cached and was_here
-        manifest = self.store.add(name, files, "unknown", source.text)
-        return self._done(manifest, f"stored as {name}", cached=cached)
+        with ExitStack() as slots:  # kept until the manifest tells those who wait what has come
+            had = [self._have(part, source.text, name, slots) for part in parts]
+            manifest = self.store.add(name, [file for file, _ in had], "unknown", source.text)
+        return self._done(manifest, f"stored as {name}", cached=all(was_here for _, was_here in had))
 
-    def _have(self, part: Part, text: str, name: str) -> tuple[str, bool]:
-        """The checksum of `part`, which is in the store then; and whether it was before."""
+    def _have(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:
+        """`part`, which is in the store then; and whether it was before."""
         key = part.sha256 or f"{text}\n{part.file}"
-        with Incoming(self.reporter.environment).slot(key) as slot:
-            if part.sha256 is not None and self.store.has(part.sha256):
-                return part.sha256, True
-            if slot.waited and part.sha256 is None and (sha256 := self._just_pulled(part, text, name)):
-                return sha256, True
-            return self._fetch(part, slot, part.sha256), False
+        slot = slots.enter_context(Incoming(self.reporter.environment).slot(key))
+        if part.sha256 is not None:
+            was_here, sha256 = self.store.has(part.sha256), part.sha256
+        else:
+            sha256 = self._pulled_before(part, text, name, just_now=slot.waited) or ""
+            was_here = bool(sha256)
+        if not was_here:
+            sha256 = self._fetch(part, slot, part.sha256)
+        return self.store.taken(part.file, sha256, part.validator), was_here
 
-    def _just_pulled(self, part: Part, text: str, name: str) -> str | None:
-        """The checksum of what another process has fetched from the same source while this one waited."""
+    def _pulled_before(self, part: Part, text: str, name: str, *, just_now: bool) -> str | None:
+        """The checksum of `part` where it is stored: by its validator, or because it was fetched `just_now`."""
         manifest = self.store.manifest(name)
-        if manifest is None or manifest.source != text or not self._is_intact(manifest):
+        if manifest is None or manifest.source != text:
             return None
-        return next((file.sha256 for file in manifest.files if file.name == part.file), None)
+        stored = next((file for file in manifest.files if file.name == part.file), None)
+        if stored is None or not (just_now or (part.validator and part.validator == stored.validator)):
+            return None
+        return stored.sha256 if self._is_intact(manifest) else None
 
     def _fetch(self, part: Part, slot: Slot, expected: str | None) -> str:
         """Fetch `part` into the store; its checksum. Nothing but the right file gets there."""

@@ -41,6 +41,8 @@ class Ranges:
         self._partial = partial
         self._tuning = tuning
         self._first = first
+        self.mixed = False
+        """Whether some bytes came with another validator: they may be of another version of the file."""
         self._left = deque(partial.missing())
         self._digest = hashlib.sha256()
         self._stop = threading.Event()
@@ -106,8 +108,11 @@ class Ranges:
         if answer.size != self._partial.size:
             answer.close()
             raise Changed("the file changed on the server")
-        # Against a known checksum another validator is another edge of a network of caches, not another file.
-        if self._remote.sha256 is None and answer.validator != self._partial.validator:
+        if answer.validator == self._partial.validator:
+            return
+        # With a checksum this may be another edge of a network of caches, and what comes will tell.
+        self.mixed = True
+        if self._remote.sha256 is None:
             answer.close()
             raise Changed("the file changed on the server")
 

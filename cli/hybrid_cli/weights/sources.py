@@ -19,7 +19,7 @@ from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.neighbours import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, Source
 from hybrid_cli.weights.progress import Reporter
-from hybrid_cli.weights.transfer import transfer
+from hybrid_cli.weights.transfer import look, transfer
 
 # Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.
 _WORD = r"(?!\.\.?(?:[/@]|$))[A-Za-z0-9._-]+"
@@ -85,12 +85,14 @@ class UrlSource:
         """Without the query, which may hold a key."""
         return urlunsplit(urlsplit(self.url)._replace(query=""))
 
-    def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002  a server is asked when it is fetched from
+    def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002
+        seen = look(Remote(self.url, self.file))
+
         def fetch(slot: Slot, reporter: Reporter) -> Fetched:
             reporter.say(f"downloading {self.file} from {urlsplit(self.url).netloc}")
-            return transfer(Remote(self.url, self.file, sha256=self.sha256), slot, reporter)
+            return transfer(Remote(self.url, self.file, seen.size, self.sha256), slot, reporter)
 
-        return [Part(self.file, None, self.sha256, fetch)]
+        return [Part(self.file, seen.size, self.sha256, fetch, seen.validator)]
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class StoredFile(msgspec.Struct, frozen=True):
     sha256: str
     size: int
     stamp: Stamp | None = None
+    validator: str | None = None
+    """The server's word for this version of the file, where it was all that could be compared."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -202,13 +204,14 @@ class Store:
             file.chmod(0o444)
         file.replace(blob)
 
-    def add(self, name: str, files: list[tuple[str, str]], licence: str, source: str) -> Manifest:
-        """Record the stored `files`, each a name and a checksum, as the model `name`."""
-        stored = []
-        for file, sha256 in files:
-            info = self.blob(sha256).stat()
-            stored.append(StoredFile(file, sha256, info.st_size, stamp_of(info)))
-        manifest = Manifest(name, stored, licence, source)
+    def taken(self, name: str, sha256: str, validator: str | None = None) -> StoredFile:
+        """What a manifest says of a file that was checked and taken."""
+        info = self.blob(sha256).stat()
+        return StoredFile(name, sha256, info.st_size, stamp_of(info), validator)
+
+    def add(self, name: str, files: list[StoredFile], licence: str, source: str) -> Manifest:
+        """Record stored `files` as the model `name`."""
+        manifest = Manifest(name, files, licence, source)
         if len(files) > 1:
             self._link_shards(manifest)
         self._write(manifest)

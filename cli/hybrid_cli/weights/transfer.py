@@ -28,7 +28,7 @@ def transfer(
     patience = Patience(tuning)
     for _ in range(_STARTS):
         try:
-            path, sha256, resumed = _attempt(remote, slot, reporter, tuning)
+            path, sha256, from_one = _attempt(remote, slot, reporter, tuning)
         except Changed as change:
             slot.clear()
             reporter.say(f"{remote.file}: {change}; starting again")
@@ -38,21 +38,29 @@ def transfer(
             reporter.say(f"{remote.file}: {cut}; this server cannot resume, so starting again")
             patience.wait(cut)
             continue
-        if not resumed or remote.sha256 in (None, sha256):
+        if from_one or remote.sha256 in (None, sha256):
             return path, sha256
         slot.clear()
-        reporter.say(f"{remote.file}: what was resumed is not of this file; starting again")
+        reporter.say(f"{remote.file}: its parts do not make up the file; starting again")
     raise Failure(ExitStatus.WEIGHTS, f"{remote.file} was begun {_STARTS} times and never came whole")
 
 
+def look(remote: Remote) -> Answer:
+    """What the server says of a file: size and validator. Raises Failure (WEIGHTS) where it has none."""
+    answer = _ask(remote, Tuning(segment=1))
+    answer.close()
+    return answer
+
+
 def _attempt(remote: Remote, slot: Slot, reporter: Reporter, tuning: Tuning) -> tuple[Path, str, bool]:
+    """The file, its sha256, and whether all of it came from one version on the server, as far as can be told."""
     partial = _resumable(remote, slot)
     resumed, first = partial is not None, None
     if partial is None:
         first = _ask(remote, tuning)
         _check_size(remote, first)
         if not first.is_range or first.size is None:
-            return *_whole(remote, first, slot, reporter), False
+            return *_whole(remote, first, slot, reporter), True
         partial = Partial.begin(slot.folder, first.size, tuning.segment, first.validator)
     if resumed:
         slot.resumable = True
@@ -60,11 +68,12 @@ def _attempt(remote: Remote, slot: Slot, reporter: Reporter, tuning: Tuning) -> 
     require_space(slot.folder, partial.size - partial.done())
     slot.resumable = _is_known(remote, partial)
     progress = reporter.progress(remote.file, partial.size, partial.done())
+    ranges = Ranges(remote, partial, tuning, first)
     try:
-        sha256 = Ranges(remote, partial, tuning, first).run(progress)
+        sha256 = ranges.run(progress)
     finally:
         progress.end()
-    return partial.path, sha256, resumed
+    return partial.path, sha256, not (resumed or ranges.mixed)
 
 
 def _resumable(remote: Remote, slot: Slot) -> Partial | None:
