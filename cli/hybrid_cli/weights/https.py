@@ -101,6 +101,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not is_safe(newurl):
+            fp.close()
             raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a place that is not https")
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         before, after = urlsplit(req.full_url), urlsplit(newurl)

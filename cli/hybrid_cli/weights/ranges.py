@@ -43,7 +43,7 @@ class Ranges:
         self._first = first
         self.mixed = False
         """Whether some bytes came with another validator: they may be of another version of the file."""
-        self._left = deque(partial.missing())
+        self._left = deque(partial.missing()[0 if first is None else 1 :])
         self._digest = hashlib.sha256()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -53,8 +53,8 @@ class Ranges:
 
         The threads are daemons: one that waits for a silent server does not keep the process alive.
         """
-        count = min(self._tuning.connections, len(self._left))
-        targets = [self._work] * count + [self._hash]
+        count = min(self._tuning.connections, len(self._partial.missing()))
+        targets = [self._begin, *[self._work] * (count - 1), self._hash]
         threads = [threading.Thread(target=self._guarded, args=(target,), daemon=True) for target in targets]
         try:
             for thread in threads:
@@ -78,14 +78,18 @@ class Ranges:
             self._failure = self._failure or error
             self._stop.set()
 
+    def _begin(self) -> None:
+        if self._first is not None:
+            self._fill(0, self._first)
+        self._work()
+
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
                 index = self._left.popleft()
             except IndexError:
                 return
-            answer, self._first = (self._first, None) if index == 0 else (None, self._first)
-            self._fill(index, answer)
+            self._fill(index, None)
 
     def _fill(self, index: int, answer: Answer | None) -> None:
         """Fetch a segment, asking again where the answer is cut."""
