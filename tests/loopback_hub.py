@@ -1,8 +1,9 @@
-"""A model hub on loopback, as far as a download needs one, with what can go wrong; and files to be fetched."""
+"""A model hub and file server on loopback, with what can go wrong; and files to be fetched."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import struct
 import threading
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
+_INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/?]+)(?:/revision/(?P<revision>[^/?]+))?\?blobs=true")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)")
 
 
@@ -33,7 +36,7 @@ def write_wheel(folder: Path, package: str, version: str, body: bytes) -> str:
 
 @dataclass
 class Served:
-    """One file of a repository. `status` and `error` other than 200 and "" refuse it."""
+    """One file. `status` and `error` other than 200 and "" refuse it."""
 
     body: bytes
     status: int = 200
@@ -42,23 +45,49 @@ class Served:
     claimed_sha256: str = ""
     claimed_size: int | None = None
     """By default both are the true ones."""
-    stalls: bool = False
-    """Send half of the body and then nothing until the hub is closed."""
+    stalls: int = 0
+    """How many answers to stop in their middle until the hub is closed."""
     cuts: int = 0
-    """How many downloads to cut in the middle before one goes through."""
+    """How many answers to cut in their middle before one goes through."""
+    busy: list[int] = field(default_factory=list)
+    """What to answer first, a status a request, before the file is served."""
+    ranges: bool = True
+    """Whether a part can be asked for."""
+    announced: int = 0
+    """How many bytes more than there are to announce."""
+    etag: str | None = None
+    """By default the body's; an empty one is not sent."""
+    later: Served | None = None
+    """What is served in its place once an answer was cut."""
+    chunk_pause: float = 0.0
+    """Seconds between pieces of 64 kB."""
+    redirect: str = ""
+    """Where else the file is, once it was asked for here."""
+    sent: int = 0
+    """Bytes of bodies that were sent."""
 
     @property
     def sha256(self) -> str:
         return self.claimed_sha256 or hashlib.sha256(self.body).hexdigest()
 
+    def headers(self) -> dict[str, str]:
+        """What the hub says of a file, beside its bytes."""
+        size = len(self.body) if self.claimed_size is None else self.claimed_size
+        own = hashlib.md5(self.body, usedforsecurity=False).hexdigest()
+        etag = own if self.etag is None else self.etag
+        linked = {"X-Linked-Etag": f'"{self.sha256}"', "X-Linked-Size": str(size)}
+        return {**linked, **({"ETag": f'"{etag}"'} if etag else {})}
+
 
 @dataclass
 class LoopbackHub:
-    """A context manager; `files` maps ORG/REPO/FILE to what is served there, whatever the revision."""
+    """A context manager; `files` maps ORG/REPO/FILE, whatever the revision, or a path from its slash on."""
 
     files: dict[str, Served] = field(default_factory=dict)
     received: list[str] = field(default_factory=list)
-    """Every request as `METHOD ORG/REPO/FILE@REVISION`, with ` FROM-` behind it where a range was asked for."""
+    """Every request as `METHOD ORG/REPO/FILE@REVISION`, with ` FROM-TO` behind it where a range was asked for."""
+    tokens: list[str] = field(default_factory=list)
+    """The Authorization header of every request, "" where there was none."""
     commit: str = "0123456789abcdef0123456789abcdef01234567"
     """What every revision is at."""
     stalled: threading.Event = field(default_factory=threading.Event)
@@ -66,6 +95,7 @@ class LoopbackHub:
 
     def __post_init__(self) -> None:
         hub = self
+        self._lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -81,6 +111,7 @@ class LoopbackHub:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64
 
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hangs up is part of the tests."""
@@ -93,41 +124,94 @@ class LoopbackHub:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        self.tokens.append(handler.headers.get("Authorization", ""))
+        if info := _INFO.fullmatch(handler.path):
+            self._tell_of(handler, info["repo"])
+            return
         match = _RESOLVE.fullmatch(handler.path)
         key = f"{match['repo']}/{match['file']}" if match else handler.path
-        first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        revision = match["revision"] if match else ""
-        self.received.append(f"{handler.command} {key}@{revision}" + (f" {first}-" if first else ""))
+        wanted = _RANGE.fullmatch(handler.headers.get("Range", ""))
+        asked = f" {wanted[1]}-{wanted[2]}" if wanted else ""
+        self.received.append(f"{handler.command} {key}@{match['revision'] if match else ''}{asked}")
         served = self.files.get(key, Served(b"", 404, "EntryNotFound"))
-        handler.close_connection = True
-        handler.send_response(206 if first and served.status == 200 else served.status)
-        handler.send_header("Connection", "close")
-        if served.status != 200:
-            handler.send_header("X-Error-Code", served.error)
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-            return
-        handler.send_header("X-Repo-Commit", self.commit)
-        handler.send_header("ETag", f'"{hashlib.md5(served.body, usedforsecurity=False).hexdigest()}"')
-        handler.send_header("X-Linked-Etag", f'"{served.sha256}"')
-        size = len(served.body) if served.claimed_size is None else served.claimed_size
-        handler.send_header("X-Linked-Size", str(size))
-        handler.send_header("Content-Length", str(len(served.body) - first))
-        handler.end_headers()
-        if handler.command == "GET":
-            self._send(handler, served, first)
+        status = served.busy.pop(0) if served.busy else served.status
+        if status != 200:
+            waits = {"Retry-After": "0"} if status == 429 else {}
+            _head(handler, status, {"X-Error-Code": served.error, "Content-Length": "0", **waits})
+        elif served.redirect:
+            _head(handler, 302, {"Location": served.redirect, "Content-Length": "0", **self._facts(served)})
+        else:
+            self._serve(handler, served, wanted)
 
-    def _send(self, handler: BaseHTTPRequestHandler, served: Served, first: int) -> None:
-        half = len(served.body) // 2
-        handler.wfile.write(served.body[first : max(half, first)])
-        if served.cuts:
-            served.cuts -= 1
+    def _facts(self, served: Served) -> dict[str, str]:
+        return {"X-Repo-Commit": self.commit, **served.headers()}
+
+    def _tell_of(self, handler: BaseHTTPRequestHandler, repo: str) -> None:
+        """The repository's files, as the hub's API lists them."""
+        self.received.append(f"{handler.command} {repo}")
+        files = {
+            key.removeprefix(f"{repo}/"): served
+            for key, served in self.files.items()
+            if key.startswith(f"{repo}/")
+        }
+        siblings = [
+            {"rfilename": name, "size": served.claimed_size or len(served.body)}
+            for name, served in files.items()
+        ]
+        body = json.dumps({"id": repo, "sha": self.commit, "siblings": siblings}).encode()
+        _head(
+            handler,
+            200 if files else 404,
+            {"Content-Length": str(len(body)), "Content-Type": "application/json"},
+        )
+        handler.wfile.write(body)
+
+    def _serve(self, handler: BaseHTTPRequestHandler, served: Served, wanted: re.Match[str] | None) -> None:
+        size = len(served.body)
+        first, behind = 0, size
+        headers = self._facts(served)
+        if wanted and served.ranges:
+            first = int(wanted[1])
+            behind = min(
+                int(wanted[2]) + 1 if wanted[2] else size + served.announced, size + served.announced
+            )
+            if first >= size:
+                _head(handler, 416, {"Content-Length": "0"})
+                return
+            headers["Content-Range"] = f"bytes {first}-{behind - 1}/{size + served.announced}"
+        elif served.announced:
+            behind += served.announced
+        headers["Content-Length"] = str(behind - first)
+        _head(handler, 206 if "Content-Range" in headers else 200, headers)
+        if handler.command == "GET":
+            self._send(handler, served, first, min(behind, size))
+
+    def _send(self, handler: BaseHTTPRequestHandler, served: Served, first: int, behind: int) -> None:
+        middle = (first + behind) // 2
+        self._write(handler, served, first, middle)
+        with self._lock:
+            cut, served.cuts = served.cuts > 0, max(0, served.cuts - 1)
+            stalled, served.stalls = served.stalls > 0, max(0, served.stalls - 1)
+            if cut and served.later is not None:
+                key = next(key for key, value in self.files.items() if value is served)
+                self.files[key] = served.later
+        if cut:
             return
-        if served.stalls:
+        if stalled:
             handler.wfile.flush()
             self.stalled.set()
             self.released.wait(60)
-        handler.wfile.write(served.body[max(half, first) :])
+        self._write(handler, served, middle, behind)
+
+    def _write(self, handler: BaseHTTPRequestHandler, served: Served, first: int, behind: int) -> None:
+        for start in range(first, behind, 1 << 16):
+            piece = served.body[start : min(start + (1 << 16), behind)]
+            handler.wfile.write(piece)
+            with self._lock:
+                served.sent += len(piece)
+            if served.chunk_pause:
+                self.released.wait(served.chunk_pause)
 
     def __enter__(self) -> LoopbackHub:
         self._thread.start()
@@ -139,3 +223,10 @@ class LoopbackHub:
         self.released.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def _head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
+    handler.send_response(status)
+    for name, value in {"Connection": "close", **headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()

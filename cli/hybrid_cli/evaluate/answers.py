@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.evaluate.questions import Question
@@ -15,6 +14,7 @@ from hybrid_cli.handoff.local_side import checked, new_request, take
 from hybrid_cli.input import Question as Asked
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.weights.store import Weights
 
 GROUP = 64
 """Questions a request: enough that one long answer does not leave the others' places empty for long."""
@@ -26,7 +26,7 @@ class LocalModel:
 
     worker: Worker
     policy: Policy
-    weights: Path
+    weights: Weights
     environment: Environment
 
     def answers(self, questions: Sequence[Question]) -> Iterator[LocalResult]:

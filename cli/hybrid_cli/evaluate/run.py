@@ -16,7 +16,7 @@ from hybrid_cli.evaluate.rows import Row, answered
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.weights.store import Store, sha256_of
+from hybrid_cli.weights.store import Store
 
 Split = Literal["all", "fit", "test"]
 _TELL_SECONDS = 10.0
@@ -52,15 +52,13 @@ def measure(data: Data, policy: Policy, worker: Worker, environment: Environment
     """The rows of the chosen questions, and the sha256 of the weights that answered."""
     questions = data.questions()
     weights = Store(environment).locate(policy.local.model)
-    checksum = sha256_of(weights)
     model = LocalModel(worker, policy, weights, environment)
-    return _collect(questions, model, checksum, data.rows, environment), checksum
+    return _collect(questions, model, data.rows, environment), weights.sha256
 
 
 def _collect(
     questions: Sequence[Question],
     model: LocalModel,
-    checksum: str,
     file: Path | None,
     environment: Environment,
 ) -> list[Row]:
@@ -68,7 +66,7 @@ def _collect(
     environment.note(f"{len(questions)} questions for {model.policy.local.model}")
     rows: list[Row] = []
     begun = told = environment.clock()
-    for row in answered(questions, model.answers, checksum, file):
+    for row in answered(questions, model.answers, model.weights.sha256, file):
         rows.append(row)
         now = environment.clock()
         if len(rows) % GROUP == 0 and now - told >= _TELL_SECONDS:  # they come by the group

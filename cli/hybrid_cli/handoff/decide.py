@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hybrid_cli.environment import Environment
@@ -13,14 +12,14 @@ from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
 from hybrid_cli.handoff.criterion import Criterion, criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
-from hybrid_cli.handoff.local_side import Thinking, new_request, run_local, weights_id
+from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
 from hybrid_cli.handoff.verify import verify
 from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
-from hybrid_cli.weights.store import Store
+from hybrid_cli.weights.store import Store, Weights
 
 
 @dataclass
@@ -89,7 +88,7 @@ class Cascade:
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return gate.unavailable(failure)
-        criterion = criterion_of(self.policy, weights_id(weights), self.environment)
+        criterion = criterion_of(self.policy, weights.sha256, self.environment)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
         live = denied is not None and answers_anyway
         # Given up early is only what can be handed off without a question: else the answer is wanted whole.
@@ -100,7 +99,7 @@ class Cascade:
         return gate.judge(result, criterion)
 
     def _run_local(
-        self, weights: Path, result: LocalResult, criterion: Criterion | None, *, live: bool
+        self, weights: Weights, result: LocalResult, criterion: Criterion | None, *, live: bool
     ) -> int | None:
         """Fill `result` from the worker; under `live` show the text as it comes.
 

@@ -15,7 +15,7 @@ from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.weights.store import stamp_of
+from hybrid_cli.weights.store import Weights
 
 
 class Thinking:
@@ -38,7 +38,7 @@ class Thinking:
             self._in_line = False
 
 
-def new_request(request: Request, policy: Policy, weights: Path, environment: Environment) -> LocalRequest:
+def new_request(request: Request, policy: Policy, weights: Weights, environment: Environment) -> LocalRequest:
     """What the engine is asked under `policy`."""
     local, sampling = policy.local, policy.local.sampling
     task = Task(
@@ -51,12 +51,12 @@ def new_request(request: Request, policy: Policy, weights: Path, environment: En
         schema=None if request.schema is None else request.schema.text,
     )
     return LocalRequest(
-        path=str(weights.absolute()),
+        path=str(weights.path.absolute()),
         tasks=[task],
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
         cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
-        weights_id=weights_id(weights),
+        weights_id=weights.sha256,
     )
 
 
@@ -126,11 +126,3 @@ def take(event: dict[str, Any], result: LocalResult, environment: Environment) -
         result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]
     elif event["event"] == "done":
         result.context = event["context"]
-
-
-def weights_id(weights: Path) -> str:
-    """What names the file's content: its sha256 where it is stored by that, else all that changes with it."""
-    stem = weights.stem
-    if len(stem) == 64 and weights.parent.name == "blobs":
-        return stem
-    return f"{weights.absolute()} {stamp_of(weights)}"

@@ -1,38 +1,85 @@
-"""The models that are known by name. The data is in `catalog.yaml`."""
+"""The models that are known by name: the package's `catalog.yaml`, and the user's own file over it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.strict_yaml import parse_strict
+from hybrid_cli.weights.names import check_name
 
 DEFAULT_MODEL = "smollm2-135m"
+USER_CATALOG = "models.yaml"
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class CatalogFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a model: its name at the source, its size in bytes and its checksum."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$", max_length=200)]
+    size: Annotated[int, Meta(gt=0)]
+    sha256: Sha256
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model: its file, size in bytes, checksum and where to get it, best source first."""
+    """One model. Where its file is split, `files` are the shards in order."""
 
-    file: str
-    size: int
-    sha256: str
+    files: Annotated[list[CatalogFile], Meta(min_length=1, max_length=999)]
+    sources: Annotated[list[str], Meta(min_length=1)]
+    """In the order in which they are tried; `{file}` stands for a file's name."""
     licence: str
-    sources: list[str]
+    summary: str = ""
+    """What it is good for."""
+    good_for: Literal["general", "code", "reasoning"] = "general"
+    context: Annotated[int, Meta(gt=0)] | None = None
+    """Tokens that it was trained for."""
+    memory: Annotated[float, Meta(gt=0)] | None = None
+    """The memory of a machine that runs it, in GB."""
+    quirks: list[str] = []
+    """What is unusual about its chat template or its answers."""
+    caution: str = ""
+    """What is not certain about this entry."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.files)
 
 
-def catalog() -> dict[str, Entry]:
-    """Every entry by name."""
-    path = Path(__file__).with_name("catalog.yaml")
-    return msgspec.convert(parse_strict(path.read_bytes()).data, dict[str, Entry])
+def catalog(environment: Environment) -> dict[str, Entry]:
+    """Every entry by name, from small to large; the user's own come last, and in place of others.
+
+    Raises Failure (USAGE) where the user's file is wrong.
+    """
+    own = environment.config_folder / USER_CATALOG
+    entries = _read(Path(__file__).with_name("catalog.yaml"))
+    return {**entries, **_read(own)} if own.is_file() else entries
 
 
-def unknown_model(name: str, stored: list[str]) -> Failure:
+def _read(path: Path) -> dict[str, Entry]:
+    document = parse_strict(path.read_bytes())
+    for line, message in sorted(document.mistakes.items()):
+        raise Failure(ExitStatus.USAGE, f"{path}:{line}: {message}")
+    try:
+        entries = msgspec.convert(document.data or {}, dict[str, Entry])
+    except msgspec.ValidationError as error:
+        raise Failure(ExitStatus.USAGE, f"{path}: {error}") from error
+    for name in entries:
+        check_name(name)
+    return entries
+
+
+def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
     """The failure for a name that is neither stored nor in the catalog, with the nearest one."""
     from difflib import get_close_matches
 
-    known = sorted({*stored, *catalog()})
+    known = sorted({*stored, *catalog(environment)})
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}, or give a path"
     return Failure(ExitStatus.USAGE, f"there is no model `{name}`; {hint}")

@@ -1,74 +1,176 @@
-"""Fetching weights: from the sources in order, verified, into the store."""
+"""Pulling a model: its files from the first source that has the right ones, verified, into the store."""
 
 from __future__ import annotations
 
-from hybrid_cli.environment import Environment
+from contextlib import ExitStack
+from dataclasses import dataclass
+
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.catalog import Entry, catalog, unknown_model
+from hybrid_cli.weights.catalog import CatalogFile, Entry, catalog, unknown_model
 from hybrid_cli.weights.gguf import check_gguf
-from hybrid_cli.weights.sources import Source, parse_source
-from hybrid_cli.weights.store import Manifest, Store, check_name, name_from_file, sha256_of
+from hybrid_cli.weights.hub import linked
+from hybrid_cli.weights.incoming import Incoming, Slot
+from hybrid_cli.weights.integrity import look_at, sha256_of
+from hybrid_cli.weights.names import check_name, name_from_file
+from hybrid_cli.weights.neighbours import find_on_disk
+from hybrid_cli.weights.part import Part, Source
+from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.sources import parse_source
+from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
-def pull(model: str, name: str | None, environment: Environment) -> Manifest:
-    """Fetch the catalog's `model`, or the file that `model` names as a source, and store it.
+def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
+    """Fetch the catalog's `model`, or what `model` names as a source, and store it.
 
-    `name` is what it is stored under; by default the catalog's name or the file's. Raises Failure:
-    USAGE for an unknown model, WEIGHTS where no source had the right file.
+    `name` is what it is stored under; by default the catalog's name or the file's. Raises Failure: USAGE
+    for an unknown model, WEIGHTS where no source had the right file, FAILURE where the disk is full.
     """
-    store = Store(environment)
+    if name is not None:
+        check_name(name)
     source = parse_source(model)
     if source is not None:
-        given = check_name(name) if name is not None else name_from_file(source.file)
-        return _store_from(source, model, given, None, store, environment)
-    entry = catalog().get(model)
+        return pull_source(source, name, reporter)
+    store = Store(reporter.environment)
+    entry = catalog(reporter.environment).get(model)
     if entry is None:
-        raise unknown_model(model, store.names())
-    return _pull_entry(model, check_name(model if name is None else name), entry, store, environment)
+        raise unknown_model(model, store.names(), reporter.environment)
+    with store.in_use():
+        return _Pull(store, reporter).entry(model if name is None else name, model, entry)
 
 
-def _pull_entry(model: str, name: str, entry: Entry, store: Store, environment: Environment) -> Manifest:
-    stored = store.manifest(name)
-    if stored is not None and stored.sha256 == entry.sha256 and _is_intact(stored, store):
-        environment.note(f"{name} is here and verified")
-        return stored
-    environment.note(f"pulling {model}: {entry.size / 1e6:.0f} MB, {entry.licence}")
-    for number, text in enumerate(entry.sources, start=1):
+def pull_source(source: Source, name: str | None, reporter: Reporter) -> Manifest:
+    """As `pull`, of a source that is no catalog entry's."""
+    store = Store(reporter.environment)
+    with store.in_use():
+        return _Pull(store, reporter).source(source, name)
+
+
+@dataclass
+class _Pull:
+    store: Store
+    reporter: Reporter
+
+    def entry(self, name: str, model: str, entry: Entry) -> Manifest:
+        """A model of the catalog: every file by its recorded checksum, whatever the source says."""
+        stored = self.store.manifest(name)
+        if stored is not None and self._is_of(stored, entry):
+            return self._done(stored, f"{name} is here and verified", cached=True)
+        self.reporter.say(f"pulling {model}: {entry.size / 1e6:.0f} MB, {entry.licence}")
+        if entry.caution:
+            self.reporter.say(f"about {model}: {entry.caution}")
+        self.reporter.event("start", name=name, size=entry.size, licence=entry.licence)
+        used = [self._from_any(file, entry.sources) for file in entry.files]
+        files = [self.store.taken(file.name, file.sha256) for file in entry.files]
+        manifest = self.store.add(name, files, entry.licence, used[0])
+        return self._done(manifest, f"stored as {name}")
+
+    def _is_of(self, stored: Manifest, entry: Entry) -> bool:
+        """Whether the stored files are the entry's, and sound."""
+        wanted = [(file.name, file.sha256) for file in entry.files]
+        return [(file.name, file.sha256) for file in stored.files] == wanted and self._is_intact(stored)
+
+    def _is_intact(self, manifest: Manifest) -> bool:
+        try:
+            self.store.verify(manifest)
+        except Failure:
+            return False
+        return True
+
+    def _from_any(self, file: CatalogFile, sources: list[str]) -> str:
+        """Have `file` in the store, from the first source that gives it; that source."""
+        with Incoming(self.reporter.environment).slot(file.sha256) as slot:
+            if self.store.has(file.sha256):
+                self.reporter.say(f"{file.name} is here and verified")
+                return sources[0]
+            found = find_on_disk(file.name, file.size, file.sha256, self.reporter.environment)
+            if found is not None:
+                self._fetch(linked(found, file.sha256), slot, file.sha256)
+                return str(found)
+            for number, template in enumerate(sources, start=1):
+                text = template.replace("{file}", file.name)
+                try:
+                    self._from_source(text, file, slot)
+                except Failure as failure:
+                    if number == len(sources) or failure.status is not ExitStatus.WEIGHTS:
+                        raise
+                    self.reporter.say(f"{failure}; trying the next source")
+                    self.reporter.event("source_failed", source=text, message=str(failure))
+                else:
+                    return text
+        raise AssertionError("the last source returns or raises")
+
+    def _from_source(self, text: str, file: CatalogFile, slot: Slot) -> None:
         source = parse_source(text)
         if source is None:
-            raise AssertionError(f"the catalog's source {text} is not one")
-        try:
-            return _store_from(source, text, name, entry, store, environment)
-        except Failure as failure:
-            if number == len(entry.sources):
-                raise
-            environment.note(f"{failure}; trying the next source")
-    raise AssertionError(f"the catalog gives no source for {model}")
+            raise Failure(ExitStatus.USAGE, f"the catalog's source `{text}` is not one")
+        self.reporter.event("source", file=file.name, source=text)
+        (part,) = [part for part in source.find(self.reporter) if part.file == file.name]
+        if part.sha256 not in (None, file.sha256):
+            raise _differs(file.name, part.sha256, file.sha256)
+        self._fetch(part, slot, file.sha256)
 
+    def source(self, source: Source, name: str | None) -> Manifest:
+        """A model that the user names by its source: the source's checksum counts, if it gives one."""
+        parts = source.find(self.reporter)
+        name = name or name_from_file(source.file or parts[0].file)
+        self.reporter.event("source", file=parts[0].file, source=source.text)
+        with ExitStack() as slots:  # kept until the manifest tells those who wait what has come
+            had = [self._have(part, source.text, name, slots) for part in parts]
+            manifest = self.store.add(name, [file for file, _ in had], "unknown", source.text)
+        return self._done(manifest, f"stored as {name}", cached=all(was_here for _, was_here in had))
 
-def _is_intact(manifest: Manifest, store: Store) -> bool:
-    try:
-        store.verify(manifest)
-    except Failure:
-        return False
-    return True
+    def _have(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:
+        """`part`, which is in the store then; and whether it was before."""
+        key = part.sha256 or f"{text}\n{part.file}"
+        slot = slots.enter_context(Incoming(self.reporter.environment).slot(key))
+        if part.sha256 is not None:
+            was_here, sha256 = self.store.has(part.sha256), part.sha256
+        else:
+            sha256 = self._pulled_before(part, text, name, just_now=slot.waited) or ""
+            was_here = bool(sha256)
+        if not was_here:
+            sha256 = self._fetch(part, slot, part.sha256)
+        return self.store.taken(part.file, sha256, part.validator), was_here
 
+    def _pulled_before(self, part: Part, text: str, name: str, *, just_now: bool) -> str | None:
+        """The checksum of `part` where it is stored: by its validator, or because it was fetched `just_now`."""
+        manifest = self.store.manifest(name)
+        if manifest is None or manifest.source != text:
+            return None
+        stored = next((file for file in manifest.files if file.name == part.file), None)
+        if stored is None or not (just_now or (part.validator and part.validator == stored.validator)):
+            return None
+        return stored.sha256 if self._is_intact(manifest) else None
 
-def _store_from(
-    source: Source, text: str, name: str, entry: Entry | None, store: Store, environment: Environment
-) -> Manifest:
-    with store.incoming() as folder:
-        fetched = source.fetch(folder, environment)
-        environment.note("verifying the checksum")
-        sha256 = sha256_of(fetched.path)
-        expected = entry.sha256 if entry is not None else fetched.claimed_sha256
+    def _fetch(self, part: Part, slot: Slot, expected: str | None) -> str:
+        """Fetch `part` into the store; its checksum. Nothing but the right file gets there."""
+        path, sha256 = part.fetch(slot, self.reporter)
+        look_at(path)
+        if sha256 is None:
+            self.reporter.say("verifying the checksum")
+            sha256 = sha256_of(path)
         if expected is not None and sha256 != expected:
-            raise Failure(
-                ExitStatus.WEIGHTS, f"{source.file} from {text} has sha256 {sha256}, expected {expected}"
-            )
-        check_gguf(fetched.path)
-        licence = entry.licence if entry is not None else "unknown"
-        told = text.encode(errors="replace").decode()  # a path's lone surrogates cannot be written as JSON
-        manifest = store.add(fetched.path, name=name, sha256=sha256, licence=licence, source=told)
-    environment.note(f"stored as {name}")
-    return manifest
+            slot.resumable = False
+            raise _differs(part.file, sha256, expected)
+        slot.resumable = False
+        check_gguf(path)
+        self.store.take(path, sha256)
+        return sha256
+
+    def _done(self, manifest: Manifest, message: str, *, cached: bool = False) -> Manifest:
+        self.reporter.say(message)
+        self.reporter.event(
+            "done",
+            name=manifest.name,
+            path=str(self.store.path(manifest)),
+            size=manifest.size,
+            sha256=manifest.sha256,
+            licence=manifest.licence,
+            source=manifest.source,
+            cached=cached,
+        )
+        return manifest
+
+
+def _differs(file: str, found: str | None, expected: str) -> Failure:
+    return Failure(ExitStatus.WEIGHTS, f"{file} has sha256 {found}, expected {expected}")

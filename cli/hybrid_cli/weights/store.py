@@ -1,47 +1,87 @@
 """The weights on disk: files named by their sha256, and a small manifest for each name.
 
 - `models/NAME.json`: the manifest
-- `blobs/SHA256.gguf`: the file, read-only
-- `incoming/`: what is being fetched
+- `blobs/SHA256.gguf`: a file, read-only; or a link to where another tool keeps it
+- `shards/SHA256/`: links by the names under which llama.cpp looks for the parts of a split model
+- `paths/`: the checksums of models that were given by path
+- `used/NAME`: an empty file, as old as the model's last use
+- `incoming/`: what is being fetched (`weights.incoming`)
+- `lock`: held by every pull, so that nothing is deleted before the manifest that needs it is written
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import os
-import re
-import tempfile
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.catalog import catalog, unknown_model
-from hybrid_cli.weights.gguf import check_gguf, path_of
+from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
+from hybrid_cli.weights.locks import Busy, locked
+from hybrid_cli.weights.names import as_text, is_name, path_of
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(?<!\.gguf)")  # NAME.gguf is a path to every command
-_CHUNK = 1 << 20
 
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What is known of stored weights. `stamp` is the file's inode, size and times when last hashed."""
+class StoredFile(msgspec.Struct, frozen=True):
+    """One file of a model. `stamp` is its inode's when it was last hashed."""
 
     name: str
     sha256: str
     size: int
+    stamp: Stamp | None = None
+    validator: str | None = None
+    """The server's word for this version of the file, where it was all that could be compared."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What is known of stored weights."""
+
+    name: str
+    files: list[StoredFile]
     licence: str
     source: str
-    stamp: tuple[int, int, int, int] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def sha256(self) -> str:
+        """The file's checksum; of shards, the checksum of their checksums' lines in order."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        return hashlib.sha256("".join(f"{file.sha256}\n" for file in self.files).encode()).hexdigest()
+
+
+class Weights(NamedTuple):
+    """A model's verified file, and the checksum that names its content."""
+
+    path: Path
+    sha256: str
+
+
+class _Remembered(msgspec.Struct, frozen=True):
+    """The checksum of a model that was given by path."""
+
+    path: str
+    sha256: str
+    stamp: Stamp
 
 
 class Store:
     """The weights of one user."""
 
     def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self.folder = environment.data_folder
         self._manifests = self.folder / "models"
 
@@ -51,122 +91,214 @@ class Store:
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._manifests.glob("*.json"))
 
+    def manifests(self) -> list[Manifest]:
+        """All that can be read, by name."""
+        return [manifest for name in self.names() if (manifest := self.manifest(name)) is not None]
+
     def manifest(self, name: str) -> Manifest | None:
         """The manifest of `name`, or None where nothing usable is stored under it."""
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             return None
         try:
             return msgspec.json.decode((self._manifests / f"{name}.json").read_bytes(), type=Manifest)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
-    def locate(self, model: str) -> Path:
-        """The verified file of the model called `model`, or at that path.
+    def is_recorded(self, name: str) -> bool:
+        """Whether there is a manifest of that name, readable or not."""
+        return is_name(name) and (self._manifests / f"{name}.json").exists()
+
+    def find(self, name: str) -> Manifest:
+        """As `manifest`; raises Failure: USAGE for an unknown name, WEIGHTS for one that is not pulled."""
+        manifest = self.manifest(name)
+        if manifest is not None:
+            return manifest
+        if name not in catalog(self._environment):
+            raise unknown_model(name, self.names(), self._environment)
+        raise Failure(ExitStatus.WEIGHTS, f"the weights of {name} are not here; run: hybrid pull {name}")
+
+    def locate(self, model: str) -> Weights:
+        """The verified weights of the model called `model`, or at that path; of shards, the first file.
 
         Raises Failure: USAGE for an unknown name, WEIGHTS where the file is missing or another.
         """
         path = path_of(model)
         if path is not None:
-            check_gguf(path)
-            return path
-        manifest = self.manifest(model)
-        if manifest is None:
-            if model not in catalog():
-                raise unknown_model(model, self.names())
-            raise Failure(
-                ExitStatus.WEIGHTS, f"the weights of {model} are not here; run: hybrid pull {model}"
-            )
+            return Weights(path, self.verify_path(path))
+        manifest = self.find(model)
         self.verify(manifest)
-        return self.blob(manifest.sha256)
+        with contextlib.suppress(OSError):  # a read-only store keeps no times
+            self._touch(model)
+        return Weights(self.path(manifest), manifest.sha256)
 
-    def verify(self, manifest: Manifest) -> None:
-        """Raise Failure (WEIGHTS) unless the file's sha256 is the recorded one.
+    def path(self, manifest: Manifest) -> Path:
+        """Where the model lies; of shards, the first."""
+        if len(manifest.files) == 1:
+            return self.blob(manifest.sha256)
+        return self.folder / "shards" / manifest.sha256 / manifest.files[0].name
 
-        A file whose inode, size and times are those of the last check is not read again.
+    def verify(self, manifest: Manifest, *, afresh: bool = False) -> None:
+        """Raise Failure (WEIGHTS) unless each file's sha256 is the recorded one.
+
+        A file that nothing has happened to since the last check is not read again, but `afresh`.
         """
-        path = self.blob(manifest.sha256)
-        again = f"run: hybrid pull {manifest.name}"
+        checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.files]
+        if checked != manifest.files:
+            with contextlib.suppress(OSError):  # a read-only store is verified on each run
+                self._write(msgspec.structs.replace(manifest, files=checked))
+
+    def _verify_stored(self, file: StoredFile, name: str, afresh: bool) -> StoredFile:
+        path = self.blob(file.sha256)
+        again = f"run: hybrid pull {name}"
+        if not path.exists():
+            raise Failure(ExitStatus.WEIGHTS, f"the weights file of {name} is gone; {again}")
         try:
-            stamp = stamp_of(path)
-        except FileNotFoundError:
-            raise Failure(
-                ExitStatus.WEIGHTS, f"the weights file of {manifest.name} is gone; {again}"
-            ) from None
-        if stamp == manifest.stamp:
-            return
-        found = sha256_of(path)
-        if found != manifest.sha256:
+            _, stamp = check_file(path, file.sha256, None if afresh else file.stamp, self._environment)
+        except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"the weights of {manifest.name} are not the recorded ones: sha256 {found},"
-                f" expected {manifest.sha256}; {again}",
-            )
+                f"the weights of {name} are not the recorded ones: sha256 {mismatch.found},"
+                f" expected {mismatch.expected}; {again}",
+            ) from None
+        return msgspec.structs.replace(file, stamp=stamp)
+
+    def verify_path(self, path: Path, *, afresh: bool = False) -> str:
+        """The sha256 of the file at `path`. Raises Failure (WEIGHTS) unless it is what it was at first."""
+        record = self._record_of(path)
         try:
-            self._write(msgspec.structs.replace(manifest, stamp=stamp))
-        except OSError:
-            return  # a read-only store is verified on each run
+            known: _Remembered | None = msgspec.json.decode(record.read_bytes(), type=_Remembered)
+        except (OSError, msgspec.DecodeError):
+            known = None
+        sha256, stamp = (known.sha256, known.stamp) if known is not None else (None, None)
+        try:
+            found = check_file(path, sha256, None if afresh else stamp, self._environment)
+        except Mismatch as mismatch:
+            raise Failure(
+                ExitStatus.WEIGHTS,
+                f"{path} is not the file it was when it was first used: sha256 {mismatch.found},"
+                f" expected {mismatch.expected}; if you changed it, run: hybrid models verify --accept {path}",
+            ) from None
+        if found != (sha256, stamp):
+            with contextlib.suppress(OSError):  # a read-only store is verified on each run
+                _replace(record, msgspec.json.encode(_Remembered(as_text(str(path.absolute())), *found)))
+        return found[0]
 
-    @contextmanager
-    def incoming(self) -> Iterator[Path]:
-        """A private folder on the store's own file system for what is being fetched."""
-        parent = self.folder / "incoming"
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent) as folder:
-            try:
-                yield Path(folder)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise Failure(ExitStatus.FAILURE, f"{self.folder}: {error.strerror}") from error
+    def accept(self, path: Path) -> str:
+        """Take the file at `path` as it is now for the one that is meant; its sha256."""
+        sha256, stamp = check_file(path, None, None, self._environment)
+        _replace(
+            self._record_of(path),
+            msgspec.json.encode(_Remembered(as_text(str(path.absolute())), sha256, stamp)),
+        )
+        return sha256
 
-    def add(self, file: Path, *, name: str, sha256: str, licence: str, source: str) -> Manifest:
-        """Take `file`, whose sha256 was checked, into the store under `name`."""
+    def _record_of(self, path: Path) -> Path:
+        key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+        return self.folder / "paths" / f"{key}.json"
+
+    def has(self, sha256: str) -> bool:
+        """Whether a file of that checksum is stored; it is read once more to be sure."""
+        try:
+            check_file(self.blob(sha256), sha256, None, self._environment)
+        except Failure:
+            return False
+        return True
+
+    def take(self, file: Path, sha256: str) -> None:
+        """Move `file`, whose sha256 was checked, or a link to it, into the store."""
         blob = self.blob(sha256)
         blob.parent.mkdir(parents=True, exist_ok=True)
-        file.chmod(0o444)
+        if not file.is_symlink():
+            file.chmod(0o444)
         file.replace(blob)
-        manifest = Manifest(name, sha256, blob.stat().st_size, licence, source, stamp_of(blob))
+
+    def taken(self, name: str, sha256: str, validator: str | None = None) -> StoredFile:
+        """What a manifest says of a file that was checked and taken."""
+        info = self.blob(sha256).stat()
+        return StoredFile(name, sha256, info.st_size, stamp_of(info), validator)
+
+    def add(self, name: str, files: list[StoredFile], licence: str, source: str) -> Manifest:
+        """Record stored `files` as the model `name`."""
+        manifest = Manifest(name, files, licence, source)
+        if len(files) > 1:
+            self._link_shards(manifest)
         self._write(manifest)
         return manifest
 
+    def _link_shards(self, manifest: Manifest) -> None:
+        folder = self.path(manifest).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in manifest.files:
+            link = folder / f"{file.name}.{os.getpid()}"
+            link.symlink_to(Path("..", "..", "blobs", f"{file.sha256}.gguf"))
+            link.replace(folder / file.name)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what is in the store from being deleted."""
+        with locked(self.folder / "lock", shared=True, on_wait=lambda: None):
+            yield
+
+    @contextlib.contextmanager
+    def in_repair(self) -> Iterator[None]:
+        """Keep pulls out. Raises Failure (FAILURE) where one is under way."""
+        try:
+            with locked(self.folder / "lock"):
+                yield
+        except Busy:
+            raise Failure(
+                ExitStatus.FAILURE, "a pull is under way; nothing can be deleted until it is done"
+            ) from None
+
+    def remove(self, name: str) -> None:
+        """Forget the model `name`. Its files stay until `prune`, as another may share them."""
+        (self._manifests / f"{name}.json").unlink(missing_ok=True)
+        (self.folder / "used" / name).unlink(missing_ok=True)
+
+    def prune(self) -> int:
+        """Delete every file that no model needs; the bytes that this frees."""
+        kept = self.manifests()
+        blobs = {file.sha256 for manifest in kept for file in manifest.files}
+        freed = 0
+        for blob in (self.folder / "blobs").glob("*"):
+            if blob.stem not in blobs:
+                freed += blob.lstat().st_size
+                blob.unlink()
+        sets = {manifest.sha256 for manifest in kept}
+        for folder in (self.folder / "shards").glob("*"):
+            if folder.name not in sets:
+                shutil.rmtree(folder)
+        for record in self._unreadable():
+            record.unlink()
+        return freed
+
+    def _unreadable(self) -> Iterator[Path]:
+        for record in self._manifests.glob("*"):
+            if record.suffix != ".json" or self.manifest(record.stem) is None:
+                yield record
+
+    def last_used(self, name: str) -> str | None:
+        """When the model last answered, in UTC as ISO 8601 has it; None: never."""
+        try:
+            time = (self.folder / "used" / name).stat().st_mtime
+        except OSError:
+            return None
+        return datetime.fromtimestamp(time, timezone.utc).isoformat(timespec="seconds")
+
+    def _touch(self, name: str) -> None:
+        mark = self.folder / "used" / name
+        try:
+            os.utime(mark)
+        except FileNotFoundError:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
     def _write(self, manifest: Manifest) -> None:
-        self._manifests.mkdir(parents=True, exist_ok=True)
-        path = self._manifests / f"{manifest.name}.json"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(msgspec.json.encode(manifest))
-        temporary.replace(path)
+        _replace(self._manifests / f"{manifest.name}.json", msgspec.json.encode(manifest))
 
 
-def check_name(name: str) -> str:
-    """`name`, if weights may be stored under it."""
-    if not _NAME.fullmatch(name):
-        raise Failure(
-            ExitStatus.USAGE,
-            f"`{name}` cannot be a model's name: use up to 100 lower-case letters, digits, dots, dashes and"
-            " underscores, a letter or digit first, and no .gguf at the end",
-        )
-    return name
-
-
-def name_from_file(file: str) -> str:
-    """The name under which a file of that name is stored when the user gives none."""
-    stem = Path(file).name.lower().removesuffix(".gguf")
-    name = re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._")
-    if not _NAME.fullmatch(name):
-        raise Failure(ExitStatus.USAGE, f"no model's name can be made of `{file}`; give one with --name")
-    return name
-
-
-def stamp_of(path: Path) -> tuple[int, int, int, int]:
-    """What changes when the file at `path` does: inode, size, and times of content and inode in ns."""
-    info = path.stat()
-    return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def sha256_of(path: Path) -> str:
-    """The file's checksum in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,169 @@
+"""`hybrid models`: the weights on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+app = new_app(help="The weights on this machine: list, look at, verify, remove and import them.")
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("ls")
+def list_models(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="The catalog's too that are not here.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the stored models."""
+    from hybrid_cli.weights.catalog import catalog
+    from hybrid_cli.weights.models import described
+    from hybrid_cli.weights.store import Store
+
+    invocation: Invocation = context.obj
+    store = Store(invocation.environment)
+    models = [described(manifest, store, invocation.environment) for manifest in store.manifests()]
+    if as_json:
+        typer.echo(json.dumps(models))
+        return
+    for model in models:
+        typer.echo(
+            f"{model['name']}\t{_megabytes(model['size'])}\t{model['licence']}\t{model['last_used'] or 'never used'}"
+        )
+    if every:
+        stored = {model["name"] for model in models}
+        for name, entry in catalog(invocation.environment).items():
+            if name not in stored:
+                typer.echo(f"{name}\t{_megabytes(entry.size)}\t{entry.licence}\tnot here: {entry.summary}")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A stored model, or one of the catalog.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of a model."""
+    from hybrid_cli.weights.models import described, known
+    from hybrid_cli.weights.store import Store
+
+    invocation: Invocation = context.obj
+    store = Store(invocation.environment)
+    facts = known(name, invocation.environment)
+    manifest = store.manifest(name)
+    if manifest is None and (as_json or not facts):
+        manifest = store.find(name)
+    if manifest is not None:
+        facts = {**described(manifest, store, invocation.environment), **facts}
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        if value not in (None, [], ""):
+            typer.echo(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="By default every stored model.")
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take a PATH's file as it is now for the one that is meant.")
+    ] = False,
+) -> None:
+    """Read every byte again and compare the checksums: code 6 where one differs."""
+    from hybrid_cli.weights.names import path_of
+    from hybrid_cli.weights.store import Store
+
+    invocation: Invocation = context.obj
+    store = Store(invocation.environment)
+    failed = 0
+    for model in models or store.names():
+        try:
+            path = path_of(model)
+            if path is None:
+                store.verify(store.find(model), afresh=True)
+            elif accept:
+                store.accept(path)
+            else:
+                store.verify_path(path, afresh=True)
+        except Failure as failure:
+            if failure.status is not ExitStatus.WEIGHTS:
+                raise
+            invocation.environment.error(str(failure))
+            failed += 1
+        else:
+            typer.echo(f"{model}: verified")
+    if failed:
+        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(models or store.names())} failed")
+
+
+@app.command("import")
+def import_model(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="The path of a GGUF file (of a split one any shard), or ollama:NAME."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Store it under this name.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Link to the file instead of copying it.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take a model file of this machine into the store."""
+    from hybrid_cli.weights.names import check_name
+    from hybrid_cli.weights.progress import Reporter
+    from hybrid_cli.weights.pull import pull_source
+    from hybrid_cli.weights.sources import FileSource, parse_source
+
+    invocation: Invocation = context.obj
+    invocation.environment.verbosity = -1 if quiet else 0
+    if name is not None:
+        check_name(name)
+    found = (
+        parse_source(source) if source.startswith("ollama:") else FileSource(Path(source).expanduser(), link)
+    )
+    if found is None:
+        raise AssertionError("ollama: is a source")
+    pull_source(found, name, Reporter(invocation.environment, as_json=False))
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to remove.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Also what a profile needs.")] = False,
+) -> None:
+    """Remove stored models. One that a profile needs is kept, but for --force."""
+    from hybrid_cli.weights.models import remove
+
+    invocation: Invocation = context.obj
+    freed = remove(names, force=force, environment=invocation.environment)
+    invocation.environment.note(f"removed {', '.join(names)}; {_megabytes(freed)} freed")
+
+
+@app.command()
+def prune(context: typer.Context, quiet: Quiet = False) -> None:
+    """Delete files that no model needs, and downloads that were left unfinished."""
+    from hybrid_cli.weights.models import prune as prune_store
+
+    invocation: Invocation = context.obj
+    invocation.environment.verbosity = -1 if quiet else 0
+    invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

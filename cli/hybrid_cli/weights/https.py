@@ -1,0 +1,155 @@
+"""One HTTP request for a part of a file, and what its failure means.
+
+The standard library's client is used: it reads large pieces straight from the socket and is twice as fast
+as httpx on files (tests/benchmarks/throughput.py), which matters beside a checksum.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPMessage
+from ssl import SSLCertVerificationError
+from typing import Any
+from urllib.parse import urlsplit
+
+from hybrid_cli import __version__
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_LONGEST_WAIT = 60.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server. `size` and `sha256` are what is known of it beforehand."""
+
+    url: str
+    file: str
+    size: int | None = None
+    sha256: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent to the URL's own origin alone, also where that redirects."""
+
+
+class Changed(Exception):  # noqa: N818  it makes a transfer start again
+    """The server's file is not the one that was begun."""
+
+
+class Cut(Exception):  # noqa: N818  it makes a request be sent again
+    """The answer ended early, or there was none."""
+
+    def __init__(self, message: str, *, wait: float | None = None, reached: bool = True) -> None:
+        super().__init__(message)
+        self.wait = wait
+        """What the server asked for, in seconds."""
+        self.reached = reached
+        """Whether there was a server at all."""
+
+
+class Answer:
+    """A server's answer to a request for a part of a file: `read` gives its bytes as they come."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        headers: HTTPMessage = response.headers
+        match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        self.is_range = response.status == 206 and match is not None
+        self.start = int(match[1]) if self.is_range and match else 0
+        self.size = int(match[3]) if self.is_range and match else _length(headers)
+        """The whole file's, in bytes; None where the server does not say."""
+        etag = headers.get("ETag")
+        self.validator = etag or headers.get("Last-Modified")
+        """What changes when the file does."""
+
+    def read(self, most: int) -> bytes:
+        """Up to `most` bytes, as soon as there are any; none at the end. Raises Cut."""
+        try:
+            data: bytes = self._response.read1(most)
+        except (OSError, HTTPException) as error:
+            raise Cut(_reason(error)) from error
+        return data
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _length(headers: HTTPMessage) -> int | None:
+    length = headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def is_safe(url: str) -> bool:
+    """Whether bytes from `url` cannot be changed on the way: https, or this machine. It may hold no key."""
+    try:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        return secure and bool(parts.hostname) and parts.username is None and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect to a safe place, and takes the private headers along within an origin only."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if not is_safe(newurl):
+            fp.close()
+            raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a place that is not https")
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if following is not None and (before.scheme, before.netloc) == (after.scheme, after.netloc):
+            for name, value in req.unredirected_hdrs.items():
+                following.add_unredirected_header(name, value)
+        return following
+
+
+def get(remote: Remote, span: tuple[int, int], patience: float) -> Answer:
+    """Ask for the bytes from the first of `span` up to but without the second.
+
+    Raises Failure (WEIGHTS) where to ask again would not help, Cut where it may, Changed where the server
+    has no such bytes.
+    """
+    request = urllib.request.Request(remote.url)  # noqa: S310  `is_safe` was asked
+    request.add_header("User-Agent", f"hybrid-cli/{__version__}")
+    request.add_header("Accept-Encoding", "identity")
+    request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
+    for name, value in remote.headers.items():
+        request.add_unredirected_header(name, value)
+    try:
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=patience)
+    except urllib.error.HTTPError as error:
+        raise _refusal(error, remote) from None
+    except (OSError, HTTPException) as error:
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, SSLCertVerificationError):
+            message = f"the certificate of {request.host} is not trusted: {cause.verify_message}"
+            raise Failure(ExitStatus.WEIGHTS, message) from error
+        raise Cut(_reason(cause), reached=isinstance(cause, (TimeoutError, HTTPException))) from error
+    return Answer(response)
+
+
+def _refusal(error: urllib.error.HTTPError, remote: Remote) -> Exception:
+    error.close()
+    if error.code == 416:
+        return Changed("the file became shorter on the server")
+    host = urlsplit(remote.url).netloc
+    if error.code in _TRANSIENT:
+        wait = error.headers.get("Retry-After", "")
+        seconds = min(float(wait), _LONGEST_WAIT) if wait.isdecimal() else None
+        return Cut(f"{host} answered {error.code}", wait=seconds)
+    return Failure(ExitStatus.WEIGHTS, f"{host} answered {error.code} for {remote.file}")
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "the server sends nothing"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]

@@ -1,0 +1,200 @@
+"""The Hugging Face hub, or the mirror that HF_ENDPOINT names: what a repository holds, and its files.
+
+huggingface_hub asks the hub; the bytes come by `weights.transfer`, which resumes and hashes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.https import Remote, is_safe
+from hybrid_cli.weights.incoming import Slot
+from hybrid_cli.weights.machine import memory
+from hybrid_cli.weights.names import as_text, shards_of
+from hybrid_cli.weights.neighbours import hub_file
+from hybrid_cli.weights.part import Fetched, Part
+from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.quantisation import Offer, choose, offers
+from hybrid_cli.weights.transfer import transfer
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TRANSIENT = (429, 500, 502, 503, 504)
+_RETRIES = 3
+_LONGEST_WAIT = 30.0
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A model of a repository. Without `file`, the one that suits this machine's memory."""
+
+    repo: str
+    file: str
+    revision: str | None
+
+    @property
+    def text(self) -> str:
+        file = f"/{self.file}" if self.file else ""
+        return f"hf:{self.repo}{file}" + (f"@{self.revision}" if self.revision else "")
+
+    def find(self, reporter: Reporter) -> list[Part]:
+        if _is_offline():
+            return self._find_on_disk(reporter)
+        file = self.file or self._choose(reporter).file
+        folder = PurePosixPath(file).parent
+        shards = [str(folder / shard) for shard in shards_of(PurePosixPath(file).name)]
+        return [self._part(shard, reporter) for shard in shards]
+
+    def _part(self, file: str, reporter: Reporter) -> Part:
+        hub = _hub()
+
+        def ask() -> Any:
+            url = hub.hf_hub_url(self.repo, file, revision=self.revision)
+            return hub.get_hf_file_metadata(url, token=_token())
+
+        metadata = self._asked(ask, reporter, file)
+        revision = metadata.commit_hash or self.revision  # a branch may move on meanwhile
+        etag = metadata.etag or ""
+        sha256 = etag if _SHA256.fullmatch(etag) else None
+        headers = {"Authorization": f"Bearer {token}"} if (token := _token()) else {}
+        remote = Remote(
+            hub.hf_hub_url(self.repo, file, revision=revision), file, metadata.size, sha256, headers
+        )
+
+        def fetch(slot: Slot, reporter: Reporter) -> Fetched:
+            reporter.say(f"downloading {file} from {self.repo}")
+            return transfer(remote, slot, reporter)
+
+        return Part(PurePosixPath(file).name, metadata.size, sha256, fetch)
+
+    def offers(self, reporter: Reporter) -> list[Offer]:
+        """The model files of the repository, smallest first."""
+        info = self._asked(
+            lambda: (
+                _hub()
+                .HfApi()
+                .model_info(
+                    self.repo, revision=self.revision, files_metadata=True, token=_token(), timeout=10
+                )
+            ),
+            reporter,
+        )
+        return offers({sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []})
+
+    def _choose(self, reporter: Reporter) -> Offer:
+        offered = self.offers(reporter)
+        chosen = choose(offered, memory(), self.repo)
+        others = [offer.file for offer in offered if offer != chosen]
+        reporter.say(
+            f"{self.repo} offers {len(offered)} model files; {chosen.file} is the largest quantised one within"
+            f" half of this machine's memory" + ("; --list shows all" if others else "")
+        )
+        return chosen
+
+    def _find_on_disk(self, reporter: Reporter) -> list[Part]:
+        """What another tool has of the repository, without a word to the hub."""
+        path = hub_file(self.repo, self.file, reporter.environment) if self.file else None
+        if path is None:
+            raise Failure(
+                ExitStatus.WEIGHTS,
+                f"{self.file or self.repo} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask the hub",
+            )
+        return [linked(path)]
+
+    def _asked(self, ask: Callable[[], _Found], reporter: Reporter, file: str = "") -> _Found:
+        """What the hub answers. It is asked again where it is busy, and every refusal is explained."""
+        from huggingface_hub.errors import HfHubHTTPError
+
+        for number in range(_RETRIES + 1):
+            try:
+                return ask()
+            except HfHubHTTPError as error:
+                response = error.response
+                if response.status_code in _TRANSIENT and number < _RETRIES:
+                    _wait(response.headers.get("Retry-After", ""), 0.5 * 2**number, reporter)
+                    continue
+                raise Failure(ExitStatus.WEIGHTS, self._explain(response, file)) from error
+            except ValueError as error:
+                raise Failure(ExitStatus.USAGE, f"`{self.repo}`: {_first_line(error)}") from error
+            except Exception as error:  # of the hub's client or httpx; which ones, their versions differ in
+                raise Failure(
+                    ExitStatus.WEIGHTS,
+                    f"{file or self.repo} cannot be had from the hub: {_first_line(error)}",
+                ) from error
+        raise AssertionError("the last try returns or raises")
+
+    def _explain(self, response: Any, file: str) -> str:
+        status, code = response.status_code, response.headers.get("X-Error-Code", "")
+        page = f"{_constants().ENDPOINT}/{self.repo}"
+        if code == "GatedRepo" or status == 403:
+            return f"{self.repo} is gated; accept its terms at {page} and set HF_TOKEN"
+        if status == 401 or code == "RepoNotFound":
+            return f"{self.repo} does not exist, or is gated or private; look at {page} and set HF_TOKEN"
+        at = f" at {self.revision}" if self.revision else ""
+        if code == "RevisionNotFound":
+            return f"{self.repo} has no revision {self.revision}"
+        if status == 404:
+            return f"the hub has no {file} in {self.repo}{at}; to see what it has: hybrid pull --list hf:{self.repo}"
+        return f"the hub answered {status} for {self.repo}; try again later"
+
+
+def linked(path: Path, sha256: str | None = None) -> Part:
+    """A file of another tool on this machine. It stays there, and the store holds a link to it."""
+
+    def fetch(slot: Slot, reporter: Reporter) -> Fetched:
+        reporter.say(f"linking to {path}")
+        link = slot.scratch() / path.name
+        link.symlink_to(path.resolve())
+        return link, None
+
+    return Part(as_text(path.name), path.stat().st_size, sha256, fetch)
+
+
+def _hub() -> Any:
+    """huggingface_hub, set up so that nothing but what is asked for is sent or printed."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its warnings are not lines of this tool
+    warnings.filterwarnings("ignore", module="huggingface_hub")
+    import huggingface_hub
+
+    return huggingface_hub
+
+
+def _constants() -> Any:
+    """What the user's HF_ variables say."""
+    _hub()
+    from huggingface_hub import constants
+
+    return constants
+
+
+def _is_offline() -> bool:
+    return bool(_constants().HF_HUB_OFFLINE)
+
+
+def _token() -> str | bool:
+    """The user's token for the hub, or False: it is not sent where it could be read on the way."""
+    constants = _constants()
+    if not is_safe(constants.ENDPOINT) or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return False
+    return _hub().get_token() or False
+
+
+def _wait(asked: str, otherwise: float, reporter: Reporter) -> None:
+    seconds = min(float(asked), _LONGEST_WAIT) if asked.isdecimal() else otherwise
+    if seconds >= 2:
+        reporter.say(f"the hub is busy; trying again in {seconds:.0f} s")
+    time.sleep(seconds)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,109 @@
+"""Where files are fetched into: one folder for each, locked by one process, kept where it can be resumed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.locks import Busy, locked
+
+_STALE_SECONDS = 14 * 86_400
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass
+class Slot:
+    """The folder of one file that is being fetched, on the store's own file system."""
+
+    folder: Path
+    waited: bool
+    """Whether another process was fetching the same file just before."""
+    resumable: bool = False
+    """Whether what is in the folder is of use to the next pull."""
+
+    def clear(self) -> None:
+        """Drop what is there."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        self.resumable = False
+
+    def scratch(self) -> Path:
+        """An empty folder in it, for what cannot be resumed."""
+        folder = self.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+
+class Incoming:
+    """All slots of a store."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._folder = environment.data_folder / "incoming"
+
+    @contextmanager
+    def slot(self, key: str) -> Iterator[Slot]:
+        """The slot of the file that `key` (a checksum, or a source's words) stands for.
+
+        Waits while another process has it. Raises Failure (FAILURE) where the disk is full.
+        """
+        hashed = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        folder = self._folder / (key if _SHA256.fullmatch(key) else hashed)
+        lock = folder.with_suffix(".lock")
+        with locked(lock, on_wait=self._say_waiting) as waited:
+            slot = Slot(folder, waited)
+            try:
+                folder.mkdir(exist_ok=True)
+                yield slot
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise Failure(ExitStatus.FAILURE, f"{self._folder.parent}: {error.strerror}") from error
+            finally:
+                if not slot.resumable:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    lock.unlink(missing_ok=True)
+
+    def _say_waiting(self) -> None:
+        self._environment.note("another pull of this file is under way; waiting for it")
+
+    def sweep(self, older_than: float = _STALE_SECONDS) -> int:
+        """Delete what nobody is fetching and nobody resumed for so many seconds; the bytes that this frees."""
+        freed = 0
+        for lock in self._folder.glob("*.lock"):
+            try:
+                with locked(lock):
+                    freed += _delete_if_older(lock, time.time() - older_than)
+            except Busy:
+                continue
+        return freed
+
+
+def _delete_if_older(lock: Path, moment: float) -> int:
+    folder = lock.with_suffix("")
+    files = [path.lstat() for path in folder.rglob("*")]
+    if max((info.st_mtime for info in (*files, lock.stat())), default=0) > moment:
+        return 0
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.unlink()
+    return sum(info.st_blocks * 512 for info in files)
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise Failure (FAILURE) unless the disk of `folder` has `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise Failure(
+            ExitStatus.FAILURE,
+            f"the disk of {folder.parents[1]} has {free / 1e6:.0f} MB free, and {needed / 1e6:.0f} MB are needed",
+        )

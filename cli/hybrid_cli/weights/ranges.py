@@ -1,0 +1,161 @@
+"""Several ranges of one file at once into a `Partial`, with a checksum that follows behind."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
+from hybrid_cli.weights.partial import Partial
+from hybrid_cli.weights.progress import Progress
+
+CHUNK = 1 << 18
+_HASHED_AT_ONCE = 1 << 20
+_TICK = 0.1
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a transfer goes about it. Times are in seconds."""
+
+    connections: int = 4
+    segment: int = 64 << 20
+    """Bytes that one request asks for."""
+    patience: float = 30.0
+    """How long a server may send nothing."""
+    retries: int = 5
+    """How many failures in a row, without a byte in between, are one too many."""
+    pause: float = 0.5
+    """Before the first retry; it doubles with each."""
+
+
+class Ranges:
+    """The threads that fill `partial`. `first` is the answer to a request for the first segment, if any."""
+
+    def __init__(self, remote: Remote, partial: Partial, tuning: Tuning, first: Answer | None) -> None:
+        self._remote = remote
+        self._partial = partial
+        self._tuning = tuning
+        self._first = first
+        self.mixed = False
+        """Whether some bytes came with another validator: they may be of another version of the file."""
+        self._left = deque(partial.missing()[0 if first is None else 1 :])
+        self._digest = hashlib.sha256()
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self, progress: Progress) -> str:
+        """Fetch all that is missing; the whole file's sha256. Raises Failure and Changed.
+
+        The threads are daemons: one that waits for a silent server does not keep the process alive.
+        """
+        count = min(self._tuning.connections, len(self._partial.missing()))
+        targets = [self._begin, *[self._work] * (count - 1), self._hash]
+        threads = [threading.Thread(target=self._guarded, args=(target,), daemon=True) for target in targets]
+        try:
+            for thread in threads:
+                thread.start()
+            while self._failure is None and any(thread.is_alive() for thread in threads):
+                next(thread for thread in threads if thread.is_alive()).join(_TICK)
+                progress.show(self._partial.done())
+        except StopIteration:  # the last one ended in between
+            pass
+        finally:
+            self._stop.set()
+        if self._failure is not None:
+            raise self._failure
+        self._partial.close()  # after a failure a thread may still be about to write
+        return self._digest.hexdigest()
+
+    def _guarded(self, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except BaseException as error:  # noqa: BLE001  raised again by `run`
+            self._failure = self._failure or error
+            self._stop.set()
+
+    def _begin(self) -> None:
+        if self._first is not None:
+            self._fill(0, self._first)
+        self._work()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                index = self._left.popleft()
+            except IndexError:
+                return
+            self._fill(index, None)
+
+    def _fill(self, index: int, answer: Answer | None) -> None:
+        """Fetch a segment, asking again where the answer is cut."""
+        end = self._partial.span(index)[1]
+        patience = Patience(self._tuning, self._stop)
+        while (at := self._partial.position(index)) < end and not self._stop.is_set():
+            try:
+                answer = answer or get(self._remote, (at, end), self._tuning.patience)
+                self._check(answer, at)
+                self._receive(answer, index, end)
+            except Cut as cut:
+                patience.wait(cut, progressed=self._partial.position(index) > at)
+            answer = None
+
+    def _check(self, answer: Answer, at: int) -> None:
+        """Raise Changed unless `answer` is a part of the very file that was begun."""
+        if not answer.is_range or answer.start != at:
+            answer.close()
+            raise Changed("the server no longer answers with parts")
+        if answer.size != self._partial.size:
+            answer.close()
+            raise Changed("the file changed on the server")
+        if answer.validator == self._partial.validator:
+            return
+        # With a checksum this may be another edge of a network of caches, and what comes will tell.
+        self.mixed = True
+        if self._remote.sha256 is None:
+            answer.close()
+            raise Changed("the file changed on the server")
+
+    def _receive(self, answer: Answer, index: int, end: int) -> None:
+        try:
+            while (left := end - self._partial.position(index)) and not self._stop.is_set():
+                data = answer.read(min(CHUNK, left))
+                if not data:
+                    raise Cut("the connection was cut")
+                self._partial.write(index, data)
+        finally:
+            answer.close()
+
+    def _hash(self) -> None:
+        """Follow the first missing byte from the start, reading what was just written from memory."""
+        buffer = memoryview(bytearray(_HASHED_AT_ONCE))
+        at = 0
+        while at < self._partial.size and not self._stop.is_set():
+            ready = min(self._partial.watermark(at) - at, len(buffer))
+            if ready == 0 or (ready < len(buffer) and at + ready < self._partial.size):
+                self._stop.wait(0.005)
+                continue
+            count = self._partial.read(buffer[:ready], at)
+            self._digest.update(buffer[:count])
+            at += count
+
+
+class Patience:
+    """Waits between the tries of one request, longer each time, and gives up."""
+
+    def __init__(self, tuning: Tuning, stop: threading.Event | None = None) -> None:
+        self._tuning = tuning
+        self._stop = stop or threading.Event()
+        self._failures = 0
+
+    def wait(self, cut: Cut, *, progressed: bool = False) -> None:
+        """Wait before the next try. Raises Failure (WEIGHTS) after too many that brought nothing."""
+        self._failures = 1 if progressed else self._failures + 1
+        if self._failures > self._tuning.retries:
+            raise Failure(ExitStatus.WEIGHTS, f"gave up after {self._tuning.retries} retries: {cut}")
+        pause = self._tuning.pause * 2 ** (self._failures - 1)
+        self._stop.wait(pause if cut.wait is None else cut.wait)
