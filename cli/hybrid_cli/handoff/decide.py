@@ -83,11 +83,14 @@ class Cascade:
     def _local_verdict(self, result: LocalResult, denied: str | None) -> Verdict:
         """Run the local model into `result` and judge it."""
         try:
-            weights = Store(self.environment).locate(self.policy.local.model)
+            return self._judged(result, denied)
         except Failure as failure:
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return gate.unavailable(failure)
+
+    def _judged(self, result: LocalResult, denied: str | None) -> Verdict:
+        weights = Store(self.environment).locate(self.policy.local.model)
         criterion = criterion_of(self.policy, weights.sha256, self.environment)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
         live = denied is not None and answers_anyway
