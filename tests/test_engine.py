@@ -60,8 +60,9 @@ def make(engine: Any, path: Path, **task: Any) -> Made:
 @pytest.fixture(scope="module")
 def engine() -> Any:
     from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.loading import Loader
 
-    return Engine()
+    return Engine(Loader())
 
 
 def test_tokens_and_signals_are_those_of_a_full_softmax(engine: Any, model_file: Path) -> None:
