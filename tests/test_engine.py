@@ -60,8 +60,9 @@ def make(engine: Any, path: Path, **task: Any) -> Made:
 @pytest.fixture(scope="module")
 def engine() -> Any:
     from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.loading import Loader
 
-    return Engine()
+    return Engine(Loader())
 
 
 def test_tokens_and_signals_are_those_of_a_full_softmax(engine: Any, model_file: Path) -> None:
@@ -166,9 +167,9 @@ def test_stop_strings_end_the_answer_before_them(engine: Any, model_file: Path) 
 
 
 def test_a_long_prompt_is_prefilled_in_chunks(engine: Any, model_file: Path) -> None:
-    messages = [{"role": "user", "content": "The sky is blue. " * 300 + "What colour is the sky?"}]
+    messages = [{"role": "user", "content": "The sky is blue. " * 130 + "What colour is the sky?"}]
     made = make(engine, model_file, messages=messages, max_tokens=20)
-    assert made.finished["tokens_in"] > 1024
+    assert made.finished["tokens_in"] > 600
     assert "sky" in made.text
 
 

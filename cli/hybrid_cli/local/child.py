@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import json
 import os
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -18,33 +23,51 @@ _KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_")
 
 def serve(requests: int, events: int) -> None:
     """Answer requests until their pipe is closed. Every failure goes out as an event."""
-    import json
-
     _die_with_parent()
     enforcement = forbid_sockets()
     _prepare_environment()
     emit = _Emitter(events)
     threads = ThreadCount()
     try:
-        from hybrid_cli.local.engine import Engine
-        from hybrid_cli.local.protocol import LocalRequest, Task
+        from hybrid_cli.local.loading import Loader
+
+        rest = threading.Thread(target=_import_the_engine)
+        rest.start()
+        loader = Loader()
+        emit("ready", enforcement=enforcement)
+        with os.fdopen(requests, "rb") as lines:
+            for line in lines:
+                with _told(emit):
+                    fields = json.loads(line)
+                    loader.load(fields["path"])  # beside the imports: it holds no lock of Python's
+                    rest.join()
+                    _answer(loader, fields, emit, threads)
     except ImportError as error:
         emit(
-            "failed", status=ExitStatus.FAILURE.name, message=f"llama-cpp-python cannot be imported: {error}"
+            "failed",
+            status=ExitStatus.FAILURE.name,
+            message=f"llama-cpp-python cannot be imported: {error}",
         )
-        return
-    engine = Engine()
-    emit("ready", enforcement=enforcement)
-    with os.fdopen(requests, "rb") as lines:
-        for line in lines:
-            fields = json.loads(line)
-            tasks = [Task(**task) for task in fields.pop("tasks")]
-            _answer(engine, LocalRequest(tasks=tasks, **fields), emit, threads)
 
 
-def _answer(engine: Any, request: Any, emit: _Emitter, threads: ThreadCount) -> None:
+def _import_the_engine() -> None:
+    with contextlib.suppress(ImportError):  # it is raised again where the engine is used
+        importlib.import_module("hybrid_cli.local.engine")
+
+
+def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: ThreadCount) -> None:
+    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.protocol import LocalRequest, Task
+
+    tasks = [Task(**task) for task in fields.pop("tasks")]
+    Engine(loader).answer(LocalRequest(tasks=tasks, **fields), emit, threads)
+
+
+@contextlib.contextmanager
+def _told(emit: _Emitter) -> Iterator[None]:
+    """Make an event of whatever goes wrong in the block."""
     try:
-        engine.answer(request, emit, threads)
+        yield
     except Failure as failure:
         emit("failed", status=failure.status.name, message=str(failure))
     except MemoryError:
@@ -62,8 +85,6 @@ class _Emitter:
         self._descriptor = descriptor
 
     def __call__(self, event: str, **fields: Any) -> None:
-        import json
-
         data = memoryview(json.dumps({"event": event, **fields}).encode() + b"\n")
         while data:
             data = data[os.write(self._descriptor, data) :]

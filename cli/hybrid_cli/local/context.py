@@ -7,7 +7,8 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.model import Log, Model
+from hybrid_cli.local.loading import Loader
+from hybrid_cli.local.model import Model
 
 BATCH = 512  # tokens a llama_decode call, llama.cpp's own default for n_ubatch
 _STEP = 256  # contexts are sized in steps, as llama.cpp pads them
@@ -68,7 +69,7 @@ def common_length(prompts: list[list[int]]) -> int:
     return min(alike, min(map(len, prompts)) - 1)
 
 
-def new_context(model: Model, size: Size, threads: int, log: Log, eval_callback: Any = None) -> Any:
+def new_context(model: Model, size: Size, threads: int, loader: Loader, eval_callback: Any = None) -> Any:
     """A context for `size`. Raises Failure where llama.cpp cannot make one."""
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = size.cells
@@ -79,9 +80,8 @@ def new_context(model: Model, size: Size, threads: int, log: Log, eval_callback:
     parameters.no_perf = True
     if eval_callback is not None:
         parameters.cb_eval = eval_callback
-    log.errors.clear()
     context = llama_cpp.llama_init_from_model(model.handle, parameters)
     if not context:
-        reason = log.first("is there enough memory?")
+        reason = loader.reason(llama_cpp.llama_init_from_model, model.handle, parameters)
         raise Failure(ExitStatus.FAILURE, f"no context of {parameters.n_ctx} tokens could be made: {reason}")
     return context

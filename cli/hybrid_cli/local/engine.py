@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
@@ -12,7 +11,8 @@ from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import Size, new_context
 from hybrid_cli.local.decode import Decoder, Job, Listener
 from hybrid_cli.local.grammar import grammar_of
-from hybrid_cli.local.model import Log, Model
+from hybrid_cli.local.loading import Loader
+from hybrid_cli.local.model import Model
 from hybrid_cli.local.prefix_cache import PrefixCache
 from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
 from hybrid_cli.local.sampler import GrammarError, Sampler
@@ -28,11 +28,10 @@ the decoding threads. It is below what a reader notices."""
 
 
 class Engine:
-    """One model at a time, loaded at the first request that names it."""
+    """Answers with the model that its loader holds."""
 
-    def __init__(self) -> None:
-        self._log = Log()
-        llama_cpp.llama_backend_init()
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._model: Model | None = None
 
     def answer(self, request: LocalRequest, emit: Emit, threads: ThreadCount | None = None) -> None:
@@ -41,11 +40,10 @@ class Engine:
         Raises Failure: USAGE for a schema that cannot be a grammar, WEIGHTS for a model that cannot be
         loaded or does not fit the memory.
         """
-        started = time.monotonic()
         model = self._load(request.path)
         prompts = [model.prompt(task.messages) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
-        emit("loaded", load_seconds=time.monotonic() - started, tokens_in=sum(map(len, tokens)))
+        emit("loaded", load_seconds=self._loader.seconds(), tokens_in=sum(map(len, tokens)))
         limit = min(request.context or model.trained_context, model.trained_context)
         free = memory.available()
         room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
@@ -63,18 +61,18 @@ class Engine:
                     )
                 else:
                     jobs.append(_new_job(model, number, task, prompt, ids, size))
-            cached = self._decode(model, request, jobs, size, threads, emit) if jobs else {}
+            if jobs:
+                self._decode(model, request, jobs, size, threads, emit)
+            else:
+                emit("done", context=size.longest, cached=0)
         finally:
             for job in jobs:
                 job.sampler.close()
-        emit("done", context=size.longest, **{"cached": 0, **cached})
 
     def _load(self, path: str) -> Model:
-        if self._model is not None and self._model.path != path:
-            self._model.close()
-            self._model = None
-        if self._model is None:
-            self._model = Model(path, self._log)
+        self._loader.load(path)
+        if self._model is None or self._model.handle != self._loader.handle:
+            self._model = Model(self._loader.handle)
         return self._model
 
     def _decode(
@@ -85,13 +83,13 @@ class Engine:
         size: Size,
         threads: ThreadCount | None,
         emit: Emit,
-    ) -> dict[str, Any]:
-        """Run `jobs` in a context of their own; what `done` is to say of it."""
+    ) -> None:
+        """Run `jobs` in a context of their own, and say so before the memory is given back."""
         if threads is None or request.threads is not None:
             threads = ThreadCount(request.threads)
         threads.update()
         hidden: dict[str, list[float]] = {}
-        context = new_context(model, size, threads.value, self._log)
+        context = new_context(model, size, threads.value, self._loader)
         cache = PrefixCache.of(request, model, context)
         try:
             decoder = Decoder(model, context, size, threads, _Teller(emit))
@@ -101,16 +99,22 @@ class Engine:
                     from hybrid_cli.local.hidden import prefill_and_read
 
                     held, hidden = prefill_and_read(
-                        model, context, jobs[0].prompt, decoder.prefix_slot, request.hidden_layers, self._log
+                        model,
+                        context,
+                        jobs[0].prompt,
+                        decoder.prefix_slot,
+                        request.hidden_layers,
+                        self._loader,
                     )
                 kept = decoder.run(jobs, held)
                 if cache is not None:
                     cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=held)
+                more = {"hidden": hidden} if hidden else {}
+                emit("done", context=size.longest, cached=held if cache is not None else 0, **more)
             finally:
                 decoder.close()
         finally:
             llama_cpp.llama_free(context)
-        return {"cached": held if cache is not None else 0, **({"hidden": hidden} if hidden else {})}
 
 
 def _new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int], size: Size) -> Job:

@@ -13,7 +13,8 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import BATCH, Size, new_context
-from hybrid_cli.local.model import Log, Model
+from hybrid_cli.local.loading import Loader
+from hybrid_cli.local.model import Model
 
 
 class _Reader:
@@ -56,7 +57,7 @@ def _ggml() -> Any:
 
 
 def prefill_and_read(
-    model: Model, context: Any, prompt: list[int], slot: int, layers: list[int], log: Log
+    model: Model, context: Any, prompt: list[int], slot: int, layers: list[int], loader: Loader
 ) -> tuple[int, dict[str, list[float]]]:
     """Decode `prompt`, put all but its last token into `slot` of `context`, and return how many these are.
 
@@ -69,7 +70,7 @@ def prefill_and_read(
     reader = _Reader(layers, llama_cpp.llama_model_n_embd(model.handle))
     size = Size.for_tasks([prompt], [0], len(prompt), None)
     threads = llama_cpp.llama_n_threads(context)
-    probe = new_context(model, size, threads, log, reader.callback)
+    probe = new_context(model, size, threads, loader, reader.callback)
     try:
         for start in range(0, len(prompt), BATCH):
             part = prompt[start : start + BATCH]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.template import FALLBACK, Message, TemplateError, render
 from hybrid_cli.local.thinking import Style, style_of
@@ -15,52 +13,20 @@ from hybrid_cli.local.thinking import Style, style_of
 _BREAK = "\u200b"  # a zero-width space: put into a control tag it leaves plain text that reads the same
 
 
-class Log:
-    """Keeps llama.cpp's error messages; all else that it logs is dropped."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        self._callback = llama_cpp.llama_log_callback(self._keep)  # referenced, or C would call freed memory
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
-
-    def _keep(self, level: int, text: bytes, _data: object) -> None:
-        error_level = 4  # GGML_LOG_LEVEL_ERROR
-        if level == error_level:
-            self.errors.append(text.decode("utf-8", "replace").strip())
-
-    def first(self, otherwise: str) -> str:
-        return self.errors[0] if self.errors else otherwise
-
-
 class Model:
-    """A loaded model. It holds native memory until `close`."""
+    """A loaded model, by its native handle."""
 
-    def __init__(self, path: str, log: Log) -> None:
-        """Load the file at `path`. Raises Failure (WEIGHTS) where that cannot be."""
-        self.path = path
-        _refuse_too_large(path)
-        parameters = llama_cpp.llama_model_default_params()
-        parameters.n_gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
-        log.errors.clear()
-        self.handle: Any = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
-        if not self.handle:
-            reason = log.first("the file is broken or of an unknown kind")
-            raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
-        self.vocab: Any = llama_cpp.llama_model_get_vocab(self.handle)
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.vocab: Any = llama_cpp.llama_model_get_vocab(handle)
         self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        self.trained_context: int = llama_cpp.llama_model_n_ctx_train(self.handle)
-        self._template = self._own_template()
+        self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
+        own = llama_cpp.llama_model_chat_template(handle, None)
+        self._template = FALLBACK if own is None else own.decode("utf-8", "replace")
         self.style: Style = style_of(self._template)
         self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
         self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
         self._pieces: dict[int, bytes] = {}
-
-    def close(self) -> None:
-        llama_cpp.llama_model_free(self.handle)
-
-    def _own_template(self) -> str:
-        template = llama_cpp.llama_model_chat_template(self.handle, None)
-        return FALLBACK if template is None else template.decode("utf-8", "replace")
 
     @property
     def template(self) -> str:
@@ -136,14 +102,3 @@ class Model:
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
-
-
-def _refuse_too_large(path: str) -> None:
-    """Raise Failure (WEIGHTS) for weights that the memory cannot hold, before the kernel has to kill."""
-    size, free = os.stat(path).st_size, memory.available()  # noqa: PTH116
-    if free is not None and size > free:
-        raise Failure(
-            ExitStatus.WEIGHTS,
-            f"{path} needs {memory.in_words(size)} of memory, and {memory.in_words(free)} are free;"
-            " use a smaller model",
-        )

@@ -31,8 +31,10 @@ class AnswerStream:
 
     def take(self, piece: bytes, *, forced: bool) -> tuple[Split, Kind]:
         """The text that `piece` makes certain, and what the token is to the answer."""
+        before = self._splitter.answering
         split = self._splitter.feed(self._decoder.decode(piece))
-        kind: Kind = "content" if split.answer or self._splitter.answering else "hidden"
+        answers = split.answer or (before and self._splitter.answering)
+        kind: Kind = "content" if answers else "hidden"
         if kind == "content" and forced:
             kind = "forced"
         elif kind == "content" and not self._begun and piece.strip():

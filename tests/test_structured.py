@@ -1,0 +1,114 @@
+"""Answers that fit a JSON Schema: the real model under its grammar, the cloud validated, bad schemas refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Hybrid
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.structured import read_schema
+from scripted_cloud import Reply, ScriptedCloud
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer", "maximum": 120}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+ASK = "Describe a person called Ann who is 30 years old, as JSON."
+
+
+def test_a_local_answer_fits_the_schema(hybrid: Hybrid, tmp_path: Path) -> None:
+    file = tmp_path / "person.json"
+    file.write_text(json.dumps(PERSON))
+    for given in (str(file), json.dumps(PERSON)):
+        done = hybrid("run", "-p", "offline", "--schema", given, "--stream", ASK)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout).keys() == {"name", "age"}
+
+
+def test_a_profiles_schema_holds_too(hybrid: Hybrid, profile: Any, tmp_path: Path) -> None:
+    (tmp_path / "colour.json").write_text('{"enum": ["red", "blue"]}')
+    path = profile("escalation: {mode: forbid}\nchecks: {schema: colour.json}\n")
+    assert json.loads(hybrid("run", "-p", path, "Name a colour.").stdout) in ("red", "blue")
+
+
+def test_what_no_grammar_can_say_is_validated_afterwards(hybrid: Hybrid) -> None:
+    schema = '{"type": "array", "items": {"const": 1}, "minItems": 2, "maxItems": 2, "uniqueItems": true}'
+    done = hybrid("run", "-p", "offline", "--schema", schema, "Count.")
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"does not fit the schema: `uniqueItems` at $" in done.stderr
+
+
+def test_a_failing_answer_is_handed_off_and_the_clouds_is_validated(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Any
+) -> None:
+    path = profile(f"{cloud.section()}escalation: {{mode: auto}}\n")
+    schema = '{"type": "array", "items": {"const": 1}, "minItems": 2, "maxItems": 2, "uniqueItems": true}'
+    arguments = ("run", "-p", path, "--schema", schema, "--json", "Count.")
+    cloud.replies = [Reply(pieces=("[1, ", "true]")), Reply(pieces=("[1,", " 1]")), Reply(pieces=("no",))]
+    done = hybrid(*arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, b"the cloud's answer does not fit" in done.stderr) == (7, True)
+    done = hybrid(*arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, b"`uniqueItems`" in done.stderr) == (7, True)
+    done = hybrid(*arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"the cloud's answer is not JSON" in done.stderr
+    cloud.replies = [Reply(pieces=('{"name": "Ann", ', '"age": 3}'))]
+    done = hybrid(
+        "run",
+        "-p",
+        path,
+        "--escalation",
+        "force",
+        "--schema",
+        json.dumps(PERSON),
+        "--stream",
+        ASK,
+        HYBRID_CONSENT=cloud.origin,
+    )
+    assert json.loads(done.stdout) == {"name": "Ann", "age": 3}
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (
+            '{"type": "object", "properties": {"a": {"pattern": "(?=x)", "type": "string"}}}',
+            "cannot be a grammar",
+        ),
+        ('{"$ref": "#/$defs/none"}', "cannot be a grammar"),
+        ('{"type": "objec"}', "is no JSON Schema"),
+        ('{"$ref": "https://example.com/s.json"}', "refers to https://example.com/s.json"),
+        ('{"type": ', "is not JSON"),
+        ("none.json", "cannot be read"),
+        ("/dev/zero", "over 256 kB"),
+    ],
+)
+def test_a_bad_schema_is_refused_clearly(hybrid: Hybrid, schema: str, told: str) -> None:
+    done = hybrid("run", "-p", "offline", "--schema", schema, "hi")
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert told in line
+
+
+def test_schemas_and_problems_in_words(tmp_path: Path) -> None:
+    schema = read_schema(json.dumps(PERSON))
+    assert schema.problem('{"name": "Ann", "age": 30}') is None
+    assert schema.problem('{"name": "Ann"}') == "does not fit the schema: `required` at $"
+    assert (
+        schema.problem('{"name": "secret words", "age": 999}')
+        == "does not fit the schema: `maximum` at $.age"
+    )
+    assert schema.problem("secret words") == "is not JSON"
+    assert schema.problem("[" * 100_000) == "is not JSON"
+    deep = tmp_path / "deep.json"
+    deep.write_text('{"not": ' * 20_000 + "{}" + "}" * 20_000)
+    for bad in (str(deep), str(tmp_path), "[1]"):
+        with pytest.raises(Failure) as raised:
+            read_schema(bad)
+        assert raised.value.status is ExitStatus.USAGE
