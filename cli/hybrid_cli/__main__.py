@@ -44,7 +44,8 @@ def _with_worker(arguments: list[str]) -> int:
     """Fork the worker before anything heavy is imported: it is small, and loads beside the parent."""
     from hybrid_cli.local.worker import Worker
 
-    needs_worker = arguments[:1] == ["run"] and not {"-h", "--help"} & set(arguments)
+    forced = "--escalation force" in " ".join(arguments).replace("=", " ")
+    needs_worker = arguments[:1] == ["run"] and not forced and not {"-h", "--help"} & set(arguments)
     worker = Worker.fork() if needs_worker else None
     try:
         return _bounded(arguments, worker)

@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -41,6 +41,8 @@ class Environment:
     """-1 for errors only, 0, or 1 for details."""
     run: str = field(default_factory=lambda: os.urandom(8).hex())
     """This process, in the ledger."""
+    withheld: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables that no library and no child process may see: keys, above all."""
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,12 @@ class Environment:
             stderr=sys.stderr,
             variables=os.environ,
         )
+
+    def withhold(self, names: Iterable[str]) -> None:
+        """Take variables out of the process's own, into `withheld`."""
+        for name in names:
+            if name in self.variables:
+                self.withheld[name] = self.variables.pop(name)
 
     @property
     def config_folder(self) -> Path:

@@ -33,6 +33,8 @@ class Cascade:
     """None under `force`, which never touches the weights."""
     output: Output
     environment: Environment
+    _leans_below: float | None = None
+    """The confidence below which a handoff is likely and may happen."""
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -86,6 +88,7 @@ class Cascade:
             return gate.unavailable(failure)
         threshold = gate.threshold(self.policy)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
+        self._leans_below = threshold if denied is None else None
         self._run_local(weights, result, live=denied is not None and answers_anyway)
         return gate.judge(result, threshold)
 
@@ -120,6 +123,8 @@ class Cascade:
                 result.first_token_seconds = self._elapsed()
             result.text += event["text"]
             result.logprobs.append(event["logprob"])
+            if self._leans_below is not None and gate.leans(result, self._leans_below):
+                egress.prepare(self.environment)
             if live:
                 self.output.stream(event["text"])
         elif event["event"] == "failed":

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hybrid_cli.cloud import sdk
 from hybrid_cli.cloud.client import complete
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
@@ -86,6 +87,11 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
 
 def _has_consent(server: Server, environment: Environment) -> bool:
     return Consent(environment).covers(server.base_url, server.model)
+
+
+def prepare(environment: Environment) -> None:
+    """Get ready to send, beside other work: a handoff has become likely. Nothing is sent."""
+    sdk.prefetch(environment.variables)
 
 
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:

@@ -105,6 +105,12 @@ def judge(result: LocalResult, threshold: float) -> Verdict:
     return Verdict("none", "end", "sure", confidence, threshold, signals)
 
 
+def leans(result: LocalResult, threshold: float) -> bool:
+    """Whether an unfinished answer is heading for a handoff; looked at while its tokens come."""
+    confidence = mean_probability(result.logprobs)
+    return confidence is None or confidence < threshold
+
+
 def mean_probability(logprobs: list[float | None]) -> float | None:
     """exp of the mean of `logprobs`; None where there are none or one is missing."""
     known = [value for value in logprobs if value is not None]
