@@ -172,10 +172,10 @@ def test_fallback_clouds(
 ) -> None:
     cloud.replies = [Reply(status=fault)]
     with ScriptedCloud() as other:
-        fallback = f'{{base_url: "{other.origin}/v1", model: second, key: {{env: SECOND}}}}'
+        fallback = f'{{base_url: "{other.origin}/v1", model: second, key: {{env: OPENAI_SECOND_KEY}}}}'
         path = profile(cloud.section(f", retries: 0, fallbacks: [{fallback}]") + FORCE)
         origins = f"{cloud.origin},{other.origin}" if consent else cloud.origin
-        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origins, SECOND="sk-second")
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origins, OPENAI_SECOND_KEY="sk-second")
         went = answered and consent
         assert (done.returncode == 0, len(other.received)) == (went, int(went))
         assert len(cloud.received) == 1

@@ -44,9 +44,10 @@ def _with_worker(arguments: list[str]) -> int:
     """Fork the worker before anything heavy is imported: it is small, and loads beside the parent."""
     from hybrid_cli.local.worker import Worker
 
-    needs_worker = arguments[:1] in (["run"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(
-        arguments
-    )
+    # A guess that costs nothing where it is wrong: a worker that is needed after all is forked later.
+    forced = "--escalation force" in " ".join(arguments).replace("=", " ")
+    answers = arguments[:1] in (["run"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(arguments)
+    needs_worker = answers and not forced
     worker = Worker.fork() if needs_worker else None
     try:
         return _bounded(arguments, worker)

@@ -9,7 +9,8 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -28,6 +29,28 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def one_line(text: str) -> str:
+    """`text` as it may stand in a message: on one line, and what cannot be seen or reorders text escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    shown = []
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind in ("Cc", "Zl", "Zp"):
+            shown.append(" ")
+        elif kind in ("Cf", "Co", "Cs"):
+            shown.append(f"\\u{ord(character):04x}")
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def cut(text: str, longest: int = 80) -> str:
+    """`text` as `one_line` and no longer than `longest` characters: a foreign word inside a message."""
+    text = one_line(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 @dataclass
 class Environment:
     """Everything a command may touch of its process. Streams are None when they were closed."""
@@ -41,6 +64,8 @@ class Environment:
     """-1 for errors only, 0, or 1 for details."""
     run: str = field(default_factory=lambda: os.urandom(8).hex())
     """This process, in the ledger."""
+    withheld: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables that no library and no child process may see: keys, above all."""
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +79,12 @@ class Environment:
             stderr=sys.stderr,
             variables=os.environ,
         )
+
+    def withhold(self, names: Iterable[str]) -> None:
+        """Take variables out of the process's own, into `withheld`."""
+        for name in names:
+            if name in self.variables:
+                self.withheld[name] = self.variables.pop(name)
 
     @property
     def config_folder(self) -> Path:
@@ -128,7 +159,7 @@ class Environment:
         if self.stderr is None:
             return
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not change the exit code
-            self.stderr.write(f"hybrid: {printable(message)}\n")
+            self.stderr.write(f"hybrid: {one_line(message)}\n")
             self.stderr.flush()
 
     def aside(self, text: str) -> None:
@@ -160,7 +191,7 @@ class Environment:
             return False
         try:
             with Path("/dev/tty").open("r+b", buffering=0) as terminal:
-                terminal.write(f"hybrid: {printable(question)} [y/N] ".encode())
+                terminal.write(f"hybrid: {one_line(question)} [y/N] ".encode())
                 return terminal.readline().strip().lower() in (b"y", b"yes")
         except OSError:
             return False

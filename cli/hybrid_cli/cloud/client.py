@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hybrid_cli.cloud import faults
+from hybrid_cli.cloud import faults, sdk
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply, gather
 from hybrid_cli.environment import Environment
@@ -21,10 +21,8 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
     Raises CloudFault: KEY where the key is refused, FAILURE where the request is, CLOUD for all else.
     """
     # The SDK reads these itself, and OPENAI_CUSTOM_HEADERS is sent even beside an explicit key.
-    for name in [name for name in environment.variables if name.startswith("OPENAI_")]:
-        del environment.variables[name]
-    import openai
-
+    environment.withhold([name for name in environment.variables if name.startswith("OPENAI_")])
+    openai = sdk.load()
     server = call.server
     ends = environment.clock() + server.timeouts.answer
 
@@ -68,8 +66,7 @@ def _check_type(content_type: str, server: Server) -> None:
 
 
 def _new_client(server: Server, key: str | None) -> Any:
-    import openai
-
+    openai = sdk.load()
     return openai.OpenAI(
         api_key=key if key is not None else "none",
         base_url=server.base_url,

@@ -26,7 +26,8 @@ def key_source(key: Key | None) -> str:
 def read_key(key: Key, environment: Environment) -> str:
     """The key itself. Raises Failure (KEY) where there is none."""
     if key.env is not None:
-        value = environment.variables.get(key.env, "")
+        environment.withhold([key.env])
+        value = environment.withheld.get(key.env, "")
     elif key.file is not None:
         value = _from_file(Path(key.file))
     else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Calibration, find
-from hybrid_cli.handoff.signals import CHECKPOINTS, Signals, running_mean
+from hybrid_cli.handoff.signals import CHECKPOINTS, Signals, answer_signals, running_mean
 from hybrid_cli.profile.policy import Policy
 
 
@@ -29,6 +29,11 @@ class Criterion:
             return None if wrong is None else 1 - wrong
         mean = signals["mean_logprob"]
         return None if mean is None else math.exp(mean)
+
+    def leans(self, logprobs: Sequence[float | None], prompt_tokens: int) -> bool:
+        """Whether a running answer is heading for a handoff."""
+        confidence = self.confidence(answer_signals(logprobs, prompt_tokens))
+        return confidence is None or confidence < self.threshold
 
     def fails_early(self, logprobs: Sequence[float | None]) -> int | None:
         """The checkpoint, in tokens, by which a running answer shows that it will not be kept.

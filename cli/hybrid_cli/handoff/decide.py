@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
-from hybrid_cli.handoff.criterion import Criterion, criterion_of
+from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
 from hybrid_cli.handoff.verify import verify
@@ -94,19 +95,30 @@ class Cascade:
         criterion = criterion_of(self.policy, weights.sha256, self.environment)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
         live = denied is not None and answers_anyway
-        # Given up early is only what can be handed off without a question: else the answer is wanted whole.
-        may_give_up = denied is None and self.policy.mode == "auto"
-        given_up_at = self._run_local(weights, result, criterion if may_give_up else None, live=live)
+
+        def watch(logprobs: list[float | None]) -> int | None:
+            if denied is None and criterion.leans(logprobs, result.tokens_in):
+                egress.prepare(self.environment)
+            # Only what can be handed off without a question is given up: else the answer is wanted whole.
+            may_give_up = denied is None and self.policy.mode == "auto"
+            return criterion.fails_early(logprobs) if may_give_up else None
+
+        given_up_at = self._run_local(weights, result, watch, live=live)
         if given_up_at is not None:
             return gate.given_up(result, criterion, given_up_at)
         return gate.judge(result, criterion)
 
     def _run_local(
-        self, weights: Weights, result: LocalResult, criterion: Criterion | None, *, live: bool
+        self,
+        weights: Weights,
+        result: LocalResult,
+        watch: Callable[[list[float | None]], int | None],
+        *,
+        live: bool,
     ) -> int | None:
         """Fill `result` from the worker; under `live` show the text as it comes.
 
-        The checkpoint in tokens at which `criterion` gave the answer up, or None for a whole answer.
+        The checkpoint in tokens at which `watch` gave the answer up, or None for a whole answer.
         """
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
@@ -120,7 +132,7 @@ class Cascade:
             self.environment,
             self.output.stream if live else None,
             thinking,
-            criterion.fails_early if criterion is not None else lambda _logprobs: None,
+            watch,
         )
         if given_up_at is None:
             result.problem = self._problem(result.text)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hybrid_cli.cloud import sdk
 from hybrid_cli.cloud.client import complete
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply
-from hybrid_cli.environment import SILENCE_SECONDS, Environment
+from hybrid_cli.environment import SILENCE_SECONDS, Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
@@ -71,8 +72,8 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
         return None
     size = sum(len(message["content"]) for message in leaving(request, cloud))
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
-    where = f"{cloud.model} at {origin_of(cloud.base_url)}{price}"
     first = "" if known else " (and later prompts, when this happens)"
+    where = f"{origin_of(cloud.base_url)}, model `{cut(cloud.model)}`{price}"
     if not environment.confirm(f"{words}: send {size} characters{first} to {where}?"):
         return (
             f"{policy.decided_by} asks before each handoff, and nobody agreed"
@@ -86,6 +87,11 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
 
 def _has_consent(server: Server, environment: Environment) -> bool:
     return Consent(environment).covers(server.base_url, server.model)
+
+
+def prepare(environment: Environment) -> None:
+    """Get ready to send, beside other work: a handoff has become likely. Nothing is sent."""
+    sdk.prefetch(environment.variables)
 
 
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:

@@ -75,6 +75,7 @@ CREDENTIALS = (
     _("PyPI token", ("pypi-ageic",), r"pypi-AgEI[\w-]{50,}"),
     _("RubyGems key", ("rubygems_",), r"rubygems_[a-f0-9]{48}\b"),
     _("Sonar token", ("sqp_", "squ_", "sqa_"), r"sq[pua]_[a-f0-9]{40}\b"),
+    _("Sourcegraph token", ("sgp_",), r"sgp_(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}\b"),
     _("Terraform token", (".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
     # operations
     _("age secret key", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
@@ -83,6 +84,7 @@ CREDENTIALS = (
     _("Doppler token", ("dp.",), r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[\w-]{2,35}\.)?[A-Za-z0-9]{40,44}\b"),
     _("Dynatrace token", ("dt0",), r"dt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}\b"),
     _("Grafana token", ("glsa_", "glc_", "eyjrijoi"), r"(?:glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3}|eyJrIjoi[A-Za-z0-9+/]{60,}={0,3})"),
+    _("OpenShift token", ("sha256~",), r"sha256~[\w-]{43}(?![\w-])"),
     _("New Relic key", ("nrak-", "nrii-", "nrjs-", "nral"), r"NR(?:AK|II|JS|AL)-[\w-]{19,}"),
     _("PlanetScale token", ("pscale_",), r"pscale_(?:tkn|oauth|pw)_[\w.=-]{32,}"),
     _("Postman key", ("pmak-",), r"PMAK-[a-f0-9]{24}-[a-f0-9]{34}\b"),
@@ -112,6 +114,7 @@ CREDENTIALS = (
     _("Asana token", ("asana",), r"[12]/\d{12,20}(?:/\d{12,20})?:[a-f0-9]{32}\b"),
     _("EasyPost key", ("ezak", "eztk"), r"EZ[AT]K[A-Za-z0-9]{54}\b"),
     _("Facebook token", ("eaa",), r"EAA[A-Za-z0-9]{80,}\b"),
+    _("Facebook app token", ("facebook", "fb"), r"\d{15,17}(?:\||%7C)[\w-]{27,40}"),
     _("Figma token", ("figd_",), r"figd_[\w-]{38,}"),
     _("Linear key", ("lin_api_", "lin_oauth_"), r"lin_(?:api|oauth)_[A-Za-z0-9]{40,}\b"),
     _("Notion token", ("ntn_", "secret_"), r"(?:ntn_\d{11}[A-Za-z0-9]{35}|secret_[A-Za-z0-9]{43})\b"),
@@ -130,6 +133,22 @@ CREDENTIALS = (
         "authorization header",
         ("bearer ", "basic "),
         r"(?i:(?:bearer|basic) {1,3})(?P<value>(?=[\w+/=.~-]{0,80}\d)[\w+/=.~-]{20,})",
+    ),
+    _(
+        "authorization header",
+        ("authorization", "token", "key"),
+        r"(?i:(?:authorization|(?:api|access|auth|private|x-api)-(?:key|token))[\"']?\s{0,2}:\s{0,3}[\"']?"
+        r"(?:[a-z][\w-]{1,20} {1,3})?)(?P<value>(?=[\w+/=.~@-]{0,80}\d)[\w+/=.~@-]{11,})",
+    ),
+    _(
+        "password of curl",
+        ("curl",),
+        r"(?:-u|--user)[ =]{1,3}[\"']?[^\s:\"']{0,64}:(?P<value>[^\s\"'$]{3,64})",
+    ),
+    _(
+        "password of a setting",
+        ("value=",),
+        r"(?i:key=[\"']\w{0,40}(?:password|secret|token)[\"']\s{1,4}value=[\"'])(?P<value>[^\"'<>%$]{6,200})",
     ),
     _(
         "password in a URL",

@@ -6,6 +6,7 @@ user's file, the project's file, the chosen profile, the environment and the fla
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ def _standing_layers(environment: Environment) -> Iterator[Layer]:
         (f"the administrator's {SYSTEM_FILE}", SYSTEM_FILE),
         ("your profile.yaml", environment.config_folder / "profile.yaml"),
     ):
-        if path.is_file():
+        if os.path.lexists(path):  # one that cannot be read is an error: what it forbids must not be lost
             yield Layer(name, read_whole(path, environment), path)
     project = find_project_file(environment)
     if project is not None:
@@ -73,7 +74,10 @@ def find_project_file(environment: Environment) -> Path | None:
     named pipe would hang.
     """
     home = environment.variables.get("HOME")
-    folder = Path.cwd()
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:  # the working folder was deleted
+        return None
     for candidate in (folder, *folder.parents):
         path = candidate / PROJECT_FILE
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ class Checked:
 def read_profile(path: Path) -> Checked:
     """Read and check the one file at `path`. Raises Failure (USAGE) where it cannot be read at all."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would wait for its writer
+            raise Failure(ExitStatus.USAGE, f"the profile {path} is not a file")
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -86,7 +89,10 @@ def read_checked(path: Path) -> Checked:
 
 def every_mistake(path: Path, environment: Environment) -> list[str]:
     """The mistakes of the file at `path`; where it has none, the first of what it extends."""
-    checked = read_profile(path)
+    try:
+        checked = read_profile(path)
+    except Failure as failure:
+        return [f"{path}:1: {failure}"]
     if not checked.mistakes:
         try:
             read_whole(path, environment)

@@ -160,7 +160,10 @@ def as_profile(values: dict[str, Value]) -> Profile:
         section[last] = value.value
     rules = data["escalation"]["rules"]
     data["escalation"]["rules"] = [{"when": rule["when"], "then": rule["then"]} for rule in rules]
-    return msgspec.convert(data, Profile)
+    try:
+        return msgspec.convert(data, Profile)
+    except msgspec.ValidationError as error:  # of a flag: files were checked when they were read
+        raise Failure(ExitStatus.USAGE, f"{error}") from None
 
 
 def needing_trust(layer: Layer) -> list[str]:

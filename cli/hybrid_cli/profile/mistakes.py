@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
+from hybrid_cli.environment import cut
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.profile.strict_yaml import Document, KeyPath
+
+_MOST_MISTAKES = 50
 
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
 _PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
@@ -22,17 +26,18 @@ _NAMED_FIELD = re.compile(r"(?P<field>\w+): (?P<problem>.*)", re.DOTALL)
 def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
     """Line and message of each mistake: what fails is taken out and the rest is tried again.
 
-    Of a list's item the first mistake is told, as the whole item is taken out.
+    Of a list's item the first mistake is told, as the whole item is taken out. After fifty mistakes the
+    rest is not looked for.
     """
     data = deepcopy(document.data)
     taken = _TakenItems()
-    while True:
+    for _ in range(_MOST_MISTAKES):
         try:
             msgspec.convert(data, Profile)
         except msgspec.ValidationError as error:
             path, problem = _explain(str(error))
             written = taken.as_written(path)
-            shown = ".".join(str(part) for part in written)
+            shown = cut(".".join(str(part) for part in written))
             yield _line_of(written, document), f"{shown}: {problem}" if shown else problem
             if not _take_out(data, path, taken):
                 return
@@ -122,7 +127,7 @@ def _options(kind: inspect.Type) -> list[inspect.Type]:
 
 def _type_at(path: KeyPath) -> inspect.Type:
     """The schema's type of what is at `path`."""
-    kind = inspect.type_info(Profile)
+    kind = _profile_type()
     for part in path:
         for option in _options(kind):
             if isinstance(option, inspect.StructType) and isinstance(part, str):
@@ -130,6 +135,11 @@ def _type_at(path: KeyPath) -> inspect.Type:
             elif isinstance(option, inspect.ListType) and isinstance(part, int):
                 kind = option.item_type
     return kind
+
+
+@cache
+def _profile_type() -> inspect.Type:
+    return inspect.type_info(Profile)
 
 
 def _keys_at(path: KeyPath) -> list[str]:

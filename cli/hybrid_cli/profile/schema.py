@@ -17,6 +17,8 @@ Kind = Literal["secret", "email", "phone", "card", "iban", "ip"]
 PositiveInt = Annotated[int, Meta(ge=1, le=10_000_000)]
 Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+# No name of a model is a star, which stands for all of them, or breaks a line.
+ModelName = Annotated[str, Meta(pattern=r"^(?!\*$)[^\x00-\x1f\x7f-\x9f]{1,200}$")]
 Words = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
 
 
@@ -67,8 +69,10 @@ class Local(_Section, frozen=True):
 class Key(_Section, frozen=True):
     """Where the key is read from; never the key itself. Exactly one is set."""
 
-    env: str | None = None
-    file: str | None = None
+    env: Annotated[
+        Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None, _says("A variable's name.")
+    ] = None
+    file: Annotated[str | None, _says("A file that only its owner may read (0600).")] = None
     command: Words | None = None
 
     def __post_init__(self) -> None:
@@ -115,7 +119,7 @@ class Server(_Section, frozen=True):
     """One model at one origin."""
 
     base_url: Annotated[str, _says("Any OpenAI-compatible server: https, or http on loopback.")]
-    model: Annotated[str, Meta(min_length=1)]
+    model: ModelName
     api: Annotated[Literal["chat", "responses"], _says("responses is needed for hosted tools.")] = "chat"
     key: Key | None = None
     tools: Annotated[
@@ -198,11 +202,12 @@ def _check_pattern(pattern: str) -> None:
 
 
 def quiet_options() -> Any:
-    """RE2's options with its own log to stderr switched off."""
+    """RE2's options: its own log to stderr switched off, and a bound on what a pattern may cost."""
     import re2
 
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = 256_000  # a pattern of a rule is small; large ones take long to compile
     return options
 
 
@@ -214,7 +219,10 @@ class Rule(_Section, frozen=True):
 class Escalation(_Section, frozen=True):
     mode: Mode = "auto"
     target: Target = Target(threshold=0.5)
-    rules: Annotated[list[Rule], _says("The first that matches decides, before any model runs.")] = []
+    rules: Annotated[
+        Annotated[list[Rule], Meta(max_length=100)],
+        _says("The first that matches decides, before any model runs."),
+    ] = []
     on_denied: Literal["answer", "fail"] = "answer"
     on_cloud_failure: Literal["fail", "answer"] = "fail"
     require_enforcement: Annotated[
