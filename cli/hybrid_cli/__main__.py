@@ -11,7 +11,11 @@ def main() -> int:
     if arguments == ["--version"]:
         from hybrid_cli import __version__
 
-        print(f"hybrid {__version__}")  # noqa: T201
+        try:
+            print(f"hybrid {__version__}", flush=True)  # noqa: T201
+        except OSError:
+            _discard_stdout()
+            return 1
         return 0
     import signal
 
@@ -22,6 +26,8 @@ def main() -> int:
 
     try:
         signal.signal(signal.SIGTERM, terminate)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, terminate)
         _occupy_standard_streams()
         return _with_worker(arguments)
     except KeyboardInterrupt:

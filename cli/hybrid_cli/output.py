@@ -29,7 +29,7 @@ class Output:
     ) -> None:
         """`raw` leaves terminal control sequences in, but never on a terminal; `whole` never streams."""
         self._as_json = as_json
-        self._file = _Replacement(file) if file is not None else None
+        self._file = _Replacement(file) if file is not None and str(file) != "-" else None
         self._stdout = environment.stdout
         if self._file is None and self._stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
@@ -102,6 +102,10 @@ class _Replacement:
         self._target = Path(os.path.realpath(path))
         self._temporary: Path | None = None
         self.file: BinaryIO
+        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+            # /dev/stdout and its like lead to a file that others write to as well: it is not replaced
+            self.file = path.open("ab")
+            return
         mode = 0o600
         if path.exists():
             found = path.stat().st_mode

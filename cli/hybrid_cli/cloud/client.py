@@ -76,6 +76,7 @@ def _new_client(server: Server, key: str | None) -> Any:
         timeout=openai.Timeout(server.timeouts.silent, connect=server.timeouts.connect),
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,  # a redirect to another origin would take the prompt along
+            trust_env=server.base_url.startswith("https:"),  # http is loopback: no proxy may see it in clear
             event_hooks={"response": [_bound]},
         ),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +48,7 @@ def gather(
         check()
         try:
             take(chunk, reply, on_text, server)
-        except (AttributeError, KeyError, TypeError, IndexError, binascii.Error):
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
             raise faults.unreadable(server) from None
     if not reply.finish_reason:
         raise faults.cut(server)
@@ -58,9 +57,9 @@ def gather(
 
 def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _server: Server) -> None:
     """One chunk of Chat Completions."""
-    reply.model = chunk.get("model") or reply.model
+    reply.model = str(chunk.get("model") or reply.model)
     if usage := chunk.get("usage"):
-        reply.tokens_in, reply.tokens_out = usage["prompt_tokens"], usage["completion_tokens"]
+        reply.tokens_in, reply.tokens_out = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
         reply.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
         reply.reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
     for choice in chunk["choices"][:1]:
@@ -69,7 +68,7 @@ def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _serve
             reply.text += text
             on_text(text)
         reply.citations += [_citation(item["url_citation"]) for item in delta.get("annotations") or []]
-        reply.finish_reason = choice.get("finish_reason") or reply.finish_reason
+        reply.finish_reason = str(choice.get("finish_reason") or reply.finish_reason)
 
 
 def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server: Server) -> None:
@@ -98,9 +97,9 @@ def _take_item(item: Any, reply: Reply) -> None:
 
 
 def _take_end(response: Any, reply: Reply) -> None:
-    reply.model = response.get("model") or reply.model
+    reply.model = str(response.get("model") or reply.model)
     if usage := response.get("usage"):
-        reply.tokens_in, reply.tokens_out = usage["input_tokens"], usage["output_tokens"]
+        reply.tokens_in, reply.tokens_out = int(usage["input_tokens"]), int(usage["output_tokens"])
         reply.cached = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
         reply.reasoning = (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
     why = (response.get("incomplete_details") or {}).get("reason")

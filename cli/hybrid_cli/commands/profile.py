@@ -97,13 +97,16 @@ def trust(
     ] = None,
 ) -> None:
     """Let a project's file set more than limits, as long as its content stays exactly as it is."""
-    from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file
-    from hybrid_cli.profile.loader import read_checked
+    from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file, read_project
+    from hybrid_cli.profile.policy import what_needs_trust
     from hybrid_cli.profile.trust import Trust
 
     environment = context.obj.environment
     path = file if file is not None else find_project_file(environment)
     if path is None:
         raise Failure(ExitStatus.USAGE, f"there is no {PROJECT_FILE} here or above")
-    Trust(environment).record(path, read_checked(path).text)
+    project = read_project(path)
+    for line in what_needs_trust(project):
+        environment.note(line)
+    Trust(environment).record(path, project.text)
     environment.note(f"{path} is trusted as it is now; any change revokes it")

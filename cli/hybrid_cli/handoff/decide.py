@@ -48,7 +48,7 @@ class Cascade:
             denied = denied or self._ask(due)
             if denied is None:
                 return self._hand_off(due, result)
-            if self.policy.mode == "force":
+            if due.reason == "forced":  # an error rather than a quiet local answer
                 raise Failure(ExitStatus.DENIED, denied)
             if due.failure is not None:
                 raise Failure(ExitStatus.DENIED, f"{due.words}; not handed off: {denied}")
@@ -70,7 +70,7 @@ class Cascade:
             return gate.ruled(self.ruling.words)
         if self.request.tools:
             return gate.needs_tool(self.request.tools)
-        return gate.forced() if self.policy.mode == "force" else None
+        return gate.forced() if self.policy.forced_by is not None else None
 
     def _stays_here(self) -> bool:
         return self.ruling is not None and self.ruling.then == "local"

@@ -254,5 +254,10 @@ def _check(reply: Reply) -> None:
         raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; --max-tokens raises the limit")
     if reply.finish_reason == "content_filter":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
+    if reply.finish_reason != "stop":
+        raise Failure(
+            ExitStatus.CHECK,
+            f"the cloud's answer is not whole: it ended with `{cut(reply.finish_reason, 40)}`",
+        )
     if not reply.text.strip() and not reply.images:
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.profile.policy import Policy
@@ -39,6 +41,15 @@ class RequestFacts:
         from hybrid_cli.privacy.scan import find
 
         return bool(find(self.text, ["secret"]))
+
+
+def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -> frozenset[str]:
+    """`given` in small letters, split at commas; a tag that no rule knows is told: it may be a slip."""
+    tags = frozenset(tag.strip().casefold() for word in given for tag in word.split(",") if tag.strip())
+    known = {tag.casefold() for _, rule in policy.rules for tag in rule.when.tags or ()}
+    for tag in sorted(tags - known):
+        environment.note(f"no rule knows the tag `{cut(tag)}`")
+    return tags
 
 
 def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | None]:

@@ -14,7 +14,7 @@ from hybrid_cli.guard.forbid import Enforcement, forbid_network
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.plan import make_plan
-from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
 from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
@@ -65,7 +65,8 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             checked = read_schema(schema) if schema is not None else None
             request = Request(question, options.system, options.stop, checked, command, options.tools)
-            facts = RequestFacts(request, options.tags, frozenset(options.tools))
+            tags = known_tags(options.tags, policy, environment)
+            facts = RequestFacts(request, tags, frozenset(options.tools))
             policy, ruling = under_rules(policy, facts)
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = _guard(policy, environment)

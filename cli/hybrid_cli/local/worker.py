@@ -71,6 +71,8 @@ class Worker:
         pid, self._pid = self._pid, None
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(self._requests)
+        self._events.close()
 
 
 def _become_child(requests: int, events: int) -> NoReturn:

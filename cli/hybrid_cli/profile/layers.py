@@ -53,10 +53,10 @@ def _standing_layers(environment: Environment) -> Iterator[Layer]:
             yield Layer(name, read_whole(path, environment), path)
     project = find_project_file(environment)
     if project is not None:
-        yield _read_project(project)
+        yield read_project(project)
 
 
-def _read_project(path: Path) -> Layer:
+def read_project(path: Path) -> Layer:
     """A project's file stands alone: what it extended could change without its own content changing."""
     checked = read_checked(path)
     if "extends" in checked.data:

@@ -135,7 +135,7 @@ def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Val
     defaults = msgspec.to_builtins(Profile(version=1))
     values = {}
     for key, rule in RULES.items():
-        default = _lookup(defaults, key)
+        default = lookup(defaults, key)
         words, refused = _words(key, default, layers, trusted=project_is_trusted)
         values[key] = Value(default, refused=refused)
         if words:
@@ -168,7 +168,7 @@ def as_profile(values: dict[str, Value]) -> Profile:
 
 def needing_trust(layer: Layer) -> list[str]:
     """The keys of `layer` that a file nobody vouched for may not set."""
-    return [key for key in RULES if _loosening(key, _lookup(layer.data, key))]
+    return [key for key in RULES if _loosening(key, lookup(layer.data, key))]
 
 
 def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) -> tuple[list[Word], list[str]]:
@@ -180,7 +180,7 @@ def _words(key: str, default: Any, layers: Sequence[Layer], *, trusted: bool) ->
     refused: list[str] = []
     vouched_for = False
     for layer in layers:
-        word = _lookup(layer.data, key)
+        word = lookup(layer.data, key)
         if layer.is_project and not trusted and (loosening := _loosening(key, word)):
             refused.append(f"{layer.name} is not trusted: {_shown(loosening)}")
             tightening = key in _LOOSENING and isinstance(word, list)
@@ -200,7 +200,8 @@ def _loosening(key: str, word: Any) -> Any:
     return _LOOSENING[key](word) if key in _LOOSENING else None
 
 
-def _lookup(data: Any, key: str) -> Any:
+def lookup(data: Any, key: str) -> Any:
+    """What is at the dotted `key`; None where nothing is."""
     for part in key.split("."):
         data = data.get(part) if isinstance(data, dict) else None
     return data

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
-from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, merge, needing_trust
+from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, lookup, merge, needing_trust
 from hybrid_cli.profile.schema import (
     Checks,
     Cloud,
@@ -60,6 +61,8 @@ class Policy:
     mode: Mode
     decided_by: str
     """The layer that set the mode, as the user would name it."""
+    forced_by: str | None
+    """The layer that forces the cloud, also where another asks first."""
     local: Local
     cloud: Cloud | None
     escalation: Escalation
@@ -91,13 +94,20 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     project = next((layer for layer in layers if layer.is_project), None)
     trusted = project is not None and _is_trusted(project, environment)
     spoken = variable_layer(environment)
-    values = merge([*layers, *([spoken] if spoken else []), *flags.layers()], project_is_trusted=trusted)
+    voices = [*layers, *([spoken] if spoken else []), *flags.layers()]
+    values = merge(voices, project_is_trusted=trusted)
+    forcing = [
+        voice.name
+        for voice in voices
+        if lookup(voice.data, "escalation.mode") == "force" and (trusted or not voice.is_project)
+    ]
     profile = as_profile(values)
     layers_of_rules = [rule["layer"] for rule in values["escalation.rules"].value]
     return Policy(
         profile=name,
         mode=profile.escalation.mode,
         decided_by=values["escalation.mode"].layer,
+        forced_by=forcing[-1] if forcing and profile.escalation.mode in ("force", "ask") else None,
         local=profile.local,
         cloud=profile.cloud,
         escalation=profile.escalation,
@@ -111,6 +121,14 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     )
 
 
+def what_needs_trust(project: Layer) -> list[str]:
+    """What a project's file would do once it is trusted, a key a line: its clouds, commands and models."""
+    return [
+        f"{project.path}: {key}: {cut(json.dumps(lookup(project.data, key)), 400)}"
+        for key in needing_trust(project)
+    ]
+
+
 def _is_trusted(project: Layer, environment: Environment) -> bool:
     """Whether the project's file may set what can loosen. Raises Failure (DENIED) where nobody can be asked.
 
@@ -121,6 +139,8 @@ def _is_trusted(project: Layer, environment: Environment) -> bool:
     keys = needing_trust(project)
     if not keys:
         return False
+    for line in what_needs_trust(project):
+        environment.error(line)
     named = f"{project.path} sets {', '.join(keys)}, which only a trusted file may"
     if not environment.can_ask():
         raise Failure(ExitStatus.DENIED, f"{named}; read it, then run: hybrid profile trust")

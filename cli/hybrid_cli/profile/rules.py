@@ -52,7 +52,7 @@ def rule_on(rules: Sequence[tuple[str, Rule]], facts: Facts) -> Ruling | None:
 def _holds(when: When, facts: Facts) -> bool:
     """Whether all that `when` asks for is so; the cheap questions come first."""
     return (
-        (when.tags is None or not facts.tags.isdisjoint(when.tags))
+        (when.tags is None or not facts.tags.isdisjoint(tag.casefold() for tag in when.tags))
         and (when.tools is None or not facts.tools.isdisjoint(when.tools))
         and (when.tokens_over is None or facts.tokens() > when.tokens_over)
         and (when.matches is None or _compiled(when.matches).search(facts.text) is not None)

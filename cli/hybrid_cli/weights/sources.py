@@ -147,6 +147,7 @@ class WheelSource:
         shown = environment.stderr_is_terminal() and environment.verbosity >= 0
         result = subprocess.run(
             command,
+            cwd=folder,  # `-m` looks for modules in the working folder first, which may be anybody's
             stdin=subprocess.DEVNULL,
             stdout=environment.stderr if shown else subprocess.PIPE,
             stderr=None if shown else subprocess.STDOUT,
