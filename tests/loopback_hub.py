@@ -207,9 +207,9 @@ class LoopbackHub:
     def _write(self, handler: BaseHTTPRequestHandler, served: Served, first: int, behind: int) -> None:
         for start in range(first, behind, 1 << 16):
             piece = served.body[start : min(start + (1 << 16), behind)]
-            handler.wfile.write(piece)
-            with self._lock:
+            with self._lock:  # before: the client may be done with it at once
                 served.sent += len(piece)
+            handler.wfile.write(piece)
             if served.chunk_pause:
                 self.released.wait(served.chunk_pause)
 

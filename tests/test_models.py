@@ -131,6 +131,14 @@ def test_wrong_bytes_are_refused_with_both_checksums(hybrid: Hybrid, home: Path,
     assert list((home / "data").rglob("*.gguf")) == []
 
 
+def test_another_size_is_refused_before_the_file_comes(hybrid: Hybrid, home: Path, hub: LoopbackHub) -> None:
+    write_catalog(home, entry_of(BODY, f"{hub.origin}/{{file}}"))
+    hub.files["/m.gguf"] = served = Served(BODY + b"!")
+    told = lines(hybrid("pull", "own"), 6)[-1]
+    assert told == f"m.gguf has {len(BODY) + 1} bytes at {hub.origin}/m.gguf, expected {len(BODY)}"
+    assert served.sent == 1
+
+
 def test_json_events_end_with_done(hybrid: Hybrid, hub: LoopbackHub, home: Path) -> None:
     hub.files["org/repo/m.gguf"] = Served(BODY)
     for cached in (False, True):

@@ -405,7 +405,7 @@ def test_parse_source(text: str, expected: object) -> None:
     ],
 )
 def test_parse_source_refuses(text: str) -> None:
-    with pytest.raises(Failure, match=r"not of the form|cannot be a path"):
+    with pytest.raises(Failure, match=r"not of the form|cannot be a model's name or path"):
         parse_source(text)
 
 

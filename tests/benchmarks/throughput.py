@@ -6,7 +6,6 @@ Run by hand on a quiet machine: python tests/benchmarks/throughput.py [--megabyt
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from hybrid_cli.environment import Environment
 from hybrid_cli.weights.https import Remote
 from hybrid_cli.weights.incoming import Slot
+from hybrid_cli.weights.integrity import sha256_of
 from hybrid_cli.weights.progress import Reporter
 from hybrid_cli.weights.transfer import transfer
 
@@ -86,8 +86,7 @@ def main() -> None:
         with source.open("wb") as file:
             for _ in range(options.megabytes):
                 file.write(os.urandom(1_000_000))
-        with source.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(source)
         command = [sys.executable, __file__, "--serve", str(source)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app(help="The weights on this machine: list, look at, verify, remove and import them.")
@@ -68,7 +69,7 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
+            typer.echo(printable(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
 
 
 @app.command()
@@ -124,7 +125,7 @@ def import_model(
     quiet: Quiet = False,
 ) -> None:
     """Take a model file of this machine into the store."""
-    from hybrid_cli.weights.names import check_name
+    from hybrid_cli.weights.names import check_name, path_of
     from hybrid_cli.weights.progress import Reporter
     from hybrid_cli.weights.pull import pull_source
     from hybrid_cli.weights.sources import FileSource, parse_source
@@ -134,7 +135,9 @@ def import_model(
     if name is not None:
         check_name(name)
     found = (
-        parse_source(source) if source.startswith("ollama:") else FileSource(Path(source).expanduser(), link)
+        parse_source(source)
+        if source.startswith("ollama:")
+        else FileSource(path_of(source) or Path(source), link)
     )
     if found is None:
         raise AssertionError("ollama: is a source")

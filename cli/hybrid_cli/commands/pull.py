@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
@@ -87,4 +88,4 @@ def _list(model: str | None, reporter: Reporter) -> None:
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
     for offer in source.offers(reporter):
-        typer.echo(f"{offer.size / 1e6:,.0f} MB\t{offer.file}")
+        typer.echo(printable(f"{offer.size / 1e6:,.0f} MB\t{offer.file}"))

@@ -1,7 +1,7 @@
 """One HTTP request for a part of a file, and what its failure means.
 
-The standard library's client is used: it reads large pieces straight from the socket and is twice as fast
-as httpx on files (tests/benchmarks/throughput.py), which matters beside a checksum.
+The standard library's client is used: it hands out large pieces straight from the socket, and wrote a file of
+1.5 GB from loopback 1.5 to 1.9 times as fast as httpx2, which matters beside a checksum.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 def path_of(model: str) -> Path | None:
-    """The path that `model` is, or None where it is a name."""
+    """The path that `model` is, or None where it is a name. Raises Failure (USAGE) for what no path holds."""
+    if "\0" in model:
+        raise Failure(ExitStatus.USAGE, f"`{model}` cannot be a model's name or path")
     if "/" not in model and not model.lower().endswith(".gguf"):
         return None
     try:

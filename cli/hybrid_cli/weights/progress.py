@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import Any
 
-from hybrid_cli.environment import SILENCE_SECONDS, Environment
+from hybrid_cli.environment import SILENCE_SECONDS, Environment, printable
 
 _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
@@ -42,7 +42,7 @@ class Progress:
     def __init__(self, reporter: Reporter, file: str, size: int | None, done: int) -> None:
         self._reporter = reporter
         self._environment = reporter.environment
-        self._file = file
+        self._file = printable(file)
         self.size = size
         self._on_terminal = self._environment.stderr_is_terminal() and self._environment.verbosity >= 0
         now = self._environment.clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.catalog import CatalogFile, Entry, catalog, unknown_model
@@ -15,7 +15,7 @@ from hybrid_cli.weights.names import check_name, name_from_file
 from hybrid_cli.weights.neighbours import find_on_disk
 from hybrid_cli.weights.part import Part, Source
 from hybrid_cli.weights.progress import Reporter
-from hybrid_cli.weights.sources import parse_source
+from hybrid_cli.weights.sources import UrlSource, parse_source
 from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
@@ -103,10 +103,15 @@ class _Pull:
         source = parse_source(text)
         if source is None:
             raise Failure(ExitStatus.USAGE, f"the catalog's source `{text}` is not one")
+        if isinstance(source, UrlSource) and source.sha256 is None:
+            source = replace(source, sha256=file.sha256)
         self.reporter.event("source", file=file.name, source=text)
         (part,) = [part for part in source.find(self.reporter) if part.file == file.name]
         if part.sha256 not in (None, file.sha256):
             raise _differs(file.name, part.sha256, file.sha256)
+        if part.size not in (None, file.size):
+            message = f"{file.name} has {part.size} bytes at {text}, expected {file.size}"
+            raise Failure(ExitStatus.WEIGHTS, message)
         self._fetch(part, slot, file.sha256)
 
     def source(self, source: Source, name: str | None) -> Manifest:

@@ -55,8 +55,6 @@ def parse_source(text: str) -> Source | None:
         if text.startswith(prefix):
             raise Failure(ExitStatus.USAGE, f"`{text}` is not of the form {form}")
     path = path_of(text)
-    if path is not None and "\0" in text:
-        raise Failure(ExitStatus.USAGE, f"`{text}` cannot be a path")
     return FileSource(path) if path is not None else None
 
 
