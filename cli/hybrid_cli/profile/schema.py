@@ -207,7 +207,7 @@ def quiet_options() -> Any:
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 256_000  # a pattern of a rule is small; large ones take long to compile
+    options.max_mem = 1_000_000  # a pattern of a rule is small; large ones take long to compile
     return options
 
 
