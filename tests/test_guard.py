@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,27 @@ def test_forbid_is_enforced_and_a_real_answer_still_comes(hybrid: Hybrid) -> Non
     assert answer["policy"]["enforcement"] == "none"
 
 
+def test_forbid_leaves_no_key_in_the_process(command: str, home: Path) -> None:
+    process = subprocess.Popen(
+        [command, "run", "-p", "offline", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, CANARY_KEY="sk-canary"),
+    )
+    try:
+        for _ in range(200):
+            time.sleep(0.05)
+            if "Seccomp:\t2" in Path(f"/proc/{process.pid}/status").read_text():
+                break
+        assert b"sk-canary" not in Path(f"/proc/{process.pid}/environ").read_bytes()
+        out, _errors = process.communicate(b"What is 2+2?", timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert b"4" in out
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_strace_sees_no_internet_socket_under_forbid(command: str, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "strace.log"
@@ -162,10 +184,12 @@ def test_the_worker_holds_no_secret_and_no_file_of_the_parent(command: str, home
         assert process.stdout.read(1)
         (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         status = Path(f"/proc/{worker}/status").read_text()
+        variables = Path(f"/proc/{worker}/environ").read_bytes()
         files = sorted(str(link.readlink()) for link in Path(f"/proc/{worker}/fd").iterdir())
     finally:
         process.kill()
         process.communicate()
     assert "Seccomp:\t2" in status
+    assert b"sk-canary" not in variables
     assert [name for name in files if name.startswith("socket:")] == []
     assert len([name for name in files if name.startswith("pipe:")]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Literal, get_args
 
 from hybrid_cli.guard.seccomp import install_filter
@@ -19,7 +20,27 @@ def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
     """Drop secrets from `variables`, then sockets from the process, for good; the level reached."""
     for name in [name for name in variables if is_secret_name(name)]:
         del variables[name]
+    wipe_start_environment()
     return forbid_sockets()
+
+
+def wipe_start_environment() -> None:
+    """Overwrite the variables as the kernel handed them to the process: that block outlives their removal.
+
+    What is in `os.environ` stays set. The block's place is in proc(5), `stat`, as env_start and env_end;
+    elsewhere than on Linux nothing is done.
+    """
+    try:
+        fields = Path("/proc/self/stat").read_bytes().rsplit(b")", 1)[1].split()
+    except OSError:
+        return
+    import ctypes
+
+    start, end = int(fields[47]), int(fields[48])  # counted from `state`, the first behind the name
+    kept = dict(os.environ)
+    os.environ.clear()
+    ctypes.memset(start, 0, end - start)
+    os.environ.update(kept)
 
 
 def is_secret_name(name: str) -> bool:

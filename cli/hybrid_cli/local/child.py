@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import forbid_sockets
+from hybrid_cli.guard.forbid import forbid_sockets, wipe_start_environment
 from hybrid_cli.local.threads import SPIN_COUNT, ThreadCount
 
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH")
@@ -95,6 +95,7 @@ def _prepare_environment() -> None:
     for name in list(os.environ):
         if name not in _KEPT_VARIABLES and not name.startswith(_KEPT_PREFIXES):
             del os.environ[name]
+    wipe_start_environment()
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it would start threads and buffers for nothing
