@@ -310,3 +310,13 @@ def test_a_key_is_seen_only_where_it_belongs(
     kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
     assert any(path.name == "ledger.db" for path in kept)
     assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
+
+
+def test_the_deadline_leaves_the_reservation(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(fault="hang")]
+    path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE + "limits: {seconds: 5}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (124, b"")
+    assert (outcomes(home), cost(home)) == (["unknown"], [None])
