@@ -45,7 +45,8 @@ class Meter:
         total = float(weights.dot(self._ones))  # half the time of a sum
         if not math.isfinite(total):
             return Reading(None, None, None)
-        spread = float(weights.dot(shifted))
+        with np.errstate(invalid="ignore"):
+            spread = float(weights.dot(shifted))
         if not math.isfinite(spread):  # 0 x -inf, of tokens that cannot be
             np.maximum(shifted, _FLOOR, out=shifted)
             spread = float(weights.dot(shifted))
