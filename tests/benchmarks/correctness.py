@@ -119,7 +119,7 @@ def compare_texts(engine: Engine, loader: Loader, path: str, native: Path) -> No
         ]
         command += ["--temp", "0", "-t", "2", "-no-cnv", "--no-display-prompt", "--no-warmup"]
         done = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL)
-        theirs = done.stdout.decode().replace("[end of text]", "").strip()
+        theirs = done.stdout.decode(errors="ignore").replace("[end of text]", "").strip()
         same += ours.strip() == theirs
         if ours.strip() != theirs:
             print(f"  {question}\n    {ours.strip()!r}\n    {theirs!r}")

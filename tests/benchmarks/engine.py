@@ -89,9 +89,15 @@ def one_shot(bench: Bench) -> None:
 
 
 def decoded(bench: Bench, count: int, length: int) -> float:
-    """Tokens a second of `count` sequences in the guarded worker, from the first token to the last."""
+    """Tokens a second of `count` sequences in the guarded worker, from the first token to the last.
+
+    One is greedy; several are sampled, as they would all say the same.
+    """
     messages = [{"role": "user", "content": STORY}]
-    tasks = [Task(messages, length, temperature=0.8, seed=seed) for seed in range(count)]
+    tasks = [
+        Task(messages, length, temperature=0.8 if count > 1 else 0, repeat_penalty=1.1, seed=seed)
+        for seed in range(count)
+    ]
     worker = Worker.fork()
     first, made = 0.0, 0
     try:
@@ -125,7 +131,7 @@ def plain_rate(model: str, length: int) -> None:
         if isinstance(signals, list):
             times.append((time.perf_counter(), len(signals)))
 
-    task = Task([{"role": "user", "content": STORY}], length, temperature=0.8)
+    task = Task([{"role": "user", "content": STORY}], length, repeat_penalty=1.1)
     Engine(Loader()).answer(LocalRequest(model, [task], threads=os.cpu_count()), take)
     print(sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0]))
 

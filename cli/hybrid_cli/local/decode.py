@@ -6,6 +6,7 @@ once for all of them at each step. What all prompts begin with is decoded once a
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Decoder:
         self._threads = threads
         self._listener = listener
         self._meter = Meter(model.vocabulary)
+        self._row: Any = ctypes.c_float * model.vocabulary
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         self.prefix_slot = size.slots if size.several else 0
         """The sequence that holds what the prompts begin with: of several jobs one of its own."""
@@ -171,7 +173,7 @@ class Decoder:
     def _extend(self, job: Job, row: int) -> str | None:
         """Choose and report the next token of `job`; why it is over, if it is."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        logits = np.ctypeslib.as_array(pointer, shape=(self._model.vocabulary,))
+        logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
         reading = self._meter.read(logits)
         choice = job.sampler.choose(self._context, row, logits, constrain=job.stream.answering)
         if self._model.ends(choice.token):

@@ -9,7 +9,7 @@ import numpy as np
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 
-_FLOOR = np.float32(-80.0)  # exp of it is about the least normal float; denormals are many times slower
+_FLOOR = np.float32(-200.0)  # far below what exp can tell from 0 in 32 bits
 
 
 class Reading(NamedTuple):
@@ -27,6 +27,7 @@ class Meter:
     def __init__(self, vocabulary: int) -> None:
         self._shifted = np.empty(vocabulary, dtype=np.float32)
         self._weights = np.empty(vocabulary, dtype=np.float32)
+        self._ones = np.ones(vocabulary, dtype=np.float32)
 
     def read(self, logits: Logits) -> Reading:
         """One pass each for top, sum, entropy and second: 0.1 ms for 49k tokens, and no sorting.
@@ -40,12 +41,16 @@ class Meter:
         if not math.isfinite(top):
             return Reading(None, None, None)
         np.subtract(logits, top, out=shifted)
-        np.maximum(shifted, _FLOOR, out=shifted)
         np.exp(shifted, out=weights)
-        total = float(weights.sum())
+        total = float(weights.dot(self._ones))  # half the time of a sum
         if not math.isfinite(total):
             return Reading(None, None, None)
-        entropy = math.log(total) - float(weights.dot(shifted)) / total
+        with np.errstate(invalid="ignore"):
+            spread = float(weights.dot(shifted))
+        if not math.isfinite(spread):  # 0 x -inf, of tokens that cannot be
+            np.maximum(shifted, _FLOOR, out=shifted)
+            spread = float(weights.dot(shifted))
+        entropy = math.log(total) - spread / total
         weights[best] = 0.0
         margin = (1.0 - float(weights.max())) / total
         return Reading(top + math.log(total), margin, max(entropy, 0.0))

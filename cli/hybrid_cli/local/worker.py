@@ -62,6 +62,8 @@ class Worker:
             how = f"by {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 how += " (is there enough memory for this model?)"
+            elif -code in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
+                how += " (is the model file damaged?)"
         raise Failure(ExitStatus.FAILURE, f"the local engine ended {how}")
 
     def stop(self) -> None:
