@@ -180,7 +180,7 @@ def test_ask_asks_on_the_terminal(
     path.write_text(f"version: 1\n{cloud.section()}escalation: {{mode: ask, target: {{threshold: 0.99}}}}\n")
     arguments = ("run", "-p", str(path), "--json", "What is 2+2?")
     child = terminal(*arguments, HYBRID_CONSENT=cloud.origin)  # type: ignore[operator]
-    child.expect(r"unsure .* send 12 characters to scripted at .*\[y/N\]")
+    child.expect(r"unsure .* send 12 characters to http://127\S+, model `scripted`.*\[y/N\]")
     assert cloud.received == []
     child.sendline(reply)
     child.expect(f'"answered_by": "{by}"')
@@ -198,9 +198,7 @@ def test_a_new_cloud_is_asked_about_once_on_a_terminal(
     def run(*arguments: str, **variables: str) -> pexpect.spawn:
         return terminal("run", "-p", str(path), *arguments, "hello", **variables)  # type: ignore[operator]
 
-    question = (
-        r"forced: send 5 characters .* to scripted at http://127.* \$0.25/\$2.0 a million tokens\? \[y/N\]"
-    )
+    question = r"forced: send 5 characters .* to http://127\S+, model `scripted`, \$0.25/\$2.0 a million tokens\? \[y/N\]"
     child = run()
     child.expect(question)
     child.sendline("n")
