@@ -27,7 +27,7 @@ TEXT = "\n".join(f"Line {number}: the quick brown fox jumps over dog {number}." 
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
-def test_threads_give_way_to_other_processes_and_come_back() -> None:
+def test_threads_give_way_to_other_processes() -> None:
     cores = usable_cores()
     if cores < 2:
         pytest.skip("one core leaves nothing to choose")

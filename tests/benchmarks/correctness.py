@@ -97,7 +97,10 @@ def compare_batched(engine: Engine, path: str) -> None:
         alone_text, alone = run(engine, path, [one])[0]
         same += text == alone_text
         if text == alone_text:
-            worst = max(abs((a.logprob or 0) - (b.logprob or 0)) for a, b in zip(signals, alone, strict=True))
+            worst = max(
+                worst,
+                *(abs((a.logprob or 0) - (b.logprob or 0)) for a, b in zip(signals, alone, strict=True)),
+            )
     print(
         f"side by side: {same} of {len(tasks)} texts the same as alone, log-probabilities within {worst:.1e}"
     )
