@@ -1,6 +1,6 @@
 """The engine's numbers and words against independent ones.
 
-    python -m tests.benchmarks.correctness --native DIR [--model GGUF]
+    python tests/benchmarks/correctness.py --native DIR [--model GGUF]
 
 1. Log-probabilities, margins and entropies of 500 tokens against a softmax in double precision over
    logits that llama-cpp-python's own model class computed.
@@ -138,7 +138,7 @@ def main() -> None:
         from hybrid_cli.environment import Environment
         from hybrid_cli.weights.store import Store
 
-        chosen.model = str(Store(Environment.of_process()).locate("smollm2-135m"))
+        chosen.model = str(Store(Environment.of_process()).locate("smollm2-135m").path)
     loader = Loader()
     loader.load(chosen.model)
     engine = Engine(loader)

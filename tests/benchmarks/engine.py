@@ -1,6 +1,6 @@
 """The local engine against its native peers and `llm`, as ratios within one run.
 
-    python -m tests.benchmarks.engine --native DIR [--model GGUF] [--llm PATH] [--rounds 5] [--only WORD]
+    python tests/benchmarks/engine.py --native DIR [--model GGUF] [--llm PATH] [--rounds 5] [--only WORD]
 
 DIR holds `llama-completion`, `llama-bench` and `llama-batched-bench`, built from the source package of
 the installed llama-cpp-python (its vendor/llama.cpp, with -DLLAMA_CURL=OFF -DLLAMA_BUILD_SERVER=OFF).
@@ -47,7 +47,7 @@ class Bench:
         from hybrid_cli.environment import Environment
         from hybrid_cli.weights.store import Store
 
-        return str(Store(Environment.of_process()).locate("smollm2-135m"))
+        return str(Store(Environment.of_process()).locate("smollm2-135m").path)
 
     def row(self, name: str, aim: str, ours: Measure, theirs: Measure) -> None:
         """Measure in turns and print both medians and the median of the ratios."""

@@ -1,6 +1,6 @@
 """Damaged GGUF headers through the real command: each must end with one line and a code, and in time.
 
-    python -m tests.benchmarks.fuzz_gguf [--count 500] [--seed 1]
+    python tests/benchmarks/fuzz_gguf.py [--count 500] [--seed 1]
 
 Bytes of the default model's header are changed, it is cut, or its lengths are made huge. What still
 loads and answers is counted, too: a changed byte may be of no consequence.
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     hybrid = shutil.which("hybrid", path=str(Path(sys.executable).parent)) or "hybrid"
-    whole = Store(Environment.of_process()).locate("smollm2-135m").read_bytes()
+    whole = Store(Environment.of_process()).locate("smollm2-135m").path.read_bytes()
     chance = random.Random(chosen.seed)  # noqa: S311  the same damage for the same seed
     codes: collections.Counter[int] = collections.Counter()
     bad = 0
