@@ -13,9 +13,11 @@ import pexpect
 import pytest
 
 from conftest import Hybrid, environment
+from hybrid_cli.cloud.streams import gather
 from hybrid_cli.environment import cut, one_line
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.profile.schema import Server
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -245,3 +247,79 @@ def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert "4" in json.loads(done.stdout)["answer"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "made", "expected"),
+    [
+        (5, 3, (5, 3)),
+        (-500_000, 3, (None, 3)),
+        (5, -3, (5, None)),
+        (5 * 10**21, 3, (None, 3)),
+        (1e308, 3, (None, 3)),
+        (True, None, (None, None)),
+        ("5", [3], (None, None)),
+    ],
+)
+def test_what_a_server_says_it_used_is_a_claim(
+    sent: object, made: object, expected: tuple[object, object]
+) -> None:
+    usage = {
+        "prompt_tokens": sent,
+        "completion_tokens": made,
+        "prompt_tokens_details": {"cached_tokens": 500_000},
+        "completion_tokens_details": {"reasoning_tokens": -7},
+    }
+    end = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}
+    server = Server(base_url="http://127.0.0.1:1", model="m")
+    reply = gather([end], server, lambda _text: None, lambda: None)
+    assert (reply.tokens_in, reply.tokens_out) == expected
+    assert 0 <= reply.cached <= (reply.tokens_in or 0)
+    assert reply.reasoning == 0
+
+
+def test_no_claim_earns_budget_or_spends_a_day(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    section = cloud.section(", prices: {input: 1, output: 2}")
+    path = profile(
+        f"{section}{FORCE}limits: {{usd_per_day: 1.0}}\nlocal: {{sampling: {{max_tokens: 100}}}}\n"
+    )
+    for claim in (
+        {"prompt_tokens": -500_000, "completion_tokens": 3},
+        {"prompt_tokens": 5, "completion_tokens": 9_000_000},
+    ):
+        cloud.replies = [Reply(usage=claim)]
+        done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+        answer = json.loads(done.stdout)
+        assert 0 < answer["cost_usd"] < 0.01
+        assert answer["cost_is_estimate"]
+
+
+def test_the_ledger_is_private_even_where_it_was_not(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section() + FORCE)
+    hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    (ledger,) = (home / "state").glob("*.db")
+    ledger.chmod(0o644)
+    assert hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin).returncode == 0
+    assert ledger.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_never_takes_the_place_of_a_copy(hybrid: Hybrid, tmp_path: Path, model_file: Path) -> None:
+    home, mine = tmp_path / "fresh", tmp_path / "mine.gguf"
+    mine.write_bytes(model_file.read_bytes())
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return hybrid(*arguments, HYBRID_HOME=str(home))
+
+    assert run("pull", str(mine), "--name", "copied").returncode == 0
+    assert run("models", "import", "--link", str(mine), "--name", "linked").returncode == 0
+    mine.rename(tmp_path / "moved.gguf")
+    assert run("models", "verify").returncode == 0
+    (home / "data" / "models" / "copied.json").write_text("{")
+    done = run("models", "verify")
+    assert done.returncode == 6
+    assert b"linked: verified" in done.stdout
+    assert b"the record of copied is damaged" in done.stderr

@@ -16,6 +16,10 @@ _TOOL_ITEMS: dict[str, Tool] = {
 }
 
 
+_MOST_TOKENS = 10_000_000
+"""More is no count of one answer's tokens."""
+
+
 @dataclass
 class Reply:
     """A whole answer; token counts are None where the server gave none."""
@@ -59,9 +63,7 @@ def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _serve
     """One chunk of Chat Completions."""
     reply.model = str(chunk.get("model") or reply.model)
     if usage := chunk.get("usage"):
-        reply.tokens_in, reply.tokens_out = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
-        reply.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        reply.reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+        _take_usage(reply, usage, "prompt", "completion")
     for choice in chunk["choices"][:1]:
         delta = choice.get("delta") or {}
         if text := delta.get("content"):
@@ -99,11 +101,26 @@ def _take_item(item: Any, reply: Reply) -> None:
 def _take_end(response: Any, reply: Reply) -> None:
     reply.model = str(response.get("model") or reply.model)
     if usage := response.get("usage"):
-        reply.tokens_in, reply.tokens_out = int(usage["input_tokens"]), int(usage["output_tokens"])
-        reply.cached = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
-        reply.reasoning = (usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0
+        _take_usage(reply, usage, "input", "output")
     why = (response.get("incomplete_details") or {}).get("reason")
     reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, str(why))
+
+
+def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
+    """What a server says that it used. It is a claim: what cannot be is taken for nothing said."""
+    reply.tokens_in, reply.tokens_out = (
+        _count(usage.get(f"{sent}_tokens")),
+        _count(usage.get(f"{made}_tokens")),
+    )
+    cached = _count((usage.get(f"{sent}_tokens_details") or {}).get("cached_tokens"))
+    reasoning = _count((usage.get(f"{made}_tokens_details") or {}).get("reasoning_tokens"))
+    reply.cached = min(cached or 0, reply.tokens_in or 0)
+    reply.reasoning = min(reasoning or 0, reply.tokens_out or 0)
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens, or None."""
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
 def _citation(item: Any) -> dict[str, str]:

@@ -103,13 +103,18 @@ class Account:
         self._ledger.settle(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
 
 
+_OVERSHOOT = 4
+"""How many times the limit that was sent an answer may claim to have: servers count its tokens differently."""
+
+
 def worst_cost(call: Call, size: int) -> float | None:
     """USD for the worst case of `call`, whose payload has `size` bytes; None where no price is known."""
     return cost(call.server, worst_case(size, call.max_tokens, call.tools))
 
 
 def used_by(call: Call, reply: Reply) -> Used:
-    """What `reply` cost in tokens and tools."""
-    if not reply.tokens_in or reply.tokens_out is None or (reply.text and not reply.tokens_out):
+    """What `reply` cost in tokens and tools; an estimate where the server says nothing that can be true."""
+    unsaid = not reply.tokens_in or reply.tokens_out is None or (reply.text and not reply.tokens_out)
+    if unsaid or (reply.tokens_out or 0) > _OVERSHOOT * call.max_tokens:  # it was told to end before
         return estimate(len(call.content()), reply.text, reply.tools)
     return Used(reply.tokens_in, reply.tokens_out, reply.cached, reply.reasoning, reply.tools)

@@ -193,7 +193,12 @@ class Ledger:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # private from the start
+            descriptor = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )  # private from the start
+            if os.fstat(descriptor).st_mode & 0o077:
+                os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
             with closing(
                 sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             ) as connection:
@@ -204,7 +209,10 @@ class Ledger:
                 connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
                 yield connection
         except (sqlite3.Error, OSError) as error:
-            raise Failure(ExitStatus.FAILURE, f"the ledger {self.path} cannot be used: {error}") from None
+            raise Failure(
+                ExitStatus.FAILURE,
+                f"the ledger {self.path} cannot be used: {error}; what it counts is lost if you move it away",
+            ) from None
 
 
 def _now() -> datetime:

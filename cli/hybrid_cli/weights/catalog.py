@@ -79,7 +79,7 @@ def unknown_model(name: str, stored: list[str], environment: Environment) -> Fai
     """The failure for a name that is neither stored nor in the catalog, with the nearest one."""
     from difflib import get_close_matches
 
-    known = sorted({*stored, *catalog(environment)})
+    known = sorted({*stored, *catalog(environment)} - {name})
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}, or give a path"
     return Failure(ExitStatus.USAGE, f"there is no model `{name}`; {hint}")

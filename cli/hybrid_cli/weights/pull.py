@@ -122,6 +122,11 @@ class _Pull:
         with ExitStack() as slots:  # kept until the manifest tells those who wait what has come
             had = [self._have(part, source.text, name, slots) for part in parts]
             manifest = self.store.add(name, [file for file, _ in had], "unknown", source.text)
+        entry = catalog(self.reporter.environment).get(name)
+        if entry is not None and not self._is_of(manifest, entry):
+            self.reporter.say(
+                f"{name} is the catalog's name for another file; to have that: hybrid pull {name}"
+            )
         return self._done(manifest, f"stored as {name}", cached=all(was_here for _, was_here in had))
 
     def _have(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:

@@ -113,6 +113,8 @@ class Store:
         manifest = self.manifest(name)
         if manifest is not None:
             return manifest
+        if self.is_recorded(name):
+            raise Failure(ExitStatus.WEIGHTS, f"the record of {name} is damaged; pull it again")
         if name not in catalog(self._environment):
             raise unknown_model(name, self.names(), self._environment)
         raise Failure(ExitStatus.WEIGHTS, f"the weights of {name} are not here; run: hybrid pull {name}")
@@ -205,9 +207,15 @@ class Store:
         return True
 
     def take(self, file: Path, sha256: str) -> None:
-        """Move `file`, whose sha256 was checked, or a link to it, into the store."""
+        """Move `file`, whose sha256 was checked, or a link to it, into the store.
+
+        A link never takes the place of a sound copy: others may count on that.
+        """
         blob = self.blob(sha256)
         blob.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_symlink() and not blob.is_symlink() and self.has(sha256):
+            file.unlink()
+            return
         if not file.is_symlink():
             file.chmod(0o444)
         file.replace(blob)
