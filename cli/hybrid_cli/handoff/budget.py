@@ -114,7 +114,8 @@ def worst_cost(call: Call, size: int) -> float | None:
 
 def used_by(call: Call, reply: Reply) -> Used:
     """What `reply` cost in tokens and tools; an estimate where the server says nothing that can be true."""
-    unsaid = not reply.tokens_in or reply.tokens_out is None or (reply.text and not reply.tokens_out)
-    if unsaid or (reply.tokens_out or 0) > _OVERSHOOT * call.max_tokens:  # it was told to end before
+    sent, made = reply.tokens_in, reply.tokens_out
+    # It was told to end before: a count far over its limit is no count.
+    if not sent or made is None or (reply.text and not made) or made > _OVERSHOOT * call.max_tokens:
         return estimate(len(call.content()), reply.text, reply.tools)
-    return Used(reply.tokens_in, reply.tokens_out, reply.cached, reply.reasoning, reply.tools)
+    return Used(sent, made, reply.cached, reply.reasoning, reply.tools)
