@@ -286,7 +286,10 @@ def test_ctrl_c_while_stalled(source: str, path: str, command: str, home: Path, 
     [
         (lambda home: flip_bit(blobs(home)[0]), f"sha256 {{found}}, expected {SHA256}; run: hybrid pull"),
         (lambda home: blobs(home)[0].unlink(), "is gone; run: hybrid pull"),
-        (lambda home: manifest(home, DEFAULT_MODEL).write_bytes(b"{\xff"), "are not here; run: hybrid pull"),
+        (
+            lambda home: manifest(home, DEFAULT_MODEL).write_bytes(b"{\xff"),
+            "the record of smollm2-135m is damaged",
+        ),
     ],
     ids=["flipped bit", "no blob", "damaged manifest"],
 )
@@ -301,7 +304,7 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
     stages = [line.split()[0] for line in told(hybrid("pull"))]
     fetched = (
         ["downloading", "taking", "verifying"]
-        if "are not here" not in expected
+        if "is damaged" not in expected
         else ["SmolLM2-135M-Instruct.Q4_1.gguf"]
     )
     assert stages == ["pulling", *fetched, "stored"]
