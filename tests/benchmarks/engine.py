@@ -113,7 +113,9 @@ def decoded(bench: Bench, count: int, length: int) -> float:
 
 def with_library_defaults(bench: Bench, length: int) -> float:
     """Tokens a second of the same loop with a thread a core and OpenMP as it comes."""
-    code = f"from tests.benchmarks.engine import plain_rate; plain_rate({bench.model!r}, {length})"
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); from engine import plain_rate; "
+    code += f"plain_rate({bench.model!r}, {length})"
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=variables)
     return float(done.stdout)
