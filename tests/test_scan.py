@@ -132,3 +132,13 @@ def test_a_rule_may_ask_for_secrets(hybrid: Hybrid, tmp_path: Path) -> None:
     assert b"rule: forbid (rule 1 of profile `p`)" in plan.stderr
     plan = hybrid("run", "-p", path, "--dry-run", "Explain.")
     assert b"rule: none" in plan.stderr
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060"])
+@pytest.mark.parametrize("place", [1, 4, 20])
+def test_what_cannot_be_seen_hides_nothing(hidden: str, place: int) -> None:
+    token = "ghp_" + some(36)
+    split = token[:place] + hidden + token[place:]
+    text = f"Gr\u00fc\u00dfe{hidden}: {split} ok"
+    (found,) = find(text, ["secret"])
+    assert text[found.start : found.end] == split

@@ -10,18 +10,10 @@ from hybrid_cli.evaluate import metrics, rows
 from hybrid_cli.evaluate.metrics import Estimate, Numbers
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.handoff.calibration import Model
+from hybrid_cli.handoff.signals import NAMES
 
 PLAIN = ["mean_logprob"]
-RICH = [
-    "mean_logprob",
-    "min_logprob",
-    "q10_logprob",
-    "first_logprob",
-    "worst_window_logprob",
-    "sum_logprob",
-    "log_tokens",
-    "log_prompt_tokens",
-]
+RICH = list(NAMES)
 LEAST_ROWS = 200
 """Labels below which more than one signal is not tried."""
 _RIDGE = 1.0

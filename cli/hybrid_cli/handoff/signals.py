@@ -14,6 +14,18 @@ _WINDOW = 8
 
 Signals = dict[str, float | None]
 
+NAMES = (
+    "mean_logprob",
+    "min_logprob",
+    "q10_logprob",
+    "first_logprob",
+    "worst_window_logprob",
+    "sum_logprob",
+    "log_tokens",
+    "log_prompt_tokens",
+)
+"""The signals of a finished answer, in the order of `answer_signals`."""
+
 
 def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Signals:
     """The signals of a finished answer from its content tokens' log-probabilities (natural, raw logits).
@@ -24,7 +36,7 @@ def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Sign
     """
     known = [value for value in logprobs if value is not None]
     if not known or len(known) < len(logprobs):
-        return dict.fromkeys(_NAMES, None)
+        return dict.fromkeys(NAMES, None)
     ranked = sorted(known)
     values: list[float] = [
         sum(known) / len(known),
@@ -36,19 +48,7 @@ def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Sign
         math.log(len(known)),
         math.log(max(prompt_tokens, 1)),
     ]
-    return dict(zip(_NAMES, values, strict=True))
-
-
-_NAMES = (
-    "mean_logprob",
-    "min_logprob",
-    "q10_logprob",
-    "first_logprob",
-    "worst_window_logprob",
-    "sum_logprob",
-    "log_tokens",
-    "log_prompt_tokens",
-)
+    return dict(zip(NAMES, values, strict=True))
 
 
 def _worst_window(logprobs: Sequence[float]) -> float:

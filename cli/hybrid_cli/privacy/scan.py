@@ -11,7 +11,7 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,7 +36,13 @@ def find(text: str, kinds: Collection[str], country: str | None = None) -> list[
     `country` (ISO 3166) is where telephone numbers without a country code are taken to be from; it needs
     the `pii` extra.
     """
-    return without_overlaps([finding for kind in kinds for finding in _find_kind(kind, text, country)])
+    seen, places = _visible(text)
+    return without_overlaps(
+        Finding(one.kind, one.name, places[one.start], places[one.end - 1] + 1)
+        for kind in kinds
+        for one in _find_kind(kind, seen, country)
+        if one.end > one.start
+    )
 
 
 def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
@@ -51,6 +57,20 @@ def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
             kept.insert(place, finding)
             starts.insert(place, finding.start)
     return kept
+
+
+# Soft hyphens, zero-width characters and direction marks, as copies out of web pages and PDF files hold them.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
+
+
+def _visible(text: str) -> tuple[str, Sequence[int]]:
+    """`text` without what cannot be seen, and where each of its characters stands in `text`."""
+    if text.isascii() or _INVISIBLE.search(text) is None:
+        return text, range(len(text))
+    places = [place for place, character in enumerate(text) if not _INVISIBLE.match(character)]
+    return "".join(text[place] for place in places), places
 
 
 def _find_kind(kind: str, text: str, country: str | None) -> Iterable[Finding]:
