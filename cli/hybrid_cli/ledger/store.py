@@ -8,6 +8,7 @@ whole nano-dollars (1e-9 USD), so that sums are exact. Days and months are those
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -202,17 +203,36 @@ class Ledger:
             with closing(
                 sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             ) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
-                connection.execute("PRAGMA secure_delete = ON")
-                connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
-                connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
+                _prepare(connection)
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise Failure(
                 ExitStatus.FAILURE,
                 f"the ledger {self.path} cannot be used: {error}; what it counts is lost if you move it away",
             ) from None
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Bring a new ledger into its form; done again, it changes nothing.
+
+    SQLite does not wait where two processes change a file's journal mode at once, so this does.
+    """
+    import sqlite3
+
+    ends = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
+            connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _now() -> datetime:
