@@ -233,3 +233,51 @@ def test_readings_of_what_is_no_number() -> None:
     # A logit of minus infinity is a token that cannot be: the others still have their probabilities.
     masked = meter.read(np.array([0, 0, -float("inf")], dtype=np.float32))
     assert masked == pytest.approx((math.log(2), 0, math.log(2)), abs=1e-6)
+
+
+@pytest.mark.parametrize("vocabulary", [2, 63, 64, 5000, 49_152])
+def test_the_highest_tokens_are_those_that_sorting_finds(vocabulary: int) -> None:
+    import numpy as np
+
+    from hybrid_cli.local.signals import Meter
+
+    generator = np.random.default_rng(vocabulary)
+    meter = Meter(vocabulary)
+    for _row in range(5):
+        logits = generator.normal(0, 5, vocabulary).astype(np.float32)
+        reading = meter.read(logits)
+        first, second = np.sort(np.exp(logits - np.logaddexp.reduce(logits.astype(float))))[-1:-3:-1]
+        assert reading.margin == pytest.approx(first - second, abs=1e-5)
+        for count in (1, 40, 104):
+            found = meter.highest(count).tolist()
+            assert found == sorted(found)
+            assert set(found) >= set(np.argsort(logits)[-count:].tolist())
+    meter.read(np.full(vocabulary, np.nan, dtype=np.float32))
+    assert len(meter.highest(40)) == vocabulary
+
+
+@pytest.mark.parametrize(("temperature", "penalty"), [(0, 1.0), (0, 1.3), (1.5, 1.0), (0.8, 1.3)])
+def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, penalty: float
+) -> None:
+    import numpy as np
+
+    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.signals import Meter
+
+    def text() -> str:
+        pieces: list[str] = []
+
+        def take(event: str, **fields: Any) -> None:
+            if event == "tokens":
+                pieces.append(fields["text"])
+
+        words = [{"role": "user", "content": "Write a story about a fox."}]
+        task = Task(words, 40, temperature=temperature, repeat_penalty=penalty, seed=7)
+        Engine(Loader()).answer(LocalRequest(str(model_file), [task], threads=1), take)
+        return "".join(pieces)
+
+    chosen = text()
+    monkeypatch.setattr(Meter, "highest", lambda meter, _count: np.arange(len(meter._shifted)))
+    assert text() == chosen

@@ -83,6 +83,8 @@ class Decoder:
         self._meter = Meter(model.vocabulary)
         self._row: Any = ctypes.c_float * model.vocabulary
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        for place in range(BATCH):
+            self._batch.n_seq_id[place] = 1
         self.prefix_slot = size.slots if size.several else 0
         """The sequence that holds what the prompts begin with: of several jobs one of its own."""
 
@@ -175,7 +177,7 @@ class Decoder:
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
         reading = self._meter.read(logits)
-        choice = job.sampler.choose(self._context, row, logits, constrain=job.stream.answering)
+        choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
         if self._model.ends(choice.token):
             return "stop"
         logit = float(logits[choice.token])
@@ -195,7 +197,6 @@ class Decoder:
         for place, (token, position, slot, wanted) in enumerate(entries):
             batch.token[place] = token
             batch.pos[place] = position
-            batch.n_seq_id[place] = 1
             batch.seq_id[place][0] = slot
             batch.logits[place] = wanted
         if self._threads.update():

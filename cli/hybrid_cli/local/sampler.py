@@ -1,4 +1,8 @@
-"""Choosing the next token: llama.cpp's own sampler chain, and its grammar before it."""
+"""Choosing the next token: llama.cpp's own sampler chain, and its grammar before it.
+
+The chain looks at every candidate that it is given, in plain loops: with a whole vocabulary that takes as
+long as all signals together. So it gets only those that it could choose, which leaves its choice the same.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.protocol import Task
-from hybrid_cli.local.signals import Logits
+from hybrid_cli.local.signals import Logits, Meter, Tokens
 
 _PENALTY_WINDOW = 64  # tokens, llama.cpp's default
 _TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values
@@ -40,24 +44,24 @@ class Sampler:
             self._grammar = llama_cpp.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
             if not self._grammar:
                 raise GrammarError
-            self._candidates = np.empty(self._vocabulary, dtype=_CANDIDATE)
         self._chain = _new_chain(self._vocabulary, task)
+        wanted = 1 if task.temperature == 0 else _TOP_K
+        # A penalty may take as many of the highest down as the window holds.
+        self._looked_at = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
 
-    def choose(self, context: Any, row: int, logits: Logits, *, constrain: bool) -> Choice:
-        """The token after the batch's output `row`; `constrain` puts the grammar, if any, in force."""
-        if self._grammar is None or not constrain:
-            return Choice(llama_cpp.llama_sampler_sample(self._chain, context, row), forced=False)
-        candidates = self._candidates
-        candidates["id"] = np.arange(self._vocabulary, dtype=np.int32)
-        candidates["logit"] = logits
-        array = llama_cpp.llama_token_data_array(
-            candidates.ctypes.data_as(llama_cpp.llama_token_data_p), self._vocabulary, -1, False
-        )
-        llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        forced = self._says_one_thing(np.flatnonzero(candidates["logit"] > -np.inf))
+    def choose(self, logits: Logits, meter: Meter, *, constrain: bool) -> Choice:
+        """The token after the row of `logits` that `meter` has read; `constrain` puts the grammar in force."""
+        constrained = self._grammar is not None and constrain
+        ids = meter.highest(self._vocabulary if constrained else self._looked_at)
+        candidates, array = _candidates(ids, logits)
+        forced = False
+        if constrained:
+            llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
+            forced = self._says_one_thing(np.flatnonzero(candidates["logit"] > -np.inf))
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
         token: int = array.data[array.selected].id
-        llama_cpp.llama_sampler_accept(self._grammar, token)
+        if constrained:
+            llama_cpp.llama_sampler_accept(self._grammar, token)
         llama_cpp.llama_sampler_accept(self._chain, token)
         return Choice(token, forced)
 
@@ -76,6 +80,15 @@ class Sampler:
         llama_cpp.llama_sampler_free(self._chain)
         if self._grammar is not None:
             llama_cpp.llama_sampler_free(self._grammar)
+
+
+def _candidates(ids: Tokens, logits: Logits) -> tuple[Any, Any]:
+    """The tokens `ids` with their logits, and llama.cpp's view of the same memory."""
+    candidates = np.empty(len(ids), dtype=_CANDIDATE)
+    candidates["id"] = ids
+    candidates["logit"] = logits[ids]
+    pointer = candidates.ctypes.data_as(llama_cpp.llama_token_data_p)
+    return candidates, llama_cpp.llama_token_data_array(pointer, len(ids), -1, False)
 
 
 def _new_chain(vocabulary: int, task: Task) -> Any:

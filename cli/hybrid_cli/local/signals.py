@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
+Tokens = np.ndarray[Any, np.dtype[np.intp]]
 
 _FLOOR = np.float32(-200.0)  # far below what exp can tell from 0 in 32 bits
+_ROWS = 64  # of the table that a row of logits is laid out as: the highest of its columns are found fast
 
 
 class Reading(NamedTuple):
@@ -25,19 +27,24 @@ class Meter:
     """Reads rows of one vocabulary's size. Its scratch space is allocated once."""
 
     def __init__(self, vocabulary: int) -> None:
-        self._shifted = np.empty(vocabulary, dtype=np.float32)
+        columns = -(-vocabulary // _ROWS)
+        padded = np.full(_ROWS * columns, -np.inf, dtype=np.float32)
+        self._shifted = padded[:vocabulary]
+        self._table = padded.reshape(_ROWS, columns)
         self._weights = np.empty(vocabulary, dtype=np.float32)
         self._ones = np.ones(vocabulary, dtype=np.float32)
+        self._best = 0
+        self._tops: Logits | None = None
 
     def read(self, logits: Logits) -> Reading:
-        """One pass each for top, sum, entropy and second: 0.1 ms for 49k tokens, and no sorting.
+        """One pass each for top, difference, exp, sum, entropy and second; no sorting.
 
         With s = logits - max and Z = sum exp(s): entropy = log Z - sum(exp(s) * s) / Z (nats), and
         margin = (1 - exp(second highest s)) / Z.
         """
         shifted, weights = self._shifted, self._weights
-        best = int(logits.argmax())
-        top = float(logits[best])
+        self._best, self._tops = int(logits.argmax()), None
+        top = float(logits[self._best])
         if not math.isfinite(top):
             return Reading(None, None, None)
         np.subtract(logits, top, out=shifted)
@@ -48,9 +55,29 @@ class Meter:
         with np.errstate(invalid="ignore"):
             spread = float(weights.dot(shifted))
         if not math.isfinite(spread):  # 0 x -inf, of tokens that cannot be
-            np.maximum(shifted, _FLOOR, out=shifted)
-            spread = float(weights.dot(shifted))
+            spread = float(weights.dot(np.maximum(shifted, _FLOOR)))
         entropy = math.log(total) - spread / total
-        weights[best] = 0.0
-        margin = (1.0 - float(weights.max())) / total
+        margin = (1.0 - math.exp(self._second())) / total
         return Reading(top + math.log(total), margin, max(entropy, 0.0))
+
+    def highest(self, count: int) -> Tokens:
+        """The tokens of at least the `count` highest logits of the row that was read last, in order.
+
+        Where the `count`-th highest of the columns' tops is the bound, at least so many reach it.
+        """
+        if self._tops is None or count >= len(self._tops):
+            return np.arange(len(self._shifted), dtype=np.intp)
+        if count == 1:
+            return np.array([self._best], dtype=np.intp)
+        bound = np.partition(self._tops, -count)[-count]
+        return np.flatnonzero(self._shifted >= bound)
+
+    def _second(self) -> float:
+        """The second highest difference; keeps the highest of each column for `highest`."""
+        tops = self._tops = self._table.max(axis=0)
+        column = self._best % len(tops)
+        self._shifted[self._best] = -np.inf
+        tops[column] = self._table[:, column].max()
+        second = float(tops.max())
+        self._shifted[self._best] = tops[column] = 0.0
+        return second
