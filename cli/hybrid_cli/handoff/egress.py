@@ -129,12 +129,13 @@ def send(
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
     servers = _servers(policy.cloud, request, environment)
     for number, server in enumerate(servers, 1):
-        screened = screen(leaving(request, server), policy.privacy, environment.variables)
+        key = read_key(server.key, environment) if server.key is not None else None
+        screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
         account = Account(policy, verdict.reason, screened.vault.counts, environment)
         handoff = _Handoff(server, call_to(server, request, policy, screened), account, environment)
         _tell_redactions(screened.vault, environment)
         try:
-            sent = handoff.run(verdict.words, screened.vault, on_text, is_shown=is_shown)
+            sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)
         except CloudFault as fault:
             if number == len(servers) or fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
                 raise
@@ -170,8 +171,9 @@ class _Handoff:
         """Whether the user has seen a part of the answer."""
         return is_shown and self._pieces > 0
 
-    def run(self, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
-        key = read_key(self.server.key, self.environment) if self.server.key is not None else None
+    def run(
+        self, key: str | None, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool
+    ) -> Sent:
         for attempt in range(self.server.retries + 1):
             row = self.account.reserve(self.call)
             if attempt == 0:

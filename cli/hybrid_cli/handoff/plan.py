@@ -46,7 +46,7 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
     try:
         screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables)
     except Failure as failure:
-        return {"privacy": str(failure)}
+        return {"forbidden": str(failure)}
     call = egress.call_to(cloud, request, policy, screened)
     content = call.content()
     worst = budget.worst_cost(call, len(content))

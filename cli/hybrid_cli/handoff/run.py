@@ -129,6 +129,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
     else:
         for key, value in plan.items():
             environment.error(f"{key}: {value}")
+    if "forbidden" in plan:  # as the run itself would end
+        raise Failure(ExitStatus.DENIED, plan["forbidden"])
 
 
 def _tell(answer: Answer, environment: Environment) -> None:
