@@ -181,6 +181,10 @@ def test_fallback_clouds(
         assert (done.returncode == 0, len(other.received)) == (went, int(went))
         assert len(cloud.received) == 1
         assert "authorization" not in cloud.received[0].headers
+        plan = json.loads(
+            hybrid("run", "-p", path, "--dry-run", "--json", "hi", HYBRID_CONSENT=origins).stdout
+        )
+        assert plan["fallbacks"] == f"second at {other.origin}" + ("" if consent else " (no consent)")
         if went:
             assert other.received[0].headers["authorization"] == "Bearer sk-second"
             assert outcomes(home)[1] == "answered"
