@@ -6,6 +6,7 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,10 @@ def test_fallback_clouds(
         assert (done.returncode == 0, len(other.received)) == (went, int(went))
         assert len(cloud.received) == 1
         assert "authorization" not in cloud.received[0].headers
+        plan = json.loads(
+            hybrid("run", "-p", path, "--dry-run", "--json", "hi", HYBRID_CONSENT=origins).stdout
+        )
+        assert plan["fallbacks"] == f"second at {other.origin}" + ("" if consent else " (no consent)")
         if went:
             assert other.received[0].headers["authorization"] == "Bearer sk-second"
             assert outcomes(home)[1] == "answered"
@@ -320,3 +325,38 @@ def test_the_deadline_leaves_the_reservation(
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (124, b"")
     assert (outcomes(home), cost(home)) == (["unknown"], [None])
+
+
+def test_the_clouds_own_key_is_a_secret_whatever_its_form(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
+    done = hybrid(
+        "run", "-p", path, "is plain-words mine?", HYBRID_CONSENT=cloud.origin, CANARY="plain-words"
+    )
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert b"the cloud's own key in line 1 of the prompt" in done.stderr
+    assert b"plain-words" not in done.stderr
+
+
+def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + FORCE)
+    text = "password=9f8a7b6c5d4e"
+    done = hybrid("run", "-p", path, "--dry-run", text, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert b"a secret would leave" in done.stderr
+
+
+def test_a_key_file_that_is_a_pipe_is_refused(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "key", 0o600)
+    path = profile(cloud.section(", key: {file: key}") + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, timeout=20)
+    assert (done.returncode, cloud.received) == (4, [])
+    assert b"is no regular file" in done.stderr
+
+
+def test_since_is_a_date(hybrid: Hybrid) -> None:
+    assert hybrid("usage", "--since", "yesterday").returncode == 2
+    assert hybrid("usage", "--since", "2026-11").returncode == 0

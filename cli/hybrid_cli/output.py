@@ -61,6 +61,11 @@ class Output:
             self._in_line = False
             self._write("\n")
 
+    @property
+    def has_place_for_image(self) -> bool:
+        """Whether an image that nobody asked for by name can be delivered: to a file, or inside JSON."""
+        return self._file is not None or self._as_json
+
     def refuse_terminal(self) -> None:
         """Before anything is paid: an image can go to a file or a pipe. Raises Failure (USAGE)."""
         if self._file is None and self._is_terminal and not self._as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def read_key(key: Key, environment: Environment) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a named pipe would be waited for without end
+            raise Failure(ExitStatus.KEY, f"the key file {path} is no regular file")
+        if mode & 0o077:
             raise Failure(ExitStatus.KEY, f"the key file {path} can be read by others; run: chmod 600 {path}")
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

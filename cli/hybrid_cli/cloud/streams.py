@@ -81,7 +81,7 @@ def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server
         on_text(event["delta"])
     elif kind == "response.output_text.annotation.added":
         if event["annotation"]["type"] == "url_citation":
-            reply.citations.append(_citation(event["annotation"]))
+            _cite(reply, event["annotation"])
     elif kind == "response.output_item.done":
         _take_item(event["item"], reply)
     elif kind in ("response.completed", "response.incomplete"):
@@ -102,6 +102,11 @@ def _take_end(response: Any, reply: Reply) -> None:
     reply.model = str(response.get("model") or reply.model)
     if usage := response.get("usage"):
         _take_usage(reply, usage, "input", "output")
+    for item in response.get("output") or []:  # some servers name their sources only here
+        for part in item.get("content") or []:
+            for annotation in part.get("annotations") or []:
+                if annotation["type"] == "url_citation":
+                    _cite(reply, annotation)
     why = (response.get("incomplete_details") or {}).get("reason")
     reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, str(why))
 
@@ -121,6 +126,13 @@ def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
 def _count(value: Any) -> int | None:
     """A number of tokens, or None."""
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+
+
+def _cite(reply: Reply, item: Any) -> None:
+    """Add a source, once."""
+    citation = _citation(item)
+    if citation not in reply.citations:
+        reply.citations.append(citation)
 
 
 def _citation(item: Any) -> dict[str, str]:

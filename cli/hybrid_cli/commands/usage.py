@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import Enum
 from typing import Annotated
 
@@ -42,6 +43,8 @@ def usage(
         return
     if as_json + as_csv + export > 1:
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
+    if since and not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", since):
+        raise Failure(ExitStatus.USAGE, "--since takes a day, month or year, such as 2026-11-24 or 2026-11")
     from hybrid_cli.handoff.budget import limits_of
     from hybrid_cli.ledger import report
     from hybrid_cli.ledger.store import Ledger, usd

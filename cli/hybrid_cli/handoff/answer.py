@@ -31,6 +31,8 @@ class Request:
     """A command that must accept the answer; see `handoff.verify`."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools that were asked for: only a cloud has them."""
+    asked: str | None = None
+    """What the local model asks such a tool for; None where the user asks, in the prompt."""
 
     def messages(self) -> list[dict[str, str]]:
         """The chat messages, the same for either side: context first, then what is asked of it."""
@@ -42,7 +44,7 @@ class Request:
 
     def arguments(self) -> list[dict[str, str]]:
         """What a hosted tool is asked for, without the text and the system message around it."""
-        return [{"role": "user", "content": self.question.prompt}]
+        return [{"role": "user", "content": self.question.prompt if self.asked is None else self.asked}]
 
 
 class Handoff(msgspec.Struct, frozen=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybrid_cli.environment import Environment
@@ -14,6 +14,7 @@ from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timi
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
 from hybrid_cli.handoff.verify import verify
 from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
@@ -38,6 +39,8 @@ class Cascade:
     output: Output
     environment: Environment
     shows_thinking: bool = False
+    offers: Mapping[Name, Policy] = field(default_factory=dict)
+    """Tools that the local model is told of, each with the policy that its call goes out under."""
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -55,10 +58,23 @@ class Cascade:
         verdict = self._local_verdict(result, denied)
         if due is not None and verdict.failure is None:
             verdict = replace(verdict, reason=due.reason, stage=due.stage, words=due.words)
+        if result.call is not None:
+            return self._following(result.call)._leave(verdict, result, None)
         if self._stays_here() and verdict.failure is None:
             return self._keep(replace(verdict, reason="rule", stage="policy"), result, "kept")
         if verdict.reason == "none":
             return self._keep(verdict, result, "kept")
+        return self._leave(verdict, result, denied)
+
+    def _following(self, call: ToolCall) -> Cascade:
+        """This cascade as the local model's call goes on: a tool is sent its own words, under its policy."""
+        if call.name == "handoff":
+            return self
+        request = replace(self.request, tools=(call.name,), asked=call.asks)
+        return replace(self, request=request, policy=self.offers[call.name])
+
+    def _leave(self, verdict: Verdict, result: LocalResult, denied: str | None) -> Answer:
+        """Hand off what must not be kept, unless that is denied."""
         denied = denied or self._ask(verdict)
         if denied is not None:
             return self._denied(verdict, result, denied)
@@ -101,11 +117,15 @@ class Cascade:
                 egress.prepare(self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"
+            if self.offers and may_begin(result.text):  # a call is judged whole
+                return None
             return criterion.fails_early(logprobs) if may_give_up else None
 
         given_up_at = self._run_local(weights, result, watch, live=live)
         if given_up_at is not None:
             return gate.given_up(result, criterion, given_up_at)
+        if result.call is not None:
+            return gate.called(result.call)
         return gate.judge(result, criterion)
 
     def _run_local(
@@ -123,7 +143,7 @@ class Cascade:
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
 
-        request = new_request(self.request, self.policy, weights, self.environment)
+        request = new_request(self.request, self.policy, weights, self.environment, self.offers)
         thinking = Thinking(self.environment) if self.shows_thinking else None
         given_up_at = run_local(
             self.worker,
@@ -134,9 +154,15 @@ class Cascade:
             thinking,
             watch,
         )
-        if given_up_at is None:
+        if given_up_at is not None:
+            return given_up_at
+        prompt = [message["content"] for message in self.request.messages()]
+        result.call = own_call(result.text, self.offers, prompt)
+        if is_broken(result.text, self.offers, prompt):
+            result.problem = "calls a tool in a way that cannot be read"
+        elif result.call is None:
             result.problem = self._problem(result.text)
-        return given_up_at
+        return None
 
     def _ask(self, verdict: Verdict) -> str | None:
         return egress.ask(self.request, self.policy, verdict.words, self.environment)

@@ -55,7 +55,7 @@ def denial(policy: Policy, environment: Environment, request: Request) -> str | 
             return f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)"
         if policy.limits.tools is not None and tool not in policy.limits.tools:
             return f"{policy.values['limits.tools'].layer} does not allow {tool}"
-    if not _has_consent(policy.cloud, environment) and not environment.can_ask():
+    if not has_consent(policy.cloud, environment) and not environment.can_ask():
         origin = origin_of(policy.cloud.base_url)
         return f"no consent to send to {origin} (to give it: hybrid consent grant {origin})"
     return None
@@ -67,7 +67,7 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
     A yes to a new cloud is recorded for its origin and model. The denial in words, or None to go on.
     """
     cloud = policy.cloud
-    known = cloud is not None and _has_consent(cloud, environment)
+    known = cloud is not None and has_consent(cloud, environment)
     if cloud is None or (known and policy.mode != "ask"):
         return None
     size = sum(len(message["content"]) for message in leaving(request, cloud))
@@ -85,7 +85,8 @@ def ask(request: Request, policy: Policy, words: str, environment: Environment) 
     return None
 
 
-def _has_consent(server: Server, environment: Environment) -> bool:
+def has_consent(server: Server, environment: Environment) -> bool:
+    """Whether the user agreed to send to this model at this origin."""
     return Consent(environment).covers(server.base_url, server.model)
 
 
@@ -125,16 +126,17 @@ def send(
     from hybrid_cli.privacy.screen import screen
 
     denied = denial(policy, environment, request)
-    if denied is not None or policy.cloud is None or not _has_consent(policy.cloud, environment):
+    if denied is not None or policy.cloud is None or not has_consent(policy.cloud, environment):
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
     servers = _servers(policy.cloud, request, environment)
     for number, server in enumerate(servers, 1):
-        screened = screen(leaving(request, server), policy.privacy, environment.variables)
+        key = read_key(server.key, environment) if server.key is not None else None
+        screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
         account = Account(policy, verdict.reason, screened.vault.counts, environment)
         handoff = _Handoff(server, call_to(server, request, policy, screened), account, environment)
         _tell_redactions(screened.vault, environment)
         try:
-            sent = handoff.run(verdict.words, screened.vault, on_text, is_shown=is_shown)
+            sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)
         except CloudFault as fault:
             if number == len(servers) or fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
                 raise
@@ -149,7 +151,7 @@ def _servers(cloud: Cloud, request: Request, environment: Environment) -> list[S
     """The cloud, and those of its fallbacks that have consent and the tools that are asked for."""
     servers: list[Server] = [cloud]
     for server in cloud.fallbacks:
-        if not _has_consent(server, environment):
+        if not has_consent(server, environment):
             environment.detail(f"no consent to fall back to {server.model} at {origin_of(server.base_url)}")
         elif set(request.tools) <= set(server.tools):
             servers.append(server)
@@ -170,8 +172,9 @@ class _Handoff:
         """Whether the user has seen a part of the answer."""
         return is_shown and self._pieces > 0
 
-    def run(self, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
-        key = read_key(self.server.key, self.environment) if self.server.key is not None else None
+    def run(
+        self, key: str | None, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool
+    ) -> Sent:
         for attempt in range(self.server.retries + 1):
             row = self.account.reserve(self.call)
             if attempt == 0:

@@ -10,6 +10,7 @@ from hybrid_cli.handoff.answer import Reason, Stage
 from hybrid_cli.handoff.criterion import Criterion
 from hybrid_cli.handoff.refusal import is_refusal
 from hybrid_cli.handoff.signals import answer_signals, running_mean
+from hybrid_cli.handoff.tool_calls import ToolCall
 from hybrid_cli.local.protocol import TokenSignal
 
 
@@ -29,6 +30,8 @@ class LocalResult:
     first: TokenSignal | None = None
     """The first content token's signals: they come early, and say much of a short answer."""
 
+    call: ToolCall | None = None
+    """The tool that it calls in the place of an answer."""
     problem: str | None = None
     """What a check of the user's own finds wrong with it, in words."""
 
@@ -69,6 +72,13 @@ def needs_tool(tools: tuple[str, ...]) -> Verdict:
     """A hosted tool was asked for, which no local model has."""
     words = f"it needs {', '.join(tools)}"
     return Verdict("tool", "policy", words, failure=Failure(ExitStatus.DENIED, words))
+
+
+def called(call: ToolCall) -> Verdict:
+    """The local model called a tool: a hosted one, or the handoff itself."""
+    reason: Reason = "unsure" if call.name == "handoff" else "tool"
+    words = f"the local model calls {call.name}"
+    return Verdict(reason, "end", words, failure=Failure(ExitStatus.DENIED, words))
 
 
 def unavailable(failure: Failure) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hybrid_cli.escapes import EscapeFilter
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.gate import LocalResult
+from hybrid_cli.handoff.tool_calls import Name, described
 from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
@@ -38,8 +39,14 @@ class Thinking:
             self._in_line = False
 
 
-def new_request(request: Request, policy: Policy, weights: Weights, environment: Environment) -> LocalRequest:
-    """What the engine is asked under `policy`."""
+def new_request(
+    request: Request,
+    policy: Policy,
+    weights: Weights,
+    environment: Environment,
+    offered: Collection[Name] = (),
+) -> LocalRequest:
+    """What the engine is asked under `policy`; the model is told of the tools `offered`."""
     local, sampling = policy.local, policy.local.sampling
     task = Task(
         messages=request.messages(),
@@ -49,6 +56,7 @@ def new_request(request: Request, policy: Policy, weights: Weights, environment:
         repeat_penalty=sampling.repeat_penalty,
         stop=list(request.stop),
         schema=None if request.schema is None else request.schema.text,
+        tools=described(offered),
     )
     return LocalRequest(
         path=str(weights.path.absolute()),

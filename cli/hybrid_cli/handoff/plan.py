@@ -14,7 +14,7 @@ from hybrid_cli.ledger.store import Ledger, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
-from hybrid_cli.profile.schema import Cloud
+from hybrid_cli.profile.schema import Cloud, Server
 from hybrid_cli.weights.store import Store
 
 
@@ -46,7 +46,7 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
     try:
         screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables)
     except Failure as failure:
-        return {"privacy": str(failure)}
+        return {"forbidden": str(failure)}
     call = egress.call_to(cloud, request, policy, screened)
     content = call.content()
     worst = budget.worst_cost(call, len(content))
@@ -56,6 +56,8 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
         "privacy": f"redacted: {dict(screened.vault.counts)}"
         if screened.vault.counts
         else "nothing to redact",
+        "fallbacks": ", ".join(_fallback(server, request, environment) for server in cloud.fallbacks)
+        or "none",
         "destination": f"{cloud.base_url.rstrip('/')}{call.path}",
         "bytes": len(content),
         "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
@@ -63,6 +65,14 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
         "left": ", ".join(f"{key} {_left(key, value)}" for key, value in left.items()) or "no limit is set",
         "payload": content.decode(),
     }
+
+
+def _fallback(server: Server, request: Request, environment: Environment) -> str:
+    """A fallback cloud, and why it would be passed over."""
+    named = f"{server.model} at {origin_of(server.base_url)}"
+    if not egress.has_consent(server, environment):
+        return f"{named} (no consent)"
+    return named if set(request.tools) <= set(server.tools) else f"{named} (without the tools)"
 
 
 def _left(key: str, value: float) -> str:

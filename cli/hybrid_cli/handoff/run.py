@@ -13,6 +13,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
+from hybrid_cli.handoff.offers import offers
 from hybrid_cli.handoff.plan import make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
 from hybrid_cli.handoff.structured import read_schema
@@ -85,6 +86,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                     output,
                     environment,
                     shows_thinking=options.show_thinking,
+                    offers=offers(request, policy, ruling, facts, output, environment),
                 ).answer()
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             _tell(answer, environment)
@@ -127,6 +129,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
     else:
         for key, value in plan.items():
             environment.error(f"{key}: {value}")
+    if "forbidden" in plan:  # as the run itself would end
+        raise Failure(ExitStatus.DENIED, plan["forbidden"])
 
 
 def _tell(answer: Answer, environment: Environment) -> None:

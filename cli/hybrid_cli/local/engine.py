@@ -41,7 +41,7 @@ class Engine:
         loaded or does not fit the memory.
         """
         model = self._load(request.path)
-        prompts = [model.prompt(task.messages) for task in request.tasks]
+        prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
         emit("loaded", load_seconds=self._loader.seconds(), tokens_in=sum(map(len, tokens)))
         limit = min(request.context or model.trained_context, model.trained_context)

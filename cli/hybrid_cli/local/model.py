@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.template import FALLBACK, Message, TemplateError, render
+from hybrid_cli.local.template import FALLBACK, Message, TemplateError, Tool, render, with_note
 from hybrid_cli.local.thinking import Style, style_of
 
 _BREAK = "\u200b"  # a zero-width space: put into a control tag it leaves plain text that reads the same
@@ -32,13 +33,24 @@ class Model:
     def template(self) -> str:
         return self._template
 
-    def prompt(self, messages: list[Message]) -> str:
-        """The chat's text, with every control tag in what the user wrote made plain text."""
+    def prompt(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
+        """The chat's text, with every control tag in what the user wrote made plain text.
+
+        A template that has no place for `tools` gets a note of them in the system message.
+        """
         plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
+        if not tools:
+            return self._rendered(plain)
+        told = self._rendered(plain, tools)
+        if all(tool["function"]["description"] in told for tool in tools):
+            return told
+        return self._rendered(with_note(plain, tools))
+
+    def _rendered(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
         try:
-            return render(self._template, plain, bos=self._bos, eos=self._eos)
+            return render(self._template, messages, bos=self._bos, eos=self._eos, tools=tools)
         except TemplateError:
-            return render(FALLBACK, plain, bos=self._bos, eos=self._eos)
+            return render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
     def _without_tags(self, text: str) -> str:
         """`text` such that no special token is in it, whichever way it is cut."""

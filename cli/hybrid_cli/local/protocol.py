@@ -12,7 +12,7 @@ A request is one JSON object; the answers are events, each a JSON object with a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["content", "first", "forced", "hidden"]
 """What a token is to the answer: `first` is the first content token with text; `forced` was the only way
@@ -43,6 +43,8 @@ class Task:
     stop: list[str] = field(default_factory=list)
     schema: str | None = None
     """A JSON Schema, as JSON, that the answer must fit."""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    """Function tools, in OpenAI's form, that the model is told of."""
 
 
 @dataclass(frozen=True)

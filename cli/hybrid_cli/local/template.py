@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn
@@ -15,6 +15,8 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 Message = dict[str, str]
+Tool = dict[str, Any]
+"""A function tool, in OpenAI's form."""
 
 FALLBACK = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -32,7 +34,21 @@ class TemplateError(Exception):
     """The template cannot be rendered with these messages."""
 
 
-def render(template: str, messages: list[Message], *, bos: str, eos: str) -> str:
+_NOTE = """You may use these tools:
+{tools}
+To use one, answer with this alone: <tool_call>{{"name": "...", "arguments": {{...}}}}</tool_call>
+Where no tool is needed, just answer."""
+
+
+def with_note(messages: list[Message], tools: Sequence[Tool]) -> list[Message]:
+    """`messages` whose system message tells of `tools`, for a template that cannot."""
+    note = _NOTE.format(tools="\n".join(json.dumps(tool["function"]) for tool in tools))
+    if messages[0]["role"] != "system":
+        return [{"role": "system", "content": note}, *messages]
+    return [{"role": "system", "content": f"{messages[0]['content']}\n\n{note}"}, *messages[1:]]
+
+
+def render(template: str, messages: list[Message], *, bos: str, eos: str, tools: Sequence[Tool] = ()) -> str:
     """The prompt for `messages`, ending where the assistant's turn begins.
 
     A template that has no place for a system message gets it as the start of the first user turn.
@@ -45,7 +61,12 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str) -> str
             compiled = _environment().from_string(template)
         except (jinja2.TemplateError, RecursionError, MemoryError) as error:
             raise TemplateError(_reason(error)) from error
-        words = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True}
+        words: dict[str, Any] = {
+            "bos_token": bos,
+            "eos_token": eos,
+            "add_generation_prompt": True,
+            "tools": list(tools) or None,
+        }
         if messages[0]["role"] != "system":
             return _fill(compiled, messages, words)
         try:
@@ -61,7 +82,7 @@ def _fill(compiled: jinja2.Template, messages: list[Message], words: dict[str, A
     limit = _MOST_ADDED + sum(len(message["content"]) for message in messages)
     pieces, length = [], 0
     try:
-        for piece in compiled.generate(messages=messages, tools=None, **words):
+        for piece in compiled.generate(messages=messages, **words):
             pieces.append(piece)
             length += len(piece)
             if length > limit:

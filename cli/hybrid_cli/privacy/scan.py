@@ -105,11 +105,11 @@ def _starts_a_word(text: str, start: int) -> bool:
     return escaped or not (before.isalnum() or before == "_")
 
 
-_SEPARATOR = re.compile(r"(?:=>|:=|[:=])[ \t]{0,4}[\"'`]?(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{8,256})")
+_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{8,256})")
 _NAME = re.compile(
     r"(?:passw(?:or)?d|passphrase|pwd|pass|(?P<token>(?:api|access|auth|private|encryption|signing|master"
     r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?key)?"
-    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\"'`\]]{0,2}[ \t]{0,4}$",
+    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(

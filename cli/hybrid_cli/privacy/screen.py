@@ -17,6 +17,7 @@ Message = dict[str, str]
 
 _SCANNER_SECONDS = 20
 _MOST_NAMED = 5
+_SHORTEST_KEY = 8
 _PLACES = {"system": "the system message", "user": "the prompt", "assistant": "an earlier answer"}
 _KEYS = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 
@@ -29,15 +30,20 @@ class Screened:
     vault: Vault
 
 
-def screen(messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str]) -> Screened:
-    """`messages` with what `privacy` redacts replaced.
+def screen(
+    messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str], key: str | None = None
+) -> Screened:
+    """`messages` with what `privacy` redacts replaced; `key`, the cloud's own, is a secret whatever its form.
 
     Raises Failure (DENIED) for a secret that may not be redacted, and where a scan fails: nothing leaves
     unscanned.
     """
     kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
     texts = [message["content"] for message in messages]
-    found = [_scan(text, ["secret", *kinds], privacy, variables) for text in texts]
+    found = [
+        without_overlaps([*_scan(text, ["secret", *kinds], privacy, variables), *_find_key(text, key)])
+        for text in texts
+    ]
     if privacy.on_secret == "forbid":  # noqa: S105  a word, no password
         _refuse_secrets(messages, found)
     vault = Vault(texts)
@@ -46,6 +52,14 @@ def screen(messages: Sequence[Message], privacy: Privacy, variables: Mapping[str
         for message, findings in zip(messages, found, strict=True)
     ]
     return Screened(_with_notice(redacted, vault), vault)
+
+
+def _find_key(text: str, key: str | None) -> list[Finding]:
+    """Where the cloud's own key stands. A shorter one is no key, but a word for servers that ask for none."""
+    if key is None or len(key) < _SHORTEST_KEY:
+        return []
+    found = re.finditer(re.escape(key), text)
+    return [Finding("secret", "the cloud's own key", match.start(), match.end()) for match in found]
 
 
 def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Finding]]) -> None:

@@ -225,6 +225,13 @@ class Escalation(_Section, frozen=True):
     ] = []
     on_denied: Literal["answer", "fail"] = "answer"
     on_cloud_failure: Literal["fail", "answer"] = "fail"
+    handoff_tool: Annotated[
+        bool,
+        _says(
+            "Offer the local model a tool `handoff(reason)`: where it calls it, the prompt is handed off."
+            " For models that can call tools; it makes each prompt some 200 tokens longer."
+        ),
+    ] = False
     require_enforcement: Annotated[
         bool, _says("Refuse to run where the kernel cannot keep the process from the network.")
     ] = False
