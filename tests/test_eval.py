@@ -58,6 +58,17 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     assert set(told["baselines"]) == {"random", "prompt_length", "mean_logprob", "oracle"}
     text = hybrid("eval", questions, "--rows", rows, *SHORT).stdout.decode()
     assert "accuracy_local" in text
+    picture = rows.with_name("picture.svg")
+    drawn = hybrid(
+        "eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, "--json", *SHORT
+    )
+    told = json.loads(drawn.stdout)
+    assert told["unseen"] == "subjects"
+    assert set(told["early"]) >= {"by_token_8", "false_aborts", "tokens_saved"}
+    assert "<svg" in picture.read_text()
+    bad = hybrid("eval", questions, "--rows", rows, "--plot", "picture.doc", *SHORT)
+    assert (bad.returncode, bad.stdout) == (2, b"")
+    assert b"a picture ends in .svg, .png, .pdf" in bad.stderr
     halves = [
         json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--json", *SHORT).stdout)[
             "rows"
@@ -119,6 +130,7 @@ def test_a_calibration_of_other_weights_is_not_used(hybrid: Hybrid, home: Path, 
         "value": 0.1,
         "keep_to": 0.5,
         "model": model,
+        "objective": "wrong",
         "cloud": None,
         "rows": 100,
     }
@@ -158,6 +170,7 @@ def test_an_unsure_answer_is_given_up_early(
         "value": 0.3,
         "keep_to": 1.0,
         "model": model,
+        "objective": "wrong",
         "cloud": None,
         "rows": 100,
         "early": [-0.0001, None, None],

@@ -15,13 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_cli.evaluate import fit, metrics, thresholds
+from hybrid_cli.evaluate import early, fit, metrics, thresholds
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
-from hybrid_cli.evaluate.report import report
+from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row, answered
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.signals import answer_signals
+from hybrid_cli.local.protocol import TokenSignal
+
+FIRST = TokenSignal(-0.1, 0.8, 0.3, "first")
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "tools" / "metrics_reference.py"
 
@@ -185,7 +188,8 @@ def made_rows(generator: np.random.Generator, count: int, task: str, bias: float
             Row(
                 key=f"{task}{number}",
                 task=task,
-                signals=answer_signals(logprobs, 10 + number % 7),
+                group=task,
+                signals=answer_signals(logprobs, 10 + number % 7, FIRST),
                 running=[mean, None, None],
                 finish_reason="stop",
                 tokens_in=10,
@@ -200,48 +204,104 @@ def made_rows(generator: np.random.Generator, count: int, task: str, bias: float
 def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
     generator = np.random.default_rng(3)
     rows = made_rows(generator, 200, "a") + made_rows(generator, 200, "b", bias=-0.2)
-    richer = fit.choose(rows)
+    richer = fit.choose(rows, "wrong")
     assert len(richer.model.signals) > 1
-    assert fit.choose(rows[:100]).model.signals == ["mean_logprob"]
-    assert "under 200" in fit.choose(rows[:100]).why
-    assert "one task only" in fit.choose(made_rows(generator, 300, "a")).why
+    assert fit.choose(rows[:100], "wrong").model.signals == ["mean_logprob"]
+    assert "under 200" in fit.choose(rows[:100], "wrong").why
+    assert "left-out tasks" in richer.why
+    assert "left-out questions" in fit.choose(made_rows(generator, 300, "a"), "wrong").why
     plain = [
         msgspec.structs.replace(row, signals=dict.fromkeys(row.signals, row.signals["mean_logprob"]))
         for row in rows
     ]
-    assert fit.choose(plain).model.signals == ["mean_logprob"]  # where nothing more is known
+    assert fit.choose(plain, "wrong").model.signals == ["mean_logprob"]  # where nothing more is known
 
 
 def test_no_score_keeps_what_lacks_a_signal_or_an_end() -> None:
     rows = made_rows(np.random.default_rng(4), 50, "a")
-    model = fit.fit(rows, ["mean_logprob"])
-    blind = msgspec.structs.replace(rows[0], signals=answer_signals([None, -0.1], 3))
-    assert model.wrong(blind.signals) is None
+    model = fit.fit(rows, ["mean_logprob"], "wrong")
+    blind = msgspec.structs.replace(rows[0], signals=answer_signals([None, -0.1], 3, FIRST))
+    assert model.chance(blind.signals) is None
     cut = msgspec.structs.replace(rows[0], finish_reason="length")
     assert fit.scores(model, [blind, cut]).tolist() == [np.inf, np.inf]
 
 
 def test_the_fitted_chance_is_the_share_of_wrong_answers() -> None:
     rows = made_rows(np.random.default_rng(5), 2000, "a")
-    model = fit.fit(rows, ["mean_logprob", "min_logprob"])
+    model = fit.fit(rows, ["mean_logprob", "min_logprob"], "wrong")
     chance, wrong = fit.scores(model, rows), np.array([not row.local_right for row in rows], dtype=float)
     assert chance.mean() == pytest.approx(wrong.mean(), abs=1e-3)  # the likelihood's own equation
     assert metrics.ece(chance, wrong) < 0.05
     assert metrics.auroc(chance, wrong) > 0.9
 
 
+def test_no_row_is_scored_by_a_fit_that_saw_it_or_its_group() -> None:
+    rows = [row for task in "abcdefg" for row in made_rows(np.random.default_rng(8), 30, task)]
+    for by in ("key", "group"):
+        scored = []
+        for rest, left_out in fit.folds(rows, by):
+            seen = {getattr(rows[place], by) for place in rest}
+            assert not seen & {getattr(rows[place], by) for place in left_out}
+            scored += left_out
+        assert sorted(scored) == list(range(len(rows)))
+
+
+def test_helping_is_fitted_where_only_the_cloud_tells() -> None:
+    """Of hopeless prompts, which neither side gets right, a handoff brings nothing."""
+    generator = np.random.default_rng(9)
+    rows = made_rows(generator, 300, "a")
+    hopeless = [msgspec.structs.replace(row, cloud_right=row.tokens_in == 0) for row in rows]
+    long = [
+        msgspec.structs.replace(
+            row, key=f"b{row.key}", signals={**row.signals, "log_prompt_tokens": 9.0}, cloud_right=False
+        )
+        for row in hopeless
+    ]
+    helps = fit.scores(fit.fit(rows + long, fit.RICH, "helps"), rows + long)
+    assert helps[:300].mean() > 4 * helps[300:].mean()
+    wrong = fit.scores(fit.fit(rows + long, fit.RICH, "wrong"), rows + long)
+    assert wrong[300:].mean() == pytest.approx(wrong[:300].mean(), abs=0.1)
+
+
+def test_early_floors_spare_what_is_kept() -> None:
+    rows = made_rows(np.random.default_rng(10), 400, "a")
+    unsure = [msgspec.structs.replace(row, running=[-3.0, None, None], tokens_out=100) for row in rows[:100]]
+    kept = [False] * 100 + [True] * 300
+    floors = early.floors(kept, unsure + rows[100:])
+    assert floors[0] is not None
+    assert floors[1:] == [None, None]
+    stops = [early.given_up_at(row, floors) for row in unsure + rows[100:]]
+    told = early.shares(stops, kept, unsure + rows[100:])
+    assert told["by_token_8"] == 1
+    assert told["tokens_saved"] == pytest.approx(0.92)
+    assert 0 < told["false_aborts"] <= early.FALSE_ABORTS
+    assert early.shares([None] * 400, kept, unsure + rows[100:])["by_token_8"] == 0
+    assert early.floors(kept[:120], (unsure + rows[100:])[:120]) == [None] * 3  # 20 kept bear no promise
+
+
 def test_the_report_holds_every_figure_and_its_baselines() -> None:
     rows = made_rows(np.random.default_rng(6), 60, "a") + made_rows(np.random.default_rng(7), 40, "b")
-    score = fit.scores(fit.fit(rows, ["mean_logprob"]), rows)
-    told = report(score, score, rows, with_cloud=True)
-    names = {"accuracy_local", "accuracy_cloud", "auroc", "apgr", "napgr", "cpt50", "cpt80", "ece"}
+    score = fit.scores(fit.fit(rows, ["mean_logprob"], "wrong"), rows)
+    scores = Scores(score, score, 1 - score)
+    told = report(scores, rows, with_cloud=True)
+    names = {
+        "accuracy_local",
+        "accuracy_cloud",
+        "auroc",
+        "apgr",
+        "napgr",
+        "cpt50",
+        "cpt80",
+        "ece",
+        "ece_before",
+    }
     assert names | {f"accuracy_hybrid_{share}" for share in (10, 20, 30, 50)} == told["metrics"].keys()
     for figure in told["metrics"].values():
         assert figure["low"] <= figure["value"] <= figure["high"]
     assert told["baselines"].keys() == {"random", "prompt_length", "mean_logprob", "oracle"}
     assert told["baselines"]["oracle"]["napgr"]["value"] == 1
     assert {task: told["by_task"][task]["rows"] for task in told["by_task"]} == {"a": 60, "b": 40}
-    alone = report(score, score, rows, with_cloud=False)
+    alone = report(scores, rows, with_cloud=False)
     assert "apgr" not in alone["metrics"]
     json.dumps(told, allow_nan=False)
 
@@ -253,7 +313,9 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
     def answer(asked_now: Sequence[Question]) -> Iterator[LocalResult]:
         for question in asked_now:
             asked.append(question.prompt)
-            yield LocalResult(text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1)
+            yield LocalResult(
+                text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1, first=FIRST
+            )
 
     file = tmp_path / "rows.jsonl"
     first = list(answered(questions[:3], answer, "weights", file))

@@ -37,7 +37,7 @@ def test_the_gate(result: LocalResult, reason: str, stage: str, code: ExitStatus
 
 def test_a_missing_signal_is_never_confident() -> None:
     def confidence(logprobs: list[float | None]) -> float | None:
-        return Criterion(0.5).confidence(answer_signals(logprobs, 3))
+        return Criterion(0.5).confidence(answer_signals(logprobs, 3, None))
 
     assert confidence([]) is None
     assert confidence([0.0, None, 0.0]) is None

@@ -24,6 +24,11 @@ class CloudSide(str, Enum):
     none = "none"
 
 
+class Unseen(str, Enum):
+    questions = "questions"
+    subjects = "subjects"
+
+
 class Split(str, Enum):
     all = "all"
     fit = "fit"
@@ -51,13 +56,21 @@ def evaluate(
     rows: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
     ] = None,
+    unseen: Annotated[
+        Unseen,
+        typer.Option(help="What the score of a question was fitted without: it, or all of its subject."),
+    ] = Unseen.questions,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw accuracy against the share handed off (svg, png, pdf)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
 ) -> None:
     """Measure the gate: run the local model over labelled questions, and see which it should hand off.
 
     A line is an object with `prompt`, `answer`, `kind` (number, letter, text or regex), and where known
-    `task`, `cloud_correct` and `cloud_answer`. Nothing is sent anywhere.
+    `task`, `subject`, `cloud_correct` and `cloud_answer`. Nothing is sent anywhere.
     """
     from hybrid_cli.evaluate.evaluation import as_text, evaluate_gate
     from hybrid_cli.evaluate.run import Data
@@ -71,5 +84,7 @@ def evaluate(
         invocation.environment,
         invocation.worker,
         with_cloud=cloud is CloudSide.recorded,
+        unseen=unseen.value,
+        plot=plot,
     )
     typer.echo(json.dumps(told) if as_json else as_text(told))

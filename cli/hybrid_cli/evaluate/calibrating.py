@@ -8,19 +8,16 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.evaluate import fit, rows, thresholds
+from hybrid_cli.evaluate import early, fit, rows, thresholds
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.run import Data, measure
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.calibration import Calibration, store
-from hybrid_cli.handoff.signals import CHECKPOINTS
+from hybrid_cli.handoff.calibration import Calibration, Objective, store
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 
 TARGETS = ("escalate_at_most", "wrong_at_most", "quality_at_least")
-FALSE_ABORTS = 0.05
-"""Of the answers that would be kept, the share that a checkpoint may give up."""
 LEAST_ROWS = 100
 
 
@@ -63,7 +60,8 @@ def calibrate(
     if len(measured) < LEAST_ROWS:
         raise Failure(ExitStatus.USAGE, f"{len(measured)} questions are too few; {LEAST_ROWS} are the least")
     fitted, held = measured[::2], measured[1::2]  # the score is fixed before its threshold is chosen
-    choice = fit.choose(fitted)
+    objective = _objective(target, measured)
+    choice = fit.choose(fitted, objective)
     score = fit.scores(choice.model, held)
     bound = _bound(target, measured)
     environment.note(bound)
@@ -81,10 +79,11 @@ def calibrate(
         value=target.value,
         keep_to=keep_to,
         model=choice.model,
+        objective=objective,
         cloud=_cloud(target, policy),
         rows=len(held),
         delta=target.delta if target.name == "wrong_at_most" else None,
-        early=_early(kept.tolist(), held),
+        early=early.floors(kept.tolist(), held),
     )
     path = store(calibration, environment)
     right = rows.right(held)
@@ -95,13 +94,23 @@ def calibrate(
         "delta": calibration.delta,
         "rows": len(measured),
         "held_out": len(held),
+        "objective": objective,
         "signals": choice.model.signals,
         "why": choice.why,
         "bound": bound,
         "handed_off": round(float(1 - kept.mean()), 4),
         "wrong_of_kept": round(float(1 - right[kept].mean()), 4) if kept.any() else None,
-        "decided_early": _early_shares(calibration.early, kept.tolist(), held),
+        "decided_early": early.shares(
+            [early.given_up_at(row, calibration.early) for row in held], kept.tolist(), held
+        ),
     }
+
+
+def _objective(target: Target, measured: list[Row]) -> Objective:
+    """A share of handoffs is best spent where the cloud helps, which only its outcomes can tell."""
+    if target.name == "wrong_at_most" or any(row.cloud_right is None for row in measured):
+        return "wrong"
+    return "helps"
 
 
 def _threshold(target: Target, score: Numbers, held: list[Row]) -> float | None:
@@ -140,42 +149,3 @@ def _cloud(target: Target, policy: Policy) -> str | None:
     if target.name != "quality_at_least" or policy.cloud is None:
         return None
     return policy.cloud.model
-
-
-def _early(kept: list[bool], held: list[Row]) -> list[float | None]:
-    """For each checkpoint the highest floor that gives up at most 5 % of the answers that would be kept.
-
-    The share is bounded from above (Clopper-Pearson, 95 %), not only counted.
-    """
-    floors: list[float | None] = []
-    for index in range(len(CHECKPOINTS)):
-        reached = [
-            value
-            for row, keep in zip(held, kept, strict=True)
-            if keep and (value := row.running[index]) is not None
-        ]
-        floor = None
-        for count, value in enumerate(sorted(reached)):
-            if thresholds.upper_bound(count, len(reached), 0.05) > FALSE_ABORTS:
-                break
-            floor = value
-        floors.append(floor)
-    return floors
-
-
-def _early_shares(floors: list[float | None], kept: list[bool], held: list[Row]) -> dict[str, float | None]:
-    """Of the prompts handed off, the share that each checkpoint decides, and of the kept the share lost to any."""
-    shares: dict[str, float | None] = {}
-    off = [row for row, keep in zip(held, kept, strict=True) if not keep]
-    for index, tokens in enumerate(CHECKPOINTS):
-        decided = sum(_gives_up(row, floors[: index + 1]) for row in off)
-        shares[f"by_token_{tokens}"] = round(decided / len(off), 4) if off else None
-    stay = [row for row, keep in zip(held, kept, strict=True) if keep]
-    lost = sum(_gives_up(row, floors) for row in stay)
-    shares["false_aborts"] = round(lost / len(stay), 4) if stay else None
-    return shares
-
-
-def _gives_up(row: Row, floors: list[float | None]) -> bool:
-    pairs = zip(row.running, floors, strict=False)
-    return any(mean is not None and floor is not None and mean < floor for mean, floor in pairs)

@@ -1,46 +1,91 @@
-"""`hybrid eval` in one call: rows, the gate's score on them, the report."""
+"""`hybrid eval` in one call: rows, the gate's scores of them, the report."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.evaluate import rows
-from hybrid_cli.evaluate.report import report
+from hybrid_cli.evaluate import early, fit, rows, thresholds
+from hybrid_cli.evaluate.report import Scores, report
+from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.run import Data, measure
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, merge_policy
 
+Unseen = Literal["questions", "subjects"]
+_SHARE = 0.3
+"""Handed off where it is told how early a handoff is decided."""
+
 
 def evaluate_gate(
-    data: Data, flags: Flags, environment: Environment, worker: Worker | None, *, with_cloud: bool
+    data: Data,
+    flags: Flags,
+    environment: Environment,
+    worker: Worker | None,
+    *,
+    with_cloud: bool,
+    unseen: Unseen,
+    plot: Path | None,
 ) -> dict[str, Any]:
-    """The report of DESIGN's `eval --json`."""
+    """The report of DESIGN's `eval --json`; a picture of it goes to `plot`."""
+    if plot is not None:
+        from hybrid_cli.evaluate.plot import check
+
+        if not with_cloud:
+            raise Failure(
+                ExitStatus.USAGE, "--plot draws the hybrid's accuracy, which --cloud none cannot tell"
+            )
+        check(plot)  # before the work, not after it
     policy = merge_policy(flags, environment)
     worker = worker or Worker.fork()
     try:
         measured, checksum = measure(data, policy, worker, environment)
     finally:
         worker.stop()
-    confidence = np.exp(rows.column(measured, "mean_logprob"))
-    ended = np.array([row.finish_reason == "stop" for row in measured])
-    score = np.where(ended, -confidence, np.inf)  # what is cut or loops is handed off whatever its score
-    told = report(score, 1 - confidence, measured, with_cloud=with_cloud)
+    by = "key" if unseen == "questions" else "group"
+    objective: Objective = "helps" if with_cloud else "wrong"
+    handoff, reasons = fit.unseen_scores(measured, by, objective)
+    wrong = handoff if objective == "wrong" else fit.unseen_scores(measured, by, "wrong")[0]
+    scores = Scores(handoff, wrong, np.exp(rows.column(measured, "mean_logprob")))
+    if plot is not None:
+        from hybrid_cli.evaluate.plot import draw
+
+        draw(plot, scores.handoff, measured, policy.local.model)
     return {
         "rows": len(measured),
         "split": data.split,
         "model": policy.local.model,
         "weights": checksum,
-        "score": "mean log-probability",
-        **told,
+        "unseen": unseen,
+        "score": reasons,
+        "early": _early(handoff, measured, by),
+        **report(scores, measured, with_cloud=with_cloud),
     }
+
+
+def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[str, Any]:
+    """How early the handoffs of a share of 30 % are decided, by floors set on other rows."""
+    kept = (score <= thresholds.escalate_at_most(score, _SHARE)).tolist()
+    stops: list[int | None] = [None] * len(measured)
+    for rest, left_out in fit.folds(measured, by):
+        floors = early.floors([kept[place] for place in rest], [measured[place] for place in rest])
+        for place in left_out:
+            stops[place] = early.given_up_at(measured[place], floors)
+    return early.shares(stops, kept, measured)
 
 
 def as_text(told: dict[str, Any]) -> str:
     """The report for a reader: a figure a line, with its interval."""
-    lines = [f"{told['rows']} questions (split {told['split']}), {told['model']}, score: {told['score']}", ""]
+    lines = [
+        f"{told['rows']} questions (split {told['split']}), {told['model']}",
+        f"scored by {fit.FOLDS} fits, each on {told['unseen']} that it had not seen:",
+    ]
+    lines += [f"  {reason}" for reason in told["score"]] + [""]
     lines += [_line(name, figure) for name, figure in told["metrics"].items()]
     for name, figures in told["baselines"].items():
         lines.append("")
@@ -48,6 +93,8 @@ def as_text(told: dict[str, Any]) -> str:
     for task, figures in told["by_task"].items():
         lines += ["", f"{task}: {figures['rows']} questions"]
         lines += [_line(f"  {name}", value) for name, value in figures.items() if name != "rows"]
+    lines += ["", f"of {_SHARE:.0%} handed off, how early:"]
+    lines += [f"  {name:<22} {_shown(value)}" for name, value in told["early"].items()]
     return "\n".join(lines)
 
 

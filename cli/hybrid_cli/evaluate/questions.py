@@ -29,6 +29,8 @@ class Question(msgspec.Struct, frozen=True):
     answer: str
     kind: Literal["number", "letter", "text", "regex"]
     task: str = "all"
+    subject: str | None = None
+    """What it is about, where a task has many subjects: these are what is left out to try a score."""
     cloud_correct: bool | None = None
     cloud_answer: str | None = None
 

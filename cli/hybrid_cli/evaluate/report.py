@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,32 +12,51 @@ from hybrid_cli.evaluate import metrics, rows
 from hybrid_cli.evaluate.metrics import Numbers, estimate
 from hybrid_cli.evaluate.rows import Row
 
+
+@dataclass(frozen=True)
+class Scores:
+    """What the gate says of each row, by fits that did not see it."""
+
+    handoff: Numbers
+    """How much it should be handed off."""
+    wrong: Numbers
+    """The chance that the local answer is wrong; infinity where none can be told."""
+    confidence: Numbers
+    """What it would be without a fit: exp(mean log-probability)."""
+
+    def part(self, chosen: Any) -> Scores:
+        return Scores(self.handoff[chosen], self.wrong[chosen], self.confidence[chosen])
+
+
 SHARES = (10, 20, 30, 50)
 """Percent handed off at which the hybrid's accuracy is told."""
 
 
-def report(score: Numbers, wrong_chance: Numbers, measured: list[Row], *, with_cloud: bool) -> dict[str, Any]:
+def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str, Any]:
     """`metrics`, `baselines` and `by_task`, each figure as {value, low, high} (95 % bootstrap).
 
-    `score` is the gate's desire to hand off, `wrong_chance` the same as a probability, for calibration.
     Without a cloud only what the local side shows is told.
     """
     local = rows.right(measured)
     figures = {
         "accuracy_local": _told(estimate(np.mean, local)),
-        "auroc": _told(estimate(metrics.auroc, score, 1 - local)),
-        "ece": _told(estimate(metrics.ece, wrong_chance, 1 - local)),
+        "auroc": _told(estimate(metrics.auroc, scores.wrong, 1 - local)),
+        "ece_before": _told(estimate(metrics.ece, 1 - scores.confidence, 1 - local)),
+        "ece": _told(estimate(metrics.ece, np.minimum(scores.wrong, 1.0), 1 - local)),
     }
     cloud = rows.cloud_right(measured) if with_cloud else None
     if cloud is not None:
-        figures |= _with_cloud(score, local, cloud)
+        figures |= _with_cloud(scores.handoff, local, cloud)
     return {
         "metrics": figures,
         "baselines": {
             name: _ranked(other, local, cloud) for name, other in baselines(measured, local, cloud)
         },
         "by_task": {
-            task: {"rows": int(chosen.sum()), **_task(score[chosen], local[chosen], _part(cloud, chosen))}
+            task: {
+                "rows": int(chosen.sum()),
+                **_task(scores.part(chosen), local[chosen], _part(cloud, chosen)),
+            }
             for task, chosen in _tasks(measured)
         },
     }
@@ -75,8 +95,9 @@ def _ranked(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, 
     return figures
 
 
-def _task(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
-    figures = {"accuracy_local": _told(estimate(np.mean, local)), **_ranked(score, local, cloud)}
+def _task(scores: Scores, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
+    figures = {"accuracy_local": _told(estimate(np.mean, local)), **_ranked(scores.handoff, local, cloud)}
+    figures["auroc"] = _told(estimate(metrics.auroc, scores.wrong, 1 - local))
     if cloud is not None:
         figures["accuracy_cloud"] = _told(estimate(np.mean, cloud))
     return figures

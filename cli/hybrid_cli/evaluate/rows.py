@@ -14,6 +14,7 @@ import numpy as np
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.questions import Question, is_right
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.signals import CHECKPOINTS, VERSION, answer_signals, running_mean
 
@@ -28,6 +29,8 @@ class Row(msgspec.Struct, frozen=True):
 
     key: str
     task: str
+    group: str
+    """Rows of one group are fitted on together or not at all, where a score is tried on what is new to it."""
     signals: dict[str, float | None]
     running: list[float | None]
     """The mean log-probability at each checkpoint that the answer reached."""
@@ -68,7 +71,8 @@ def _row(key: str, question: Question, result: LocalResult) -> Row:
     return Row(
         key=key,
         task=question.task,
-        signals=answer_signals(result.logprobs, result.tokens_in),
+        group=question.subject or question.task,
+        signals=answer_signals(result.logprobs, result.tokens_in, result.first),
         running=[running_mean(result.logprobs, tokens) for tokens in CHECKPOINTS],
         finish_reason=result.finish_reason,
         tokens_in=result.tokens_in,
@@ -112,6 +116,12 @@ def column(rows: list[Row], name: str) -> Numbers:
 
 def right(rows: list[Row]) -> Numbers:
     return np.array([row.local_right for row in rows], dtype=float)
+
+
+def label(rows: list[Row], objective: Objective) -> Numbers:
+    """1 where a handoff is called for: the local answer is wrong; under `helps` also the cloud's is right."""
+    wrong = 1 - right(rows)
+    return wrong * cloud_right(rows) if objective == "helps" else wrong
 
 
 def cloud_right(rows: list[Row]) -> Numbers:

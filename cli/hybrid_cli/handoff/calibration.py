@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -19,8 +20,12 @@ _SHIPPED = Path(__file__).with_name("calibrations")
 _MARGIN = 1e-9
 
 
+Objective = Literal["wrong", "helps"]
+"""What the score is the chance of: that the local answer is wrong, or that it is and the cloud's is right."""
+
+
 class Model(msgspec.Struct, frozen=True):
-    """The score: P(the local answer is wrong), a logistic function of standardised signals."""
+    """The score: a chance, as a logistic function of standardised signals."""
 
     signals: list[str]
     means: list[float]
@@ -28,8 +33,8 @@ class Model(msgspec.Struct, frozen=True):
     weights: list[float]
     bias: float
 
-    def wrong(self, signals: Signals) -> float | None:
-        """The probability that the answer is wrong, 0 to 1; None where a signal is missing."""
+    def chance(self, signals: Signals) -> float | None:
+        """The probability of what was fitted, 0 to 1; None where a signal is missing."""
         logit = self.bias
         for name, mean, scale, weight in zip(
             self.signals, self.means, self.scales, self.weights, strict=True
@@ -51,6 +56,7 @@ class Calibration(msgspec.Struct, frozen=True):
     value: float
     keep_to: float
     model: Model
+    objective: Objective
     cloud: str | None
     """The cloud model whose outcomes the target counts on; None where it counts on none."""
     rows: int

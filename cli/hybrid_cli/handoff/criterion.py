@@ -10,6 +10,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Calibration, find
 from hybrid_cli.handoff.signals import CHECKPOINTS, Signals, answer_signals, running_mean
+from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Policy
 
 
@@ -22,17 +23,18 @@ class Criterion:
 
     def confidence(self, signals: Signals) -> float | None:
         """0 to 1: without a calibration the geometric mean of the tokens' probabilities, exp(mean
-        log-probability); with one, the chance that the answer is right. None where a signal is missing.
+        log-probability); with one, the chance that nothing is lost by keeping the answer. None where a
+        signal is missing.
         """
         if self.calibration is not None:
-            wrong = self.calibration.model.wrong(signals)
-            return None if wrong is None else 1 - wrong
+            chance = self.calibration.model.chance(signals)
+            return None if chance is None else 1 - chance
         mean = signals["mean_logprob"]
         return None if mean is None else math.exp(mean)
 
-    def leans(self, logprobs: Sequence[float | None], prompt_tokens: int) -> bool:
+    def leans(self, logprobs: Sequence[float | None], prompt_tokens: int, first: TokenSignal | None) -> bool:
         """Whether a running answer is heading for a handoff."""
-        confidence = self.confidence(answer_signals(logprobs, prompt_tokens))
+        confidence = self.confidence(answer_signals(logprobs, prompt_tokens, first))
         return confidence is None or confidence < self.threshold
 
     def fails_early(self, logprobs: Sequence[float | None]) -> int | None:

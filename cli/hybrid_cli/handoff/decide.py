@@ -113,7 +113,7 @@ class Cascade:
         live = denied is not None and answers_anyway
 
         def watch(logprobs: list[float | None]) -> int | None:
-            if denied is None and criterion.leans(logprobs, result.tokens_in):
+            if denied is None and criterion.leans(logprobs, result.tokens_in, result.first):
                 egress.prepare(self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"

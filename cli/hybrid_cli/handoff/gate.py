@@ -94,9 +94,7 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     if result.finish_reason == "overflow":
         words = f"the prompt has {result.tokens_in} tokens, the local context {result.context}"
         return Verdict("context", "fit", words, failure=Failure(ExitStatus.DENIED, words))
-    signals = answer_signals(result.logprobs, result.tokens_in)
-    signals["first_margin"] = result.first.margin if result.first else None
-    signals["first_entropy"] = result.first.entropy if result.first else None
+    signals = answer_signals(result.logprobs, result.tokens_in, result.first)
     confidence, threshold = criterion.confidence(signals), criterion.threshold
     problem = _failed_check(result)
     if problem is not None:

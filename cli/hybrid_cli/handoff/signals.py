@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-VERSION = 1
+from hybrid_cli.local.protocol import TokenSignal
+
+VERSION = 2
 """Raised when a feature changes its meaning: calibrations of another version are not used."""
 
 CHECKPOINTS = (8, 16, 32)
@@ -23,12 +25,17 @@ NAMES = (
     "sum_logprob",
     "log_tokens",
     "log_prompt_tokens",
+    "first_margin",
+    "first_entropy",
 )
 """The signals of a finished answer, in the order of `answer_signals`."""
 
 
-def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Signals:
-    """The signals of a finished answer from its content tokens' log-probabilities (natural, raw logits).
+def answer_signals(
+    logprobs: Sequence[float | None], prompt_tokens: int, first: TokenSignal | None
+) -> Signals:
+    """The signals of a finished answer: from its content tokens' log-probabilities (natural, raw logits),
+    and from the whole distribution at the `first` of them.
 
     All are None where a token has none or there is no token: a missing signal never reads as confident.
     The low quantiles and the worst window mend the mean's blindness to one bad step in a long answer
@@ -38,7 +45,7 @@ def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Sign
     if not known or len(known) < len(logprobs):
         return dict.fromkeys(NAMES, None)
     ranked = sorted(known)
-    values: list[float] = [
+    values: list[float | None] = [
         sum(known) / len(known),
         ranked[0],
         ranked[len(ranked) // 10],
@@ -47,6 +54,8 @@ def answer_signals(logprobs: Sequence[float | None], prompt_tokens: int) -> Sign
         sum(known),
         math.log(len(known)),
         math.log(max(prompt_tokens, 1)),
+        first.margin if first is not None else None,
+        first.entropy if first is not None else None,
     ]
     return dict(zip(NAMES, values, strict=True))
 
