@@ -39,6 +39,7 @@ _hybrid_value() {
     'calibrate --limit') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
     'calibrate --rows') kind=file ;;
+    'doctor --profile'|'doctor -p') kind=profile ;;
     *) return 1 ;;
   esac
 }
@@ -70,6 +71,7 @@ _hybrid_options() {
     'usage purge') words='--yes -y --help -h' ;;
     'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
     'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
+    'doctor') words='--profile -p --online --json --help -h' ;;
     'completion') words='--help -h' ;;
     'help') words='--help -h' ;;
   esac
@@ -77,7 +79,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=words words='run pull models profile consent usage eval calibrate completion help' ;;
+    '') kind=words words='run pull models profile consent usage eval calibrate doctor completion help' ;;
     'pull') kind=catalog ;;
     'models') kind=words words='ls show verify import rm prune' ;;
     'models show') kind=catalog ;;
@@ -124,7 +126,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pull'|'models'|'models ls'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pull'|'models'|'models ls'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

@@ -21,6 +21,7 @@ COMMANDS = {
     "usage": "Show what was handed off, why, and what it cost.",
     "eval": "Measure the gate on labelled questions.",
     "calibrate": "Fit the gate to a model on labelled questions.",
+    "doctor": "Say what works on this machine, and what to do about the rest.",
     "completion": "Print the completion script of a shell.",
     "help": "Explain exit codes, profiles, variables or privacy.",
 }
