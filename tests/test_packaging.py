@@ -31,6 +31,14 @@ def test_the_wheel_holds_the_package_the_profiles_and_nothing_else(wheel: Path) 
     expected = {f"hybrid_cli/{path.relative_to(source)}" for path in source.rglob("*.py")}
     expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in PROFILES.split()}
     expected |= {"hybrid_cli/profiles/profile.schema.json"}
+    shared = {name.split("/data/share/")[1] for name in names if ".data/data/share/" in name}
+    assert shared == {
+        "bash-completion/completions/hybrid",
+        "zsh/site-functions/_hybrid",
+        "fish/vendor_completions.d/hybrid.fish",
+        *(f"man/man1/{path.name}" for path in (ROOT / "docs" / "man").iterdir()),
+    }
+    names = {name for name in names if ".data/" not in name}
     assert names == expected | {"hybrid_cli/weights/catalog.yaml"}
 
 

@@ -21,12 +21,16 @@ COMMANDS = {
     "usage": "Show what was handed off, why, and what it cost.",
     "eval": "Measure the gate on labelled questions.",
     "calibrate": "Fit the gate to a model on labelled questions.",
-    "help": "Explain a topic: exit-codes.",
+    "doctor": "Say what works on this machine, and what to do about the rest.",
+    "completion": "Print the completion script of a shell.",
+    "help": "Explain exit codes, profiles, variables or privacy.",
 }
 
 
 class _LazyGroup(TyperGroup):
     """A group whose help needs none of its commands' modules."""
+
+    summaries = COMMANDS
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -59,7 +63,8 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _root() -> Any:
+def command_tree() -> Any:
+    """The root command; those below it are imported when they are asked for."""
     root = typer.Typer(
         cls=_LazyGroup,
         add_completion=False,
@@ -82,7 +87,7 @@ def invoke(arguments: list[str], environment: Environment, worker: Any) -> None:
     """Run the command that `arguments` name. Raises Failure, also for wrong usage."""
     from hybrid_cli.commands import Invocation
 
-    command = _root()
+    command = command_tree()
     try:
         with command.make_context("hybrid", list(arguments), obj=Invocation(environment, worker)) as context:
             command.invoke(context)

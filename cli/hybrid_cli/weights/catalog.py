@@ -58,8 +58,13 @@ def catalog(environment: Environment) -> dict[str, Entry]:
     Raises Failure (USAGE) where the user's file is wrong.
     """
     own = environment.config_folder / USER_CATALOG
-    entries = _read(Path(__file__).with_name("catalog.yaml"))
+    entries = shipped_catalog()
     return {**entries, **_read(own)} if own.is_file() else entries
+
+
+def shipped_catalog() -> dict[str, Entry]:
+    """The package's own entries."""
+    return _read(Path(__file__).with_name("catalog.yaml"))
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -1,0 +1,1 @@
+"""What is made of the command tree: completions, man pages, and the tables of the documents."""

@@ -1,0 +1,34 @@
+"""Write what is made of the command tree into the checkout: `python -m hybrid_cli.manual [--check]`.
+
+With --check nothing is written; a file that differs is named, and the code is 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hybrid_cli.app import command_tree
+from hybrid_cli.manual.files import made_files
+
+
+def main() -> int:
+    root = Path(__file__).resolve().parents[3]
+    checks = sys.argv[1:] == ["--check"]
+    stale = []
+    for name, text in made_files(command_tree()).items():
+        path = root / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not checks:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    for name in stale:
+        sys.stderr.write(
+            f"{name} {'differs; run: python -m hybrid_cli.manual' if checks else 'is written'}\n"
+        )
+    return int(checks and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The topics of `hybrid help`, and the tables that man pages and the README share with them."""
+
+from __future__ import annotations
+
+from hybrid_cli.exit_status import ExitStatus
+
+VARIABLES = {
+    "HYBRID_PROFILE": "the profile when -p names none",
+    "HYBRID_ESCALATION": "forbid, auto, force or ask",
+    "HYBRID_CONSENT": "origins consented to, comma-separated",
+    "HYBRID_NO_STDIN": "never read stdin",
+    "HYBRID_HOME": "one folder for config, data, state and cache; by default they are where your system keeps them",
+    "HYBRID_DEBUG": "show the traceback of an internal error",
+    "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "as huggingface_hub has them, for hybrid pull hf:...",
+    "CI": "set: nobody is asked anything",
+}
+
+FILES = {
+    "/etc/hybrid/profile.yaml": "the administrator's profile",
+    "~/.config/hybrid/profile.yaml": "what you always want",
+    "~/.config/hybrid/profiles/NAME.yaml": "your own profiles, for -p NAME",
+    "~/.config/hybrid/consent.json": "the clouds that you consented to",
+    ".hybrid.yaml": "the project's profile, from the working folder up to the repository's root; it may only tighten",
+    "~/.local/share/hybrid": "weights",
+    "~/.local/state/hybrid": "the ledger of what was sent",
+}
+
+_PROFILES = """\
+A profile is a YAML file that says which model answers and when the cloud may. `-p NAME|PATH` or
+HYBRID_PROFILE chooses one; yours come before the shipped ones. `hybrid profile ls` lists them.
+
+Several files and words speak: the system's, yours, the project's, the chosen profile, variables and
+options. The strictest wins: forbid beats ask, ask beats auto and force, the lower limit holds. A project's
+file may only tighten until you trust its exact content (hybrid profile trust).
+
+  hybrid profile explain          every value, who set it, and what was refused
+  hybrid profile check FILE       every mistake as FILE:LINE: message
+  hybrid profile schema           the JSON Schema, for editors
+"""
+
+_PRIVACY = """\
+Nothing is sent unless the mode is not forbid, the profile sets a cloud, you gave consent to that cloud,
+and the gate or the mode force calls for a handoff. Then the system message, the piped text and the prompt
+leave, to that origin alone; file names, other variables and the local answer do not.
+
+Before that the text is scanned: a credential ends the run with code 3; card numbers, IBANs and what else
+privacy.redact names leave as placeholders and come back in the answer. A row in a private ledger is
+written before the first byte leaves.
+
+Under forbid the kernel refuses the process every socket (Linux); hybrid doctor says which guard this
+system has. A scanner finds what has a known form, not what is private by its meaning: use -p offline
+for what must not leave.
+
+  hybrid run --dry-run PROMPT     the exact payload and its price; sends nothing
+  hybrid consent ls               the clouds that may be sent to
+  hybrid usage --export           all that left
+"""
+
+
+def _table(rows: dict[str, str]) -> str:
+    return "".join(f"{name}\n    {meaning}\n" for name, meaning in rows.items())
+
+
+def topic(name: str) -> str:
+    """The text of a topic, with a newline at its end."""
+    codes = "".join(f"{status.value:>3}  {status.meaning}\n" for status in ExitStatus)
+    return {
+        "exit-codes": codes,
+        "profiles": _PROFILES,
+        "environment": f"{_table(VARIABLES)}\nFiles (XDG_*_HOME or HYBRID_HOME move them):\n\n{_table(FILES)}",
+        "privacy": _PRIVACY,
+    }[name]
