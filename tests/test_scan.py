@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import string
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,10 @@ from hypothesis import strategies as st
 
 from conftest import Hybrid
 from hybrid_cli.privacy.scan import find
+from hybrid_cli.privacy.screen import screen
+from hybrid_cli.profile.schema import Privacy
 
+REDACTS = Privacy(on_secret="redact", redact=[])  # noqa: S106  a word, no password
 KINDS = ("secret", "email", "phone", "card", "iban", "ip")
 _random = random.Random(6)  # noqa: S311  no secrets are made
 
@@ -76,10 +81,16 @@ ENCRYPTED = PEM.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES
         ("mail <an@bücher.example>", "email", "an@bücher.example"),
         ("card 4111 1111 1111 1111, thanks", "card", "4111 1111 1111 1111"),
         ("5555-5555-5555-4444", "card", "5555-5555-5555-4444"),
+        ("4111.1111.1111.1111", "card", "4111.1111.1111.1111"),
+        ("no_4111_1111_1111_1111"[3:], "card", "4111_1111_1111_1111"),
+        ("\uff14" + "\uff11" * 15, "card", "\uff14" + "\uff11" * 15),
+        (f"{PEM[40:]} it ends", "secret", PEM[40:]),
+        ("to de89370400440532013000", "iban", "de89370400440532013000"),
         ("to DE89 3704 0044 0532 0130 00 AND more", "iban", "DE89 3704 0044 0532 0130 00"),
         ("GB82WEST12345698765432", "iban", "GB82WEST12345698765432"),
         ("host 10.11.12.13:8080", "ip", "10.11.12.13"),
         ("via 2001:db8::ff00:42:8329.", "ip", "2001:db8::ff00:42:8329"),
+        ("at 2001:0db8:85a3:0000:0000:8a2e:0370:7334", "ip", "2001:0db8:85a3:0000:0000:8a2e:0370:7334"),
         ("call +84 28 3823 4567 now", "phone", "+84 28 3823 4567"),
     ],
 )
@@ -98,13 +109,30 @@ def test_each_kind(text: str, kind: str, value: str | None) -> None:
         'password: "${DB_PASSWORD_1}", secret: <your-secret-1>, token=xxxxxxxx1',
         "url https://user:password@example.com/ and https://example.com:8443/a@b",
         "std::vector<int> a::b 12:34:56 ratio 3:2, version 1.2.3, at 127.0.0.1 and ::1",
-        "card 4111 1111 1111 1112, order 1234567890123456, 0.4111111111111111",
+        "card 4111 1111 1111 1112, order 1234567890123456, 0.4111111111111111, 4111.111111111111",
         "DE88 3704 0044 0532 0130 00, @decorator, a@b, x@localhost, sk-learn, task-list-of-many",
         "commit b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b, 550e8400-e29b-41d4-a716-446655440000",
     ],
 )
 def test_what_is_none_is_left_alone(text: str) -> None:
     assert [(found.name, text[found.start : found.end]) for found in find(text, KINDS)] == []
+
+
+@pytest.mark.parametrize("before", ["", "u:", "user:"])
+@pytest.mark.parametrize("key", ["plain-words", "sk-other/words+1"])
+def test_the_clouds_own_key_in_any_form(before: str, key: str) -> None:
+    encoded = base64.b64encode(f"{before}{key}".encode()).decode()
+    for form in (
+        key,
+        "".join(f"%{ord(one):02X}" for one in key),
+        quote(key, safe=""),
+        key.encode().hex(),
+        encoded,
+        encoded.replace("+", "-").replace("/", "_"),
+        "\u200b".join(key),
+    ):
+        screened = screen([{"role": "user", "content": f"is {form} mine?"}], REDACTS, {}, key)
+        assert screened.vault.counts == {"secret": 1}, form
 
 
 def test_overlaps_go_to_the_longest() -> None:

@@ -136,9 +136,9 @@ CREDENTIALS = (
     ),
     _(
         "authorization header",
-        ("authorization", "token", "key"),
-        r"(?i:(?:authorization|(?:api|access|auth|private|x-api)-(?:key|token))[\"']?\s{0,2}:\s{0,3}[\"']?"
-        r"(?:[a-z][\w-]{1,20} {1,3})?)(?P<value>(?=[\w+/=.~@-]{0,80}\d)[\w+/=.~@-]{11,})",
+        ("authorization", "-token", "-key"),
+        r"[AaPpXx](?i:(?:uthorization|(?:pi|ccess|uth|rivate|-api)-(?:key|token))"  # sought by its first letter
+        r"[\"']?\s{0,2}:\s{0,3}[\"']?(?:[a-z][\w-]{1,20} {1,3})?)(?P<value>(?=[\w+/=.~@-]{0,80}\d)[\w+/=.~@-]{11,})",
     ),
     _(
         "session cookie",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.privacy.redact import NOTICE, Vault
-from hybrid_cli.privacy.scan import Finding, find, without_overlaps
+from hybrid_cli.privacy.scan import Finding, find, visible, without_overlaps
 from hybrid_cli.profile.schema import Kind, Privacy
 
 Message = dict[str, str]
@@ -58,8 +59,21 @@ def _find_key(text: str, key: str | None) -> list[Finding]:
     """Where the cloud's own key stands. A shorter one is no key, but a word for servers that ask for none."""
     if key is None or len(key) < _SHORTEST_KEY:
         return []
-    found = re.finditer(re.escape(key), text)
-    return [Finding("secret", "the cloud's own key", match.start(), match.end()) for match in found]
+    seen, places = visible(text)
+    return [
+        Finding("secret", "the cloud's own key", places[match.start()], places[match.end() - 1] + 1)
+        for match in re.finditer("|".join(_forms(key)), seen)
+    ]
+
+
+def _forms(key: str) -> Iterator[str]:
+    """Patterns of a key as it is, with characters percent-encoded, in hexadecimal, and in Base64."""
+    yield "".join(f"(?:{re.escape(one)}|%(?i:{ord(one):02x}))" for one in key)
+    yield f"(?i:{key.encode().hex()})"
+    for before in range(3):  # bytes in front, as of `user:key`; the characters that others share are left off
+        whole = base64.b64encode(bytes(before) + key.encode()).decode().rstrip("=")
+        shared = -1 if (before + len(key)) % 3 else None
+        yield re.escape(whole[(0, 2, 3)[before] : shared]).replace(r"\+", "[+-]").replace("/", "[/_]")
 
 
 def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Finding]]) -> None:
