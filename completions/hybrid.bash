@@ -31,6 +31,8 @@ _hybrid_value() {
     'eval --limit') kind=text ;;
     'eval --max-tokens') kind=text ;;
     'eval --rows') kind=file ;;
+    'eval --unseen') kind=words words='questions subjects' ;;
+    'eval --plot') kind=file ;;
     'calibrate --target') kind=text ;;
     'calibrate --delta') kind=text ;;
     'calibrate --profile'|'calibrate -p') kind=profile ;;
@@ -69,7 +71,7 @@ _hybrid_options() {
     'consent revoke') words='--help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --help -h' ;;
     'usage purge') words='--yes -y --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --json --quiet -q --help -h' ;;
     'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
     'doctor') words='--profile -p --online --json --help -h' ;;
     'completion') words='--help -h' ;;

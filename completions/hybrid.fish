@@ -146,6 +146,8 @@ complete -c hybrid -n '__hybrid_at eval' -l split -x -a 'all fit test' -d 'Which
 complete -c hybrid -n '__hybrid_at eval' -l limit -x -d 'The first N of them'
 complete -c hybrid -n '__hybrid_at eval' -l max-tokens -x -d 'The longest answer, in tokens'
 complete -c hybrid -n '__hybrid_at eval' -l rows -r -F -d 'Keep what was measured, and go on from there'
+complete -c hybrid -n '__hybrid_at eval' -l unseen -x -a 'questions subjects' -d 'What the score of a question was fitted without: it, or all of its subject'
+complete -c hybrid -n '__hybrid_at eval' -l plot -r -F -d 'Draw accuracy against the share handed off (svg, png, pdf)'
 complete -c hybrid -n '__hybrid_at eval' -l json -d 'Print one object'
 complete -c hybrid -n '__hybrid_at eval' -l quiet -s q -d 'Only errors on stderr'
 complete -c hybrid -n '__hybrid_at eval' -l help -s h -d 'Show this message and exit'
