@@ -226,7 +226,11 @@ class Escalation(_Section, frozen=True):
     on_denied: Literal["answer", "fail"] = "answer"
     on_cloud_failure: Literal["fail", "answer"] = "fail"
     require_enforcement: Annotated[
-        bool, _says("Refuse to run where the kernel cannot keep the process from the network.")
+        bool,
+        _says(
+            "Refuse to run where the kernel cannot keep the local model, and under forbid the whole command,"
+            " from the network."
+        ),
     ] = False
 
 
