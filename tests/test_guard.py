@@ -126,6 +126,28 @@ def test_required_enforcement_refuses_what_is_weaker(monkeypatch: pytest.MonkeyP
         run_prompt(Flags(profile=str(path)), options, environment, None)
 
 
+@pytest.mark.parametrize(("level", "answers"), [("namespace", False), ("seccomp", True)])
+def test_required_enforcement_holds_for_the_worker_in_every_mode(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, level: str, answers: bool
+) -> None:
+    # A mock of the level alone: no kernel without seccomp can be had here. The worker is a real process.
+    monkeypatch.setattr("hybrid_cli.local.child.forbid_sockets", lambda: level)
+    stdout = io.BytesIO()
+    environment = Environment(None, stdout, io.StringIO(), {"HYBRID_HOME": str(home)})
+    path = tmp_path / "strict.yaml"
+    path.write_text("version: 1\nescalation: {mode: auto, require_enforcement: true}\n")
+    options = Options(
+        "hi", None, None, as_json=True, stream=False, may_read_stdin=False, dry_run=False, tags=frozenset()
+    )
+    flags = Flags(profile=str(path))
+    if answers:
+        run_prompt(flags, options, environment, None)
+        assert json.loads(stdout.getvalue())["answered_by"] == "local"
+        return
+    with pytest.raises(Failure, match=r"requires a guard for the local model .*: the best is namespace"):
+        run_prompt(flags, options, environment, None)
+
+
 def test_forbid_is_enforced_and_a_real_answer_still_comes(hybrid: Hybrid) -> None:
     answer = json.loads(hybrid("run", "-p", "offline", "--json", "What is 2+2?").stdout)
     assert answer["policy"]["enforcement"] == "seccomp"

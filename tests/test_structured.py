@@ -112,3 +112,55 @@ def test_schemas_and_problems_in_words(tmp_path: Path) -> None:
         with pytest.raises(Failure) as raised:
             read_schema(bad)
         assert raised.value.status is ExitStatus.USAGE
+
+
+def test_a_handoff_takes_schema_and_stop_along(hybrid: Hybrid, cloud: ScriptedCloud, profile: Any) -> None:
+    cloud.replies = [Reply(pieces=('{"name": "Ann", "age": 3}',))]
+    force = "escalation: {mode: force}\n"
+    chat = profile(cloud.section() + force)
+    options = ("--schema", json.dumps(PERSON), "--stop", "\n\n")
+    consent = {"HYBRID_CONSENT": cloud.origin}
+    assert hybrid("run", "-p", chat, *options, ASK, **consent).returncode == 0
+    sent = cloud.received[-1].body
+    named = {"name": "answer", "schema": PERSON}
+    assert sent["response_format"] == {"type": "json_schema", "json_schema": named}
+    assert sent["stop"] == ["\n\n"]
+    plan = hybrid("run", "-p", chat, "--dry-run", "--json", *options, ASK, **consent)
+    assert json.loads(json.loads(plan.stdout)["payload"]) == sent
+    hybrid("run", "-p", chat, "--schema", '{"enum": [1]}', ASK, **consent)  # no cloud need take it
+    assert "response_format" not in cloud.received[-1].body
+    responses = profile(cloud.section(", api: responses") + force, "responses.yaml")
+    hybrid("run", "-p", responses, *options, ASK, **consent)
+    sent = cloud.received[-1].body
+    assert sent["text"]["format"] == {"type": "json_schema", **named}
+    assert "stop" not in sent
+
+
+def test_schema_and_stop_are_scanned_before_they_leave(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Any
+) -> None:
+    cloud.replies = [Reply(pieces=('{"name": "Ann", "age": 3}',))]
+    path = profile(cloud.section() + "escalation: {mode: force}\nprivacy: {redact: [email]}\n")
+    consent = {"HYBRID_CONSENT": cloud.origin}
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    for option, text in (("--stop", token), ("--schema", json.dumps({**PERSON, "title": token}))):
+        done = hybrid("run", "-p", path, option, text, ASK, **consent)
+        assert (done.returncode, option in done.stderr.decode()) == (3, True), done.stderr
+    assert cloud.received == []
+    private = json.dumps({**PERSON, "title": "of ann@example.com"})
+    assert hybrid("run", "-p", path, "--schema", private, ASK, **consent).returncode == 0
+    hybrid("run", "-p", path, "--schema", json.dumps(PERSON), f"{ASK} ann@example.com", **consent)
+    assert len(cloud.received) == 2
+    assert all("response_format" not in received.body for received in cloud.received)
+
+
+def test_a_cloud_that_refuses_the_schema_says_so_clearly(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Any
+) -> None:
+    cloud.replies = [Reply(status=400)]
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "--schema", json.dumps(PERSON), ASK, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert (
+        b"400 (scripted); is `scripted` one of its models, and does it take this JSON Schema?" in done.stderr
+    )

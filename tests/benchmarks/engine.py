@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -19,12 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from hybrid_cli.local.protocol import LocalRequest, Task
+from hybrid_cli.local.threads import SPIN_COUNT
 from hybrid_cli.local.worker import Worker
 
 STORY = "Write a long story about a fox."
@@ -56,7 +59,7 @@ class Bench:
         mine, peer = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(a / b for a, b in pairs)
         load = os.getloadavg()[0]
-        print(f"{name:<46} {mine:>8.3g} {peer:>8.3g} {ratio:>6.2f}  {aim:<7} load {load:.1f}", flush=True)
+        print(f"{name:<46} {mine:>8.4g} {peer:>8.4g} {ratio:>6.2f}  {aim:<7} load {load:.1f}", flush=True)
 
     def tool(self, name: str) -> str:
         return str(self.native / name)
@@ -109,6 +112,45 @@ def decoded(bench: Bench, count: int, length: int) -> float:
         return made / (time.perf_counter() - first)
     finally:
         worker.stop()
+
+
+def one_answer(path: str, guarded: str) -> None:
+    """Print the seconds of a short answer, from before the imports to its end."""
+    request = LocalRequest(path, [Task([{"role": "user", "content": "Hi"}], 16)], threads=os.cpu_count())
+    started = time.perf_counter()
+    if guarded == "worker":
+        worker = Worker.fork()
+        list(worker.events(asdict(request)))
+        took = time.perf_counter() - started
+        worker.stop()
+    else:
+        from hybrid_cli.local.loading import Loader
+
+        rest = threading.Thread(target=importlib.import_module, args=("hybrid_cli.local.engine",))
+        rest.start()  # beside the load, as the worker does
+        loader = Loader()
+        loader.load(path)
+        rest.join()
+        from hybrid_cli.local.engine import Engine
+
+        Engine(loader).answer(request, lambda _event, **_fields: None)
+        took = time.perf_counter() - started
+    print(took)
+
+
+def worker_cost(bench: Bench) -> None:
+    here = str(Path(__file__).parent)
+
+    def took(where: str) -> float:
+        code = f"import sys; sys.path.insert(0, {here!r}); from engine import one_answer; "
+        code += f"one_answer({bench.model!r}, {where!r})"
+        variables = {**os.environ, "GOMP_SPINCOUNT": SPIN_COUNT, "OPENBLAS_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=variables)
+        return float(done.stdout)
+
+    bench.row(
+        "one answer in the worker: s, in process", "+10 ms", lambda: took("worker"), lambda: took("process")
+    )
 
 
 def with_library_defaults(bench: Bench, length: int) -> float:
@@ -196,7 +238,7 @@ def busy_loops(count: int) -> Iterator[None]:
             loop.wait()
 
 
-def threads(bench: Bench) -> None:
+def follow_load(bench: Bench) -> None:
     length = 96 if bench.is_default else 24
     ours, theirs = (lambda: decoded(bench, 1, length)), (lambda: with_library_defaults(bench, length))
     bench.row("decode, idle machine: tok/s, library's defaults", ">= 0.97", ours, theirs)
@@ -277,8 +319,9 @@ ROWS = {
     "shot": one_shot,
     "decode": decoding,
     "batch": batches,
-    "threads": threads,
+    "threads": follow_load,
     "prefix": prefix,
+    "worker": worker_cost,
     "memory": memory,
 }
 

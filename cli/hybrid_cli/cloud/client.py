@@ -49,7 +49,7 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
                 _check_type(stream.response.headers.get("content-type", ""), server)
                 return gather(stream, server, on_text, check)
     except openai.APIStatusError as error:
-        raise faults.of_status(error, server) from None
+        raise faults.of_status(error, call) from None
     except openai.APIConnectionError as error:  # a timeout is one, too
         raise faults.of_connection(error, server) from None
     except _TooLong:

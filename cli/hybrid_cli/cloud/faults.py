@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from hybrid_cli.cloud.payload import Call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.schema import Server
 
@@ -34,8 +35,9 @@ class CloudFault(Failure):
         """Seconds that the server asks to wait; None where it does not say."""
 
 
-def of_status(error: Any, server: Server) -> CloudFault:
+def of_status(error: Any, call: Call) -> CloudFault:
     """The fault for an HTTP status. The body is not shown: servers repeat prompts and keys in it."""
+    server = call.server
     status: int = error.status_code
     code = f" ({error.code})" if isinstance(error.code, str) and _CODE.fullmatch(error.code) else ""
     if status in (401, 403):
@@ -51,9 +53,10 @@ def of_status(error: Any, server: Server) -> CloudFault:
     if status in (408, 409) or status >= 500:
         outcome: Any = "refused" if status == 503 else "unknown"  # others may have begun to work
         return _failing(server, f"is failing: {status}{code}", outcome, passing=True, wait=wait)
+    fits = ", and does it take this JSON Schema" if call.schema else ""
     return CloudFault(
         ExitStatus.FAILURE,
-        f"{_name(server)} refused the request: {status}{code}; is `{server.model}` one of its models?",
+        f"{_name(server)} refused the request: {status}{code}; is `{server.model}` one of its models{fits}?",
         outcome="refused",
     )
 

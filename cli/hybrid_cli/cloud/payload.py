@@ -15,6 +15,7 @@ from hybrid_cli.profile.schema import Server, Tool
 _OPENAI = "https://api.openai.com"
 MAX_TOOL_CALLS = 3
 """How often a model may call its hosted tools for one request."""
+_MOST_STOPS = 4  # the most that Chat Completions takes
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Call:
     max_tokens: int
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
+    schema: dict[str, Any] | None = None
+    """The JSON Schema that the answer must fit."""
+    stop: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -44,7 +48,10 @@ class Call:
 
 
 def _chat(call: Call) -> dict[str, Any]:
-    """OpenAI's own servers take the newer name of the limit, and may be told to keep nothing."""
+    """OpenAI's own servers take the newer name of the limit, and may be told to keep nothing.
+
+    They get no `stop`, which their reasoning models refuse; it is applied to the answer in any case.
+    """
     own = origin_of(call.server.base_url) == _OPENAI
     return {
         "model": call.server.model,
@@ -53,6 +60,12 @@ def _chat(call: Call) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         "max_completion_tokens" if own else "max_tokens": call.max_tokens,
         **({"store": False} if own else {}),
+        **({"stop": list(call.stop[:_MOST_STOPS])} if call.stop and not own else {}),
+        **(
+            {"response_format": {"type": "json_schema", "json_schema": _named(call.schema)}}
+            if call.schema
+            else {}
+        ),
         **_hints(call.server),
     }
 
@@ -62,6 +75,9 @@ def _responses(call: Call) -> dict[str, Any]:
     hints = _hints(call.server)
     effort, verbosity = hints.pop("reasoning_effort", None), hints.pop("verbosity", None)
     tools = [{"type": tool} for tool in call.tools]
+    text: dict[str, Any] = {"verbosity": verbosity} if verbosity else {}
+    if call.schema:
+        text["format"] = {"type": "json_schema", **_named(call.schema)}
     return {
         "model": call.server.model,
         "input": list(call.messages),
@@ -70,9 +86,14 @@ def _responses(call: Call) -> dict[str, Any]:
         "store": False,
         **({"tools": tools, "tool_choice": "required", "max_tool_calls": MAX_TOOL_CALLS} if tools else {}),
         **({"reasoning": {"effort": effort}} if effort else {}),
-        **({"text": {"verbosity": verbosity}} if verbosity else {}),
+        **({"text": text} if text else {}),
         **hints,
     }
+
+
+def _named(schema: dict[str, Any]) -> dict[str, Any]:
+    """As both APIs want it. Not `strict`, which only takes schemas of a special form."""
+    return {"name": "answer", "schema": schema}
 
 
 def _hints(server: Server) -> dict[str, Any]:

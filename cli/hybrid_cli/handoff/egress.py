@@ -102,11 +102,36 @@ def leaving(request: Request, server: Server) -> list[dict[str, str]]:
     return request.messages()
 
 
-def call_to(server: Server, request: Request, policy: Policy, screened: Screened) -> Call:
-    """The request as it would be sent to `server`."""
+def call_to(
+    server: Server, request: Request, policy: Policy, screened: Screened, environment: Environment
+) -> Call:
+    """The request as it would be sent to `server`. Raises Failure (DENIED) for a secret in its schema."""
+    guided = _may_guide(request, policy, screened, environment)
     return Call(
-        server, screened.messages, policy.local.sampling.max_tokens, policy.cloud_temperature, request.tools
+        server,
+        screened.messages,
+        policy.local.sampling.max_tokens,
+        policy.cloud_temperature,
+        request.tools,
+        request.schema.data if guided and request.schema is not None and request.schema.is_object else None,
+        request.stop if guided else (),
     )
+
+
+def _may_guide(request: Request, policy: Policy, screened: Screened, environment: Environment) -> bool:
+    """Whether schema and stop texts go along: only as they are, and not where a placeholder had to fit them.
+
+    Nothing is lost without them but tokens: the answer is cut and validated here in any case.
+    """
+    if request.tools or screened.vault.counts:
+        return False
+    from hybrid_cli.privacy.screen import screen
+
+    schema = [] if request.schema is None else [("--schema", request.schema.text)]
+    guides = [
+        {"role": role, "content": text} for role, text in [*schema, *(("--stop", s) for s in request.stop)]
+    ]
+    return not screen(guides, policy.privacy, environment.variables).vault.counts
 
 
 def send(
@@ -133,7 +158,9 @@ def send(
         key = read_key(server.key, environment) if server.key is not None else None
         screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
         account = Account(policy, verdict.reason, screened.vault.counts, environment)
-        handoff = _Handoff(server, call_to(server, request, policy, screened), account, environment)
+        handoff = _Handoff(
+            server, call_to(server, request, policy, screened, environment), account, environment
+        )
         _tell_redactions(screened.vault, environment)
         try:
             sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)

@@ -65,6 +65,7 @@ def new_request(
         threads=None if local.threads == "auto" else local.threads,
         cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
         weights_id=weights.sha256,
+        require_enforcement=policy.escalation.require_enforcement,
     )
 
 

@@ -45,9 +45,9 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
 
     try:
         screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables)
+        call = egress.call_to(cloud, request, policy, screened, environment)
     except Failure as failure:
         return {"forbidden": str(failure)}
-    call = egress.call_to(cloud, request, policy, screened)
     content = call.content()
     worst = budget.worst_cost(call, len(content))
     ledger = Ledger(environment.state_folder)

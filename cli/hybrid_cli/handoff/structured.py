@@ -23,6 +23,11 @@ class AnswerSchema:
         """The schema as JSON; the order of keys is kept, as the answer follows it."""
         return json.dumps(self.data)
 
+    @property
+    def is_object(self) -> bool:
+        """Whether it is for objects, the only kind that clouds take everywhere."""
+        return isinstance(self.data, dict) and self.data.get("type") == "object"
+
     def problem(self, answer: str) -> str | None:
         """What is wrong with `answer`, without its words; None where it fits."""
         from jsonschema.exceptions import best_match

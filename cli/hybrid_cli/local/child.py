@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import forbid_sockets, wipe_start_environment
+from hybrid_cli.guard.forbid import Enforcement, forbid_sockets, wipe_start_environment
 from hybrid_cli.local.threads import SPIN_COUNT, ThreadCount
 
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH")
@@ -39,6 +39,7 @@ def serve(requests: int, events: int) -> None:
             for line in lines:
                 with _told(emit):
                     fields = json.loads(line)
+                    _require(enforcement, fields)
                     loader.load(fields["path"])  # beside the imports: it holds no lock of Python's
                     rest.join()
                     _answer(loader, fields, emit, threads)
@@ -53,6 +54,16 @@ def serve(requests: int, events: int) -> None:
 def _import_the_engine() -> None:
     with contextlib.suppress(ImportError):  # it is raised again where the engine is used
         importlib.import_module("hybrid_cli.local.engine")
+
+
+def _require(enforcement: Enforcement, fields: dict[str, Any]) -> None:
+    """Raise Failure where the request wants a stronger guard than this process is under."""
+    if fields["require_enforcement"] and enforcement != "seccomp":
+        raise Failure(
+            ExitStatus.FAILURE,
+            "the profile requires a guard for the local model that this system does not have"
+            f" (escalation.require_enforcement): the best is {enforcement}",
+        )
 
 
 def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: ThreadCount) -> None:

@@ -63,3 +63,5 @@ class LocalRequest:
     """Where prefixes are kept; None to keep none."""
     weights_id: str = ""
     """What names these weights in the cache."""
+    require_enforcement: bool = False
+    """Refuse where no seccomp keeps the engine's process from the network."""

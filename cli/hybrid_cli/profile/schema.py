@@ -233,7 +233,11 @@ class Escalation(_Section, frozen=True):
         ),
     ] = False
     require_enforcement: Annotated[
-        bool, _says("Refuse to run where the kernel cannot keep the process from the network.")
+        bool,
+        _says(
+            "Refuse to run where the kernel cannot keep the local model, and under forbid the whole command,"
+            " from the network."
+        ),
     ] = False
 
 
