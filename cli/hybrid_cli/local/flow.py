@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.exit_status import Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import Size, common_length, new_context, places_for

@@ -83,7 +83,7 @@ class _Pipe:
         self._arrived = threading.Condition()
         self._ended: Future[None] | None = None
         threading.Thread(target=self._take, daemon=True).start()
-        worst, number, cost = 0, 0, 0.0
+        worst, number, cost = ExitStatus.ANSWERED, 0, 0.0
         while (future := self._next()) is not None:
             number += 1
             text = ""
@@ -102,7 +102,7 @@ class _Pipe:
         seconds = max(self.environment.clock() - self.environment.started, 1e-9)
         summary = f"{number} records: {told}, ${cost:.4f}, {number / seconds:.1f} records/s"
         if worst:
-            raise Failure(ExitStatus(worst), summary)
+            raise Failure(worst, summary)
         self.environment.note(summary)
 
     def _write(self, text: str) -> None:
