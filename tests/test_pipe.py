@@ -48,10 +48,9 @@ def test_the_first_answer_does_not_wait_for_the_end_of_input(command: str, home:
 
 
 def test_a_closed_output_ends_an_endless_input(command: str, home: Path) -> None:
+    pipeline = f"yes 'a cat' | '{command}' pipe -p offline --max-tokens 4 '{SAY}' | head -n 2"
     process = subprocess.Popen(
-        f"yes 'a cat' | '{command}' pipe -p offline --max-tokens 4 '{SAY}' | head -n 2; exit ${{PIPESTATUS[1]}}",
-        shell=True,
-        executable="/bin/bash",
+        ["bash", "-c", f"{pipeline}; exit ${{PIPESTATUS[1]}}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=environment(home),
