@@ -18,6 +18,11 @@ _hybrid_value() {
     'run --verify') kind=text ;;
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
+    'pipe --profile'|'pipe -p') kind=profile ;;
+    'pipe --model'|'pipe -m') kind=model ;;
+    'pipe --escalation') kind=words words='forbid auto force ask' ;;
+    'pipe --max-tokens') kind=text ;;
+    'pipe --jobs') kind=text ;;
     'pull --name') kind=text ;;
     'models import --name') kind=text ;;
     'profile explain --profile'|'profile explain -p') kind=profile ;;
@@ -50,6 +55,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --help -h' ;;
     'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --show-thinking --no-stdin --dry-run --quiet -q --verbose -v --help -h' ;;
+    'pipe') words='--profile -p --model -m --escalation --max-tokens --jobs --quiet -q --verbose -v --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --help -h' ;;
     'models') words='--help -h' ;;
     'models ls') words='--all --json --help -h' ;;
@@ -81,7 +87,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=words words='run pull models profile consent usage eval calibrate doctor completion help' ;;
+    '') kind=words words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
     'pull') kind=catalog ;;
     'models') kind=words words='ls show verify import rm prune' ;;
     'models show') kind=catalog ;;
@@ -128,7 +134,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pull'|'models'|'models ls'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'pull'|'models'|'models ls'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

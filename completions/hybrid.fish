@@ -36,6 +36,7 @@ end
 
 complete -c hybrid -f
 complete -c hybrid -n '__hybrid_needs' -a run -d 'Answer one prompt'
+complete -c hybrid -n '__hybrid_needs' -a pipe -d 'Answer one prompt for each line of stdin'
 complete -c hybrid -n '__hybrid_needs' -a pull -d 'Download and verify weights'
 complete -c hybrid -n '__hybrid_needs' -a models -d 'List, look at, verify, remove and import weights'
 complete -c hybrid -n '__hybrid_needs' -a profile -d 'Look at profiles, check them, and trust a project\'s'
@@ -71,6 +72,14 @@ complete -c hybrid -n '__hybrid_at run' -l dry-run -d 'Say what would be done, a
 complete -c hybrid -n '__hybrid_at run' -l quiet -s q -d 'Only errors on stderr'
 complete -c hybrid -n '__hybrid_at run' -l verbose -s v -d 'Say how it was decided'
 complete -c hybrid -n '__hybrid_at run' -l help -s h -d 'Show this message and exit'
+complete -c hybrid -n '__hybrid_at pipe' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'The profile to run under'
+complete -c hybrid -n '__hybrid_at pipe' -l model -s m -r -F -a '(__hybrid_models)' -d 'The local model'
+complete -c hybrid -n '__hybrid_at pipe' -l escalation -x -a 'forbid auto force ask' -d 'Forbid, allow or force the handoff to the cloud'
+complete -c hybrid -n '__hybrid_at pipe' -l max-tokens -x -d 'The longest answer, in tokens'
+complete -c hybrid -n '__hybrid_at pipe' -l jobs -x -d 'Lines decoded together; by default what pays'
+complete -c hybrid -n '__hybrid_at pipe' -l quiet -s q -d 'Only errors on stderr'
+complete -c hybrid -n '__hybrid_at pipe' -l verbose -s v -d 'Say how each was decided'
+complete -c hybrid -n '__hybrid_at pipe' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_at pull' -l name -x -d 'Store it under this name'
 complete -c hybrid -n '__hybrid_at pull' -l best -d 'The best of the catalog that memory and disk hold'
 complete -c hybrid -n '__hybrid_at pull' -l list -d 'Print the model files of hf:ORG/REPO, and stop'

@@ -52,7 +52,9 @@ def _with_worker(arguments: list[str]) -> int:
 
     # A guess that costs nothing where it is wrong: a worker that is needed after all is forked later.
     forced = "--escalation force" in " ".join(arguments).replace("=", " ")
-    answers = arguments[:1] in (["run"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(arguments)
+    answers = arguments[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(
+        arguments
+    )
     needs_worker = answers and not forced
     worker = Worker.fork() if needs_worker else None
     try:

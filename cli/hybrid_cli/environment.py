@@ -83,8 +83,9 @@ class Environment:
     def withhold(self, names: Iterable[str]) -> None:
         """Take variables out of the process's own, into `withheld`."""
         for name in names:
-            if name in self.variables:
-                self.withheld[name] = self.variables.pop(name)
+            value = self.variables.pop(name, None)  # in one step: threads may hand off at once
+            if value is not None:
+                self.withheld[name] = value
 
     @property
     def config_folder(self) -> Path:

@@ -50,7 +50,7 @@ class Options:
 def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
     """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
     policy = merge_policy(flags, environment)
-    enforcement = _guard(policy, environment)
+    enforcement = guard(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
@@ -70,13 +70,13 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             facts = RequestFacts(request, tags, frozenset(options.tools))
             policy, ruling = under_rules(policy, facts)
             if enforcement == "none":  # a rule may forbid what the layers allow
-                enforcement = _guard(policy, environment)
+                enforcement = guard(policy, environment)
             if "image_generation" in options.tools:
                 output.refuse_terminal()
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
-            with _engine(policy, worker) as engine:
+            with engine_of(policy, worker) as engine:
                 answer = Cascade(
                     request,
                     policy,
@@ -94,7 +94,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             output.close()
 
 
-def _guard(policy: Policy, environment: Environment) -> Enforcement:
+def guard(policy: Policy, environment: Environment) -> Enforcement:
     """Keep this very process from the network where the policy forbids it; the level reached."""
     if policy.mode != "forbid":
         return "none"
@@ -109,7 +109,7 @@ def _guard(policy: Policy, environment: Environment) -> Enforcement:
 
 
 @contextmanager
-def _engine(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
+def engine_of(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
     """The worker for as long as it is needed; none under `force`."""
     if policy.mode == "force":
         if worker is not None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_sockets, wipe_start_environment
@@ -42,7 +42,10 @@ def serve(requests: int, events: int) -> None:
                     _require(enforcement, fields)
                     loader.load(fields["path"])  # beside the imports: it holds no lock of Python's
                     rest.join()
-                    _answer(loader, fields, emit, threads)
+                    if "examples" in fields:
+                        _flow(loader, fields, lines, emit)
+                    else:
+                        _answer(loader, fields, emit, threads)
     except ImportError as error:
         emit(
             "failed",
@@ -72,6 +75,13 @@ def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: Thread
 
     tasks = [Task(**task) for task in fields.pop("tasks")]
     Engine(loader).answer(LocalRequest(tasks=tasks, **fields), emit, threads)
+
+
+def _flow(loader: Any, fields: dict[str, Any], lines: IO[bytes], emit: _Emitter) -> None:
+    from hybrid_cli.local.flow import Flow, Inbox
+    from hybrid_cli.local.protocol import FlowRequest
+
+    Flow(loader, FlowRequest(**fields), Inbox(lines), emit).run()
 
 
 @contextlib.contextmanager

@@ -56,6 +56,24 @@ class Size:
         most = max((free or 0) // (1 + several) // _STEP * _STEP, _STEP)
         return cls(1, several, False, most * (1 + several), min(limit, most))
 
+    @classmethod
+    def for_flow(cls, need: int, shared: int, places: int, free: int | None) -> Size:
+        """Room for `places` sequences of `need` tokens each, of which all share the first `shared`.
+
+        Where the memory does not hold them there are fewer; with one place nothing is shared.
+        """
+        each, unified = _stepped(need), shared >= _LARGE_PREFIX
+        for slots in range(places, 1, -1):
+            cells = _stepped(shared + slots * (need - shared)) if unified else (slots + 1) * each
+            if free is None or cells <= free:
+                return cls(slots, True, unified, cells, each)
+        return cls(1, False, False, each, each)
+
+
+def places_for(cores: int) -> int:
+    """How many sequences side by side pay: each core has use for several, as weights are read once for all."""
+    return max(2, min(_MOST_SLOTS, 8 * cores))
+
 
 def _stepped(tokens: int) -> int:
     return -(-tokens // _STEP) * _STEP

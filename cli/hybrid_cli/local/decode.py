@@ -87,6 +87,10 @@ class Decoder:
             self._batch.n_seq_id[place] = 1
         self.prefix_slot = size.slots if size.several else 0
         """The sequence that holds what the prompts begin with: of several jobs one of its own."""
+        self.active: list[Job] = []
+        self._free = deque(range(size.slots))
+        self._prefix: list[int] = []
+        self._used = 0
 
     def close(self) -> None:
         llama_cpp.llama_batch_free(self._batch)
@@ -96,59 +100,75 @@ class Decoder:
 
         Returns how many tokens of the first prompt `prefix_slot` holds at the end.
         """
-        shared = self._share(jobs, held) if self._size.several else held
-        waiting, active = deque(jobs), list[Job]()
-        free = list(range(self._size.slots))
-        used = shared
-        while waiting or active:
-            while waiting and free and self._has_room(used + waiting[0].cells - shared):
-                job = waiting.popleft()
-                self._admit(job, free.pop(0), shared)
-                active.append(job)
-                used += job.cells - shared
-            if not active:
+        if self._size.several:
+            prefix = jobs[0].prompt[: common_length([job.prompt for job in jobs])]
+            self.share(prefix, held)
+        else:
+            self._prefix = jobs[0].prompt[:held]
+        waiting = deque(jobs)
+        while waiting or self.active:
+            while waiting and self.has_room(waiting[0]):
+                self.admit(waiting.popleft())
+            if not self.active:
                 raise Failure(ExitStatus.FAILURE, "a sequence does not fit the context that was made for it")
-            for job in self._step(active):
-                active.remove(job)
-                used -= job.cells - shared
-                free.append(job.slot)
+            self.step()
         if not self._size.several:  # the prompt's own tokens are what can be used again
             llama_cpp.llama_memory_seq_rm(self._memory, 0, len(jobs[0].prompt), -1)
-        return shared if self._size.several else len(jobs[0].prompt)
+        return len(self._prefix)
 
-    def _has_room(self, cells: int) -> bool:
-        return not self._size.unified or cells <= self._size.cells
+    def has_room(self, job: Job) -> bool:
+        """Whether `job` could begin now: there is a slot, and cells for its worst case."""
+        cells = self._used + job.cells - self._shared
+        return bool(self._free) and (not self._size.unified or cells <= self._size.cells)
 
-    def _share(self, jobs: Sequence[Job], held: int) -> int:
-        """Decode what all prompts begin with, once; how many tokens they need not decode any more."""
-        prompts = [job.prompt for job in jobs]
-        length = common_length(prompts)
-        if held > length:
-            llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, length, -1)
-        for start in range(min(held, length), length, BATCH):
-            part = prompts[0][start : min(start + BATCH, length)]
+    def share(self, prefix: list[int], held: int = 0) -> None:
+        """Decode what all prompts begin with, once; `prefix_slot` holds `held` tokens of it already."""
+        if held > len(prefix):
+            llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, len(prefix), -1)
+        for start in range(min(held, len(prefix)), len(prefix), BATCH):
+            part = prefix[start : start + BATCH]
             self._decode(
                 [(token, start + place, self.prefix_slot, False) for place, token in enumerate(part)]
             )
-        return length
+        self._prefix, self._used = prefix, len(prefix)
 
-    def _admit(self, job: Job, slot: int, shared: int) -> None:
+    def admit(self, job: Job) -> None:
         """Give `job` a slot. What an earlier job left there goes only now: a free cell in the middle would
         be filled out of order, and the order of cells is that of additions."""
-        job.slot, job.position = slot, shared
+        job.slot, job.position = self._free.popleft(), self._begun(job)
         if self._size.several:
-            llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
-        if self._size.several and shared:
-            llama_cpp.llama_memory_seq_cp(self._memory, self.prefix_slot, slot, -1, -1)
+            llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)
+            if job.position:
+                llama_cpp.llama_memory_seq_cp(self._memory, self.prefix_slot, job.slot, -1, -1)
+        elif not llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1):
+            llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)  # a state without parts
+            job.position = 0
+        self.active.append(job)
+        self._used += job.cells - self._shared
+        if not self._size.several:
+            self._prefix = job.prompt  # for the next one
 
-    def _step(self, active: list[Job]) -> list[Job]:
-        """Decode one batch: a token of each sequence under way, and prompts in what room is left.
+    def _begun(self, job: Job) -> int:
+        """How many tokens of the prompt are in reach: of several sequences all that they share, or none."""
+        alike = common_length([job.prompt, [*self._prefix, -1]])
+        return alike if not self._size.several or alike == self._shared else 0
 
-        Returns the jobs that it finished.
-        """
+    def release(self, job: Job) -> None:
+        """End `job`, finished or not; its slot is free again."""
+        self.active.remove(job)
+        self._used -= job.cells - self._shared
+        self._free.append(job.slot)
+
+    @property
+    def _shared(self) -> int:
+        """Tokens that are stored once for all sequences."""
+        return len(self._prefix) if self._size.several else 0
+
+    def step(self) -> None:
+        """Decode one batch: a token of each sequence under way, and prompts in what room is left."""
         entries: list[tuple[int, int, int, bool]] = []
         due: list[Job] = []
-        for job in sorted(active, key=lambda job: job.position < len(job.prompt)):
+        for job in sorted(self.active, key=lambda job: job.position < len(job.prompt)):
             tokens = job.pending(BATCH - len(entries))
             whole = job.position + len(tokens) >= len(job.prompt)
             last = len(tokens) - 1
@@ -160,7 +180,6 @@ class Decoder:
             if tokens and whole:
                 due.append(job)
         self._decode(entries)
-        over = []
         # The library's own rows follow the batch's order, which is the order of `due`.
         outputs = [place for place, entry in enumerate(entries) if entry[3]]
         for job, row in zip(due, outputs, strict=True):
@@ -169,8 +188,7 @@ class Decoder:
             reason = self._extend(job, row)
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
-                over.append(job)
-        return over
+                self.release(job)
 
     def _extend(self, job: Job, row: int) -> str | None:
         """Choose and report the next token of `job`; why it is over, if it is."""

@@ -60,7 +60,7 @@ class Engine:
                         tokens_out=0,
                     )
                 else:
-                    jobs.append(_new_job(model, number, task, prompt, ids, size))
+                    jobs.append(new_job(model, number, task, prompt, ids, size.longest))
             if jobs:
                 self._decode(model, request, jobs, size, threads, emit)
             else:
@@ -92,7 +92,7 @@ class Engine:
         context = new_context(model, size, threads.value, self._loader)
         cache = PrefixCache.of(request, model, context)
         try:
-            decoder = Decoder(model, context, size, threads, _Teller(emit))
+            decoder = Decoder(model, context, size, threads, Teller(emit))
             try:
                 held = cache.load(jobs[0].prompt, decoder.prefix_slot) if cache is not None else 0
                 if request.hidden_layers:
@@ -117,7 +117,8 @@ class Engine:
             llama_cpp.llama_free(context)
 
 
-def _new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int], size: Size) -> Job:
+def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int], longest: int) -> Job:
+    """The sequence of `task`, at most `longest` tokens with its prompt. Raises Failure (USAGE)."""
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
         sampler = Sampler(task, model.vocab, grammar, model.piece)
@@ -126,14 +127,15 @@ def _new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[in
             ExitStatus.USAGE, "the schema makes a grammar that llama.cpp cannot read; simplify it"
         ) from None
     stream = AnswerStream(splitter_for(model.style, prompt), task.stop)
-    return Job(number, tokens, min(task.max_tokens, size.longest - len(tokens)), sampler, stream)
+    return Job(number, tokens, min(task.max_tokens, longest - len(tokens)), sampler, stream)
 
 
-class _Teller(Listener):
-    """Tells of tokens in groups."""
+class Teller(Listener):
+    """Tells of tokens in groups, `seconds` apart."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, seconds: float = _FLUSH_SECONDS) -> None:
         self._emit = emit
+        self._seconds = seconds
         self._told = 0.0
         self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
 
@@ -143,7 +145,7 @@ class _Teller(Listener):
         thinking.append(split.thinking)
         signals.append(signal)
         now = time.monotonic()
-        if now - self._told >= _FLUSH_SECONDS:
+        if now - self._told >= self._seconds:
             self._told = now
             for number in list(self._waiting):
                 self._tell(number)
@@ -155,6 +157,10 @@ class _Teller(Listener):
         self._tell(job.number)
         counts = {"tokens_in": len(job.prompt), "tokens_out": len(job.produced)}
         self._emit("finished", sequence=job.number, finish_reason=reason, **counts)
+
+    def drop(self, job: Job) -> None:
+        """Forget what was not told of `job`, which was given up."""
+        self._waiting.pop(job.number, None)
 
     def _tell(self, number: int) -> None:
         text, thinking, signals = self._waiting.pop(number)

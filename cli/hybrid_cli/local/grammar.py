@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
 
 
+@cache
 def grammar_of(schema: str) -> str:
     """The GBNF grammar of `schema`. Raises Failure (USAGE) where it has none.
 

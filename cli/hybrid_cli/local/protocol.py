@@ -7,6 +7,10 @@ A request is one JSON object; the answers are events, each a JSON object with a 
 - `finished`: one `sequence` is over; `finish_reason`, `tokens_in`, `tokens_out`
 - `done`: all are; `context` (the limit in tokens), `cached` (prompt tokens taken from the prefix cache)
 - `failed`: `status` (an exit code's name) and `message`
+
+A flow has no end that is known at its beginning: after its request come lines of their own, a task each
+(`{"sequence": 3, "task": {...}}`), or `{"cancel": 3}`, and at last `{"end": true}`. Its events are the same,
+and `refused`: one `sequence` cannot be made; `status` and `message`.
 """
 
 from __future__ import annotations
@@ -45,6 +49,19 @@ class Task:
     """A JSON Schema, as JSON, that the answer must fit."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Function tools, in OpenAI's form, that the model is told of."""
+
+
+@dataclass(frozen=True)
+class FlowRequest:
+    """Sequences to be made by one model as they come."""
+
+    path: str
+    examples: list[list[dict[str, str]]]
+    """The messages of two tasks: what these begin with alike, all tasks do."""
+    places: int | None
+    """The most sequences side by side; None for what pays on this machine."""
+    context: int | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

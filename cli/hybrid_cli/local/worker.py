@@ -41,18 +41,22 @@ class Worker:
 
         Raises Failure when the child dies on the way (a native crash, or no memory).
         """
-        try:
-            data = memoryview(json.dumps(request).encode() + b"\n")
-            while data:
-                data = data[os.write(self._requests, data) :]
-        except BrokenPipeError:
-            self._raise_death()
+        self.send(request)
         for line in self._events:
             event: dict[str, Any] = json.loads(line)
             yield event
             if event["event"] in ("done", "failed"):
                 return
         self._raise_death()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """One line of a flow that `events` has begun. Raises Failure where the child is dead."""
+        try:
+            data = memoryview(json.dumps(message).encode() + b"\n")
+            while data:
+                data = data[os.write(self._requests, data) :]
+        except BrokenPipeError:
+            self._raise_death()
 
     def _raise_death(self) -> NoReturn:
         pid, self._pid = self._pid, None

@@ -1,0 +1,57 @@
+"""`hybrid pipe`: one answer for each line of stdin."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.run import Escalation
+
+app = new_app()
+
+_EPILOG = """Examples:\n
+  tail -f app.log | hybrid pipe "Is this an error? Answer yes or no." --max-tokens 4
+"""
+
+
+@app.command(epilog=_EPILOG)
+def pipe(
+    context: typer.Context,
+    instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each line.")],
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
+    ] = None,
+    escalation: Annotated[
+        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, metavar="N", help="Lines decoded together; by default what pays."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how each was decided.")] = False,
+) -> None:
+    """Answer INSTRUCTION for each line of stdin, many at once, in order, a line each.
+
+    Line ends in an answer are written as \\n. What run would hand off, pipe does.
+    """
+    from hybrid_cli.pipe.run import Options, pipe_records
+    from hybrid_cli.profile.policy import Flags
+
+    invocation: Invocation = context.obj
+    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    flags = Flags(
+        profile=profile,
+        escalation=escalation.value if escalation else None,
+        model=model,
+        max_tokens=max_tokens,
+    )
+    pipe_records(flags, Options(instruction, jobs), invocation.environment, invocation.worker)

@@ -1,0 +1,96 @@
+"""The local engine as many records use it at once: each sees a worker of its own."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.local.protocol import FlowRequest
+from hybrid_cli.local.worker import Worker
+
+Events = queue.SimpleQueue[dict[str, Any]]
+
+
+class Shared:
+    """One flow of the worker, shared by threads."""
+
+    def __init__(self, worker: Worker, request: FlowRequest) -> None:
+        self._worker = worker
+        self._numbers = itertools.count()
+        self._sending = threading.Lock()
+        self._waiting: dict[int, Events] = {}
+        self._over: dict[str, Any] | None = None
+        threading.Thread(target=self._receive, args=(asdict(request),), daemon=True).start()
+
+    def begin(self, task: dict[str, Any]) -> tuple[int, Events]:
+        """Ask for one sequence; its number, and where its events will be."""
+        events: Events = queue.SimpleQueue()
+        with self._sending:
+            number = next(self._numbers)
+            self._waiting[number] = events
+            if self._over is not None:
+                events.put(self._over)
+            else:
+                self._worker.send({"sequence": number, "task": task})
+        return number, events
+
+    def cancel(self, number: int) -> None:
+        with self._sending:
+            if self._waiting.pop(number, None) is not None and self._over is None:
+                self._worker.send({"cancel": number})
+
+    def _receive(self, request: dict[str, Any]) -> None:
+        try:
+            for event in self._worker.events(request):
+                if event["event"] == "failed":
+                    self._end(event)
+                elif "sequence" in event:
+                    self._give(event)
+        except Failure as failure:
+            self._end({"event": "failed", "status": failure.status.name, "message": str(failure)})
+
+    def _give(self, event: dict[str, Any]) -> None:
+        with self._sending:
+            events = self._waiting.get(event["sequence"])
+            if event["event"] in ("finished", "refused"):
+                self._waiting.pop(event["sequence"], None)
+        if events is not None:
+            events.put(event)
+
+    def _end(self, event: dict[str, Any]) -> None:
+        with self._sending:
+            self._over = event
+            for events in self._waiting.values():
+                events.put(event)
+
+
+class Side:
+    """What one record's cascade takes for the worker."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._number = -1
+
+    def events(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """As `Worker.events`, for a request of one task."""
+        self._number, events = self._shared.begin(request["tasks"][0])
+        yield {"event": "loaded", "load_seconds": 0.0, "tokens_in": 0}
+        while True:
+            event = events.get()
+            if event["event"] == "refused":
+                event = {**event, "event": "failed"}
+            yield event
+            if event["event"] == "failed":
+                return
+            if event["event"] == "finished":
+                yield {"event": "done", "context": event.get("context", 0), "cached": 0}
+                return
+
+    def stop(self) -> None:
+        """Give the sequence up."""
+        self._shared.cancel(self._number)

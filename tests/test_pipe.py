@@ -1,0 +1,119 @@
+"""`hybrid pipe` on the real model, through real pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import Hybrid, environment
+from scripted_cloud import ScriptedCloud
+
+OFFLINE = ("-p", "offline", "--max-tokens", "24")
+NOTHING_SURE = "escalation: {target: {threshold: 1.0}}\n"
+SAY = "Say hello."
+
+
+def test_answers_come_in_order_whatever_is_decoded_beside_them(hybrid: Hybrid) -> None:
+    lines = [f"{'very ' * (number % 5)}good {number}" for number in range(20)]
+    together = hybrid("pipe", *OFFLINE, SAY, stdin="\n".join(lines).encode())
+    backwards = hybrid("pipe", *OFFLINE, SAY, stdin="\n".join(lines[::-1]).encode())
+    answers = together.stdout.decode().splitlines()
+    assert len(answers) == 20
+    assert len(set(answers)) > 1
+    # What a line gets does not depend on what is decoded beside it.
+    assert backwards.stdout.decode().splitlines() == answers[::-1]
+
+
+def test_the_first_answer_does_not_wait_for_the_end_of_input(command: str, home: Path) -> None:
+    process = subprocess.Popen(
+        [command, "pipe", *OFFLINE, SAY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for line in (b"a cat\n", b"a dog\n"):
+        process.stdin.write(line)
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    assert process.wait(20) in (0, 7)
+
+
+def test_a_closed_output_ends_an_endless_input(command: str, home: Path) -> None:
+    pipeline = f"yes 'a cat' | '{command}' pipe -p offline --max-tokens 4 '{SAY}' | head -n 2"
+    process = subprocess.Popen(
+        ["bash", "-c", f"{pipeline}; exit ${{PIPESTATUS[1]}}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home),
+    )
+    out, _ = process.communicate(timeout=90)
+    assert len(out.splitlines()) == 2
+    assert process.returncode == 141
+
+
+def test_ctrl_c_ends_it_within_a_second(command: str, home: Path) -> None:
+    process = subprocess.Popen(
+        [command, "pipe", *OFFLINE, SAY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"a cat\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(2)
+    begun = time.monotonic()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 10  # a hang, not a figure
+
+
+def test_a_record_that_fails_leaves_its_line_empty_and_the_rest_goes_on(hybrid: Hybrid) -> None:
+    done = hybrid("pipe", *OFFLINE, SAY, stdin=b"a cat\n\xff\xfe\na dog\n")
+    assert done.returncode >= 2
+    lines = done.stdout.split(b"\n")
+    assert len(lines) == 4
+    assert lines[1] == b""
+    assert b"record 2: it is not UTF-8 (byte 0)" in done.stderr
+
+
+def test_unsure_records_are_handed_off_and_failures_of_the_cloud_are_theirs_alone(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    from scripted_cloud import Reply
+
+    cloud.respond = lambda body: Reply(status=400) if "odd" in str(body["messages"]) else Reply()
+    path = profile(cloud.section() + NOTHING_SURE)
+    lines = "\n".join("odd" if number % 2 else "even" for number in range(8))
+    done = hybrid("pipe", "-p", path, SAY, stdin=lines.encode(), HYBRID_CONSENT=cloud.origin)
+    assert done.stdout.decode().splitlines() == ["The cloud says hello.", ""] * 4
+    assert done.returncode == 1
+    assert b"8 records: 0 kept, 4 escalated, 0 denied, 4 failed" in done.stderr
+
+
+def test_a_budget_of_calls_holds_over_all_records(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\nlimits: {calls_per_run: 3}\n")
+    done = hybrid("pipe", "-p", path, SAY, stdin=b"x\n" * 10, HYBRID_CONSENT=cloud.origin)
+    assert len(cloud.received) == 3
+    assert done.stdout.count(b"hello") == 3
+    assert done.returncode == 8
+
+
+def test_records_are_needed(hybrid: Hybrid) -> None:
+    done = hybrid("pipe", SAY, stdin=b"")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert os.linesep.encode() in done.stderr
