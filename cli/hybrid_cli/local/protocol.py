@@ -62,6 +62,8 @@ class FlowRequest:
     """The most sequences side by side; None for what pays on this machine."""
     context: int | None = None
     threads: int | None = None
+    require_enforcement: bool = False
+    """Refused where the process is not under seccomp."""
 
 
 @dataclass(frozen=True)

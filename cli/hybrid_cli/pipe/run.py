@@ -58,6 +58,7 @@ def _begin(worker: Worker, policy: Policy, options: Options, environment: Enviro
         places=options.jobs,
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
+        require_enforcement=policy.escalation.require_enforcement,
     )
     return Shared(worker, request)
 
