@@ -322,3 +322,18 @@ def test_a_cloud_answer_streams_and_keeps_stdout_clean(
     cloud.replies = [Reply(pieces=("\n one\x1b[31m", " two\x07"))]
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (0, b"one two\n")
+
+
+def test_no_answer_commands_a_runner(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    said = "a\n ::error::x\nb ##vso[task]y\n##[group]z"
+    cloud.replies = [Reply(pieces=(said[:4], said[4:]))]
+    broken = b"a\n \\::error::x\nb #\\#vso[task]y\n#\\#[group]z\n"
+    for variables, options, shown in (
+        ({"CI": "true"}, ("--stream",), broken),
+        ({"TF_BUILD": "True"}, (), broken),
+        ({"CI": "true"}, ("--raw",), f"{said}\n".encode()),
+        ({}, (), f"{said}\n".encode()),
+    ):
+        done = hybrid("run", "-p", path, *options, "hi", HYBRID_CONSENT=cloud.origin, **variables)
+        assert done.stdout == shown, done.stderr

@@ -38,3 +38,13 @@ def plain(text: str) -> str:
     """`text` without control sequences and control characters, but for newlines and tabs."""
     stripper = EscapeFilter()
     return stripper.feed(text) + stripper.flush()
+
+
+RUNNER_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
+# `::` counts where a line begins with it, the others anywhere in a line
+_RUNNER_COMMAND = re.compile(r"^\s*(?=::)|#(?=#(?:vso)?\[)", re.MULTILINE | re.IGNORECASE)
+
+
+def without_runner_commands(text: str) -> str:
+    """`text` whose lines no CI runner takes as commands (`::error::`, `##vso[...]`): a backslash breaks them."""
+    return _RUNNER_COMMAND.sub(r"\g<0>\\", text)

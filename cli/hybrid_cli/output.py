@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import EscapeFilter, plain
+from hybrid_cli.escapes import RUNNER_VARIABLES, EscapeFilter, plain, without_runner_commands
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 
@@ -36,6 +36,13 @@ class Output:
         self._is_terminal = environment.stdout_is_terminal()
         wanted = stream or self._is_terminal
         self.streams = wanted and self._file is None and not as_json and not whole
+        self._is_runners = (
+            self._file is None
+            and not raw
+            and any(environment.variables.get(name) for name in RUNNER_VARIABLES)
+        )
+        if self._is_runners:  # a line is judged whole
+            self.streams = False
         self._raw = raw and (self._file is not None or not self._is_terminal)
         self._filter = EscapeFilter()
         self._shown = False
@@ -80,7 +87,8 @@ class Output:
         elif self._shown:
             self.end_line()
         else:
-            self._write((text if self._raw else plain(text)) + "\n")
+            shown = text if self._raw else plain(text)
+            self._write((without_runner_commands(shown) if self._is_runners else shown) + "\n")
         if self._file is not None:
             self._file.commit()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hybrid_cli.manual.completions import bash, fish, zsh
 from hybrid_cli.manual.man import pages
+from hybrid_cli.manual.reference import profiles_page
 from hybrid_cli.manual.tree import read_tree
 
 
@@ -16,5 +17,6 @@ def made_files(root: Any) -> dict[str, str]:
         "completions/hybrid.bash": bash(tree),
         "completions/_hybrid": zsh(tree),
         "completions/hybrid.fish": fish(tree),
+        "docs/profiles.md": profiles_page(),
         **{f"docs/man/{name}": text for name, text in pages(tree).items()},
     }

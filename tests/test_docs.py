@@ -1,0 +1,140 @@
+"""The documents are true: every command line in them parses, and every recipe is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import environment
+from hybrid_cli.app import command_tree
+from hybrid_cli.exit_status import ExitStatus
+from hybrid_cli.manual.tree import Command, read_tree
+from scripted_cloud import ScriptedCloud
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = re.findall(
+    r"<!-- prints: ([^\n]*) -->\n```sh\n(.*?)```", (ROOT / "docs/recipes.md").read_text("utf-8"), re.DOTALL
+)
+PUNCTUATION = set("|;&()<>")
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """The words after each `hybrid` that stands where a shell reads a command."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [
+        " ".join(span.split())
+        for span in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    ]
+    for language, block in blocks:
+        for line in block.replace("\\\n", " ").splitlines():
+            if language != "console":
+                lines.append(line)
+            elif line.startswith("$ "):
+                lines.append(line.removeprefix("$ "))
+    for line in lines:
+        if not re.search(r"\bhybrid ", line):
+            continue
+        line = re.sub(r"(^|\s)#\s.*", "", line)  # noqa: PLW2901  a comment
+        line = re.sub(r"(?<=[\w-])\|(?=[\w-])", "¦", line)  # noqa: PLW2901  words to choose from, no pipe
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        words = list(lexer)
+        for start, word in enumerate(words):
+            before = words[start - 1] if start else ";"
+            if word == "hybrid" and (
+                set(before) <= PUNCTUATION or before in ("do", "then", "{", "run:", "-")
+            ):
+                end = next((n for n in range(start, len(words)) if set(words[n]) <= PUNCTUATION), len(words))
+                yield words[start + 1 : end]
+
+
+def mistake(words: list[str], tree: Command) -> str | None:
+    """What the command tree does not know of `words`; words in capitals and ... stand for others."""
+    command, rest = tree, list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-") and word != "-":
+            name, equals, value = word.partition("=")
+            option = next((one for one in command.options if name in one.names), None)
+            if option is None and name not in ("--help", "-h"):
+                return f"no option {name} of hybrid {' '.join(command.path)}"
+            if option is not None and option.kind is not None:
+                value = value if equals else rest.pop(0) if rest else ""
+                if option.words and not value.isupper() and not set(value.split("¦")) <= set(option.words):
+                    return f"{name} takes no {value}"
+        elif command.commands and not word.isupper() and word != "...":
+            below = {one.path[-1]: one for one in command.commands}
+            if not set(word.split("¦")) <= set(below):
+                return f"no command {word} below hybrid {' '.join(command.path)}"
+            command = below[word.split("¦")[0]]
+        elif command.arguments and (known := command.arguments[0].words) and not word.isupper():
+            wrong = set(word.split("¦")) - set(known)
+            if wrong:
+                return f"hybrid {' '.join(command.path)} takes no {word}"
+    return None
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_line_parses(path: Path) -> None:
+    tree = read_tree(command_tree())
+    lines = list(command_lines(path.read_text("utf-8")))
+    assert [(line, wrong) for line in lines if (wrong := mistake(line, tree))] == []
+    assert lines or path.name == "comparison.md"
+
+
+def test_a_stale_command_line_is_found() -> None:
+    tree = read_tree(command_tree())
+    for line in ("hybrid runs x", "hybrid run --shema x", "cat x | hybrid usage --by week", "hybrid help me"):
+        (words,) = command_lines(f"```sh\n{line}\n```\n")
+        assert mistake(words, tree), line
+
+
+def test_troubleshooting_has_every_exit_code() -> None:
+    headings = re.findall(
+        r"^## (\d+): (.*)$", (ROOT / "docs/troubleshooting.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert headings == [(str(status.value), status.meaning) for status in ExitStatus]
+
+
+def test_there_are_twenty_recipes() -> None:
+    assert len(RECIPES) == 20
+
+
+@pytest.mark.parametrize(
+    ("form", "line"), RECIPES, ids=[str(number) for number in range(1, len(RECIPES) + 1)]
+)
+def test_a_recipe_does_what_it_says(
+    form: str, line: str, command: str, home: Path, cloud: ScriptedCloud, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("The server was down from two to three. Nobody noticed.\n")
+    (folder / "words.txt").write_text("apple\nriver\n")
+    (folder / "app.log").write_text("start\nERROR: disk full\n")
+    (folder / ".hybrid.yaml").write_text("version: 1\nlimits: {seconds: 60}\n")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    subprocess.run(["git", "add", "notes.txt"], cwd=folder, check=True)
+    profiles = home / "config" / "profiles"  # the user's own `cloud` comes before the shipped one
+    profiles.mkdir(parents=True)
+    prices = ", prices: {input: 1, output: 1}"
+    (profiles / "cloud.yaml").write_text(f"version: 1\n{cloud.section(prices)}escalation: {{mode: force}}\n")
+    variables = environment(home, HYBRID_CONSENT=cloud.origin)
+    variables["PATH"] = f"{Path(command).parent}:{variables['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=variables,
+        cwd=folder,
+        timeout=60,
+        check=False,
+    )
+    assert re.search(form, done.stdout, re.MULTILINE), (done.stdout, done.stderr)
+    assert done.returncode == 0, done.stderr
