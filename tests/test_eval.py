@@ -6,9 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from conftest import Hybrid
+from hybrid_cli.handoff import calibration
+from hybrid_cli.handoff.signals import VERSION
+from hybrid_cli.weights.catalog import shipped_catalog
 from scripted_cloud import ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -208,3 +212,23 @@ def test_verify_of_a_profile(hybrid: Hybrid, profile: Profile) -> None:
     assert hybrid("run", "-p", path, "What is 2+2?").returncode == 0
     path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, '9999', '{file}']}\n")
     assert hybrid("run", "-p", path, "What is 2+2?").returncode == 7
+
+
+def test_shipped_calibrations_fit_models_of_the_catalog() -> None:
+    """What ships is for weights that `hybrid pull` gets, and for the signals as they are now."""
+    known = {file.sha256 for entry in shipped_catalog().values() for file in entry.files}
+    shipped = sorted(Path(calibration.__file__).with_name("calibrations").glob("*.json"))
+    assert len(shipped) == 8
+    for path in shipped:
+        held = msgspec.json.decode(path.read_bytes(), type=calibration.Calibration, strict=True)
+        assert held.weights in known
+        assert held.version == VERSION
+        assert held.target == "escalate_at_most"
+        assert path.stem.endswith(f"{held.target}-{held.value:g}")
+
+
+def test_a_shipped_calibration_needs_no_fitting(hybrid: Hybrid, profile: Profile) -> None:
+    path = profile("escalation: {mode: forbid, target: {escalate_at_most: 0.3}}\n")
+    done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", "What is 2 + 2?")
+    assert done.returncode == 0, done.stderr
+    assert 0 < json.loads(done.stdout)["handoff"]["threshold"] < 1
