@@ -28,7 +28,8 @@ def test_the_wheel_holds_the_package_the_profiles_and_nothing_else(wheel: Path) 
         metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
         assert "License-Expression: Apache-2.0" in archive.read(metadata).decode()
     source = ROOT / "cli" / "hybrid_cli"
-    expected = {f"hybrid_cli/{path.relative_to(source)}" for path in source.rglob("*.py")}
+    held = [*source.rglob("*.py"), *source.glob("handoff/calibrations/*.json")]
+    expected = {f"hybrid_cli/{path.relative_to(source)}" for path in held}
     expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in PROFILES.split()}
     expected |= {"hybrid_cli/profiles/profile.schema.json"}
     shared = {name.split("/data/share/")[1] for name in names if ".data/data/share/" in name}
