@@ -15,7 +15,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.handoff.budget import limits_of
-from hybrid_cli.ledger.store import Ledger, usd
+from hybrid_cli.ledger.store import Ledger, in_unit
 from hybrid_cli.local.threads import usable_cores
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
@@ -86,8 +86,9 @@ def _cloud(policy: Policy, environment: Environment, *, online: bool) -> Iterato
     ledger = Ledger(environment.state_folder)
     for limit in limits_of(policy):
         left = ledger.left(limit, environment.run)
-        amount = usd(left) if "usd" in limit.key else f"{left:.0f}"
-        yield Finding("budget", "ok" if left > 0 else "warn", f"{limit.key}: {amount} left")
+        yield Finding(
+            "budget", "ok" if left > 0 else "warn", f"{limit.key}: {in_unit(left, limit.unit)} left"
+        )
 
 
 def _reached(origin: str) -> Finding:

@@ -20,7 +20,7 @@ import numpy as np
 
 from hybrid_cli.evaluate import fit, rows, thresholds
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.handoff.calibration import Calibration
+from hybrid_cli.handoff.calibration import Calibration, Model
 from hybrid_cli.handoff.criterion import Criterion
 from hybrid_cli.handoff.gate import LocalResult, judge
 from hybrid_cli.local.protocol import TokenSignal
@@ -60,17 +60,16 @@ def main(file: Path) -> None:
     _cost(fit.fit(measured, fit.RICH, "wrong"))
 
 
-def _cost(model: object) -> None:
+def _cost(model: Model) -> None:
     """The parent's share of one kept answer of 64 tokens, told in groups of 8, in milliseconds."""
-    calibration = Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0)  # type: ignore[arg-type]
+    calibration = Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0)
     criterion = Criterion(0.0, calibration)
     times = []
     for _ in range(50):
         result = LocalResult(text="word " * 64, finish_reason="stop", tokens_in=50, tokens_out=64)
         started = time.perf_counter()
         for number in range(64):
-            kind = "first" if number == 0 else "content"
-            result.add(TokenSignal(math.log(0.9), 0.8, 0.2, kind))  # type: ignore[arg-type]
+            result.add(TokenSignal(math.log(0.9), 0.8, 0.2, "content" if number else "first"))
             if number % 8 == 7:
                 criterion.leans(result.logprobs, result.tokens_in, result.first)
                 criterion.fails_early(result.logprobs)

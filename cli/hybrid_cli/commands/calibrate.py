@@ -10,6 +10,7 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.eval import Split
+from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
 
 app = new_app()
 
@@ -32,22 +33,16 @@ def calibrate(
     delta: Annotated[
         float, typer.Option(min=0.001, max=0.5, metavar="D", help="The chance that wrong_at_most is broken.")
     ] = 0.1,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to fit for.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
-    ] = None,
+    profile: Profile = None,
+    model: Model = None,
     split: Annotated[Split, typer.Option(help="Which half of the questions.")] = Split.all,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     rows: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit the gate to a model on your own questions, and keep what was fitted.
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
 
 app = new_app()
 
@@ -39,20 +40,14 @@ class Split(str, Enum):
 def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
-    ] = None,
+    profile: Profile = None,
+    model: Model = None,
     cloud: Annotated[
         CloudSide, typer.Option(help="The cloud's side: as the data records it, or none.")
     ] = CloudSide.recorded,
     split: Annotated[Split, typer.Option(help="Which half of the questions.")] = Split.all,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     rows: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
     ] = None,
@@ -65,7 +60,7 @@ def evaluate(
         typer.Option(metavar="FILE", help="Draw accuracy against the share handed off (svg, png, pdf)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the gate: run the local model over labelled questions, and see which it should hand off.
 

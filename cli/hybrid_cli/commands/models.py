@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import Quiet
 from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app(help="The weights on this machine: list, look at, verify, remove and import them.")
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
 from hybrid_cli.commands.run import Escalation
 
 app = new_app()
@@ -20,23 +21,17 @@ _EPILOG = """Examples:\n
 def pipe(
     context: typer.Context,
     instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each line.")],
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
-    ] = None,
+    profile: Profile = None,
+    model: Model = None,
     escalation: Annotated[
         Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, max=16, metavar="N", help="Lines decoded together; by default what pays."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how each was decided.")] = False,
 ) -> None:
     """Answer INSTRUCTION for each line of stdin, many at once, in order, a line each.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import Quiet
 from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
@@ -46,7 +47,7 @@ def pull(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print an object for each event, the last one `done`.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Download a model's weights, check them, and store them. Without MODEL: the default model.
 

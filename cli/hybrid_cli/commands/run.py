@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
 
 app = new_app()
 
@@ -58,12 +59,8 @@ def run(
     prompt: Annotated[
         str | None, typer.Argument(metavar="[PROMPT]", help="What to ask; - or none: stdin is the prompt.")
     ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")
-    ] = None,
+    profile: Profile = None,
+    model: Model = None,
     system: Annotated[
         str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
     ] = None,
@@ -77,9 +74,7 @@ def run(
         list[HostedTool] | None,
         typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
         typer.Option(min=0, max=5, metavar="T", callback=_number, help="0 is greedy and repeatable."),
@@ -125,7 +120,7 @@ def run(
     ] = False,
     no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")] = False,
+    quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how it was decided.")] = False,
 ) -> None:
     """Answer one prompt.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,8 @@ def check(file: Path) -> None:
         raise Failure(ExitStatus.USAGE, f"--plot {file}: a picture ends in {', '.join(_FORMATS)}")
     if not file.parent.is_dir():
         raise Failure(ExitStatus.USAGE, f"--plot {file}: there is no folder {file.parent}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise Failure(ExitStatus.USAGE, "--plot needs matplotlib; run: pip install 'hybrid[plot]'") from None
+    if find_spec("matplotlib") is None:
+        raise Failure(ExitStatus.USAGE, "--plot needs matplotlib; run: pip install 'hybrid[plot]'")
 
 
 def draw(file: Path, score: Numbers, measured: list[Row], model: str) -> None:

@@ -10,7 +10,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import budget, egress
 from hybrid_cli.handoff.answer import Request
-from hybrid_cli.ledger.store import Ledger, usd
+from hybrid_cli.ledger.store import Ledger, in_unit, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
@@ -51,7 +51,10 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
     content = call.content()
     worst = budget.worst_cost(call, len(content))
     ledger = Ledger(environment.state_folder)
-    left = {limit.key: ledger.left(limit, environment.run) for limit in budget.limits_of(policy)}
+    left = [
+        f"{limit.key} {in_unit(ledger.left(limit, environment.run), limit.unit)}"
+        for limit in budget.limits_of(policy)
+    ]
     return {
         "privacy": f"redacted: {dict(screened.vault.counts)}"
         if screened.vault.counts
@@ -62,7 +65,7 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
         "bytes": len(content),
         "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
         "price": "not known" if worst is None else f"at most {usd(worst)}",
-        "left": ", ".join(f"{key} {_left(key, value)}" for key, value in left.items()) or "no limit is set",
+        "left": ", ".join(left) or "no limit is set",
         "payload": content.decode(),
     }
 
@@ -73,10 +76,6 @@ def _fallback(server: Server, request: Request, environment: Environment) -> str
     if not egress.has_consent(server, environment):
         return f"{named} (no consent)"
     return named if set(request.tools) <= set(server.tools) else f"{named} (without the tools)"
-
-
-def _left(key: str, value: float) -> str:
-    return usd(value) if "usd" in key else f"{value:.0f}"
 
 
 def _model_state(policy: Policy, environment: Environment) -> str:

@@ -283,3 +283,8 @@ def usd(amount: float) -> str:
     digits = 2 if amount >= 1 else 4 if amount >= 0.01 else 8
     whole, _, part = f"{amount:.{digits}f}".partition(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def in_unit(value: float, unit: Unit) -> str:
+    """What a limit counts, for a reader: money, or a whole number of calls."""
+    return usd(value) if unit == "usd" else f"{value:.0f}"

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotDone
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +69,14 @@ def _request(options: Options, text: str) -> Request:
     return Request(Question(f"{options.instruction}\n\n{text}", ""), None)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A record in hand."""
+
+    answer: Future[Answer]
+    begun: float
+
+
 @dataclass
 class _Pipe:
     options: Options
@@ -80,16 +89,16 @@ class _Pipe:
         counts = {"kept": 0, "escalated": 0, "denied": 0, "failed": 0}
         self._in_hand = threading.BoundedSemaphore(_IN_HAND)
         self._unwritten = threading.BoundedSemaphore(_UNWRITTEN)
-        self._taken: deque[Future[Answer]] = deque()
+        self._taken: deque[_Taken] = deque()
         self._arrived = threading.Condition()
         self._ended: Future[None] | None = None
         threading.Thread(target=self._take, daemon=True).start()
         worst, number, cost = ExitStatus.ANSWERED, 0, 0.0
-        while (future := self._next()) is not None:
+        while (taken := self._next()) is not None:
             number += 1
             text = ""
             try:
-                answer = future.result()
+                answer = self._answer_of(taken)
                 text = _one_line(answer.answer)
                 counts[answer.handoff.decision] += 1
                 cost += answer.cost_usd or 0.0
@@ -111,7 +120,17 @@ class _Pipe:
         stdout.write(text.encode("utf-8", "replace") + b"\n")
         stdout.flush()
 
-    def _next(self) -> Future[Answer] | None:
+    def _answer_of(self, taken: _Taken) -> Answer:
+        """Wait for it, as long as the profile's limit for a run lets it take. Raises Failure after that."""
+        seconds = self.policy.limits.seconds
+        if seconds is None:
+            return taken.answer.result()
+        try:
+            return taken.answer.result(max(0.0, taken.begun + seconds - self.environment.clock()))
+        except NotDone:
+            raise Failure(ExitStatus.DEADLINE, f"no answer within {seconds:g} s (limits.seconds)") from None
+
+    def _next(self) -> _Taken | None:
         """The next record's answer to be, in the order of input; None at the end."""
         with self._arrived:
             while not self._taken and self._ended is None:
@@ -131,7 +150,7 @@ class _Pipe:
                 self._in_hand.acquire()
                 future: Future[Answer] = Future()
                 with self._arrived:
-                    self._taken.append(future)
+                    self._taken.append(_Taken(future, self.environment.clock()))
                     self._arrived.notify()
                 threading.Thread(target=self._answer, args=(line, future), daemon=True).start()
             ended.set_result(None)
