@@ -53,17 +53,20 @@ def read_schema(given: str) -> AnswerSchema:
 
     try:
         _validator(data).check_schema(data)
-        foreign = next((ref for ref in _references(data) if not ref.startswith("#")), None)
+        references = _references(data)
     except SchemaError as error:
         raise Failure(
             ExitStatus.USAGE, f"{source} is no JSON Schema: {error.json_path}: {error.message}"
         ) from None
     except RecursionError:
         raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
-    if foreign is not None:
-        raise Failure(
-            ExitStatus.USAGE, f"{source} refers to {foreign}; only references within it (#/...) work"
-        )
+    for reference in references:
+        if not reference.startswith("#"):
+            raise Failure(
+                ExitStatus.USAGE, f"{source} refers to {reference}; only references within it (#/...) work"
+            )
+        if not _leads_somewhere(reference, data):
+            raise Failure(ExitStatus.USAGE, f"{source} refers to {reference}, which is not in it")
     return AnswerSchema(data)
 
 
@@ -87,6 +90,19 @@ def _validator(schema: Any) -> Any:
     from referencing import Registry
 
     return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+
+
+def _leads_somewhere(reference: str, schema: Any) -> bool:
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    whole = DRAFT202012.create_resource(schema)
+    try:
+        Registry().with_resource("", whole).resolver().lookup(reference)
+    except Unresolvable:
+        return False
+    return True
 
 
 def _references(data: Any) -> list[str]:
