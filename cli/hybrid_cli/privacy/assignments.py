@@ -25,7 +25,7 @@ _NAME = re.compile(
     r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
     re.IGNORECASE,
 )
-_WORDS = ("key", "token", "secret", "passw", "passphrase", "pwd", "credential")
+_WORDS = ("key", "token", "secret", "passw", "passphrase", "pwd", "credential", "_pat")
 _GIVEN = re.compile(
     r"[A-Za-z0-9_.-]{0,24}(?![\w.-])[\\\"'`\])>]{0,6}\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)?"
     r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,400})"

@@ -20,7 +20,7 @@ _ = Credential
 
 CREDENTIALS = (
     # clouds
-    _("AWS access key id", ("akia", "asia", "abia", "acca"), r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}\b"),
+    _("AWS access key id", ("akia", "asia", "abia", "acca", "a3t"), r"A(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}\b"),
     _(
         "AWS secret access key",  # it has no mark of its own: its looks, near to an id or the vendor's name
         ("akia", "asia", "abia", "acca", "aws"),
@@ -59,9 +59,10 @@ CREDENTIALS = (
     _("Heroku API key", ("hrku-",), r"HRKU-[\w-]{36,}"),
     _("Heroku API key", ("heroku",), r"(?i:heroku)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
     _("Tencent Cloud secret id", ("akid",), r"AKID[A-Za-z0-9]{32,34}\b"),
-    _("Tailscale key", ("tskey-",), r"tskey-[a-z]{2,12}-\w{10,40}(?:-\w{20,60})?"),
+    _("Tailscale key", ("tskey-",), r"tskey-[a-z]{2,12}-\w{7,40}(?:-\w{8,60})?"),
     _("Vault token", ("hvs.", "hvb.", "hvr."), r"hv[sbr]\.[\w-]{24,}"),
     _("Vault token", ("vault",), r"[sbr]\.(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?(?![\w.])"),
+    _("Vault unseal key", ("unseal",), r"(?i:unseal[\w ]{0,12}[: ]{1,3})(?P<value>[A-Za-z0-9+/]{43}[A-Za-z0-9+/=])(?![\w+/=])"),
     _("Yandex Cloud key", ("aqvn", "ycajea", "t1."), r"(?:AQVN[\w-]{35,38}|YCAJEA?[\w-]{19,}|t1\.[\w-]{50,}=*\.[\w-]{80,})"),
     # models
     _("Anthropic key", ("sk-ant-",), r"sk-ant-[\w-]{24,}"),
@@ -80,7 +81,7 @@ CREDENTIALS = (
     _("Perplexity key", ("pplx-",), r"pplx-[A-Za-z0-9]{40,}\b"),
     _("Pinecone key", ("pcsk_",), r"pcsk_[A-Za-z0-9]{5,8}_[A-Za-z0-9]{50,}\b"),
     _("Replicate token", ("r8_",), r"r8_[A-Za-z0-9]{37,}\b"),
-    _("xAI key", ("xai-",), r"xai-[A-Za-z0-9]{60,}\b"),
+    _("xAI key", ("xai-",), r"xai-[\w-]{60,}"),
     # code and packages
     _("Atlassian token", ("atatt", "atctt"), r"AT[AC]TT(?=[A-Za-z]{0,30}\d)[\w-]{20,}=?[\w-]*"),
     _(
@@ -88,9 +89,15 @@ CREDENTIALS = (
         ("jira", "confluence", "atlassian"),
         r"(?:[MNO][DTjz][A-Za-z0-9]{2}){4}O[g-v][A-Za-z0-9+/]{26}(?![\w+/=])",
     ),
+    _(
+        "Atlassian token",  # of 24 letters and digits, as they were until 2022
+        ("atlassian", "jira", "confluence"),
+        r"(?i:(?:atlassian|jira|confluence)[\w.-]{0,20}(?:key|token|secret|pass\w{0,5})[^\w\n-]{1,8})"
+        r"(?P<value>(?=[^a-z]{0,23}[a-z])(?=[^A-Z]{0,23}[A-Z])[A-Za-z0-9]{24})\b",
+    ),
     _("Bitbucket token", ("atbb", "bbdc-"), r"(?:ATBB[A-Za-z0-9]{24,}\b|BBDC-[A-Za-z0-9+/@_-]{40,44})"),
-    _("Buildkite token", ("bkua_", "bkaj_"), r"bk(?:ua|aj)_[a-f0-9]{40}\b"),
-    _("CircleCI token", ("ccipat_", "cciprj_"), r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{20,24}_[a-f0-9]{40}\b"),
+    _("Buildkite token", ("bkua_", "bkaj_"), r"bk(?:ua|aj)_[a-z0-9]{40,}\b"),
+    _("CircleCI token", ("ccipat_", "cciprj_"), r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{20,24}_[a-z0-9]{40}\b"),
     _("Clojars token", ("clojars_",), r"(?i:CLOJARS_)[a-z0-9]{60}\b"),
     _("Docker token", ("dckr_",), r"dckr_(?:pat|oat)_[\w-]{27,}"),
     _(
@@ -113,9 +120,9 @@ CREDENTIALS = (
     _("PyPI token", ("pypi-ageic",), r"pypi-AgEI[\w-]{50,}"),
     _("RubyGems key", ("rubygems_",), r"rubygems_[a-f0-9]{48}\b"),
     _("Sonar token", ("sqp_", "squ_", "sqa_"), r"sq[pua]_[a-f0-9]{40}\b"),
-    _("Sonar token", ("sonar",), r"(?i:sonar[\w.-]{0,20}[^\w\n]{1,8})(?P<value>(?:sq[pua]_)?(?=[A-Za-z]{0,39}\d)[A-Za-z0-9]{40})\b"),
+    _("Sonar token", ("sonar",), r"(?i:d?sonar[\w.-]{0,20}[^\w\n]{1,8})(?P<value>(?:sq[pua]_)?(?=[A-Za-z]{0,39}\d)[A-Za-z0-9]{40})\b"),
     _("Sourcegraph token", ("sourcegraph",), r"(?i:sourcegraph[\w.-]{0,20}[^\w\n/]{1,8})(?P<value>[a-fA-F0-9]{40})\b"),
-    _("Sourcegraph token", ("sgp_",), r"sgp_(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}\b"),
+    _("Sourcegraph token", ("sgp_", "slk_"), r"(?:sgp_(?:[a-fA-F0-9]{16}_)?(?:local_)?[a-fA-F0-9]{40}|slk_[a-f0-9]{64})\b"),
     _("Terraform token", (".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
     # operations
     _("age secret key", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
@@ -127,13 +134,13 @@ CREDENTIALS = (
     _("LaunchDarkly key", ("sdk-", "api-"), r"(?:sdk|api)-[a-z0-9]{8}(?:-[a-z0-9]{4}){3}-[a-z0-9]{12}\b"),
     _("Octopus Deploy key", ("api-",), r"API-(?=[A-Z]{0,24}\d)[A-Z0-9]{25,31}\b"),
     _("OpenShift token", ("sha256~",), r"sha256~[\w-]{43}(?![\w-])"),
-    _("New Relic key", ("nrak-", "nrii-", "nriq-", "nrjs-", "nrbr-", "nrra-", "nrma", "nral"), r"(?:NR(?:AK|II|IQ|JS|BR|RA|MA)-[\w-]{19,}|(?:[a-f0-9]{36,40}|(?:eu|gov|jp)\d\dxx[a-f0-9]{28,40})(?:F{2,4})?-?NR(?:AL|MA)\b)"),
+    _("New Relic key", ("nrak-", "nraa-", "nrii-", "nriq-", "nrjs-", "nrbr-", "nrra-", "nrma", "nral"), r"(?:NR(?:AK|AA|II|IQ|JS|BR|RA|MA)-[\w-]{19,}|(?:[a-f0-9]{36,40}|(?:eu|gov|jp)\d\dxx[a-f0-9]{28,40})(?:F{2,4})?-?NR(?:AL|MA)\b)"),
     _("PlanetScale token", ("pscale_",), r"pscale_(?:tkn|oauth|pw)_[\w.=-]{32,}"),
     _("Postman key", ("pmak-",), r"PMAK-[a-f0-9]{24}-[a-f0-9]{34}\b"),
     _("Prefect key", ("pnu_",), r"pnu_[A-Za-z0-9]{36}\b"),
     _("Pulumi token", ("pul-",), r"pul-[a-f0-9]{40}\b"),
     _("Sentry token", ("sntrys_", "sntryu_"), r"sntry(?:s_eyJ[\w+/=]{60,}|u_[a-f0-9]{64})"),
-    _("Supabase token", ("sbp_", "sb_secret_"), r"(?:sbp_[a-f0-9]{40}|sb_secret_[\w-]{20,})\b"),
+    _("Supabase token", ("sbp_", "sb_secret_"), r"(?:sbp_[a-z0-9]{40}|sb_secret_[\w-]{20,})\b"),
     # money and shops
     _("Shopify token", ("shpat_", "shpca_", "shppa_", "shpss_"), r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
     _("Square token", ("sq0", "eaaa"), r"(?:sq0[a-z]{3}-[\w-]{22,43}|EAAA[\w-]{56,})"),
@@ -145,23 +152,26 @@ CREDENTIALS = (
     _("Mailchimp key", ("-us",), r"[a-f0-9]{32}-us\d{1,2}\b"),
     _("Mailgun key", ("key-",), r"key-(?=[a-z]{0,30}\d)[a-z0-9]{32}\b"),
     _("Mailgun key", ("mailgun", "mg."), r"[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}\b"),
-    _("Microsoft Teams webhook", ("webhook.office.com",), r"https://[\w-]+\.webhook\.office\.com/webhookb2/[\w@/-]{80,}"),
+    _("Microsoft Teams webhook", ("office.com", "office365.com"), r"https://(?:outlook\.office(?:365)?\.com/webhook|[\w-]+\.webhook\.office\.com/webhookb2)/[\w@/%-]{80,}"),
     _("SendGrid key", ("sg.",), r"SG\.[\w=-]{20,24}\.[\w=-]{39,50}"),
     _("Brevo key", ("xkeysib-", "xsmtpsib-"), r"x(?:key|smtp)sib-[a-f0-9]{64}-\w{16}\b"),
     _("Slack token", ("xox", "xapp-"), r"(?:xox[abeoprs](?:\.xox[bp])?-[\w-]{10,}|xapp-\d-[\w-]{20,})"),
     _("Slack webhook", ("hooks.slack.com",), r"(?:https?://)?hooks\.slack\.com/(?:services|workflows|triggers)/[\w+/]{40,}"),
-    _("Telegram bot token", (":aa",), r"\d{8,10}:AA[\w-]{33}(?![\w-])"),
+    _("Telegram bot token", (":aa",), r"\d{8,10}:AA[\w-]{32,33}(?![\w-])"),
+    _("Telegram bot token", ("telegram", "tgram"), r"\d{8,10}:[\w-]{35}(?![\w-])"),
     _("Twilio key", ("sk", "ac"), r"(?:SK|AC)(?=[a-z]{0,31}\d)[a-f0-9]{32}\b"),
     # work
     _("Airtable token", ("pat",), r"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
     _("Airtable token", (".v1.",), r"oaa[A-Za-z0-9]{14}\.v1\.[\w=-]{50,2000}\.[a-f0-9]{64}\b"),
     _("Alchemy key", ("alcht_",), r"alcht_[A-Za-z0-9]{30}\b"),
     _("Asana token", ("asana",), r"\d{1,20}/\d{12,60}(?:/\d{12,60})?:[A-Za-z0-9]{32,}\b"),
+    _("Asana token", ("asana",), r"(?i:asana[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>(?=[A-Za-z]{0,30}\d)(?=\d{0,30}[A-Za-z])[A-Za-z0-9]{32,40})\b"),
     _("Duffel token", ("duffel_",), r"duffel_(?:test|live)_[\w-]{40,}"),
     _("EasyPost key", ("ezak", "eztk"), r"EZ[AT]K[A-Za-z0-9]{54}\b"),
     _("Facebook token", ("eaa",), r"EAA[A-Za-z0-9]{80,}\b"),
     _("Facebook app token", ("|", "%7c"), r"\d{15,17}(?:\||%7C)[\w-]{27,40}"),
     _("Figma token", ("figd_",), r"figd_[\w-]{38,}"),
+    _("Figma token", ("figma",), r"(?i:figma[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>\d{4,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"),
     _("HubSpot token", ("pat-",), r"pat-(?:na|eu|ap)\d-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
     _("HubSpot key", ("hubspot",), r"(?i:hubspot)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
     _("Linear key", ("lin_api_", "lin_oauth_"), r"lin_(?:api|oauth)_[A-Za-z0-9]{40,}\b"),
