@@ -18,9 +18,9 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 
-_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{8,256})")
+_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?=(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,256}))")
 _NAME = re.compile(
-    r"(?:passw(?:or)?d|passphrase|pwd|pass|(?P<token>(?:api|access|auth|private|encryption|signing|master"
+    r"(?:passw(?:or)?d|passphrase|paswd|pswd|pwd|pass|(?<![a-z])pw|(?P<token>(?:api|access|auth|private|encryption|signing|master"
     r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?(?:key|id))?"
     r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
     re.IGNORECASE,
@@ -52,7 +52,7 @@ def _after_clear_names(text: str) -> Iterator[Span]:
         if not any(character.isdigit() for character in value) or PLACEHOLDER.search(value):
             continue
         named = _NAME.search(text, max(0, match.start() - 40), match.start())
-        if named is None or text[match.end() : match.end() + 1] in ("(", "[", "{"):
+        if named is None or text[match.end("value") : match.end("value") + 1] in ("(", "[", "{"):
             continue
         if _looks_random(value, least_run=12 if named["token"] else 6):
             yield match.span("value")
