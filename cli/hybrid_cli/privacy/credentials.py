@@ -27,8 +27,9 @@ CREDENTIALS = (
         r"[Aa](?:KIA[A-Z0-9]{16}|SIA[A-Z0-9]{16}|BIA[A-Z0-9]{16}|CCA[A-Z0-9]{16}|[Ww][Ss])[\s\S]{1,120}?(?<![\w/+=])"
         r"(?P<value>(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])(?=[^0-9]{0,39}[0-9])[A-Za-z0-9/+]{40})(?![\w/+=])",
     ),
+    _("Amazon MWS token", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     _("AWS AppSync key", ("da2-",), r"da2-[a-z0-9]{26}\b"),
-    _("AWS session token", ("fwogzxivyxdz", "iqojb3jpz2lu", "ixfxdyxxvj"), r"(?:FwoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,4000}"),
+    _("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,4000}"),
     _("AWS Bedrock API key", ("absk", "bedrock-api-key-"), r"(?:ABSK[A-Za-z0-9+/]{60,}=*|bedrock-api-key-[A-Za-z0-9+/]{30,}=*)"),
     _("Alibaba Cloud access key", ("ltai",), r"LTAI(?=[A-Za-z]{0,25}\d)[A-Za-z0-9]{12,26}\b"),
     _(
@@ -125,6 +126,7 @@ CREDENTIALS = (
     _("JFrog token", ("akcp", "cmvmdgtu"), r"(?:AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,})\b"),
     _("Netlify token", ("nfp_",), r"nfp_[A-Za-z0-9]{36}\b"),
     _("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}\b"),
+    _("npm password", (":_auth", ":_password", "_auth"), r"(?:(?<=:)|(?<![\w.-]))_(?:auth|password) {0,2}= {0,2}(?P<value>[^\s\"'$]{8,2000})"),
     _("NuGet key", ("oy2",), r"oy2[a-z0-9]{43}\b"),
     _("PyPI token", ("pypi-age",), r"pypi-AgE[IN][\w-]{50,}"),
     _("RubyGems key", ("rubygems_",), r"rubygems_[a-f0-9]{48}\b"),
@@ -164,7 +166,7 @@ CREDENTIALS = (
     _("Microsoft Teams webhook", ("office.com", "office365.com"), r"https://(?:outlook\.office(?:365)?\.com/webhook|[\w-]+\.webhook\.office\.com/webhookb2)/[\w@/%-]{80,}"),
     _("SendGrid key", ("sg.",), r"SG\.[\w=-]{20,24}\.[\w=-]{39,50}"),
     _("Brevo key", ("xkeysib-", "xsmtpsib-"), r"x(?:key|smtp)sib-[a-f0-9]{64}-\w{16}\b"),
-    _("Slack token", ("xox", "xapp-"), r"(?:xox[abeoprs](?:\.xox[bp])?-[\w-]{10,}|xapp-\d-[\w-]{20,})"),
+    _("Slack token", ("xox", "xapp-"), r"(?:xox[abcdeoprs](?:\.xox[bp])?-[\w%/+-]{10,}|xapp-\d-[\w-]{20,})"),
     _("Slack webhook", ("hooks.slack.com",), r"(?:https?://)?hooks\.slack\.com/(?:services|workflows|triggers)/[\w+/]{40,}"),
     _("Telegram bot token", (":aa",), r"\d{8,10}:AA[\w-]{32,33}(?![\w-])"),
     _("Telegram bot token", ("telegram", "tgram"), r"\d{8,10}:[\w-]{35}(?![\w-])"),
