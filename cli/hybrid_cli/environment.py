@@ -64,6 +64,8 @@ class Environment:
     """-1 for errors only, 0, or 1 for details."""
     run: str = field(default_factory=lambda: os.urandom(8).hex())
     """This process, in the ledger."""
+    subject: str = ""
+    """What messages are about, at their beginning."""
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
     """Variables that no library and no child process may see: keys, above all."""
     started: float = field(init=False)
@@ -160,7 +162,7 @@ class Environment:
         if self.stderr is None:
             return
         with contextlib.suppress(OSError, ValueError):  # a closed stderr must not change the exit code
-            self.stderr.write(f"hybrid: {one_line(message)}\n")
+            self.stderr.write(f"hybrid: {self.subject}{one_line(message)}\n")
             self.stderr.flush()
 
     def aside(self, text: str) -> None:
@@ -174,6 +176,9 @@ class Environment:
     @contextlib.contextmanager
     def waiting(self, message: str) -> Iterator[Callable[[], None]]:
         """Say `message` unless the block ends, or calls what it is given, within two seconds."""
+        if self.verbosity < 0:
+            yield lambda: None
+            return
         timer = threading.Timer(SILENCE_SECONDS, self.note, [message])
         timer.daemon = True
         timer.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from enum import Enum
 from pathlib import Path
@@ -11,40 +10,26 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import (
+    EscalationMode,
+    MaxTokens,
+    Model,
+    Profile,
+    Quiet,
+    Schema,
+    System,
+    Tag,
+    Timeout,
+    Verify,
+    number,
+)
 
 app = new_app()
-
-
-class Escalation(str, Enum):
-    """The modes, as typer wants choices."""
-
-    forbid = "forbid"
-    auto = "auto"
-    force = "force"
-    ask = "ask"
 
 
 class HostedTool(str, Enum):
     web_search = "web_search"
     image_generation = "image_generation"
-
-
-def _number(value: float | None) -> float | None:
-    """Refuse nan, which passes every comparison with a bound."""
-    if value is not None and math.isnan(value):
-        raise typer.BadParameter("it must be a number")
-    return value
-
-
-def _words(command: str | None) -> str | None:
-    """Refuse what is no command once its quotes are read."""
-    try:
-        if command is not None and not shlex.split(command):
-            raise typer.BadParameter("it must be a command")
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
-    return command
 
 
 _EPILOG = """Examples:\n
@@ -61,15 +46,9 @@ def run(
     ] = None,
     profile: Profile = None,
     model: Model = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
-    ] = None,
-    escalation: Annotated[
-        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
-    ] = None,
+    system: System = None,
+    escalation: EscalationMode = None,
+    tag: Tag = None,
     tool: Annotated[
         list[HostedTool] | None,
         typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
@@ -77,33 +56,14 @@ def run(
     max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=5, metavar="T", callback=_number, help="0 is greedy and repeatable."),
+        typer.Option(min=0, max=5, metavar="T", callback=number, help="0 is greedy and repeatable."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.")
     ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            max=86_400,
-            metavar="SECONDS",
-            callback=_number,
-            help="Give up after so long (code 124).",
-        ),
-    ] = None,
-    schema: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit."),
-    ] = None,
-    verify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            callback=_words,
-            help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    schema: Schema = None,
+    verify: Verify = None,
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
     ] = None,
