@@ -20,11 +20,23 @@ _hybrid_value() {
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
     'run --color') kind=words words='auto always never' ;;
+    'pipe --each') kind=words words='line jsonl csv nul para' ;;
+    'pipe --field') kind=text ;;
+    'pipe --template') kind=text ;;
+    'pipe --key') kind=text ;;
+    'pipe --resume') kind=file ;;
+    'pipe --choices') kind=text ;;
+    'pipe --schema') kind=file ;;
+    'pipe --verify') kind=text ;;
     'pipe --profile'|'pipe -p') kind=profile ;;
     'pipe --model'|'pipe -m') kind=model ;;
+    'pipe --system'|'pipe -s') kind=text ;;
     'pipe --escalation') kind=words words='forbid auto force ask' ;;
+    'pipe --tag') kind=text ;;
     'pipe --max-tokens') kind=text ;;
+    'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
+    'pipe --cloud-jobs') kind=text ;;
     'pipe --color') kind=words words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=words words='auto always never' ;;
@@ -84,7 +96,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --max-tokens --jobs --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
@@ -117,6 +129,7 @@ _hybrid_options() {
 _hybrid_arguments() {
   case $1 in
     '') kind=words words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
+    'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=words words='ls show verify import rm prune' ;;
     'models show') kind=catalog ;;

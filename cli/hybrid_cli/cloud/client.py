@@ -47,7 +47,9 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
             )
             with stream:
                 _check_type(stream.response.headers.get("content-type", ""), server)
-                return gather(stream, server, on_text, check)
+                reply = gather(stream, server, on_text, check)
+                reply.pause = faults.asked_pause(stream.response.headers)
+                return reply
     except openai.APIStatusError as error:
         raise faults.of_status(error, call) from None
     except openai.APIConnectionError as error:  # a timeout is one, too

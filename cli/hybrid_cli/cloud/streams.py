@@ -36,6 +36,8 @@ class Reply:
     images: list[bytes] = field(default_factory=list)
     tools: tuple[Tool, ...] = ()
     """The hosted tools that were used, one a call."""
+    pause: float | None = None
+    """Seconds that the server wants before the next request."""
 
 
 def gather(

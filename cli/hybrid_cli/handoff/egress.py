@@ -22,6 +22,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
 from hybrid_cli.handoff.gate import Verdict
+from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.ledger.store import Settlement
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
@@ -61,20 +62,34 @@ def denial(policy: Policy, environment: Environment, request: Request) -> str | 
     return None
 
 
-def ask(request: Request, policy: Policy, words: str, environment: Environment) -> str | None:
+def ask(
+    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+) -> str | None:
     """Put the handoff to the user where the mode is `ask` or there is no consent to this cloud yet.
 
-    A yes to a new cloud is recorded for its origin and model. The denial in words, or None to go on.
+    One question at a time. A yes to a new cloud is recorded for its origin and model, and a no holds for
+    this process. The denial in words, or None to go on.
     """
+    with traffic.asking:
+        return _ask(request, policy, words, environment, traffic)
+
+
+def _ask(
+    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+) -> str | None:
     cloud = policy.cloud
     known = cloud is not None and has_consent(cloud, environment)
     if cloud is None or (known and policy.mode != "ask"):
         return None
+    if not known and (cloud.base_url, cloud.model) in traffic.refused:
+        return "you did not agree"
     size = sum(len(message["content"]) for message in leaving(request, cloud))
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     first = "" if known else " (and later prompts, when this happens)"
     where = f"{origin_of(cloud.base_url)}, model `{cut(cloud.model)}`{price}"
     if not environment.confirm(f"{words}: send {size} characters{first} to {where}?"):
+        if not known:
+            traffic.refused.add((cloud.base_url, cloud.model))
         return (
             f"{policy.decided_by} asks before each handoff, and nobody agreed"
             if known
@@ -142,6 +157,7 @@ def send(
     on_text: Callable[[str], None],
     *,
     is_shown: bool,
+    traffic: Traffic,
 ) -> Sent:
     """Hand the request off, to the first cloud of the profile that answers.
 
@@ -159,7 +175,7 @@ def send(
         screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
         account = Account(policy, verdict.reason, screened.vault.counts, environment)
         handoff = _Handoff(
-            server, call_to(server, request, policy, screened, environment), account, environment
+            server, call_to(server, request, policy, screened, environment), account, environment, traffic
         )
         _tell_redactions(screened.vault, environment)
         try:
@@ -193,6 +209,7 @@ class _Handoff:
     call: Call
     account: Account
     environment: Environment
+    traffic: Traffic
     _pieces: int = 0
 
     def has_begun(self, is_shown: bool) -> bool:
@@ -202,27 +219,35 @@ class _Handoff:
     def run(
         self, key: str | None, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool
     ) -> Sent:
-        for attempt in range(self.server.retries + 1):
-            row = self.account.reserve(self.call)
-            if attempt == 0:
-                self.environment.note(f"handed off to {self.server.model}: {words}")
-            try:
-                return self._once(row, key, vault, on_text)
-            except CloudFault as fault:
-                self.account.close(row, fault)
-                wait = _pause(fault, attempt)
-                if (
-                    not fault.passing
-                    or attempt == self.server.retries
-                    or self.has_begun(is_shown)
-                    or wait > self._left()
-                ):
+        origin = origin_of(self.server.base_url)
+        # Where one request after another fails, each has one try only.
+        last = 0 if self.traffic.is_failing(origin) else self.server.retries
+        for attempt in range(last + 1):
+            self.traffic.turn(origin, self._left())
+            with self.traffic.reserved(lambda: self.account.reserve(self.call)) as row:
+                if attempt == 0:
+                    self.environment.note(f"handed off to {self.server.model}: {words}")
+                try:
+                    sent = self._once(row, key, vault, on_text)
+                except CloudFault as fault:
+                    self.account.close(row, fault)
+                    self.traffic.failed(origin, fault)
+                    wait = _pause(fault, attempt)
+                    if (
+                        not fault.passing
+                        or attempt == last
+                        or self.has_begun(is_shown)
+                        or wait > self._left()
+                    ):
+                        raise
+                    tell = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
+                    tell(f"{fault}; sending again in {wait:.1f} s")
+                except BaseException:
+                    self.account.close(row, None)
                     raise
-                tell = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
-                tell(f"{fault}; sending again in {wait:.1f} s")
-            except BaseException:
-                self.account.close(row, None)
-                raise
+                else:
+                    self.traffic.answered(origin, sent.reply.pause)
+                    return sent
             time.sleep(wait)
         raise AssertionError("the last attempt answers or raises")
 
