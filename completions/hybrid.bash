@@ -83,7 +83,7 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --escalation --max-tokens --jobs --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;

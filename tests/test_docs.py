@@ -187,7 +187,7 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
         ("usage --by week", "--by takes no `week`; it takes day, model, origin, profile, reason, outcome"),
         ("help exit-code", "there is no help on `exit-code`; did you mean `exit-codes`?"),
         ("help modls", "there is no help on `modls`; did you mean `models`?"),
-        ("help models rn", "there is no help on `rn`; did you mean `rm`?"),
+        ("help models shw", "there is no help on `shw`; did you mean `show`?"),
         ("completion bsh", "completion takes no `bsh`; did you mean `bash`?"),
         ("profile show privat", "there is no profile `privat`; did you mean `private`?"),
         ("models show smollm2", "there is no model `smollm2`; did you mean `smollm2-135m`?"),

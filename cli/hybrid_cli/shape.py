@@ -161,7 +161,7 @@ def hint(word: str, known: Iterable[str], command: str) -> str:
     """What to say after a word that nothing is called: the nearest, or where to look."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(word, list(known), n=1)
     return f"did you mean `{close[0]}`?" if close else f"see {command} --help"
 
 

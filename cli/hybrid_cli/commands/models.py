@@ -10,7 +10,7 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
-from hybrid_cli.environment import printable
+from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app(
@@ -37,6 +37,7 @@ def list_models(
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
+    from hybrid_cli.display import listed
     from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import described
     from hybrid_cli.weights.store import Store
@@ -47,15 +48,19 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(models))
         return
-    for model in models:
-        typer.echo(
-            f"{model['name']}\t{_megabytes(model['size'])}\t{model['licence']}\t{model['last_used'] or 'never used'}"
-        )
+    rows = [
+        (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
+        for model in models
+    ]
     if every:
         stored = {model["name"] for model in models}
-        for name, entry in catalog(invocation.environment).items():
-            if name not in stored:
-                typer.echo(f"{name}\t{_megabytes(entry.size)}\t{entry.licence}\tnot here: {entry.summary}")
+        rows += [
+            (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
+            for name, entry in catalog(invocation.environment).items()
+            if name not in stored
+        ]
+    for line in listed(rows, invocation.environment, right=[1]):
+        typer.echo(line)
 
 
 @app.command(
@@ -86,7 +91,7 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(printable(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
+            typer.echo(one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
 
 
 @app.command(
