@@ -24,7 +24,6 @@ from scripted_cloud import Reply, ScriptedCloud
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "screens.md"
 COLUMNS, LINES = 118, 42
-END = "the-screen-is-done"
 INTRO = """\
 <!-- Made by: python tests/benchmarks/screens.py -->
 
@@ -38,6 +37,7 @@ prices and times are those of the capture.
 @dataclass(frozen=True)
 class Screen:
     title: str
+    """Empty for what only prepares the next."""
     command: str
     shows: tuple[str, ...]
     """Patterns of what must be on it."""
@@ -54,7 +54,12 @@ SCREENS = (
         'hybrid run -p strict "Why is the sky blue?"',
         (r"handed off to gpt-5-mini: unsure \(0\.\d\d < 0\.\d\d\)", r"scatters"),
     ),
-    Screen("What was handed off", "hybrid usage --by reason", (r"requests", r"unsure", r"█", r"usd_per_day")),
+    Screen("", 'for n in 1 2 3; do hybrid run -q -p strict --escalation force "Hi"; done', ()),
+    Screen(
+        "What was handed off",
+        "hybrid usage --by reason",
+        (r"requests", r"unsure", r"forced", r"█", r"usd_per_day"),
+    ),
     Screen(
         "What works here",
         "hybrid doctor -p strict",
@@ -74,18 +79,22 @@ class Terminal:
         subprocess.run([*self._tmux, "new-session", "-d", *size, "-c", folder, *shell], check=True)
 
     def run(self, command: str) -> str:
-        """The screen once `command` has ended, without the line that waits for that."""
+        """The screen once `command` has ended, without the prompt that follows and pip's own settings."""
         self._send("clear")
         self._send(command)
-        self._send(f"echo {END[:4]}''{END[4:]}")
-        deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
-            screen = self._capture()
-            if re.search(rf"^{END}$", screen, re.MULTILINE):
-                lines = [line.rstrip() for line in screen.splitlines()]
-                return "\n".join(lines[: lines.index(f"$ echo {END[:4]}''{END[4:]}")]).strip("\n") + "\n"
-            time.sleep(0.2)
-        raise SystemExit(f"`{command}` does not end; the screen is:\n{self._capture()}")
+        idle, deadline = 0, time.monotonic() + 180
+        while idle < 4:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"`{command}` does not end; the screen is:\n{self._capture()}")
+            time.sleep(0.25)
+            idle = idle + 1 if self._is_idle() else 0
+        lines = [line.rstrip() for line in self._capture().strip().splitlines()]
+        return "\n".join(line for line in lines[:-1] if not line.startswith("Looking in ")) + "\n"
+
+    def _is_idle(self) -> bool:
+        ask = [*self._tmux, "display-message", "-p", "#{pane_current_command}"]
+        running = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+        return running == "bash" and self._capture().strip().endswith("\n$")
 
     def _send(self, line: str) -> None:
         subprocess.run([*self._tmux, "send-keys", "-l", line], check=True)
@@ -93,7 +102,9 @@ class Terminal:
         time.sleep(0.3)
 
     def _capture(self) -> str:
-        done = subprocess.run([*self._tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*self._tmux, "capture-pane", "-p", "-J"], capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     def close(self) -> None:
@@ -134,7 +145,8 @@ def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen
     }
     terminal = Terminal(folder, variables)
     try:
-        return [(screen, terminal.run(screen.command)) for screen in SCREENS]
+        shown = [(screen, terminal.run(screen.command)) for screen in SCREENS]
+        return [(screen, text) for screen, text in shown if screen.title]
     finally:
         terminal.close()
 
