@@ -89,7 +89,7 @@ _hybrid_options() {
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
     'models show') words='--json --quiet -q --color --help -h' ;;
-    'models verify') words='--accept --quiet -q --color --help -h' ;;
+    'models verify') words='--accept --json --quiet -q --color --help -h' ;;
     'models import') words='--name --link --quiet -q --color --help -h' ;;
     'models rm') words='--force -f --quiet -q --color --help -h' ;;
     'models prune') words='--quiet -q --color --help -h' ;;

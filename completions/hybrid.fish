@@ -113,6 +113,7 @@ complete -c hybrid -n '__hybrid_at models show' -l color -x -a 'auto always neve
 complete -c hybrid -n '__hybrid_at models show' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_at models show' -r -F -a '(__hybrid_catalog)'
 complete -c hybrid -n '__hybrid_at models verify' -l accept -d 'Take a PATH\'s file as it is now for the one that is meant'
+complete -c hybrid -n '__hybrid_at models verify' -l json -d 'Print JSON'
 complete -c hybrid -n '__hybrid_at models verify' -l quiet -s q -d 'Only errors on stderr'
 complete -c hybrid -n '__hybrid_at models verify' -l color -x -a 'auto always never' -d 'By default on terminals; NO_COLOR and FORCE_COLOR are heard'
 complete -c hybrid -n '__hybrid_at models verify' -l help -s h -d 'Show this message and exit'

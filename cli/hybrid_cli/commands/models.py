@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
 from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
+
+if TYPE_CHECKING:
+    from hybrid_cli.weights.store import Store
 
 app = new_app(
     help="The weights on this machine: list, look at, verify, remove and import them.",
@@ -113,32 +116,46 @@ def verify(
             rich_help_panel=CHOICE,
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every byte again and compare the checksums: code 6 where one differs."""
-    from hybrid_cli.weights.names import path_of
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
-    store = Store(invocation.environment)
-    failed = 0
+    environment = invocation.environment
+    store = Store(environment)
+    found = []
     for model in models or store.names():
-        try:
-            path = path_of(model)
-            if path is None:
-                store.verify(store.find(model), afresh=True)
-            elif accept:
-                store.accept(path)
-            else:
-                store.verify_path(path, afresh=True)
-        except Failure as failure:
-            if failure.status is not ExitStatus.WEIGHTS:
-                raise
-            invocation.environment.error(str(failure))
-            failed += 1
-        else:
+        one = _verified(model, store, accept=accept)
+        found.append(one)
+        if one["message"]:
+            environment.error(one["message"])
+        elif not as_json and environment.verbosity >= 0:
             typer.echo(f"{model}: verified")
+    if as_json:
+        typer.echo(json.dumps(found))
+    failed = sum(not one["verified"] for one in found)
     if failed:
-        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(models or store.names())} failed")
+        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} failed")
+
+
+def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
+    """Whether the model's files are what they should be; if not, why."""
+    from hybrid_cli.weights.names import path_of
+
+    try:
+        path = path_of(model)
+        if path is None:
+            store.verify(store.find(model), afresh=True)
+        elif accept:
+            store.accept(path)
+        else:
+            store.verify_path(path, afresh=True)
+    except Failure as failure:
+        if failure.status is not ExitStatus.WEIGHTS:
+            raise
+        return {"name": model, "verified": False, "message": str(failure)}
+    return {"name": model, "verified": True, "message": None}
 
 
 @app.command(
