@@ -15,7 +15,7 @@ app = new_app()
 
 @app.command(
     examples=(
-        'tail -f app.log | hybrid pipe "Is this an error? Answer yes or no." --max-tokens 4',
+        'tail -f app.log | hybrid pipe "Is this an error? Yes or no." --max-tokens 4',
         'hybrid pipe "Translate to French." -p offline < words.txt > mots.txt',
     ),
 )

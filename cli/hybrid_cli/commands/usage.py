@@ -83,6 +83,8 @@ def usage(
         typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
         return
     bars = environment.stdout_is_terminal()
+    if not groups:
+        environment.note("nothing was handed off")
     for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
         typer.echo(line)
     for key, value in left.items():

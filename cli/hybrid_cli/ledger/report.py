@@ -73,6 +73,8 @@ def as_table(groups: Sequence[Group], *, bars: bool, columns: int = 80) -> list[
 
     With `bars` the lines are for a terminal of so many `columns`.
     """
+    if not groups:
+        return []
     shown = [*groups, total(groups)] if len(groups) > 1 else list(groups)
     cells = [("", "requests", "tokens in", "out", "USD")] + [
         (
