@@ -77,7 +77,8 @@ class _Shaped:
             record = parameter.get_help_record(ctx)
             if record is not None:
                 spelled, told = record
-                told = re.sub(r"\[(\S+)<=x<=(\S+)\]", r"[\1 to \2]", told)
+                told = re.sub(r"([^\s\[]+)<=x<=([^\s\];]+)", r"\1 to \2", told)
+                told = re.sub(r"x>=([^\s\];]+)", r"from \1", told)
                 groups.setdefault(group_of(parameter), []).append((spelled, told))
         groups |= {EVERYWHERE: groups.pop(EVERYWHERE, [])}  # last
         width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
