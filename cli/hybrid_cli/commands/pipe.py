@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import INPUT, POLICY, MaxTokens, Model, Profile, Verbose
-from hybrid_cli.commands.run import Escalation
+from hybrid_cli.commands.options import INPUT, EscalationMode, MaxTokens, Model, Profile, Verbose
 
 app = new_app()
 
@@ -24,10 +23,7 @@ def pipe(
     instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each line.")],
     profile: Profile = None,
     model: Model = None,
-    escalation: Annotated[
-        Escalation | None,
-        typer.Option(help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY),
-    ] = None,
+    escalation: EscalationMode = None,
     max_tokens: MaxTokens = None,
     jobs: Annotated[
         int | None,
