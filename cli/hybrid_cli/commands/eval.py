@@ -34,7 +34,7 @@ class Split(str, Enum):
 @app.command(
     examples=(
         "hybrid eval questions.jsonl --cloud none",
-        "hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json",
+        "hybrid eval questions.jsonl --rows rows.jsonl --json > report.json",
     ),
 )
 def evaluate(

@@ -65,10 +65,6 @@ MaxTokens = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say how it was decided.", rich_help_panel=OUTPUT)
-]
 System = Annotated[
     str | None,
     typer.Option("--system", "-s", metavar="TEXT", help="The system message.", rich_help_panel=INPUT),
@@ -108,4 +104,8 @@ Verify = Annotated[
         help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
         rich_help_panel=ANSWER,
     ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say how it was decided.", rich_help_panel=OUTPUT)
 ]

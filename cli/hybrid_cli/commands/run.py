@@ -101,7 +101,15 @@ def run(
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="Leave terminal control sequences in what is no terminal's.", rich_help_panel=OUTPUT
+            "--raw",
+            help="Leave terminal control sequences in what is no terminal's, and bidi controls everywhere.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    render: Annotated[
+        bool,
+        typer.Option(
+            "--render", help="Show Markdown as what it means, on a terminal.", rich_help_panel=OUTPUT
         ),
     ] = False,
     show_thinking: Annotated[
@@ -148,6 +156,7 @@ def run(
         schema=schema,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
+        render=render,
         show_thinking=show_thinking,
         tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )

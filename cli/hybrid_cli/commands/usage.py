@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from enum import Enum
 from typing import Annotated
 
@@ -81,7 +82,10 @@ def usage(
         whole = vars(report.total(groups))
         typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
         return
-    for line in report.as_table(groups, bars=environment.stdout_is_terminal()):
+    bars = environment.stdout_is_terminal()
+    if not groups:
+        environment.note("nothing was handed off")
+    for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
         typer.echo(line)
     for key, value in left.items():
         typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")

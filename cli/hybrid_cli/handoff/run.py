@@ -42,6 +42,7 @@ class Options:
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's."""
     raw: bool = False
+    render: bool = False
     show_thinking: bool = False
     tools: tuple[Tool, ...] = ()
     """Hosted tools that the prompt needs."""
@@ -60,6 +61,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             as_json=options.as_json,
             stream=options.stream,
             raw=options.raw,
+            render=options.render,
             whole=schema is not None or command != (),  # nothing is shown before it was checked
         )
         try:
