@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud import sdk
-from hybrid_cli.cloud.client import complete
+from hybrid_cli.cloud.client import complete, uses_tls
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.cloud.payload import Call
@@ -90,9 +90,10 @@ def has_consent(server: Server, environment: Environment) -> bool:
     return Consent(environment).covers(server.base_url, server.model)
 
 
-def prepare(environment: Environment) -> None:
+def prepare(policy: Policy, environment: Environment) -> None:
     """Get ready to send, beside other work: a handoff has become likely. Nothing is sent."""
-    sdk.prefetch(environment.variables)
+    if policy.cloud is not None:
+        sdk.prefetch(environment.variables, needs_trust=uses_tls(policy.cloud))
 
 
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from hybrid_cli.environment import Environment, deadline
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network
+from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.offers import offers
@@ -51,6 +52,8 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
+    if policy.mode == "force" and not options.dry_run:
+        egress.prepare(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
