@@ -144,7 +144,7 @@ complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l si
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'Whose limits to show'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l json -d 'Print one JSON object'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l csv -d 'Print the sums as CSV'
-complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l export -d 'Print every request as JSON'
+complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l export -d 'Print every request as JSON, and when which were purged'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_at usage purge' -l yes -s y -d 'Do not ask'
 complete -c hybrid -n '__hybrid_at usage purge' -l help -s h -d 'Show this message and exit'

@@ -49,6 +49,8 @@ class ScriptedCloud:
         self.replies = [Reply()]
         self.respond: Callable[[dict[str, Any]], Reply] | None = None
         """Makes the reply out of the request, instead of `replies`."""
+        self.tier: str | None = None
+        """The service tier that its chunks name."""
         self.received: list[Received] = []
         self.released = threading.Event()
         outer = self
@@ -127,7 +129,9 @@ class ScriptedCloud:
         self._data(handler, "[DONE]")
 
     def _chunk(self, handler: BaseHTTPRequestHandler, choice: dict[str, Any]) -> None:
-        self._data(handler, json.dumps({**_FRAME, "choices": [{"index": 0, **choice}]}))
+        self._data(
+            handler, json.dumps({**_FRAME, "service_tier": self.tier, "choices": [{"index": 0, **choice}]})
+        )
 
     def _data(self, handler: BaseHTTPRequestHandler, data: str) -> None:
         handler.wfile.write(f"data: {data}\n\n".encode())

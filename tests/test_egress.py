@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,13 @@ import pytest
 import trustme
 
 from conftest import Hybrid
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.prices import cost as cost_of
+from hybrid_cli.cloud.prices import is_guess as is_guess_of
+from hybrid_cli.cloud.streams import Reply as Answered
+from hybrid_cli.handoff.budget import used_by, worst_cost
 from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.profile.schema import Extra, Server
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -185,10 +192,89 @@ def test_fallback_clouds(
             hybrid("run", "-p", path, "--dry-run", "--json", "hi", HYBRID_CONSENT=origins).stdout
         )
         assert plan["fallbacks"] == f"second at {other.origin}" + ("" if consent else " (no consent)")
+        if answered and not consent:
+            assert f"not tried: second at {other.origin} (no consent)" in done.stderr.decode()
         if went:
             assert other.received[0].headers["authorization"] == "Bearer sk-second"
             assert outcomes(home)[1] == "answered"
             assert b"; trying second" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "a SOCKS proxy is set, which needs the package `socksio`"),
+        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "is set to what is no proxy's URL"),
+        ({"HTTPS_PROXY": ":::"}, "is set to what is no proxy's URL"),
+        ({"SSL_CERT_FILE": "/no/such.pem"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+        ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+    ],
+)
+def test_settings_of_the_system_that_cannot_be_used(
+    hybrid: Hybrid, home: Path, profile: Profile, variables: dict[str, str], told: str
+) -> None:
+    origin = "https://127.0.0.1:9"
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m}}\n{FORCE}')
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin, **variables)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert f"was not asked: {told}" in done.stderr.decode() or told in done.stderr.decode()
+    assert outcomes(home) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "usd", "is_guess"),
+    [
+        ("flex", "flex", 0.0001375, False),
+        ("flex", "default", 0.000275, False),
+        ("priority", None, 0.000495, False),
+        (None, "scale", 0.000275, True),
+        (None, "default", 0.000275, False),
+    ],
+)
+def test_a_service_tier_has_its_own_price(
+    asked: str | None, served: str | None, usd: float, is_guess: bool
+) -> None:
+    server = Server(base_url="https://api.openai.com/v1", model="gpt-5-mini", extra=Extra(service_tier=asked))  # type: ignore[arg-type]
+    call = Call(server, [{"role": "user", "content": "hi"}], 512)
+    reply = Answered(text="hi", tokens_in=300, tokens_out=100, tier=served)
+    used = used_by(call, reply)
+    assert cost_of(server, used) == pytest.approx(usd)
+    assert is_guess_of(server, used) is is_guess
+    worst = worst_cost(call, len(call.content()))
+    assert worst is not None
+    assert worst >= 512 * 2e-6  # never by the cheap tier, which may not be had
+
+
+def test_a_tier_that_the_profile_has_no_price_for_is_an_estimate(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1, output: 2}, extra: {service_tier: flex}") + FORCE)
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is False
+    cloud.tier = "default"
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is True
+    assert cloud.received[0].body["service_tier"] == "flex"
+
+
+@pytest.mark.parametrize("where", ["--stop", "--schema"])
+def test_the_clouds_own_key_leaves_in_no_option(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, where: str
+) -> None:
+    key = "plain-words"
+    path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
+    given = key if where == "--stop" else json.dumps({"type": "object", "title": key})
+    done = hybrid("run", "-p", path, where, given, "hi", HYBRID_CONSENT=cloud.origin, CANARY=key)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert f"the cloud's own key in line 1 of {where}" in done.stderr.decode()
+
+
+def test_the_notice_tells_why_and_at_most_how_much(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert re.match(rb"hybrid: handed off to scripted: forced, at most \$0\.005\d+\n", done.stderr)
 
 
 def _events(*more: dict[str, Any], text: str = "Rain.") -> tuple[dict[str, Any], ...]:

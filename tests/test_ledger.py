@@ -262,10 +262,12 @@ def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profil
     csv = hybrid("usage", "--csv", "--by", "profile").stdout.decode().splitlines()
     assert csv[0].startswith("name,requests,answered")
     assert csv[1].startswith("test,2,2,14,6,")
-    exported = json.loads(hybrid("usage", "--export").stdout)
+    exported = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert [row["outcome"] for row in exported] == ["answered", "answered"]
     assert {row["prompt"] for row in exported} == {None}
     assert hybrid("usage", "--csv", "--json").returncode == 2
     assert hybrid("usage", "purge").returncode == 2
     assert hybrid("usage", "purge", "--yes").returncode == 0
-    assert json.loads(hybrid("usage", "--export").stdout)[0]["origin"] == ""
+    left = json.loads(hybrid("usage", "--export").stdout)
+    assert (left["requests"], [one["requests"] for one in left["purged"]]) == ([], [2])
+    assert left["purged"][0]["at"][:10] == time.strftime("%Y-%m-%d", time.gmtime())

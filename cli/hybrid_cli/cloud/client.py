@@ -31,7 +31,11 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
             raise faults.unreadable(server, f"did not end its answer in {server.timeouts.answer:g} s")
 
     try:
-        with _new_client(server, key) as client:
+        client = _new_client(server, key)
+    except Exception as error:  # noqa: BLE001  of certificates, a proxy or its protocol; nothing was sent
+        raise faults.of_setup(error, server) from None
+    try:
+        with client:
             stream = client.post(
                 call.path,
                 content=call.content(),

@@ -36,7 +36,9 @@ def usage(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the sums as CSV.")] = False,
-    export: Annotated[bool, typer.Option("--export", help="Print every request as JSON.")] = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="Print every request as JSON, and when which were purged.")
+    ] = False,
 ) -> None:
     """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
     if context.invoked_subcommand is not None:
@@ -56,8 +58,8 @@ def usage(
     rows = ledger.rows(since)
     groups = report.group(rows, by.value)
     if export:
-        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows]
-        typer.echo(json.dumps(listed, indent=2))
+        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows if row["sha256"]]
+        typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
         return
     if as_csv:
         typer.echo(report.as_csv(groups), nl=False)

@@ -22,7 +22,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
 from hybrid_cli.handoff.gate import Verdict
-from hybrid_cli.ledger.store import Settlement
+from hybrid_cli.ledger.store import Settlement, usd
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -104,10 +104,15 @@ def leaving(request: Request, server: Server) -> list[dict[str, str]]:
 
 
 def call_to(
-    server: Server, request: Request, policy: Policy, screened: Screened, environment: Environment
+    server: Server,
+    request: Request,
+    policy: Policy,
+    screened: Screened,
+    environment: Environment,
+    key: str | None,
 ) -> Call:
     """The request as it would be sent to `server`. Raises Failure (DENIED) for a secret in its schema."""
-    guided = _may_guide(request, policy, screened, environment)
+    guided = _may_guide(request, policy, screened, environment, key)
     return Call(
         server,
         screened.messages,
@@ -119,7 +124,9 @@ def call_to(
     )
 
 
-def _may_guide(request: Request, policy: Policy, screened: Screened, environment: Environment) -> bool:
+def _may_guide(
+    request: Request, policy: Policy, screened: Screened, environment: Environment, key: str | None
+) -> bool:
     """Whether schema and stop texts go along: only as they are, and not where a placeholder had to fit them.
 
     Nothing is lost without them but tokens: the answer is cut and validated here in any case.
@@ -132,7 +139,7 @@ def _may_guide(request: Request, policy: Policy, screened: Screened, environment
     guides = [
         {"role": role, "content": text} for role, text in [*schema, *(("--stop", s) for s in request.stop)]
     ]
-    return not screen(guides, policy.privacy, environment.variables).vault.counts
+    return not screen(guides, policy.privacy, environment.variables, key).vault.counts
 
 
 def send(
@@ -154,19 +161,23 @@ def send(
     denied = denial(policy, environment, request)
     if denied is not None or policy.cloud is None or not has_consent(policy.cloud, environment):
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
-    servers = _servers(policy.cloud, request, environment)
+    servers, skipped = _servers(policy.cloud, request, environment)
     for number, server in enumerate(servers, 1):
         key = read_key(server.key, environment) if server.key is not None else None
         screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
         account = Account(policy, verdict.reason, screened.vault.counts, environment)
         handoff = _Handoff(
-            server, call_to(server, request, policy, screened, environment), account, environment
+            server, call_to(server, request, policy, screened, environment, key), account, environment
         )
         _tell_redactions(screened.vault, environment)
         try:
             sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)
         except CloudFault as fault:
-            if number == len(servers) or fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+            if fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+                raise
+            if number == len(servers):
+                for why in skipped:
+                    environment.note(f"not tried: {why}")
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
         else:
@@ -175,15 +186,24 @@ def send(
     raise AssertionError("the last cloud answers or raises")
 
 
-def _servers(cloud: Cloud, request: Request, environment: Environment) -> list[Server]:
-    """The cloud, and those of its fallbacks that have consent and the tools that are asked for."""
+def _servers(cloud: Cloud, request: Request, environment: Environment) -> tuple[list[Server], list[str]]:
+    """The cloud with those of its fallbacks that may be tried, and why not the others."""
     servers: list[Server] = [cloud]
+    skipped = []
     for server in cloud.fallbacks:
-        if not has_consent(server, environment):
-            environment.detail(f"no consent to fall back to {server.model} at {origin_of(server.base_url)}")
-        elif set(request.tools) <= set(server.tools):
+        why = why_skipped(server, request, environment)
+        if why is None:
             servers.append(server)
-    return servers
+        else:
+            skipped.append(f"{server.model} at {origin_of(server.base_url)} ({why})")
+    return servers, skipped
+
+
+def why_skipped(server: Server, request: Request, environment: Environment) -> str | None:
+    """Why a fallback would be passed over; None where it would be tried."""
+    if not has_consent(server, environment):
+        return "no consent"
+    return None if set(request.tools) <= set(server.tools) else "without the tools"
 
 
 @dataclass
@@ -204,9 +224,10 @@ class _Handoff:
         self, key: str | None, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool
     ) -> Sent:
         for attempt in range(self.server.retries + 1):
-            row = self.account.reserve(self.call)
+            row, worst = self.account.reserve(self.call)
             if attempt == 0:
-                self.environment.note(f"handed off to {self.server.model}: {words}")
+                price = "" if worst is None else f", at most {usd(worst)}"
+                self.environment.note(f"handed off to {self.server.model}: {words}{price}")
             try:
                 return self._once(row, key, vault, on_text)
             except CloudFault as fault:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.environment import Environment, deadline, one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network
 from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.offers import offers
-from hybrid_cli.handoff.plan import make_plan
+from hybrid_cli.handoff.plan import as_lines, make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
 from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.input import read_question
@@ -130,8 +130,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
     if options.as_json:
         output.finish("", plan)
     else:
-        for key, value in plan.items():
-            environment.error(f"{key}: {value}")
+        for line in as_lines(plan):
+            environment.aside(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end
         raise Failure(ExitStatus.DENIED, plan["forbidden"])
 
