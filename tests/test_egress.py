@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 import json
 import os
 import re
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from conftest import Hybrid
+from fault_table import DOCUMENT, FAULTS, certified_cloud
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import cost as cost_of
 from hybrid_cli.cloud.prices import is_guess as is_guess_of
@@ -29,124 +27,31 @@ from scripted_cloud import Reply, ScriptedCloud
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
 SOON = {"Retry-After-Ms": "20"}
-QUICK = ", prices: {input: 1.0, output: 10.0}, timeouts: {silent: 1, answer: 20}"
 
 
 def outcomes(home: Path) -> list[str]:
     return [row["outcome"] for row in Ledger(home / "state").rows()]
 
 
-def cost(home: Path) -> list[float | None]:
-    return [row["cost"] for row in Ledger(home / "state").rows()]
-
-
-FAULTS: dict[str, tuple[list[Reply], int, str, list[str]]] = {
-    "400": ([Reply(status=400)], 1, "refused the request: 400 (scripted)", ["refused"]),
-    "401": ([Reply(status=401)], 4, "refused the key: 401", ["refused"]),
-    "403": ([Reply(status=403)], 4, "refused the key: 403", ["refused"]),
-    "404": ([Reply(status=404)], 1, "is `scripted` one of its models?", ["refused"]),
-    "408": ([Reply(status=408, headers=SOON)], 5, "is failing: 408", ["unknown"] * 3),
-    "409": ([Reply(status=409, headers=SOON)], 5, "is failing: 409", ["unknown"] * 3),
-    "429": ([Reply(status=429, headers=SOON)], 5, "limits the rate: 429", ["refused"] * 3),
-    "429, an hour": (
-        [Reply(status=429, headers={"Retry-After": "3600"})],
-        5,
-        "limits the rate: 429 (scripted); it asks to wait 3600 s",
-        ["refused"],
-    ),
-    "429, then well": (
-        [Reply(status=429, headers={"Retry-After": "1"}), Reply()],
-        0,
-        "",
-        ["refused", "answered"],
-    ),
-    "500": ([Reply(status=500, headers=SOON)], 5, "is failing: 500", ["unknown"] * 3),
-    "503, then well": ([Reply(status=503, headers=SOON), Reply()], 0, "", ["refused", "answered"]),
-    "redirect": (
-        [Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})],
-        5,
-        "answered with a redirect (307), which is not followed",
-        ["refused"],
-    ),
-    "stall before": ([Reply(fault="hang")], 5, "sent nothing for 1 s", ["unknown"]),
-    "stall inside": ([Reply(fault="stall")], 5, "sent nothing for 1 s", ["unknown"]),
-    "hang up": ([Reply(fault="hang up")], 5, "broke the connection off", ["unknown"] * 3),
-    "cut": ([Reply(fault="cut")], 5, "stream was cut", ["unknown"]),
-    "corrupt": ([Reply(fault="corrupt")], 5, "a stream that cannot be read", ["unknown"]),
-    "wrong type": (
-        [Reply(content_type="text/html")],
-        5,
-        "answered with text/html, not with a stream",
-        ["unknown"],
-    ),
-    "flood": ([Reply(fault="flood")], 5, "sent over 32 MB", ["unknown"]),
-    "empty": ([Reply(pieces=())], 7, "the cloud's answer is empty", ["answered"]),
-}
-
-
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_its_code_and_its_row(
-    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, name: str
-) -> None:
-    cloud.replies, code, told, rows = FAULTS[name]
-    path = profile(cloud.section(QUICK) + FORCE)
-    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
-    assert done.returncode == code, done.stderr
-    assert told in done.stderr.decode()
-    assert (done.stdout == b"") == (code != 0)
-    assert outcomes(home) == rows
-    assert len(cloud.received) == len(rows)
-    for outcome, paid in zip(rows, cost(home), strict=True):
-        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[outcome]
+def test_what_comes_of_a_fault_is_documented(command: str, tmp_path: Path, name: str) -> None:
+    outcome = FAULTS[name](command, tmp_path, name)
+    assert outcome.line(name) in DOCUMENT.read_text(encoding="utf-8").splitlines()
+    for row in Ledger(tmp_path / "state").rows():
+        paid = row["cost"]
+        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[row["outcome"]]
 
 
-@pytest.mark.parametrize(
-    ("origin", "told"),
-    [
-        ("http://127.0.0.1:9", "cannot be reached"),
-        ("https://no-such-host.invalid", "cannot be reached: its name is not known"),
-    ],
-)
-def test_no_connection(hybrid: Hybrid, home: Path, profile: Profile, origin: str, told: str) -> None:
-    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m, retries: 1}}\n{FORCE}')
-    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin)
-    assert (done.returncode, done.stdout) == (5, b"")
-    assert told in done.stderr.decode()
-    assert outcomes(home) == ["refused", "refused"]
+def test_no_fault_but_the_documented_ones() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition("|---|---:|---|---|\n")[2].splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table] == list(FAULTS)
 
 
-@pytest.mark.parametrize(
-    ("name", "days", "is_known", "code", "told"),
-    [
-        ("127.0.0.1", 30, True, 0, ""),
-        ("elsewhere.example", 30, True, 5, "has a certificate that is not valid: IP address mismatch"),
-        ("127.0.0.1", -1, True, 5, "has a certificate that is not valid: certificate has expired"),
-        ("127.0.0.1", 30, False, 5, "has a certificate that is not valid: unable to get local issuer"),
-    ],
-)
-def test_certificates(
-    hybrid: Hybrid,
-    profile: Profile,
-    tmp_path: Path,
-    name: str,
-    days: int,
-    is_known: bool,
-    code: int,
-    told: str,
-) -> None:
-    authority = trustme.CA()
-    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name, not_after=ends).configure_cert(tls)
-    authority.cert_pem.write_to_path(str(tmp_path / "known.pem"))
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
-    known = tmp_path / ("known.pem" if is_known else "other.pem")
-    with ScriptedCloud(tls) as cloud:
+def test_a_certificate_of_a_known_authority(hybrid: Hybrid, profile: Profile, tmp_path: Path) -> None:
+    with certified_cloud(tmp_path, "127.0.0.1", 30, True) as (cloud, known):
         path = profile(cloud.section(", retries: 0") + FORCE)
         done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, SSL_CERT_FILE=str(known))
-        assert done.returncode == code, done.stderr
-        assert told in done.stderr.decode()
-        assert len(cloud.received) == (1 if code == 0 else 0)
+        assert (done.returncode, len(cloud.received)) == (0, 1), done.stderr
 
 
 def test_the_ledger_knows_the_very_bytes(
@@ -410,7 +315,7 @@ def test_the_deadline_leaves_the_reservation(
     path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE + "limits: {seconds: 5}\n")
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (124, b"")
-    assert (outcomes(home), cost(home)) == (["unknown"], [None])
+    assert [(row["outcome"], row["cost"]) for row in Ledger(home / "state").rows()] == [("unknown", None)]
 
 
 def test_the_clouds_own_key_is_a_secret_whatever_its_form(
