@@ -308,6 +308,48 @@ def test_a_key_is_seen_only_where_it_belongs(
     assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
 
 
+def test_no_command_sees_a_key_by_whatever_name(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    """The user's scanner and check see neither variables nor those that the command was started with."""
+    seen, look = tmp_path / "seen", tmp_path / "look.sh"
+    look.write_text(f"(env; cat /proc/$PPID/environ; echo looked) >> {seen}\necho '{{\"findings\": []}}'\n")
+    other = '{base_url: "http://127.0.0.1:9/v1", model: f, key: {env: OTHERCLOUD}}'
+    section = cloud.section(f", key: {{env: MYCLOUD}}, fallbacks: [{other}]")
+    commands = f"checks: {{verify: [sh, {look}]}}\nprivacy: {{scanner: [sh, {look}]}}\n"
+    path = profile(section + commands + FORCE)
+    keys = {"MYCLOUD": "canary-key-1", "OTHERCLOUD": "canary-key-2"}
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, **keys)
+    assert done.returncode == 0, done.stderr
+    assert seen.read_bytes().count(b"looked") == 2
+    assert b"canary" not in seen.read_bytes()
+
+
+CANARY = "ghp_" + "c4N4rY" * 6
+
+
+@pytest.mark.parametrize("on_secret", ["forbid", "redact"])
+@pytest.mark.parametrize("place", ["prompt", "stdin", "--system", "--schema", "--stop"])
+def test_a_secret_is_seen_nowhere_but_where_it_was_put(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, place: str, on_secret: str
+) -> None:
+    path = profile(cloud.section() + FORCE + f"privacy: {{on_secret: {on_secret}}}\nlog: {{prompts: true}}\n")
+    text = json.dumps({"type": "object", "title": CANARY}) if place == "--schema" else f"see {CANARY} there"
+    cloud.replies = [Reply(pieces=("{}",))]
+    given = [] if place in ("prompt", "stdin") else [place, text]
+    prompt = text if place == "prompt" else "hi"
+    stdin = text.encode() if place == "stdin" else b""
+    done = hybrid(
+        "run", "-v", "-p", path, *given, prompt, stdin=stdin, HYBRID_CONSENT=cloud.origin, HYBRID_DEBUG="1"
+    )
+    expected = (0, 1) if on_secret == "redact" else (3, 0)  # noqa: S105  a word, no password
+    assert (done.returncode, len(cloud.received)) == expected, done.stderr
+    assert CANARY.encode() not in b"".join(request.content for request in cloud.received)
+    assert CANARY.encode() not in done.stdout + done.stderr
+    kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
+    assert not any(CANARY.encode() in path.read_bytes() for path in kept)
+
+
 def test_the_deadline_leaves_the_reservation(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:

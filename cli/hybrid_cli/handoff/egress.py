@@ -96,6 +96,12 @@ def prepare(policy: Policy, environment: Environment) -> None:
         sdk.prefetch(environment.variables, needs_trust=uses_tls(policy.cloud))
 
 
+def withhold_keys(policy: Policy, environment: Environment) -> None:
+    """Take the clouds' keys out of the variables, before any other command is run."""
+    servers = [] if policy.cloud is None else [policy.cloud, *policy.cloud.fallbacks]
+    environment.withhold([one.key.env for one in servers if one.key is not None and one.key.env is not None])
+
+
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:
     """The messages that would leave: for a tool only what it is asked for, unless the profile says more."""
     if request.tools and server.tool_context == "arguments":

@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_cli.environment import Environment, deadline, one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import Enforcement, forbid_network
+from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
 from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
@@ -57,6 +57,8 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
+        if command:
+            wipe_start_environment()  # a command can read there what its parent was started with
         output = Output(
             environment,
             file=options.output,
@@ -98,7 +100,11 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
-    """Keep this very process from the network where the policy forbids it; the level reached."""
+    """Keep the keys from whatever this process starts, and itself from the network where the policy forbids
+    it; the level reached."""
+    egress.withhold_keys(policy, environment)
+    if policy.privacy.scanner:
+        wipe_start_environment()
     if policy.mode != "forbid":
         return "none"
     enforcement = forbid_network(environment.variables)
