@@ -249,6 +249,34 @@ def test_a_kill_between_reservation_and_settlement(
     assert (done.returncode, len(cloud.received)) == (8, 1)
 
 
+def test_an_answer_that_came_is_given_though_the_ledger_broke_meanwhile(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    def break_it(_body: object) -> Reply:
+        for path in (home / "state").iterdir():
+            path.write_bytes(b"no database " * 100)
+        return Reply()
+
+    cloud.respond = break_it
+    path = profile(cloud.section(PRICES) + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b"The cloud says hello.\n"), done.stderr
+    assert b"it is damaged" in done.stderr
+    assert b"the reservation of this call stands" in done.stderr
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, len(cloud.received)) == (1, 1)  # without a ledger nothing is sent
+
+
+def test_no_disk_left_is_no_free_call(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, small_disk: Path
+) -> None:
+    path = profile(cloud.section(PRICES) + "escalation: {mode: force}\n")
+    (small_disk / "filler").write_bytes(bytes((1 << 20) - 8192))
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, HYBRID_HOME=str(small_disk))
+    assert (done.returncode, done.stdout, cloud.received) == (1, b"", [])
+    assert b"cannot be used" in done.stderr
+
+
 def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     path = profile(cloud.section(PRICES) + "escalation: {mode: force}\nlimits: {calls_per_day: 5}\n")
     assert hybrid("usage", "-p", path, "--json").returncode == 0

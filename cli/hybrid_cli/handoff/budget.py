@@ -97,13 +97,20 @@ class Account:
             tokens_reasoning=used.reasoning,
             answer=reply.text if self.policy.log.prompts else None,
         )
-        self._ledger.settle(row, settlement)
+        self._write(row, settlement)
         return settlement
 
     def close(self, row: int, fault: CloudFault | None) -> None:
         """End a row without an answer: nothing to pay, or, where it is not known, what was reserved."""
         outcome: Literal["refused", "unknown"] = "unknown" if fault is None else fault.outcome
-        self._ledger.settle(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
+        self._write(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
+
+    def _write(self, row: int, settlement: Settlement) -> None:
+        """Settle in the ledger. A ledger that fails now takes away neither the answer nor the word of a fault."""
+        try:
+            self._ledger.settle(row, settlement)
+        except Failure as failure:
+            self.environment.note(f"{failure}; the reservation of this call stands")
 
 
 _OVERSHOOT = 4
