@@ -73,9 +73,10 @@ _STYLED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff]+")
 
 def visible(text: str) -> tuple[str, Sequence[int]]:
     """`text` in plain characters and without what cannot be seen, and where each of them stands in `text`."""
-    if not text.isascii():
+    letters = "".join(set(text))
+    if _STYLED.search(letters):
         text = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)  # one for one
-    if _INVISIBLE.search(text) is None:
+    if _INVISIBLE.search(letters) is None:
         return text, range(len(text))
     places: list[int] = []
     end = 0
