@@ -10,39 +10,54 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.eval import Split
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import CHOICE, DATA, AsJson, MaxTokens, Model, Profile
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  hybrid calibrate questions.jsonl --target escalate_at_most=0.3\n
-  hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl
-"""
 
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid calibrate questions.jsonl --target escalate_at_most=0.3",
+        "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl",
+    ),
+)
 def calibrate(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
     target: Annotated[
         str,
         typer.Option(
-            metavar="NAME=VALUE", help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95."
+            metavar="NAME=VALUE",
+            help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95.",
+            rich_help_panel=CHOICE,
         ),
     ],
     delta: Annotated[
-        float, typer.Option(min=0.001, max=0.5, metavar="D", help="The chance that wrong_at_most is broken.")
+        float,
+        typer.Option(
+            min=0.001,
+            max=0.5,
+            metavar="D",
+            help="The chance that wrong_at_most is broken.",
+            rich_help_panel=CHOICE,
+        ),
     ] = 0.1,
     profile: Profile = None,
     model: Model = None,
-    split: Annotated[Split, typer.Option(help="Which half of the questions.")] = Split.all,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")] = None,
+    split: Annotated[
+        Split, typer.Option(help="Which half of the questions.", rich_help_panel=DATA)
+    ] = Split.all,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The first N of them.", rich_help_panel=DATA)
+    ] = None,
     max_tokens: MaxTokens = None,
     rows: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep what was measured, and go on from there.", rich_help_panel=DATA
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the gate to a model on your own questions, and keep what was fitted.
 
@@ -55,7 +70,6 @@ def calibrate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     told = fit_gate(
         Data(data, split.value, limit, rows),
         parse_target(target, delta),

@@ -10,14 +10,9 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import CHOICE, DATA, OUTPUT, AsJson, MaxTokens, Model, Profile
 
 app = new_app()
-
-_EPILOG = """Examples:\n
-  hybrid eval questions.jsonl --cloud none\n
-  hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json
-"""
 
 
 class CloudSide(str, Enum):
@@ -36,31 +31,50 @@ class Split(str, Enum):
     test = "test"
 
 
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid eval questions.jsonl --cloud none",
+        "hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json",
+    ),
+)
 def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
     profile: Profile = None,
     model: Model = None,
     cloud: Annotated[
-        CloudSide, typer.Option(help="The cloud's side: as the data records it, or none.")
+        CloudSide,
+        typer.Option(help="The cloud's side: as the data records it, or none.", rich_help_panel=CHOICE),
     ] = CloudSide.recorded,
-    split: Annotated[Split, typer.Option(help="Which half of the questions.")] = Split.all,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")] = None,
+    split: Annotated[
+        Split, typer.Option(help="Which half of the questions.", rich_help_panel=DATA)
+    ] = Split.all,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The first N of them.", rich_help_panel=DATA)
+    ] = None,
     max_tokens: MaxTokens = None,
     rows: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep what was measured, and go on from there.", rich_help_panel=DATA
+        ),
     ] = None,
     unseen: Annotated[
         Unseen,
-        typer.Option(help="What the score of a question was fitted without: it, or all of its subject."),
+        typer.Option(
+            help="What the score of a question was fitted without: it, or all of its subject.",
+            rich_help_panel=CHOICE,
+        ),
     ] = Unseen.questions,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw accuracy against the share handed off (svg, png, pdf)."),
+        typer.Option(
+            metavar="FILE",
+            help="Draw accuracy against the share handed off (svg, png, pdf).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the gate: run the local model over labelled questions, and see which it should hand off.
 
@@ -72,7 +86,6 @@ def evaluate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     told = evaluate_gate(
         Data(data, split.value, limit, rows),
         Flags(profile=profile, model=model, max_tokens=max_tokens),
