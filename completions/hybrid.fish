@@ -202,7 +202,7 @@ complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l si
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'The profile to run under'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l json -d 'Print JSON'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l csv -d 'Print the sums as CSV'
-complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l export -d 'Print every request as JSON'
+complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l export -d 'Print every request as JSON, and when which were purged'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l quiet -s q -d 'Only errors on stderr'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l color -x -a 'auto always never' -d 'By default on terminals; NO_COLOR and FORCE_COLOR are heard'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l help -s h -d 'Show this message and exit'

@@ -115,7 +115,7 @@ class Cascade:
 
         def watch(logprobs: list[float | None]) -> int | None:
             if denied is None and criterion.leans(logprobs, result.tokens_in, result.first):
-                egress.prepare(self.environment)
+                egress.prepare(self.policy, self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"
             if self.offers and may_begin(result.text):  # a call is judged whole
