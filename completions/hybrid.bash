@@ -31,7 +31,7 @@ _hybrid_value() {
     'usage --profile'|'usage -p') kind=profile ;;
     'eval --profile'|'eval -p') kind=profile ;;
     'eval --model'|'eval -m') kind=model ;;
-    'eval --cloud') kind=words words='recorded none' ;;
+    'eval --cloud') kind=words words='recorded live none' ;;
     'eval --split') kind=words words='all fit test' ;;
     'eval --limit') kind=text ;;
     'eval --max-tokens') kind=text ;;
@@ -42,6 +42,7 @@ _hybrid_value() {
     'calibrate --delta') kind=text ;;
     'calibrate --profile'|'calibrate -p') kind=profile ;;
     'calibrate --model'|'calibrate -m') kind=model ;;
+    'calibrate --cloud') kind=words words='recorded live none' ;;
     'calibrate --split') kind=words words='all fit test' ;;
     'calibrate --limit') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
@@ -77,8 +78,8 @@ _hybrid_options() {
     'consent revoke') words='--help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --help -h' ;;
     'usage purge') words='--yes -y --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --json --quiet -q --help -h' ;;
-    'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --help -h' ;;
+    'calibrate') words='--target --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --help -h' ;;
     'doctor') words='--profile -p --online --json --help -h' ;;
     'completion') words='--help -h' ;;
     'help') words='--help -h' ;;

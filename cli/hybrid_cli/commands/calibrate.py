@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.eval import Split
+from hybrid_cli.commands.eval import (
+    Cloud,
+    CloudSide,
+    DataFile,
+    DryRun,
+    Half,
+    Limit,
+    Rows,
+    RunCommands,
+    Split,
+    Yes,
+)
 from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
 
 app = new_app()
@@ -23,7 +33,7 @@ _EPILOG = """Examples:\n
 @app.command(epilog=_EPILOG)
 def calibrate(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
+    data: DataFile,
     target: Annotated[
         str,
         typer.Option(
@@ -35,12 +45,14 @@ def calibrate(
     ] = 0.1,
     profile: Profile = None,
     model: Model = None,
-    split: Annotated[Split, typer.Option(help="Which half of the questions.")] = Split.all,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")] = None,
+    cloud: Cloud = CloudSide.recorded,
+    split: Half = Split.all,
+    limit: Limit = None,
     max_tokens: MaxTokens = None,
-    rows: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
-    ] = None,
+    rows: Rows = None,
+    run_commands: RunCommands = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,16 +63,16 @@ def calibrate(
     """
     from hybrid_cli.evaluate.calibrating import calibrate as fit_gate
     from hybrid_cli.evaluate.calibrating import parse_target
-    from hybrid_cli.evaluate.run import Data
+    from hybrid_cli.evaluate.run import Data, show_estimate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
     invocation.environment.verbosity = -1 if quiet else 0
-    told = fit_gate(
-        Data(data, split.value, limit, rows),
-        parse_target(target, delta),
-        Flags(profile=profile, model=model, max_tokens=max_tokens),
-        invocation.environment,
-        invocation.worker,
-    )
+    chosen = Data(data, split.value, limit, rows, cloud.value, run_commands)
+    flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
+    promise = parse_target(target, delta)
+    if dry_run:
+        show_estimate(chosen, flags, invocation.environment, as_json=as_json)
+        return
+    told = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)
     typer.echo(json.dumps(told) if as_json else "\n".join(f"{key}: {value}" for key, value in told.items()))

@@ -56,7 +56,11 @@ def usage(
     rows = ledger.rows(since)
     groups = report.group(rows, by.value)
     if export:
-        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows]
+        observed = ledger.observations()
+        listed = [
+            {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
+            for row in rows
+        ]
         typer.echo(json.dumps(listed, indent=2))
         return
     if as_csv:

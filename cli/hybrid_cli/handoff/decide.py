@@ -10,12 +10,15 @@ from typing import Any
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
+from hybrid_cli.handoff.agreement import agreement
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.handoff.shadow import observe
 from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
 from hybrid_cli.handoff.verify import verify
+from hybrid_cli.ledger.store import Ledger, Observation
 from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
@@ -41,6 +44,8 @@ class Cascade:
     shows_thinking: bool = False
     offers: Mapping[Name, Policy] = field(default_factory=dict)
     """Tools that the local model is told of, each with the policy that its call goes out under."""
+    observation: Observation | None = field(default=None, init=False)
+    """The local answer in numbers, where shadow mode wants it."""
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -126,6 +131,7 @@ class Cascade:
             return gate.given_up(result, criterion, given_up_at)
         if result.call is not None:
             return gate.called(result.call)
+        self.observation = observe(result, weights.sha256, self.policy, self.environment)
         return gate.judge(result, criterion)
 
     def _run_local(
@@ -165,7 +171,7 @@ class Cascade:
         return None
 
     def _ask(self, verdict: Verdict) -> str | None:
-        return egress.ask(self.request, self.policy, verdict.words, self.environment)
+        return egress.ask([self.request], self.policy, verdict.words, self.environment)
 
     def _denied(self, verdict: Verdict, result: LocalResult, denied: str) -> Answer:
         """The local answer with a warning, where there is one and the profile wants it."""
@@ -205,7 +211,7 @@ class Cascade:
             sent = egress.send(
                 self.request,
                 self.policy,
-                verdict,
+                egress.Cause(verdict.reason, verdict.words),
                 self.environment,
                 show,
                 is_shown=self.output.streams,
@@ -216,6 +222,9 @@ class Cascade:
         reply = sent.reply
         self.output.stream(stop.flush())
         text = stop_at(reply.text, self.request.stop).strip()
+        if self.observation is not None:
+            ledger = Ledger(self.environment.state_folder)
+            ledger.observe(sent.row, self.observation, agreement(result.text, text))
         self._check_cloud(text)
         return Answer(
             id=uuid.uuid4().hex,

@@ -18,6 +18,7 @@ from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
 from hybrid_cli.handoff.run import engine_of, guard
+from hybrid_cli.handoff.shadow import Shadow, Shadows, shadow_of
 from hybrid_cli.input import MAX_BYTES, Question
 from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
@@ -47,7 +48,8 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
     enforcement = guard(policy, environment)
     with engine_of(policy, worker) as engine:
         shared = None if engine is None else _begin(engine, policy, options, environment)
-        _Pipe(options, policy, enforcement, shared, environment).run()
+        shadows = Shadows(flags, (), environment)
+        _Pipe(options, policy, enforcement, shared, shadows, environment).run()
 
 
 def _begin(worker: Worker, policy: Policy, options: Options, environment: Environment) -> Shared:
@@ -73,7 +75,7 @@ def _request(options: Options, text: str) -> Request:
 class _Taken:
     """A record in hand."""
 
-    answer: Future[Answer]
+    answer: Future[tuple[Answer, Shadow | None]]
     begun: float
 
 
@@ -83,6 +85,7 @@ class _Pipe:
     policy: Policy
     enforcement: str
     shared: Shared | None
+    shadows: Shadows
     environment: Environment
 
     def run(self) -> None:
@@ -96,9 +99,9 @@ class _Pipe:
         worst, number, cost = ExitStatus.ANSWERED, 0, 0.0
         while (taken := self._next()) is not None:
             number += 1
-            text = ""
+            text, shadow = "", None
             try:
-                answer = self._answer_of(taken)
+                answer, shadow = self._answer_of(taken)
                 text = _one_line(answer.answer)
                 counts[answer.handoff.decision] += 1
                 cost += answer.cost_usd or 0.0
@@ -107,7 +110,9 @@ class _Pipe:
                 worst = max(worst, failure.status)
                 self.environment.error(f"record {number}: {failure}")
             self._write(text)
+            self.shadows.add(shadow)
             self._unwritten.release()
+        self.shadows.send()
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         seconds = max(self.environment.clock() - self.environment.started, 1e-9)
         summary = f"{number} records: {told}, ${cost:.4f}, {number / seconds:.1f} records/s"
@@ -120,7 +125,7 @@ class _Pipe:
         stdout.write(text.encode("utf-8", "replace") + b"\n")
         stdout.flush()
 
-    def _answer_of(self, taken: _Taken) -> Answer:
+    def _answer_of(self, taken: _Taken) -> tuple[Answer, Shadow | None]:
         """Wait for it, as long as the profile's limit for a run lets it take. Raises Failure after that."""
         seconds = self.policy.limits.seconds
         if seconds is None:
@@ -148,7 +153,7 @@ class _Pipe:
             for line in _lines(self.environment):
                 self._unwritten.acquire()
                 self._in_hand.acquire()
-                future: Future[Answer] = Future()
+                future: Future[tuple[Answer, Shadow | None]] = Future()
                 with self._arrived:
                     self._taken.append(_Taken(future, self.environment.clock()))
                     self._arrived.notify()
@@ -160,7 +165,7 @@ class _Pipe:
             self._ended = ended
             self._arrived.notify()
 
-    def _answer(self, line: bytes, future: Future[Answer]) -> None:
+    def _answer(self, line: bytes, future: Future[tuple[Answer, Shadow | None]]) -> None:
         try:
             future.set_result(self._decide(line))
         except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
@@ -168,7 +173,7 @@ class _Pipe:
         finally:
             self._in_hand.release()
 
-    def _decide(self, line: bytes) -> Answer:
+    def _decide(self, line: bytes) -> tuple[Answer, Shadow | None]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -180,7 +185,9 @@ class _Pipe:
         environment = replace(self.environment, verbosity=self.environment.verbosity - 1)
         output = Output(environment, file=None, as_json=True, stream=False)
         side: Any = None if self.shared is None else Side(self.shared)
-        return Cascade(request, policy, ruling, self.enforcement, side, output, environment).answer()
+        cascade = Cascade(request, policy, ruling, self.enforcement, side, output, environment)
+        answer = cascade.answer()
+        return answer, shadow_of(request, answer, cascade.observation, policy, environment)
 
 
 def _lines(environment: Environment) -> Iterator[bytes]:
