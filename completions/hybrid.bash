@@ -79,7 +79,7 @@ _hybrid_options() {
     'usage') words='--by --since --profile -p --json --csv --export --help -h' ;;
     'usage purge') words='--yes -y --help -h' ;;
     'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --help -h' ;;
-    'calibrate') words='--target --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --help -h' ;;
+    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --help -h' ;;
     'doctor') words='--profile -p --online --json --help -h' ;;
     'completion') words='--help -h' ;;
     'help') words='--help -h' ;;

@@ -7,9 +7,11 @@ import random
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from conftest import Hybrid, environment
@@ -17,7 +19,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.handoff import shadow
 from hybrid_cli.handoff.agreement import agreement
 from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.ledger.store import Entry, Ledger, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
 from scripted_cloud import Reply, ScriptedCloud
@@ -184,3 +186,53 @@ def test_pipe_sends_what_it_kept_once_it_is_written(
     assert kept >= 1
     rows = settled(hybrid, kept)
     assert len({row["run"] for row in rows}) == 1
+
+
+def traffic(home: Path, weights: str, count: int) -> None:
+    """A ledger as `count` drawn prompts leave it, sure answers agreeing more often."""
+    generator, ledger = random.Random(3), Ledger(home / "state")  # noqa: S311
+    for _ in range(count):
+        sure = generator.random()
+        result = LocalResult("4", "stop", tokens_in=20, tokens_out=9)
+        for number in range(9):
+            kind: Any = "content" if number else "first"
+            result.add(TokenSignal(-1.0 + sure + generator.gauss(0, 0.05), 0.9, 0.1, kind))
+        world = Environment(None, None, None, {"HYBRID_HOME": str(home)}, chance=lambda: 0.0)
+        policy = merge_policy(Flags(), world)
+        escalation = msgspec.structs.replace(policy.escalation, shadow=1.0)
+        found = shadow.observe(result, weights, replace(policy, escalation=escalation), world)
+        assert found is not None
+        row = ledger.reserve(
+            Entry("r", "p", "d", "shadow", "https://a", "scripted", "", 1, "", "{}", None), []
+        )
+        ledger.settle(row, Settlement("answered", cost=0.0))
+        ledger.observe(row, found, float(generator.random() < sure))
+
+
+def test_a_gate_is_fitted_to_real_traffic(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, weights_home: Path
+) -> None:
+    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
+    cloud.replies = [Reply(pieces=("4",))]
+    target = "escalation: {target: {escalate_at_most: 0.2}%s}\n"
+    plain = profile(cloud.section() + KEEPS % 1.0)
+    hybrid("run", "-p", plain, SUM, HYBRID_CONSENT=cloud.origin)
+    settled(hybrid, 1)
+    fit = ("calibrate", "--from-ledger", "-p", plain, "--target", "escalate_at_most=0.2", "--json")
+    few = hybrid(*fit)
+    assert (few.returncode, few.stdout) == (2, b"")
+    assert b"the ledger holds 1 answers of smollm2-135m that can be compared with scripted's" in few.stderr
+    assert b"100 are the least" in few.stderr
+    traffic(home, "0" * 64, 50)
+    traffic(home, blob.stem, 199)
+    done = hybrid(*fit)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["rows"] == 200
+    assert told["handed_off"] <= 0.25
+    used = hybrid("run", "-p", profile(cloud.section() + target % "", "used.yaml"), "--json", SUM)
+    assert json.loads(used.stdout)["handoff"]["threshold"] is not None
+    for wrong in (("calibrate", "--target", "escalate_at_most=0.2"), (*fit, "data.jsonl")):
+        refused = hybrid(*wrong)
+        assert (refused.returncode, refused.stdout) == (2, b"")
+        assert b"give either DATA.jsonl or --from-ledger" in refused.stderr

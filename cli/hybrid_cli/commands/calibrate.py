@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,6 @@ from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.eval import (
     Cloud,
     CloudSide,
-    DataFile,
     DryRun,
     Half,
     Limit,
@@ -21,25 +21,33 @@ from hybrid_cli.commands.eval import (
     Yes,
 )
 from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app()
 
 _EPILOG = """Examples:\n
   hybrid calibrate questions.jsonl --target escalate_at_most=0.3\n
-  hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl
+  hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl\n
+  hybrid calibrate --from-ledger --target escalate_at_most=0.2
 """
 
 
 @app.command(epilog=_EPILOG)
 def calibrate(
     context: typer.Context,
-    data: DataFile,
     target: Annotated[
         str,
         typer.Option(
             metavar="NAME=VALUE", help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95."
         ),
     ],
+    data: Annotated[
+        Path | None, typer.Argument(metavar="[DATA.jsonl]", help="Labelled questions, one a line.")
+    ] = None,
+    from_ledger: Annotated[
+        bool,
+        typer.Option("--from-ledger", help="Go by what escalation.shadow recorded, in the place of DATA."),
+    ] = False,
     delta: Annotated[
         float, typer.Option(min=0.001, max=0.5, metavar="D", help="The chance that wrong_at_most is broken.")
     ] = 0.1,
@@ -56,7 +64,7 @@ def calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit the gate to a model on your own questions, and keep what was fitted.
+    """Fit the gate to a model on your own questions, or your own traffic, and keep what was fitted.
 
     `escalation.target` in a profile then means what it says, for exactly these weights. A promise that the
     questions cannot bear is refused, with the figure, and not relaxed.
@@ -68,10 +76,14 @@ def calibrate(
 
     invocation: Invocation = context.obj
     invocation.environment.verbosity = -1 if quiet else 0
-    chosen = Data(data, split.value, limit, rows, cloud.value, run_commands)
+    if (data is None) != from_ledger:
+        raise Failure(ExitStatus.USAGE, "give either DATA.jsonl or --from-ledger")
+    if from_ledger and dry_run:
+        raise Failure(ExitStatus.USAGE, "--dry-run says what DATA.jsonl would take; a ledger takes nothing")
+    chosen = None if data is None else Data(data, split.value, limit, rows, cloud.value, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     promise = parse_target(target, delta)
-    if dry_run:
+    if dry_run and chosen is not None:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
         return
     told = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)

@@ -38,7 +38,6 @@ class Split(str, Enum):
     test = "test"
 
 
-DataFile = Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")]
 Cloud = Annotated[
     CloudSide,
     typer.Option(help="The cloud's side: as the data records it, by asking the profile's cloud, or none."),
@@ -58,7 +57,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take,
 @app.command(epilog=_EPILOG)
 def evaluate(
     context: typer.Context,
-    data: DataFile,
+    data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
     profile: Profile = None,
     model: Model = None,
     cloud: Cloud = CloudSide.recorded,
