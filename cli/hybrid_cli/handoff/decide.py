@@ -11,11 +11,12 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.agreement import agreement
-from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
+from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, StageScore, Timings, Tokens, Usage
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
 from hybrid_cli.handoff.shadow import observe
+from hybrid_cli.handoff.stages import stage_scores
 from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
 from hybrid_cli.handoff.verify import verify
 from hybrid_cli.ledger.store import Ledger, Observation
@@ -44,6 +45,8 @@ class Cascade:
     shows_thinking: bool = False
     offers: Mapping[Name, Policy] = field(default_factory=dict)
     """Tools that the local model is told of, each with the policy that its call goes out under."""
+    stages: list[StageScore] = field(default_factory=list, init=False)
+    """What each stage of the gate saw of the local answer."""
     observation: Observation | None = field(default=None, init=False)
     """The local answer in numbers, where shadow mode wants it."""
 
@@ -76,7 +79,9 @@ class Cascade:
         if call.name == "handoff":
             return self
         request = replace(self.request, tools=(call.name,), asked=call.asks)
-        return replace(self, request=request, policy=self.offers[call.name])
+        following = replace(self, request=request, policy=self.offers[call.name])
+        following.stages = self.stages
+        return following
 
     def _leave(self, verdict: Verdict, result: LocalResult, denied: str | None) -> Answer:
         """Hand off what must not be kept, unless that is denied."""
@@ -127,6 +132,7 @@ class Cascade:
             return criterion.fails_early(logprobs) if may_give_up else None
 
         given_up_at = self._run_local(weights, result, watch, live=live)
+        self.stages = stage_scores(result, criterion)
         if given_up_at is not None:
             return gate.given_up(result, criterion, given_up_at)
         if result.call is not None:
@@ -151,6 +157,7 @@ class Cascade:
 
         request = new_request(self.request, self.policy, weights, self.environment, self.offers)
         thinking = Thinking(self.environment) if self.shows_thinking else None
+        begun = self._elapsed()
         given_up_at = run_local(
             self.worker,
             request,
@@ -160,6 +167,7 @@ class Cascade:
             thinking,
             watch,
         )
+        result.seconds = round(self._elapsed() - begun, 4)
         if given_up_at is not None:
             return given_up_at
         prompt = [message["content"] for message in self.request.messages()]
@@ -231,12 +239,14 @@ class Cascade:
             answer=text,
             answered_by="cloud",
             model=reply.model,
-            handoff=_handoff("escalated", verdict),
+            handoff=self._handoff("escalated", verdict),
             usage=Usage(
                 Tokens(result.tokens_in, result.tokens_out), Tokens(reply.tokens_in, reply.tokens_out)
             ),
             cost_usd=sent.settlement.cost,
-            timings=Timings(result.load_seconds, first_token[0] if first_token else None, self._elapsed()),
+            timings=Timings(
+                result.load_seconds, first_token[0] if first_token else None, self._elapsed(), result.seconds
+            ),
             policy=self._policy_view(),
             finish_reason=reply.finish_reason,
             cost_is_estimate=sent.settlement.estimated,
@@ -266,12 +276,23 @@ class Cascade:
             answer=result.text.strip(),
             answered_by="local",
             model=self.policy.local.model,
-            handoff=_handoff(decision, verdict),
+            handoff=self._handoff(decision, verdict),
             usage=Usage(local=Tokens(result.tokens_in, result.tokens_out)),
             cost_usd=0.0,
-            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed()),
+            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
             policy=self._policy_view(),
             finish_reason=result.finish_reason,
+        )
+
+    def _handoff(self, decision: Any, verdict: Verdict) -> Handoff:
+        return Handoff(
+            decision,
+            verdict.reason,
+            verdict.stage,
+            verdict.confidence,
+            verdict.threshold,
+            verdict.signals,
+            self.stages,
         )
 
     def _policy_view(self) -> PolicyView:
@@ -280,9 +301,3 @@ class Cascade:
 
     def _elapsed(self) -> float:
         return round(self.environment.clock() - self.environment.started, 4)
-
-
-def _handoff(decision: Any, verdict: Verdict) -> Handoff:
-    return Handoff(
-        decision, verdict.reason, verdict.stage, verdict.confidence, verdict.threshold, verdict.signals
-    )

@@ -143,6 +143,8 @@ def _tell(answer: Answer, environment: Environment) -> None:
     for citation in answer.citations:
         environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
+    for stage in handoff.stages:
+        environment.detail(stage.words())
     confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
     environment.detail(
         f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"
