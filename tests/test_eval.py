@@ -13,7 +13,7 @@ from conftest import Hybrid
 from hybrid_cli.handoff import calibration
 from hybrid_cli.handoff.signals import VERSION
 from hybrid_cli.weights.catalog import shipped_catalog
-from scripted_cloud import ScriptedCloud
+from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 SHORT = ("--max-tokens", "24", "--quiet")
@@ -206,6 +206,10 @@ def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile
     assert b"fails its check: grep ended with code 1 on it" in off.stderr
     both = hybrid("run", "-p", path, "--verify", "false", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
     assert (both.returncode, both.stdout) == (7, b"")
+    cloud.replies = [Reply(pieces=("I cannot help with that.",))]
+    declined = hybrid("run", "-p", path, "--verify", "grep -q I", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert declined.returncode == 0
+    assert b"the cloud declined" in declined.stderr
     alone = hybrid("run", "-p", "offline", "--verify", "false", "What is 2+2?")
     assert (alone.returncode, alone.stdout) == (7, b"")
     for bad in ("", "'unclosed"):

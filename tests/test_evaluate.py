@@ -315,6 +315,8 @@ def test_the_report_holds_every_figure_and_its_baselines() -> None:
     assert told["baselines"].keys() == {"random", "prompt_length", "mean_logprob", "oracle"}
     assert told["baselines"]["oracle"]["napgr"]["value"] == 1
     assert {task: told["by_task"][task]["rows"] for task in told["by_task"]} == {"a": 60, "b": 40}
+    for task in told["by_task"].values():
+        assert told["metrics"].keys() | {"rows"} == task.keys()
     alone = report(scores, rows, with_cloud=False)
     assert "apgr" not in alone["metrics"]
     json.dumps(told, allow_nan=False)

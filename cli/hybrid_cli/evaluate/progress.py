@@ -7,6 +7,8 @@ from hybrid_cli.weights.progress import duration
 
 _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
+_LEAST = 8
+"""Done before the time left is told: the first of many side by side come late."""
 _BAR = 24
 """Columns."""
 
@@ -51,7 +53,7 @@ class Progress:
 
     def _words(self, now: float) -> str:
         words = f"{self._done} of {self._total} {self._what}"
-        if not self._done:
+        if self._done < _LEAST:
             return words
         each = (now - self._begun) / self._done
         return f"{words}, about {duration(each * (self._total - self._done))} left"

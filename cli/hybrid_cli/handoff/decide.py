@@ -15,6 +15,7 @@ from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Stag
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.handoff.refusal import is_refusal
 from hybrid_cli.handoff.shadow import observe
 from hybrid_cli.handoff.stages import stage_scores
 from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
@@ -234,6 +235,8 @@ class Cascade:
             ledger = Ledger(self.environment.state_folder)
             ledger.observe(sent.row, self.observation, agreement(result.text, text))
         self._check_cloud(text)
+        if is_refusal(text):
+            self._warn("the cloud declined")
         return Answer(
             id=uuid.uuid4().hex,
             answer=text,
