@@ -127,6 +127,22 @@ def test_a_cloud_that_fails_ends_it_with_its_code(
     assert (done.returncode, done.stdout) == (code, b"")
 
 
+def test_a_new_cloud_is_asked_about_once(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Profile, questions: Path
+) -> None:
+    cloud.respond = replaying([questions])
+    path = profile(cloud.section() + "escalation: {mode: ask}\n")
+    line = ["eval", str(questions), "--limit", "4", "-p", str(path), "--cloud", "live", "--quiet", *SHORT]
+    for answer, code, sent in (("n", 3, 0), ("y", 0, 4)):
+        child = pexpect.spawn(command, line, env=environment(home), encoding="utf-8", timeout=60)
+        child.expect(r"an evaluation: send \d+ characters \(and later prompts.* to http://127.0.0.1")
+        child.sendline(answer)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.before.count("[y/N]") == 1
+        assert (child.exitstatus, len(cloud.received)) == (code, sent)
+
+
 @pytest.mark.parametrize("mode", ["forbid", "ask"])
 def test_the_policy_decides_before_any_work(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, questions: Path, tmp_path: Path, mode: str
@@ -167,7 +183,7 @@ def test_a_bar_on_a_terminal_and_on_stderr_only(
     command: str, home: Path, questions: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    shell = f"{command} eval {questions} --json {' '.join(SHORT)} > {out}"
+    shell = f"{command} eval {questions} -p offline --json {' '.join(SHORT)} > {out}"
     child = pexpect.spawn("sh", ["-c", shell], env=environment(home), encoding="utf-8", timeout=120)
     child.expect("20 questions, 20 of them to be answered by smollm2-135m")
     child.expect("█+░* [0-9]+ of 20 answered by smollm2-135m, about [0-9]+ s left")

@@ -67,8 +67,9 @@ def estimate(
 ) -> Estimate:
     """For `questions` of which the cloud is still to get `unsent`."""
     keys = {key_of(question, weights) for question in questions}
-    to_answer = sum(key not in kept.rows for key in keys)
-    times = [row.seconds for row in kept.rows.values() if row.seconds is not None]
+    known = [kept.rows[key] for key in keys if key in kept.rows]
+    times = [row.seconds for row in known if row.seconds is not None]
+    to_answer = len(keys) - len(known)
     each = sum(times) / len(times) if times else None
     most, likely = _cost(unsent, policy, kept)
     limits = limits_of(policy) if unsent else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -232,8 +233,9 @@ class Cascade:
         self.output.stream(stop.flush())
         text = stop_at(reply.text, self.request.stop).strip()
         if self.observation is not None:
-            ledger = Ledger(self.environment.state_folder)
-            ledger.observe(sent.row, self.observation, agreement(result.text, text))
+            with suppress(Failure):  # the answer is paid for, whatever becomes of a number
+                ledger = Ledger(self.environment.state_folder)
+                ledger.observe(sent.row, self.observation, agreement(result.text, text))
         self._check_cloud(text)
         if is_refusal(text):
             self._warn("the cloud declined")

@@ -94,9 +94,9 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             _tell(answer, environment)
             shadows = Shadows(flags, tags, environment)
             shadows.add(shadow_of(request, answer, cascade.observation, policy, environment))
-            shadows.send()
         finally:
             output.close()
+    shadows.send()  # the deadline was for the answer
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -58,14 +59,14 @@ class _Message(msgspec.Struct, frozen=True):
 def observe(
     result: LocalResult, weights: str, policy: Policy, environment: Environment
 ) -> Observation | None:
-    """A finished local answer in numbers, where chance takes it and nothing is missing.
+    """A finished local answer in numbers, where chance takes it; one that cannot be measured never.
 
     One draw decides for kept and handed-off prompts alike, so that what is recorded is traffic as it is.
     """
     if policy.escalation.shadow <= 0 or environment.chance() >= policy.escalation.shadow:
         return None
     signals = answer_signals(result.logprobs, result.tokens_in, result.first)
-    if result.finish_reason != "stop" or None in signals.values():
+    if result.finish_reason != "stop" or signals["mean_logprob"] is None:
         return None
     running = [running_mean(result.logprobs, tokens) for tokens in CHECKPOINTS]
     return Observation(weights, VERSION, signals, running, result.tokens_in, result.tokens_out)
@@ -80,9 +81,10 @@ def shadow_of(
 ) -> Shadow | None:
     """What is to be sent after `answer`; None where it was not drawn, or may not be sent without a question."""
     kept = (answer.handoff.decision, answer.handoff.reason) == ("kept", "none")
-    if observation is None or not kept or not _may_send(request, policy, environment):
-        return None
-    return Shadow(request, answer.answer, observation)
+    with suppress(Failure):  # nothing that goes wrong here may touch the answer that is there
+        if observation is not None and kept and _may_send(request, policy, environment):
+            return Shadow(request, answer.answer, observation)
+    return None
 
 
 def _may_send(request: Request, policy: Policy, environment: Environment) -> bool:
@@ -110,26 +112,36 @@ class Shadows:
             self.send()
 
     def send(self) -> None:
-        """Begin the process for what is gathered, and wait for nothing."""
+        """Begin the process for what is gathered, and wait for nothing. What goes wrong is let go."""
+        with suppress(OSError):
+            self._send()
+
+    def _send(self) -> None:
         shadows, self._gathered = self._gathered, []
         if not shadows:
             return
         environment = self.environment
         message = _Message(environment.run, str(Path.cwd()), self.flags, list(self.tags), shadows)
         environment.detail(f"{len(shadows)} kept prompts go to the cloud, too (escalation.shadow)")
-        with tempfile.TemporaryFile() as stdin:  # it has no name, and any size is taken at once
+        with _unnamed_file() as stdin:  # unlike a pipe it takes any size at once
             stdin.write(msgspec.json.encode(message))
             stdin.seek(0)
-            with suppress(OSError):
-                subprocess.Popen(
-                    [sys.executable, "-m", "hybrid_cli.handoff.shadow"],
-                    stdin=stdin,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env={**environment.variables, **environment.withheld},
-                    cwd="/",  # python looks for modules where it starts, and projects hold all sorts
-                    start_new_session=True,
-                )
+            subprocess.Popen(
+                [sys.executable, "-m", "hybrid_cli.handoff.shadow"],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**environment.variables, **environment.withheld},
+                cwd="/",  # python looks for modules where it starts, and projects hold all sorts
+                start_new_session=True,
+            )
+
+
+def _unnamed_file() -> IO[bytes]:
+    """In memory where the system can: prompts are not for the disk."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("shadow"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def main() -> None:
