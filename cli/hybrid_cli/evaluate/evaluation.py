@@ -11,7 +11,7 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.evaluate import early, fit, rows, thresholds
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.run import CloudSide, Data, Work
+from hybrid_cli.evaluate.run import Data, Work
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.local.worker import Worker
@@ -44,7 +44,7 @@ def evaluate_gate(
         check(plot)  # before the work, not after it
     work = Work.prepare(data, flags, environment)
     work.begin(agreed=agreed)
-    measured = _with_both_sides(work.measure(worker), data.cloud)
+    measured = work.measure(worker)
     model = work.policy.local.model
     by = "key" if unseen == "questions" else "group"
     objective: Objective = "helps" if with_cloud else "wrong"
@@ -66,16 +66,6 @@ def evaluate_gate(
         "early": _early(handoff, measured, by),
         **report(scores, measured, with_cloud=with_cloud),
     }
-
-
-def _with_both_sides(measured: list[Row], cloud: CloudSide) -> list[Row]:
-    """Without those that might not be sent to a cloud that was really asked."""
-    if cloud != "live":
-        return measured
-    answered = [row for row in measured if row.cloud_right is not None]
-    if not answered:
-        raise Failure(ExitStatus.DENIED, "no question may leave (a rule, or the privacy scan)")
-    return answered
 
 
 def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[str, Any]:

@@ -175,5 +175,7 @@ def label(rows: list[Row], objective: Objective) -> Numbers:
 def cloud_right(rows: list[Row]) -> Numbers:
     """The cloud's outcomes. Raises Failure (USAGE) where a row has none."""
     if any(row.cloud_right is None for row in rows):
-        raise Failure(ExitStatus.USAGE, "the data lacks cloud_correct in some rows; use --cloud none")
+        raise Failure(
+            ExitStatus.USAGE, "the data lacks cloud_correct in some rows; use --cloud live, or none"
+        )
     return np.array([row.cloud_right for row in rows], dtype=float)

@@ -100,16 +100,23 @@ class Work:
                 self.environment.note("what a stop interrupts is paid again; --rows FILE keeps it")
 
     def measure(self, worker: Worker | None) -> list[Row]:
-        """A row for each question, in their order; `cloud_right` is None where nothing is known."""
+        """A row for each question, in their order; `cloud_right` is None where nothing is known.
+
+        Where the cloud is really asked, what may not be sent has no row.
+        """
         self._ask_local(worker)
         if self._is_live:
             cloud_side.ask(self.questions, self.policy, self.kept, self.environment)
-        return [
-            msgspec.structs.replace(
-                self.kept.rows[key_of(question, self.weights.sha256)], cloud_right=self._cloud_right(question)
-            )
-            for question in self.questions
-        ]
+        rows = [self._row(question) for question in self.questions]
+        if self._is_live:
+            rows = [row for row in rows if row.cloud_right is not None]
+        if not rows:
+            raise Failure(ExitStatus.DENIED, "no question may leave (a rule, or the privacy scan)")
+        return rows
+
+    def _row(self, question: Question) -> Row:
+        row = self.kept.rows[key_of(question, self.weights.sha256)]
+        return msgspec.structs.replace(row, cloud_right=self._cloud_right(question))
 
     @property
     def _is_live(self) -> bool:
