@@ -114,6 +114,13 @@ def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
     assert found == metrics.estimate(metrics.auroc, score, wrong, resamples=200)
 
 
+def test_draws_that_define_nothing_are_left_out_in_silence() -> None:
+    score, local = np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, 1.0])
+    found = metrics.estimate(metrics.apgr, score, local, np.array([1.0, 1.0, 0.0]))  # in all there is no gap
+    assert math.isfinite(found.low)
+    assert not math.isfinite(found.value)
+
+
 def test_promises_are_kept_over_resplits() -> None:
     generator = np.random.default_rng(2)
     broken, shares, lost = 0, [], []

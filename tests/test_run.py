@@ -182,14 +182,14 @@ def test_output_to_a_named_pipe_and_a_device(hybrid: Hybrid) -> None:
         (("run", "-p", "./none.yaml", "hi"), None, 2, "none.yaml cannot be read"),
         (("run", "-o", "/nowhere/file", "hi"), None, 1, "/nowhere/file cannot be written"),
         (("run", "-o", "/", "hi"), None, 2, "is a folder"),
-        (("run", "--bogus", "hi"), None, 2, "No such option: --bogus"),
+        (("run", "--bogus", "hi"), None, 2, "run has no option `--bogus`"),
         (("run", "--max-tokens", "0", "hi"), None, 2, "--max-tokens"),
         (("run", "--temperature", "nan", "hi"), None, 2, "--temperature"),
         (("run", "--timeout", "nan", "hi"), None, 2, "--timeout"),
         (("run", "--escalation", "maybe", "hi"), None, 2, "--escalation"),
         (("run", "one", "two"), None, 2, "two"),
         (("rum", "hi"), None, 2, "did you mean `run`?"),
-        ((), None, 2, "Missing command"),
+        ((), None, 2, "hybrid needs a command: run, pipe"),
     ],
 )
 def test_bad_input_is_one_clear_line(

@@ -9,36 +9,28 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.eval import (
-    Cloud,
-    CloudSide,
-    DryRun,
-    Half,
-    Limit,
-    Rows,
-    RunCommands,
-    Split,
-    Yes,
-)
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.eval import Cloud, CloudSide, DryRun, Half, Limit, Rows, RunCommands, Split, Yes
+from hybrid_cli.commands.options import CHOICE, DATA, AsJson, MaxTokens, Model, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  hybrid calibrate questions.jsonl --target escalate_at_most=0.3\n
-  hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl\n
-  hybrid calibrate --from-ledger --target escalate_at_most=0.2
-"""
 
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid calibrate questions.jsonl --target escalate_at_most=0.3",
+        "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl",
+        "hybrid calibrate --from-ledger --target escalate_at_most=0.2",
+    ),
+)
 def calibrate(
     context: typer.Context,
     target: Annotated[
         str,
         typer.Option(
-            metavar="NAME=VALUE", help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95."
+            metavar="NAME=VALUE",
+            help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95.",
+            rich_help_panel=CHOICE,
         ),
     ],
     data: Annotated[
@@ -46,10 +38,21 @@ def calibrate(
     ] = None,
     from_ledger: Annotated[
         bool,
-        typer.Option("--from-ledger", help="Go by what escalation.shadow recorded, in the place of DATA."),
+        typer.Option(
+            "--from-ledger",
+            help="Go by what escalation.shadow recorded, in the place of DATA.",
+            rich_help_panel=DATA,
+        ),
     ] = False,
     delta: Annotated[
-        float, typer.Option(min=0.001, max=0.5, metavar="D", help="The chance that wrong_at_most is broken.")
+        float,
+        typer.Option(
+            min=0.001,
+            max=0.5,
+            metavar="D",
+            help="The chance that wrong_at_most is broken.",
+            rich_help_panel=CHOICE,
+        ),
     ] = 0.1,
     profile: Profile = None,
     model: Model = None,
@@ -61,8 +64,7 @@ def calibrate(
     run_commands: RunCommands = False,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the gate to a model on your own questions, or your own traffic, and keep what was fitted.
 
@@ -75,7 +77,6 @@ def calibrate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     if (data is None) != from_ledger:
         raise Failure(ExitStatus.USAGE, "give either DATA.jsonl or --from-ledger")
     if from_ledger and dry_run:

@@ -8,25 +8,26 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import CHOICE, AsJson, Profile
 from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  hybrid doctor\n
-  hybrid doctor -p cloud --online
-"""
 
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid doctor",
+        "hybrid doctor -p cloud --online",
+    ),
+)
 def doctor(
     context: typer.Context,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to look at.")
-    ] = None,
-    online: Annotated[bool, typer.Option("--online", help="Connect to the cloud; nothing is sent.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of findings.")] = False,
+    profile: Profile = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Connect to the cloud; nothing is sent.", rich_help_panel=CHOICE)
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what works on this machine, and what to do about the rest: code 1 where something fails."""
     from hybrid_cli.doctor import examine

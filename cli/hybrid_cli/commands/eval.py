@@ -10,15 +10,9 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import CHOICE, DATA, OUTPUT, AsJson, MaxTokens, Model, Profile
 
 app = new_app()
-
-_EPILOG = """Examples:\n
-  hybrid eval questions.jsonl --cloud none\n
-  hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json\n
-  hybrid eval questions.jsonl --cloud live --rows rows.jsonl --dry-run
-"""
 
 
 class CloudSide(str, Enum):
@@ -40,21 +34,42 @@ class Split(str, Enum):
 
 Cloud = Annotated[
     CloudSide,
-    typer.Option(help="The cloud's side: as the data records it, by asking the profile's cloud, or none."),
+    typer.Option(
+        help="The cloud's side: as the data records it, by asking the profile's cloud, or none.",
+        rich_help_panel=CHOICE,
+    ),
 ]
-Half = Annotated[Split, typer.Option(help="Which half of the questions.")]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N of them.")]
+Half = Annotated[Split, typer.Option(help="Which half of the questions.", rich_help_panel=DATA)]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="The first N of them.", rich_help_panel=DATA)
+]
 Rows = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.", rich_help_panel=DATA),
 ]
 RunCommands = Annotated[
-    bool, typer.Option("--run-commands", help="Let the data's questions of the kind verify run theirs.")
+    bool,
+    typer.Option(
+        "--run-commands",
+        help="Let the data's questions of the kind verify run theirs.",
+        rich_help_panel=DATA,
+    ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Send to the cloud without a question.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and stop.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Send to the cloud without a question.", rich_help_panel=CHOICE)
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take, and stop.", rich_help_panel=OUTPUT)
+]
 
 
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid eval questions.jsonl --cloud none",
+        "hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json",
+        "hybrid eval questions.jsonl --cloud live --rows rows.jsonl --dry-run",
+    ),
+)
 def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
@@ -67,17 +82,23 @@ def evaluate(
     rows: Rows = None,
     unseen: Annotated[
         Unseen,
-        typer.Option(help="What the score of a question was fitted without: it, or all of its subject."),
+        typer.Option(
+            help="What the score of a question was fitted without: it, or all of its subject.",
+            rich_help_panel=CHOICE,
+        ),
     ] = Unseen.questions,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw accuracy against the share handed off (svg, png, pdf)."),
+        typer.Option(
+            metavar="FILE",
+            help="Draw accuracy against the share handed off (svg, png, pdf).",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     run_commands: RunCommands = False,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
-    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the gate: run the local model over labelled questions, and see which it should hand off.
 
@@ -90,7 +111,6 @@ def evaluate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     chosen = Data(data, split.value, limit, rows, cloud.value, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     if dry_run:

@@ -9,19 +9,31 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import Quiet
+from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
 from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="The weights on this machine: list, look at, verify, remove and import them.")
+app = new_app(
+    help="The weights on this machine: list, look at, verify, remove and import them.",
+    examples=(
+        "hybrid models ls --all",
+        "hybrid models verify",
+    ),
+)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-
-@app.command("ls")
+@app.command(
+    "ls",
+    examples=(
+        "hybrid models ls",
+        "hybrid models ls --all",
+    ),
+)
 def list_models(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="The catalog's too that are not here.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="The catalog's too that are not here.", rich_help_panel=CHOICE)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
@@ -46,7 +58,12 @@ def list_models(
                 typer.echo(f"{name}\t{_megabytes(entry.size)}\t{entry.licence}\tnot here: {entry.summary}")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models show qwen3-4b",
+        "hybrid models show smollm2-135m --json",
+    ),
+)
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A stored model, or one of the catalog.")],
@@ -72,14 +89,24 @@ def show(
             typer.echo(printable(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models verify",
+        "hybrid models verify --accept ~/models/mine.gguf",
+    ),
+)
 def verify(
     context: typer.Context,
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="By default every stored model.")
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Take a PATH's file as it is now for the one that is meant.")
+        bool,
+        typer.Option(
+            "--accept",
+            help="Take a PATH's file as it is now for the one that is meant.",
+            rich_help_panel=CHOICE,
+        ),
     ] = False,
 ) -> None:
     """Read every byte again and compare the checksums: code 6 where one differs."""
@@ -109,7 +136,13 @@ def verify(
         raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(models or store.names())} failed")
 
 
-@app.command("import")
+@app.command(
+    "import",
+    examples=(
+        "hybrid models import ~/Downloads/model.gguf --name mine",
+        "hybrid models import ollama:llama3.2 --link",
+    ),
+)
 def import_model(
     context: typer.Context,
     source: Annotated[
@@ -119,10 +152,12 @@ def import_model(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Store it under this name.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Store it under this name.", rich_help_panel=WEIGHTS),
     ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Link to the file instead of copying it.")] = False,
-    quiet: Quiet = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link to the file instead of copying it.", rich_help_panel=WEIGHTS)
+    ] = False,
 ) -> None:
     """Take a model file of this machine into the store."""
     from hybrid_cli.weights.names import check_name, path_of
@@ -131,7 +166,6 @@ def import_model(
     from hybrid_cli.weights.sources import FileSource, parse_source
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     if name is not None:
         check_name(name)
     found = (
@@ -144,11 +178,18 @@ def import_model(
     pull_source(found, name, Reporter(invocation.environment, as_json=False))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models rm qwen3-4b",
+        "hybrid models rm smollm2-135m --force",
+    ),
+)
 def rm(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to remove.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Also what a profile needs.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Also what a profile needs.", rich_help_panel=CHOICE)
+    ] = False,
 ) -> None:
     """Remove stored models. One that a profile needs is kept, but for --force."""
     from hybrid_cli.weights.models import remove
@@ -158,13 +199,17 @@ def rm(
     invocation.environment.note(f"removed {', '.join(names)}; {_megabytes(freed)} freed")
 
 
-@app.command()
-def prune(context: typer.Context, quiet: Quiet = False) -> None:
+@app.command(
+    examples=(
+        "hybrid models prune",
+        "hybrid models rm qwen3-4b && hybrid models prune",
+    ),
+)
+def prune(context: typer.Context) -> None:
     """Delete files that no model needs, and downloads that were left unfinished."""
     from hybrid_cli.weights.models import prune as prune_store
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
 
 

@@ -7,32 +7,39 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import INPUT, POLICY, MaxTokens, Model, Profile, Verbose
 from hybrid_cli.commands.run import Escalation
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  tail -f app.log | hybrid pipe "Is this an error? Answer yes or no." --max-tokens 4
-"""
 
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        'tail -f app.log | hybrid pipe "Is this an error? Answer yes or no." --max-tokens 4',
+        'hybrid pipe "Translate to French." -p offline < words.txt > mots.txt',
+    ),
+)
 def pipe(
     context: typer.Context,
     instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each line.")],
     profile: Profile = None,
     model: Model = None,
     escalation: Annotated[
-        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
+        Escalation | None,
+        typer.Option(help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY),
     ] = None,
     max_tokens: MaxTokens = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, max=16, metavar="N", help="Lines decoded together; by default what pays."),
+        typer.Option(
+            min=1,
+            max=16,
+            metavar="N",
+            help="Lines decoded together; by default what pays.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how each was decided.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer INSTRUCTION for each line of stdin, many at once, in order, a line each.
 
@@ -42,7 +49,7 @@ def pipe(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
         escalation=escalation.value if escalation else None,

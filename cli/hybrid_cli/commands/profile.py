@@ -9,12 +9,25 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="Look at profiles, check them, and trust a project's.")
+app = new_app(
+    help="Look at profiles, check them, and trust a project's.",
+    examples=(
+        "hybrid profile ls",
+        "hybrid profile explain -p private",
+    ),
+)
 
 
-@app.command("ls")
+@app.command(
+    "ls",
+    examples=(
+        "hybrid profile ls",
+        "hybrid profile ls | cut -f 1",
+    ),
+)
 def list_profiles(context: typer.Context) -> None:
     """List the profiles by name, your own first."""
     from hybrid_cli.profile.loader import profile_folders
@@ -28,7 +41,12 @@ def list_profiles(context: typer.Context) -> None:
                 typer.echo(f"{path.stem}\t{path}")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile show private",
+        "hybrid profile show offline > ~/.config/hybrid/profiles/mine.yaml",
+    ),
+)
 def show(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="The profile.")]
 ) -> None:
@@ -39,7 +57,12 @@ def show(
     typer.echo(read_checked(find_profile(name, invocation.environment)).text, nl=False)
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile check .hybrid.yaml",
+        "hybrid profile check ~/.config/hybrid/profiles/*.yaml",
+    ),
+)
 def check(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
@@ -56,13 +79,16 @@ def check(
         raise Failure(ExitStatus.USAGE, f"{len(mistakes)} mistake{plural} in {len(files)} file(s)")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile explain",
+        "hybrid profile explain -p ci --json",
+    ),
+)
 def explain(
     context: typer.Context,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to explain.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
+    profile: Profile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print every effective value, the layer that set it, and what was refused."""
     from hybrid_cli.guard.forbid import best_enforcement
@@ -81,7 +107,12 @@ def explain(
             typer.echo(f"  refused: {refused}")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile schema",
+        "hybrid profile schema > profile.schema.json",
+    ),
+)
 def schema() -> None:
     """Print the JSON Schema of a profile, for editors and other validators."""
     from hybrid_cli.profile.schema import json_schema
@@ -89,7 +120,12 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile trust",
+        "hybrid profile trust ~/work/.hybrid.yaml",
+    ),
+)
 def trust(
     context: typer.Context,
     file: Annotated[

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import (
+    ANSWER,
+    INPUT,
+    OUTPUT,
+    POLICY,
+    AsJson,
+    MaxTokens,
+    Model,
+    Profile,
+    Verbose,
+)
 
 app = new_app()
 
@@ -47,13 +57,13 @@ def _words(command: str | None) -> str | None:
     return command
 
 
-_EPILOG = """Examples:\n
-  hybrid run "Name three uses of vinegar."\n
-  git diff | hybrid run "Write a commit message." -p offline -o message.txt
-"""
-
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        'hybrid run "Name three uses of vinegar."',
+        'git diff | hybrid run "Write a commit message." -p offline -o message.txt',
+        'hybrid run --json --schema \'{"enum": ["yes", "no"]}\' "Is Paris in France?"',
+    ),
+)
 def run(
     context: typer.Context,
     prompt: Annotated[
@@ -62,25 +72,43 @@ def run(
     profile: Profile = None,
     model: Model = None,
     system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
+        str | None,
+        typer.Option("--system", "-s", metavar="TEXT", help="The system message.", rich_help_panel=INPUT),
     ] = None,
     escalation: Annotated[
-        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
+        Escalation | None,
+        typer.Option(help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY),
     ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="TAG", help="A word that rules can ask for; may be repeated.", rich_help_panel=POLICY
+        ),
     ] = None,
     tool: Annotated[
         list[HostedTool] | None,
-        typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
+        typer.Option(
+            help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out.",
+            rich_help_panel=POLICY,
+        ),
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=5, metavar="T", callback=_number, help="0 is greedy and repeatable."),
+        typer.Option(
+            min=0,
+            max=5,
+            metavar="T",
+            callback=_number,
+            help="0 is greedy and repeatable.",
+            rich_help_panel=ANSWER,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.")
+        int | None,
+        typer.Option(
+            min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.", rich_help_panel=ANSWER
+        ),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -90,11 +118,14 @@ def run(
             metavar="SECONDS",
             callback=_number,
             help="Give up after so long (code 124).",
+            rich_help_panel=ANSWER,
         ),
     ] = None,
     schema: Annotated[
         str | None,
-        typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit."),
+        typer.Option(
+            metavar="FILE|JSON", help="A JSON Schema that the answer must fit.", rich_help_panel=ANSWER
+        ),
     ] = None,
     verify: Annotated[
         str | None,
@@ -102,26 +133,42 @@ def run(
             metavar="COMMAND",
             callback=_words,
             help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
+            rich_help_panel=ANSWER,
         ),
     ] = None,
     stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="End the answer before TEXT; may be repeated.", rich_help_panel=ANSWER
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer object.")] = False,
+    as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, in one step.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to FILE, in one step.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Stream into a pipe or a file, too.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Stream into a pipe or a file, too.", rich_help_panel=OUTPUT)
+    ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Leave terminal control sequences in what is no terminal's.")
+        bool,
+        typer.Option(
+            "--raw", help="Leave terminal control sequences in what is no terminal's.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     show_thinking: Annotated[
-        bool, typer.Option("--show-thinking", help="Show the model's thinking on stderr.")
+        bool,
+        typer.Option("--show-thinking", help="Show the model's thinking on stderr.", rich_help_panel=OUTPUT),
     ] = False,
-    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how it was decided.")] = False,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=OUTPUT)
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer one prompt.
 
@@ -132,7 +179,7 @@ def run(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
         escalation=escalation.value if escalation else None,

@@ -10,9 +10,16 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import CHOICE, OUTPUT, AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="What was handed off, why, what it cost, and what is left of the limits.")
+app = new_app(
+    help="What was handed off, why, what it cost, and what is left of the limits.",
+    examples=(
+        "hybrid usage --by model",
+        "hybrid usage --since 2026-11 --csv > november.csv",
+    ),
+)
 
 
 class By(str, Enum):
@@ -27,16 +34,21 @@ class By(str, Enum):
 @app.callback(invoke_without_command=True)
 def usage(
     context: typer.Context,
-    by: Annotated[By, typer.Option(help="What to sum up by.")] = By.day,
+    by: Annotated[By, typer.Option(help="What to sum up by.", rich_help_panel=CHOICE)] = By.day,
     since: Annotated[
-        str, typer.Option(metavar="DATE", help="From this day or month on (UTC), such as 2026-11.")
+        str,
+        typer.Option(
+            metavar="DATE", help="From this day or month on (UTC), such as 2026-11.", rich_help_panel=CHOICE
+        ),
     ] = "",
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="Whose limits to show.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the sums as CSV.")] = False,
-    export: Annotated[bool, typer.Option("--export", help="Print every request as JSON.")] = False,
+    profile: Profile = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the sums as CSV.", rich_help_panel=OUTPUT)
+    ] = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="Print every request as JSON.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
     if context.invoked_subcommand is not None:
@@ -79,10 +91,15 @@ def usage(
         typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid usage purge",
+        "hybrid usage purge --yes",
+    ),
+)
 def purge(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", rich_help_panel=CHOICE)] = False,
 ) -> None:
     """Forget what was sent. Amounts of this month stay, so that a purge gives no budget back."""
     from hybrid_cli.ledger.store import Ledger

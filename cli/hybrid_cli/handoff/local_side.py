@@ -90,7 +90,10 @@ def run_local(
     result.tokens_in = loaded["tokens_in"]
     with environment.waiting(f"the model is reading {result.tokens_in} tokens") as arrived:
         for event in events:
-            arrived()
+            if show is None and thinking is None:
+                arrived.goes_on("the model is answering")
+            else:
+                arrived()
             take(event, result, environment)
             if event["event"] != "tokens":
                 continue

@@ -12,7 +12,8 @@ VARIABLES = {
     "HYBRID_HOME": "one folder for config, data, state and cache; by default they are where your system keeps them",
     "HYBRID_DEBUG": "show the traceback of an internal error",
     "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "as huggingface_hub has them, for hybrid pull hf:...",
-    "CI": "set: nobody is asked anything",
+    "CI": "set: nobody is asked anything, and nothing moves",
+    "NO_COLOR, FORCE_COLOR": "no colours, or colours everywhere; --color says it for one command",
 }
 
 FILES = {
@@ -62,8 +63,11 @@ def _table(rows: dict[str, str]) -> str:
     return "".join(f"{name}\n    {meaning}\n" for name, meaning in rows.items())
 
 
+TOPICS = ("exit-codes", "profiles", "environment", "privacy")
+
+
 def topic(name: str) -> str:
-    """The text of a topic, with a newline at its end."""
+    """The text of one of TOPICS, with a newline at its end."""
     codes = "".join(f"{status.value:>3}  {status.meaning}\n" for status in ExitStatus)
     return {
         "exit-codes": codes,
