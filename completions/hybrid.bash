@@ -67,7 +67,7 @@ _hybrid_value() {
     'usage purge --color') kind=words words='auto always never' ;;
     'eval --profile'|'eval -p') kind=profile ;;
     'eval --model'|'eval -m') kind=model ;;
-    'eval --cloud') kind=words words='recorded none' ;;
+    'eval --cloud') kind=words words='recorded live none' ;;
     'eval --split') kind=words words='all fit test' ;;
     'eval --limit') kind=text ;;
     'eval --max-tokens') kind=text ;;
@@ -79,6 +79,7 @@ _hybrid_value() {
     'calibrate --delta') kind=text ;;
     'calibrate --profile'|'calibrate -p') kind=profile ;;
     'calibrate --model'|'calibrate -m') kind=model ;;
+    'calibrate --cloud') kind=words words='recorded live none' ;;
     'calibrate --split') kind=words words='all fit test' ;;
     'calibrate --limit') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
@@ -118,8 +119,8 @@ _hybrid_options() {
     'consent revoke') words='--quiet -q --color --help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
     'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --json --quiet -q --color --help -h' ;;
-    'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --color --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
     'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
     'completion') words='--quiet -q --color --help -h' ;;
     'help') words='--quiet -q --color --help -h' ;;

@@ -46,7 +46,7 @@ class Received:
 class ScriptedCloud:
     """A context manager; `replies` are used in order, the last one again and again."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.replies = [Reply()]
         self.respond: Callable[[dict[str, Any]], Reply] | None = None
         """Makes the reply out of the request, instead of `replies`."""
@@ -75,7 +75,7 @@ class ScriptedCloud:
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hangs up is part of the tests."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._scheme = "http" if tls is None else "https"
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)

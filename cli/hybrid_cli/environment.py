@@ -61,6 +61,8 @@ class Environment:
     stderr: TextIO | None
     variables: MutableMapping[str, str]
     clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = lambda: int.from_bytes(os.urandom(7), "big") / (1 << 56)
+    """From 0 to 1, without 1."""
     verbosity: int = 0
     """-1 for errors only, 0, or 1 for details."""
     color: ColorChoice = "auto"

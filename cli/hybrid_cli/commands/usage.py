@@ -74,7 +74,12 @@ def usage(
     rows = ledger.rows(since)
     groups = report.group(rows, by.value)
     if export:
-        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows if row["sha256"]]
+        observed = ledger.observations()
+        listed = [
+            {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
+            for row in rows
+            if row["sha256"]
+        ]
         typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
         return
     if as_csv:

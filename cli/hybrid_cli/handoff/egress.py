@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from hybrid_cli.environment import SILENCE_SECONDS, Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
-from hybrid_cli.handoff.gate import Verdict
 from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.ledger.store import Settlement, usd
 from hybrid_cli.privacy.consent import Consent
@@ -38,11 +37,21 @@ _LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why something is sent: in a word for the ledger, and in words for the user."""
+
+    reason: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Sent:
     """A whole answer of a cloud, its values restored, and what was settled for it."""
 
     reply: Reply
     settlement: Settlement
+    row: int
+    """In the ledger."""
 
 
 def denial(policy: Policy, environment: Environment, request: Request) -> str | None:
@@ -62,28 +71,33 @@ def denial(policy: Policy, environment: Environment, request: Request) -> str | 
     return None
 
 
+def must_ask(policy: Policy, environment: Environment) -> bool:
+    """Whether a handoff waits for a yes: the mode is `ask`, or there is no consent to this cloud yet."""
+    return policy.cloud is not None and (policy.mode == "ask" or not has_consent(policy.cloud, environment))
+
+
 def ask(
-    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
 ) -> str | None:
-    """Put the handoff to the user where the mode is `ask` or there is no consent to this cloud yet.
+    """Put the handoff of `requests` to the user where `must_ask` says so.
 
     One question at a time. A yes to a new cloud is recorded for its origin and model, and a no holds for
     this process. The denial in words, or None to go on.
     """
     with traffic.asking:
-        return _ask(request, policy, words, environment, traffic)
+        return _ask(requests, policy, words, environment, traffic)
 
 
 def _ask(
-    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
 ) -> str | None:
     cloud = policy.cloud
-    known = cloud is not None and has_consent(cloud, environment)
-    if cloud is None or (known and policy.mode != "ask"):
+    if cloud is None or not must_ask(policy, environment):
         return None
+    known = has_consent(cloud, environment)
     if not known and (cloud.base_url, cloud.model) in traffic.refused:
         return "you did not agree"
-    size = sum(len(message["content"]) for message in leaving(request, cloud))
+    size = sum(len(message["content"]) for request in requests for message in leaving(request, cloud))
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     first = "" if known else " (and later prompts, when this happens)"
     where = f"{origin_of(cloud.base_url)}, model `{cut(cloud.model)}`{price}"
@@ -166,7 +180,7 @@ def _may_guide(
 def send(
     request: Request,
     policy: Policy,
-    verdict: Verdict,
+    cause: Cause,
     environment: Environment,
     on_text: Callable[[str], None],
     *,
@@ -187,7 +201,7 @@ def send(
     for number, server in enumerate(servers, 1):
         key = read_key(server.key, environment) if server.key is not None else None
         screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
-        account = Account(policy, verdict.reason, screened.vault.counts, environment)
+        account = Account(policy, cause.reason, screened.vault.counts, environment)
         handoff = _Handoff(
             server,
             call_to(server, request, policy, screened, environment, key),
@@ -197,7 +211,7 @@ def send(
         )
         _tell_redactions(screened.vault, environment)
         try:
-            sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)
+            sent = handoff.run(key, cause.words, screened.vault, on_text, is_shown=is_shown)
         except CloudFault as fault:
             if fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
                 raise
@@ -306,7 +320,7 @@ class _Handoff:
         settlement = self.account.settle(row, self.call, reply)
         give(restorer.finish())
         _tell_unrestored(restorer, vault, self.environment)
-        return Sent(replace(reply, text="".join(restored)), settlement)
+        return Sent(replace(reply, text="".join(restored)), settlement, row)
 
     def _left(self) -> float:
         """Seconds that may be waited."""

@@ -27,6 +27,8 @@ class LocalResult:
     context: int = 0
     load_seconds: float | None = None
     first_token_seconds: float | None = None
+    seconds: float | None = None
+    """From the request to its end, or to where it was given up."""
     first: TokenSignal | None = None
     """The first content token's signals: they come early, and say much of a short answer."""
 

@@ -116,7 +116,9 @@ def _when(request: Request, policy: Policy, ruling: Ruling | None) -> str:
     asked = ", after a question" if policy.mode == "ask" else ""
     if ruling is not None and ruling.then == "force":
         return f"always{asked}"
-    return f"{_target(policy)}, or without a usable local answer{asked}"
+    shadow = policy.escalation.shadow
+    after = f"; else, afterwards, with a chance of {shadow:g}" if shadow and policy.mode == "auto" else ""
+    return f"{_target(policy)}, or without a usable local answer{asked}{after}"
 
 
 def _target(policy: Policy) -> str:

@@ -17,6 +17,7 @@ from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.offers import offers
 from hybrid_cli.handoff.plan import as_lines, make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
+from hybrid_cli.handoff.shadow import Shadows, shadow_of
 from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
@@ -84,7 +85,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
             with engine_of(policy, worker) as engine:
-                answer = Cascade(
+                cascade = Cascade(
                     request,
                     policy,
                     ruling,
@@ -94,11 +95,15 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                     environment,
                     shows_thinking=options.show_thinking,
                     offers=offers(request, policy, ruling, facts, output, environment),
-                ).answer()
+                )
+                answer = cascade.answer()
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             _tell(answer, environment)
+            shadows = Shadows(flags, tags, environment)
+            shadows.add(shadow_of(request, answer, cascade.observation, policy, environment))
         finally:
             output.close()
+    shadows.send()  # the deadline was for the answer
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
@@ -149,6 +154,8 @@ def _tell(answer: Answer, environment: Environment) -> None:
     for citation in answer.citations:
         environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
+    for stage in handoff.stages:
+        environment.detail(stage.words())
     confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
     environment.detail(
         f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"
