@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from enum import Enum
 from pathlib import Path
@@ -11,18 +10,26 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MaxTokens, Model, Profile, Quiet
+from hybrid_cli.commands.options import (
+    ANSWER,
+    INPUT,
+    OUTPUT,
+    POLICY,
+    AsJson,
+    EscalationMode,
+    MaxTokens,
+    Model,
+    Profile,
+    Schema,
+    System,
+    Tag,
+    Timeout,
+    Verbose,
+    Verify,
+    number,
+)
 
 app = new_app()
-
-
-class Escalation(str, Enum):
-    """The modes, as typer wants choices."""
-
-    forbid = "forbid"
-    auto = "auto"
-    force = "force"
-    ask = "ask"
 
 
 class HostedTool(str, Enum):
@@ -30,30 +37,13 @@ class HostedTool(str, Enum):
     image_generation = "image_generation"
 
 
-def _number(value: float | None) -> float | None:
-    """Refuse nan, which passes every comparison with a bound."""
-    if value is not None and math.isnan(value):
-        raise typer.BadParameter("it must be a number")
-    return value
-
-
-def _words(command: str | None) -> str | None:
-    """Refuse what is no command once its quotes are read."""
-    try:
-        if command is not None and not shlex.split(command):
-            raise typer.BadParameter("it must be a command")
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
-    return command
-
-
-_EPILOG = """Examples:\n
-  hybrid run "Name three uses of vinegar."\n
-  git diff | hybrid run "Write a commit message." -p offline -o message.txt
-"""
-
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        'hybrid run "Name three uses of vinegar."',
+        'git diff | hybrid run "Write a commit message." -p offline -o message.txt',
+        'hybrid run --json --schema \'{"enum": ["yes", "no"]}\' "Is Paris in France?"',
+    ),
+)
 def run(
     context: typer.Context,
     prompt: Annotated[
@@ -61,67 +51,78 @@ def run(
     ] = None,
     profile: Profile = None,
     model: Model = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")
-    ] = None,
-    escalation: Annotated[
-        Escalation | None, typer.Option(help="Forbid, allow or force the handoff to the cloud.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
-    ] = None,
+    system: System = None,
+    escalation: EscalationMode = None,
+    tag: Tag = None,
     tool: Annotated[
         list[HostedTool] | None,
-        typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
+        typer.Option(
+            help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out.",
+            rich_help_panel=POLICY,
+        ),
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=5, metavar="T", callback=_number, help="0 is greedy and repeatable."),
+        typer.Option(
+            min=0,
+            max=5,
+            metavar="T",
+            callback=number,
+            help="0 is greedy and repeatable.",
+            rich_help_panel=ANSWER,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.")
-    ] = None,
-    timeout: Annotated[
-        float | None,
+        int | None,
         typer.Option(
-            min=0.001,
-            max=86_400,
-            metavar="SECONDS",
-            callback=_number,
-            help="Give up after so long (code 124).",
+            min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.", rich_help_panel=ANSWER
         ),
     ] = None,
-    schema: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit."),
-    ] = None,
-    verify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            callback=_words,
-            help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    schema: Schema = None,
+    verify: Verify = None,
     stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="End the answer before TEXT; may be repeated.", rich_help_panel=ANSWER
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer object.")] = False,
+    as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, in one step.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to FILE, in one step.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Stream into a pipe or a file, too.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Stream into a pipe or a file, too.", rich_help_panel=OUTPUT)
+    ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Leave terminal control sequences in what is no terminal's.")
+        bool,
+        typer.Option(
+            "--raw",
+            help="Leave terminal control sequences in what is no terminal's, and bidi controls everywhere.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    render: Annotated[
+        bool,
+        typer.Option(
+            "--render", help="Show Markdown as what it means, on a terminal.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     show_thinking: Annotated[
-        bool, typer.Option("--show-thinking", help="Show the model's thinking on stderr.")
+        bool,
+        typer.Option("--show-thinking", help="Show the model's thinking on stderr.", rich_help_panel=OUTPUT),
     ] = False,
-    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how it was decided.")] = False,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=OUTPUT)
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer one prompt.
 
@@ -132,7 +133,7 @@ def run(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
         escalation=escalation.value if escalation else None,
@@ -155,6 +156,7 @@ def run(
         schema=schema,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
+        render=render,
         show_thinking=show_thinking,
         tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )
