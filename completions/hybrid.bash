@@ -20,11 +20,23 @@ _hybrid_value() {
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
     'run --color') kind=words words='auto always never' ;;
+    'pipe --each') kind=words words='line jsonl csv nul para' ;;
+    'pipe --field') kind=text ;;
+    'pipe --template') kind=text ;;
+    'pipe --key') kind=text ;;
+    'pipe --resume') kind=file ;;
+    'pipe --choices') kind=text ;;
+    'pipe --schema') kind=file ;;
+    'pipe --verify') kind=text ;;
     'pipe --profile'|'pipe -p') kind=profile ;;
     'pipe --model'|'pipe -m') kind=model ;;
+    'pipe --system'|'pipe -s') kind=text ;;
     'pipe --escalation') kind=words words='forbid auto force ask' ;;
+    'pipe --tag') kind=text ;;
     'pipe --max-tokens') kind=text ;;
+    'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
+    'pipe --cloud-jobs') kind=text ;;
     'pipe --color') kind=words words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=words words='auto always never' ;;
@@ -55,7 +67,7 @@ _hybrid_value() {
     'usage purge --color') kind=words words='auto always never' ;;
     'eval --profile'|'eval -p') kind=profile ;;
     'eval --model'|'eval -m') kind=model ;;
-    'eval --cloud') kind=words words='recorded none' ;;
+    'eval --cloud') kind=words words='recorded live none' ;;
     'eval --split') kind=words words='all fit test' ;;
     'eval --limit') kind=text ;;
     'eval --max-tokens') kind=text ;;
@@ -67,6 +79,7 @@ _hybrid_value() {
     'calibrate --delta') kind=text ;;
     'calibrate --profile'|'calibrate -p') kind=profile ;;
     'calibrate --model'|'calibrate -m') kind=model ;;
+    'calibrate --cloud') kind=words words='recorded live none' ;;
     'calibrate --split') kind=words words='all fit test' ;;
     'calibrate --limit') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
@@ -84,7 +97,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --max-tokens --jobs --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
@@ -106,8 +119,8 @@ _hybrid_options() {
     'consent revoke') words='--quiet -q --color --help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
     'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --json --quiet -q --color --help -h' ;;
-    'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --color --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
     'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
     'completion') words='--quiet -q --color --help -h' ;;
     'help') words='--quiet -q --color --help -h' ;;
@@ -117,6 +130,7 @@ _hybrid_options() {
 _hybrid_arguments() {
   case $1 in
     '') kind=words words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
+    'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=words words='ls show verify import rm prune' ;;
     'models show') kind=catalog ;;

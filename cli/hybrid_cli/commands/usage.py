@@ -48,7 +48,12 @@ def usage(
         bool, typer.Option("--csv", help="Print the sums as CSV.", rich_help_panel=OUTPUT)
     ] = False,
     export: Annotated[
-        bool, typer.Option("--export", help="Print every request as JSON.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--export",
+            help="Print every request as JSON, and when which were purged.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
 ) -> None:
     """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
@@ -69,8 +74,13 @@ def usage(
     rows = ledger.rows(since)
     groups = report.group(rows, by.value)
     if export:
-        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows]
-        typer.echo(json.dumps(listed, indent=2))
+        observed = ledger.observations()
+        listed = [
+            {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
+            for row in rows
+            if row["sha256"]
+        ]
+        typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
         return
     if as_csv:
         typer.echo(report.as_csv(groups), nl=False)

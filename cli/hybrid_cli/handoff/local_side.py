@@ -62,6 +62,7 @@ def new_request(
         stop=list(request.stop),
         schema=None if request.schema is None else request.schema.text,
         tools=described(offered),
+        choices=list(request.choices),
     )
     return LocalRequest(
         path=str(weights.path.absolute()),

@@ -42,7 +42,8 @@ file may only tighten until you trust its exact content (hybrid profile trust).
 _PRIVACY = """\
 Nothing is sent unless the mode is not forbid, the profile sets a cloud, you gave consent to that cloud,
 and the gate or the mode force calls for a handoff. Then the system message, the piped text and the prompt
-leave, to that origin alone; file names, other variables and the local answer do not.
+leave, to that origin alone; file names, other variables and the local answer do not. With
+escalation.shadow a share of the kept prompts goes out as well, afterwards, under the same conditions.
 
 Before that the text is scanned: a credential ends the run with code 3; card numbers, IBANs and what else
 privacy.redact names leave as placeholders and come back in the answer. A row in a private ledger is

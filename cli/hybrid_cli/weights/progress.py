@@ -80,11 +80,12 @@ class Progress:
     def _words(self, done: int) -> str:
         rate = self._rate()
         of = f"{done / 1e6:.0f} of {self.size / 1e6:.0f} MB" if self.size else f"{done / 1e6:.0f} MB"
-        left = f", {_duration((self.size - done) / rate)} left" if self.size and rate else ""
+        left = f", {duration((self.size - done) / rate)} left" if self.size and rate else ""
         return f"{self._file}: {of}, {rate / 1e6:.1f} MB/s{left}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`seconds` for a reader."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
