@@ -90,7 +90,7 @@ def test_every_command_line_parses(path: Path) -> None:
     tree = read_tree(command_tree())
     lines = list(command_lines(path.read_text("utf-8")))
     assert [(line, wrong) for line in lines if (wrong := mistake(line, tree))] == []
-    assert lines or path.name == "comparison.md"
+    assert lines or path.name in ("comparison.md", "faults.md")
 
 
 def test_a_stale_command_line_is_found() -> None:

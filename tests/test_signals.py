@@ -156,7 +156,7 @@ def test_a_terminal_streams_and_ctrl_c_ends_it(terminal: object) -> None:
 
 
 def test_a_terminal_answer_has_no_control_characters(terminal: object) -> None:
-    child = terminal("run", "What is 2+2?", NO_COLOR="1")  # type: ignore[operator]
+    child = terminal("run", "-q", "What is 2+2?", NO_COLOR="1")  # type: ignore[operator]  # no spinner
     child.expect(pexpect.EOF)
     assert "4" in child.before
     assert "\x1b" not in child.before

@@ -15,6 +15,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 
 EVERYWHERE = "Everywhere"
 """The group of the options that each command has."""
+ARGUMENTS = "Arguments"
 _WIDEST = 27
 """Columns of the longest option that has its help beside it."""
 
@@ -72,7 +73,7 @@ class _Shaped:
     epilog: str | None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
+        groups: dict[str, list[tuple[str, str]]] = {ARGUMENTS: []}  # first
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             record = parameter.get_help_record(ctx)
             if record is not None:
@@ -80,9 +81,11 @@ class _Shaped:
                 told = re.sub(r"([^\s\[]+)<=x<=([^\s\];]+)", r"\1 to \2", told)
                 told = re.sub(r"x>=([^\s\];]+)", r"from \1", told)
                 groups.setdefault(group_of(parameter), []).append((spelled, told))
-        groups |= {EVERYWHERE: groups.pop(EVERYWHERE, [])}  # last
+        groups |= {EVERYWHERE: groups.pop(EVERYWHERE)}  # last
         width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
         for name, records in groups.items():
+            if not records:
+                continue
             with formatter.section(name):
                 formatter.write_dl([(spelled.ljust(width), told) for spelled, told in records], _WIDEST)
 
@@ -109,7 +112,7 @@ class _Shaped:
 def group_of(parameter: Any) -> str:
     """The heading under which the help lists an option or an argument; "" for an option without one."""
     if parameter.param_type_name == "argument":
-        return "Arguments"
+        return ARGUMENTS
     if parameter.name == "help":
         return EVERYWHERE
     return parameter.rich_help_panel or ""

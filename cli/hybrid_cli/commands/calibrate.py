@@ -19,7 +19,7 @@ app = new_app()
 @app.command(
     examples=(
         "hybrid calibrate questions.jsonl --target escalate_at_most=0.3",
-        "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit --rows rows.jsonl",
+        "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit",
         "hybrid calibrate --from-ledger --target escalate_at_most=0.2",
     ),
 )

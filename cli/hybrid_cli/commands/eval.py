@@ -66,7 +66,7 @@ DryRun = Annotated[
 @app.command(
     examples=(
         "hybrid eval questions.jsonl --cloud none",
-        "hybrid eval questions.jsonl --split test --rows rows.jsonl --json > report.json",
+        "hybrid eval questions.jsonl --rows rows.jsonl --json > report.json",
         "hybrid eval questions.jsonl --cloud live --rows rows.jsonl --dry-run",
     ),
 )

@@ -21,7 +21,7 @@ class Progress:
         self._what = what
         self._total = total
         self._done = 0
-        self._on_terminal = environment.stderr_is_terminal() and environment.verbosity >= 0
+        self._on_terminal = environment.animates()
         self._begun = environment.clock()
         self._next = self._begun + (0 if self._on_terminal else SILENCE_SECONDS)
 
@@ -32,7 +32,7 @@ class Progress:
 
     def __exit__(self, *_error: object) -> None:
         if self._on_terminal:
-            self._environment.aside("\r\x1b[K")
+            self._environment.draw("")
 
     def step(self) -> None:
         """One more is done."""
@@ -46,7 +46,7 @@ class Progress:
             self._next = now + _TERMINAL_SECONDS
             filled = _BAR * self._done // self._total
             bar = "█" * filled + "░" * (_BAR - filled)
-            self._environment.aside(f"\rhybrid: {bar} {self._words(now)}\x1b[K")
+            self._environment.draw(f"hybrid: {bar} {self._words(now)}")
         else:
             self._next = now + _PLAIN_SECONDS
             self._environment.note(self._words(now))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hybrid_cli.environment import Environment, cut
-from hybrid_cli.escapes import plain, runs_in_ci, without_runner_commands
+from hybrid_cli.escapes import plain, runs_in_ci, undirected, without_runner_commands
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Answer
 from hybrid_cli.input import MAX_BYTES
@@ -39,6 +39,7 @@ class Lines:
 
     def __init__(self, environment: Environment) -> None:
         self._is_runners = runs_in_ci(environment.variables)
+        self._is_terminals = environment.stdout_is_terminal()
 
     def problem(self, record: Record) -> str | None:  # noqa: ARG002  as that of Objects
         return None
@@ -46,6 +47,8 @@ class Lines:
     def answer(self, record: Record, answer: Answer, key: str) -> bytes:  # noqa: ARG002
         """One line: `printf %b` makes line ends of `\\n` again."""
         text = plain(answer.answer).replace("\\", "\\\\").replace("\n", "\\n")
+        if self._is_terminals:
+            text = undirected(text)
         if self._is_runners:
             text = without_runner_commands(text)
         return text.encode("utf-8", "replace") + b"\n"
