@@ -152,7 +152,13 @@ _HEAD = """# Faults of a cloud
 
 What comes of each: the exit code, the line on stderr, and the rows of the ledger, one a request (`refused` costs
 nothing, `unknown` keeps its reservation, `answered` its cost). Up to two retries are made, but for the last five
-rows one. Written by `python tests/fault_table.py` from real runs; `tests/test_egress.py` runs them all again.
+rows one.
+
+```sh
+hybrid usage --by outcome
+```
+
+Written by `python tests/fault_table.py` from real runs; `tests/test_egress.py` runs them all again.
 
 | fault | code | message | ledger |
 |---|---:|---|---|

@@ -276,6 +276,8 @@ def test_what_a_server_says_it_used_is_a_claim(
     assert (reply.tokens_in, reply.tokens_out) == expected
     assert 0 <= reply.cached <= (reply.tokens_in or 0)
     assert reply.reasoning == 0
+    end["usage"] = {**usage, "prompt_tokens_details": "x", "completion_tokens_details": [1]}
+    assert gather([end], server, lambda _text: None, lambda: None).cached == 0
 
 
 def test_no_claim_earns_budget_or_spends_a_day(

@@ -123,10 +123,15 @@ def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
         _count(usage.get(f"{sent}_tokens")),
         _count(usage.get(f"{made}_tokens")),
     )
-    cached = _count((usage.get(f"{sent}_tokens_details") or {}).get("cached_tokens"))
-    reasoning = _count((usage.get(f"{made}_tokens_details") or {}).get("reasoning_tokens"))
+    cached = _count(_part(usage, f"{sent}_tokens_details").get("cached_tokens"))
+    reasoning = _count(_part(usage, f"{made}_tokens_details").get("reasoning_tokens"))
     reply.cached = min(cached or 0, reply.tokens_in or 0)
     reply.reasoning = min(reasoning or 0, reply.tokens_out or 0)
+
+
+def _part(usage: Any, name: str) -> dict[str, Any]:
+    part = usage.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _tier(said: Any) -> str | None:
