@@ -20,11 +20,23 @@ _hybrid_value() {
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
     'run --color') kind=words words='auto always never' ;;
+    'pipe --each') kind=words words='line jsonl csv nul para' ;;
+    'pipe --field') kind=text ;;
+    'pipe --template') kind=text ;;
+    'pipe --key') kind=text ;;
+    'pipe --resume') kind=file ;;
+    'pipe --choices') kind=text ;;
+    'pipe --schema') kind=file ;;
+    'pipe --verify') kind=text ;;
     'pipe --profile'|'pipe -p') kind=profile ;;
     'pipe --model'|'pipe -m') kind=model ;;
+    'pipe --system'|'pipe -s') kind=text ;;
     'pipe --escalation') kind=words words='forbid auto force ask' ;;
+    'pipe --tag') kind=text ;;
     'pipe --max-tokens') kind=text ;;
+    'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
+    'pipe --cloud-jobs') kind=text ;;
     'pipe --color') kind=words words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=words words='auto always never' ;;
@@ -84,13 +96,13 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --max-tokens --jobs --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
     'models show') words='--json --quiet -q --color --help -h' ;;
-    'models verify') words='--accept --quiet -q --color --help -h' ;;
+    'models verify') words='--accept --json --quiet -q --color --help -h' ;;
     'models import') words='--name --link --quiet -q --color --help -h' ;;
     'models rm') words='--force -f --quiet -q --color --help -h' ;;
     'models prune') words='--quiet -q --color --help -h' ;;
@@ -118,6 +130,7 @@ _hybrid_options() {
 _hybrid_arguments() {
   case $1 in
     '') kind=words words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
+    'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=words words='ls show verify import rm prune' ;;
     'models show') kind=catalog ;;
@@ -138,13 +151,12 @@ _hybrid_arguments() {
   esac
 }
 
-# The names of the files $1/*$2 into `words`.
+# The names of the files $1/*$2 into `words`, but for those that are there.
 _hybrid_list() {
-  local file
+  local file known=" $words "
   for file in "$1"/*"$2"; do
-    [[ -e $file ]] || continue
-    file=${file##*/}
-    words+=" ${file%"$2"}"
+    file=${file##*/} file=${file%"$2"}
+    [[ $file == '*' || $known == *" $file "* ]] || words+=" $file"
   done
 }
 
@@ -183,7 +195,7 @@ _hybrid() {
   esac
   local offered
   for offered in $words; do
-    [[ $offered == "$word"* && " ${COMPREPLY[*]-} " != *" $offered "* ]] && COMPREPLY+=("$offered")
+    [[ $offered == "$word"* ]] && COMPREPLY+=("$offered")
   done
   if [[ ! ${COMPREPLY[*]-} && $kind != text && $kind != words ]]; then
     compopt -o default  # readline's own file names

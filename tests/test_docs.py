@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,9 +155,18 @@ def test_a_command_has_groups_examples_and_help(command: Command) -> None:
     assert [one.long for one in (*command.options, *command.arguments) if not one.help] == []
     assert len(command.examples) >= 2
     for example in command.examples:
+        assert len(example) <= 78, example
         lines = list(command_lines(f"```sh\n{example}\n```\n"))
         assert any(line[: len(command.path)] == list(command.path) for line in lines), example
         assert [wrong for line in lines if (wrong := mistake(line, tree))] == [], example
+
+
+@pytest.mark.parametrize("path", [one.path for one in EVERY_COMMAND], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(hybrid: Hybrid, path: tuple[str, ...]) -> None:
+    told = hybrid(*path, "--help", COLUMNS="80").stdout.decode()
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+    assert told.startswith(" ".join(["Usage: hybrid", *path]))
+    assert "{" not in told.split("\n")[0] and "<=x<=" not in told
 
 
 def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
@@ -187,7 +198,7 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
         ("usage --by week", "--by takes no `week`; it takes day, model, origin, profile, reason, outcome"),
         ("help exit-code", "there is no help on `exit-code`; did you mean `exit-codes`?"),
         ("help modls", "there is no help on `modls`; did you mean `models`?"),
-        ("help models rn", "there is no help on `rn`; did you mean `rm`?"),
+        ("help models shw", "there is no help on `shw`; did you mean `show`?"),
         ("completion bsh", "completion takes no `bsh`; did you mean `bash`?"),
         ("profile show privat", "there is no profile `privat`; did you mean `private`?"),
         ("models show smollm2", "there is no model `smollm2`; did you mean `smollm2-135m`?"),
@@ -201,3 +212,17 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
 def test_a_mistyped_word_is_told_with_the_nearest(hybrid: Hybrid, line: str, says: str) -> None:
     done = hybrid(*line.split())
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
+
+
+def test_the_screens_can_be_made_again() -> None:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    script = ROOT / "tests" / "benchmarks" / "screens.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (ROOT / "docs" / "screens.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert titles == ["A first run", "A handoff", "What was handed off", "What works here"]
+    assert str(Path.home()) not in page and str(ROOT) not in page

@@ -68,6 +68,8 @@ class Environment:
     color: ColorChoice = "auto"
     run: str = field(default_factory=lambda: os.urandom(8).hex())
     """This process, in the ledger."""
+    subject: str = ""
+    """What messages are about, at their beginning."""
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
     """Variables that no library and no child process may see: keys, above all."""
     status_line: StatusLine = field(default_factory=StatusLine, repr=False)
@@ -172,7 +174,7 @@ class Environment:
 
     def _line(self, message: str, style: str) -> None:
         name = painted("hybrid:", style) if self.colours(self.stderr) else "hybrid:"
-        self.aside(f"{name} {one_line(message)}\n")
+        self.aside(f"{name} {self.subject}{one_line(message)}\n")
 
     def aside(self, text: str) -> None:
         """A piece of running text on stderr, as it comes."""
@@ -245,7 +247,7 @@ class Waiting:
         self._timer: threading.Timer | None = None
         if environment.stderr is not None and environment.animates():
             self._spinner = Spinner(environment.status_line, environment.stderr, one_line(message))
-        else:
+        elif environment.verbosity >= 0:
             self._timer = threading.Timer(SILENCE_SECONDS, environment.note, [message])
             self._timer.daemon = True
             self._timer.start()

@@ -15,7 +15,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 
 EVERYWHERE = "Everywhere"
 """The group of the options that each command has."""
-_WIDEST = 26
+_WIDEST = 27
 """Columns of the longest option that has its help beside it."""
 
 
@@ -76,12 +76,19 @@ class _Shaped:
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             record = parameter.get_help_record(ctx)
             if record is not None:
-                groups.setdefault(group_of(parameter), []).append(record)
+                spelled, told = record
+                told = re.sub(r"([^\s\[]+)<=x<=([^\s\];]+)", r"\1 to \2", told)
+                told = re.sub(r"x>=([^\s\];]+)", r"from \1", told)
+                groups.setdefault(group_of(parameter), []).append((spelled, told))
         groups |= {EVERYWHERE: groups.pop(EVERYWHERE, [])}  # last
         width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
         for name, records in groups.items():
             with formatter.section(name):
                 formatter.write_dl([(spelled.ljust(width), told) for spelled, told in records], _WIDEST)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [piece.strip("{}") for piece in pieces]
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         if self.epilog:
@@ -124,8 +131,8 @@ class Group(_Shaped, TyperGroup):
         self.params = [*self.params, *_options_everywhere()]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         rows = []
@@ -161,7 +168,7 @@ def hint(word: str, known: Iterable[str], command: str) -> str:
     """What to say after a word that nothing is called: the nearest, or where to look."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(word, list(known), n=1)
     return f"did you mean `{close[0]}`?" if close else f"see {command} --help"
 
 

@@ -33,6 +33,8 @@ class CloudFault(Failure):
         """It may work in a moment."""
         self.wait = wait
         """Seconds that the server asks to wait; None where it does not say."""
+        self.limits_rate = False
+        """It is about how many requests came, not about this one."""
 
 
 def of_status(error: Any, call: Call) -> CloudFault:
@@ -49,7 +51,9 @@ def of_status(error: Any, call: Call) -> CloudFault:
     wait = asked_wait(error.response.headers)
     later = f"; it asks to wait {wait:.0f} s" if wait is not None and wait >= 1 else "; try again later"
     if status == 429:
-        return _failing(server, f"limits the rate: 429{code}{later}", "refused", passing=True, wait=wait)
+        fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", passing=True, wait=wait)
+        fault.limits_rate = True
+        return fault
     if status in (408, 409) or status >= 500:
         outcome: Any = "refused" if status == 503 else "unknown"  # others may have begun to work
         return _failing(server, f"is failing: {status}{code}", outcome, passing=True, wait=wait)
@@ -59,6 +63,17 @@ def of_status(error: Any, call: Call) -> CloudFault:
         f"{_name(server)} refused the request: {status}{code}; is `{server.model}` one of its models{fits}?",
         outcome="refused",
     )
+
+
+def of_setup(error: Exception, server: Server) -> CloudFault:
+    """The fault of a client that cannot be made: of the system's settings, not of the server."""
+    if isinstance(error, ImportError):
+        what = "a SOCKS proxy is set, which needs the package `socksio`; run: pip install socksio"
+    elif isinstance(error, OSError):  # errors of TLS among them
+        what = "SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read"
+    else:
+        what = "HTTPS_PROXY, ALL_PROXY or NO_PROXY is set to what is no proxy's URL"
+    return CloudFault(ExitStatus.CLOUD, f"{_name(server)} was not asked: {what}", outcome="refused")
 
 
 def of_connection(error: Exception, server: Server) -> CloudFault:
@@ -106,6 +121,32 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds until there is a request or a token left again, where there is none now.
+
+    The headers are OpenAI's `x-ratelimit-remaining-requests` and `-reset-requests` (`6m0s`, `20ms`), and
+    the same for tokens; other servers copy them.
+    """
+    waits = [
+        _seconds(headers.get(name.replace("remaining", "reset"), ""))
+        for name in ("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens")
+        if headers.get(name, "").strip() == "0"
+    ]
+    return max(waits, default=None)
+
+
+def _seconds(duration: str) -> float:
+    """A duration such as `1m30.5s`, or plain seconds; 0 for anything else."""
+    try:
+        return max(0.0, float(duration))
+    except ValueError:
+        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(duration))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -28,11 +28,13 @@ Origin = Annotated[str, typer.Argument(metavar="ORIGIN", help="Such as https://a
 )
 def list_origins(context: typer.Context) -> None:
     """List the origins consented to, and for which of their models."""
+    from hybrid_cli.display import listed
     from hybrid_cli.privacy.consent import Consent
 
     invocation: Invocation = context.obj
-    for origin, models in Consent(invocation.environment).granted().items():
-        typer.echo(f"{origin}\t{models}")
+    rows = list(Consent(invocation.environment).granted().items())
+    for line in listed(rows, invocation.environment):
+        typer.echo(line)
 
 
 @app.command(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
-from hybrid_cli.environment import printable
+from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
+
+if TYPE_CHECKING:
+    from hybrid_cli.weights.store import Store
 
 app = new_app(
     help="The weights on this machine: list, look at, verify, remove and import them.",
@@ -37,6 +40,7 @@ def list_models(
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
+    from hybrid_cli.display import listed
     from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import described
     from hybrid_cli.weights.store import Store
@@ -47,15 +51,19 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(models))
         return
-    for model in models:
-        typer.echo(
-            f"{model['name']}\t{_megabytes(model['size'])}\t{model['licence']}\t{model['last_used'] or 'never used'}"
-        )
+    rows = [
+        (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
+        for model in models
+    ]
     if every:
         stored = {model["name"] for model in models}
-        for name, entry in catalog(invocation.environment).items():
-            if name not in stored:
-                typer.echo(f"{name}\t{_megabytes(entry.size)}\t{entry.licence}\tnot here: {entry.summary}")
+        rows += [
+            (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
+            for name, entry in catalog(invocation.environment).items()
+            if name not in stored
+        ]
+    for line in listed(rows, invocation.environment, right=[1]):
+        typer.echo(line)
 
 
 @app.command(
@@ -86,7 +94,7 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(printable(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
+            typer.echo(one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
 
 
 @app.command(
@@ -108,32 +116,46 @@ def verify(
             rich_help_panel=CHOICE,
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every byte again and compare the checksums: code 6 where one differs."""
-    from hybrid_cli.weights.names import path_of
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
-    store = Store(invocation.environment)
-    failed = 0
+    environment = invocation.environment
+    store = Store(environment)
+    found = []
     for model in models or store.names():
-        try:
-            path = path_of(model)
-            if path is None:
-                store.verify(store.find(model), afresh=True)
-            elif accept:
-                store.accept(path)
-            else:
-                store.verify_path(path, afresh=True)
-        except Failure as failure:
-            if failure.status is not ExitStatus.WEIGHTS:
-                raise
-            invocation.environment.error(str(failure))
-            failed += 1
-        else:
+        one = _verified(model, store, accept=accept)
+        found.append(one)
+        if one["message"]:
+            environment.error(one["message"])
+        elif not as_json and environment.verbosity >= 0:
             typer.echo(f"{model}: verified")
+    if as_json:
+        typer.echo(json.dumps(found))
+    failed = sum(not one["verified"] for one in found)
     if failed:
-        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(models or store.names())} failed")
+        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} failed")
+
+
+def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
+    """Whether the model's files are what they should be; if not, why."""
+    from hybrid_cli.weights.names import path_of
+
+    try:
+        path = path_of(model)
+        if path is None:
+            store.verify(store.find(model), afresh=True)
+        elif accept:
+            store.accept(path)
+        else:
+            store.verify_path(path, afresh=True)
+    except Failure as failure:
+        if failure.status is not ExitStatus.WEIGHTS:
+            raise
+        return {"name": model, "verified": False, "message": str(failure)}
+    return {"name": model, "verified": True, "message": None}
 
 
 @app.command(

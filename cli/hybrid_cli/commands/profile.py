@@ -10,6 +10,8 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import AsJson, Profile
+from hybrid_cli.environment import one_line
+from hybrid_cli.escapes import plain, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app(
@@ -30,15 +32,16 @@ app = new_app(
 )
 def list_profiles(context: typer.Context) -> None:
     """List the profiles by name, your own first."""
+    from hybrid_cli.display import listed
     from hybrid_cli.profile.loader import profile_folders
 
     invocation: Invocation = context.obj
-    shown: set[str] = set()
+    found: dict[str, str] = {}
     for folder in profile_folders(invocation.environment):
         for path in sorted(folder.glob("*.yaml")):
-            if path.stem not in shown:
-                shown.add(path.stem)
-                typer.echo(f"{path.stem}\t{path}")
+            found.setdefault(path.stem, str(path))
+    for line in listed(list(found.items()), invocation.environment):
+        typer.echo(line)
 
 
 @app.command(
@@ -54,7 +57,9 @@ def show(
     from hybrid_cli.profile.loader import find_profile, read_checked
 
     invocation: Invocation = context.obj
-    typer.echo(read_checked(find_profile(name, invocation.environment)).text, nl=False)
+    text = read_checked(find_profile(name, invocation.environment)).text
+    shown = undirected(plain(text.decode())) if invocation.environment.stdout_is_terminal() else text
+    typer.echo(shown, nl=False)
 
 
 @app.command(
@@ -102,9 +107,9 @@ def explain(
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return
     for key, value in values.items():
-        typer.echo(f"{key}: {json.dumps(value.value)}  ({value.layer})")
+        typer.echo(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
         for refused in value.refused:
-            typer.echo(f"  refused: {refused}")
+            typer.echo(one_line(f"  refused: {refused}"))
 
 
 @app.command(

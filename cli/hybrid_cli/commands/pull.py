@@ -8,7 +8,6 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import OUTPUT, WEIGHTS
-from hybrid_cli.environment import printable
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
@@ -88,11 +87,13 @@ def _best(reporter: Reporter) -> str:
 
 
 def _list(model: str | None, reporter: Reporter) -> None:
+    from hybrid_cli.display import listed
     from hybrid_cli.weights.hub import HubSource
     from hybrid_cli.weights.sources import parse_source
 
     source = parse_source(model) if model is not None else None
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
-    for offer in source.offers(reporter):
-        typer.echo(printable(f"{offer.size / 1e6:,.0f} MB\t{offer.file}"))
+    rows = [(f"{offer.size / 1e6:,.0f} MB", offer.file) for offer in source.offers(reporter)]
+    for line in listed(rows, reporter.environment, right=[0]):
+        typer.echo(line)

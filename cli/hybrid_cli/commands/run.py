@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from enum import Enum
 from pathlib import Path
@@ -17,44 +16,25 @@ from hybrid_cli.commands.options import (
     OUTPUT,
     POLICY,
     AsJson,
+    EscalationMode,
     MaxTokens,
     Model,
     Profile,
+    Schema,
+    System,
+    Tag,
+    Timeout,
     Verbose,
+    Verify,
+    number,
 )
 
 app = new_app()
 
 
-class Escalation(str, Enum):
-    """The modes, as typer wants choices."""
-
-    forbid = "forbid"
-    auto = "auto"
-    force = "force"
-    ask = "ask"
-
-
 class HostedTool(str, Enum):
     web_search = "web_search"
     image_generation = "image_generation"
-
-
-def _number(value: float | None) -> float | None:
-    """Refuse nan, which passes every comparison with a bound."""
-    if value is not None and math.isnan(value):
-        raise typer.BadParameter("it must be a number")
-    return value
-
-
-def _words(command: str | None) -> str | None:
-    """Refuse what is no command once its quotes are read."""
-    try:
-        if command is not None and not shlex.split(command):
-            raise typer.BadParameter("it must be a command")
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
-    return command
 
 
 @app.command(
@@ -71,20 +51,9 @@ def run(
     ] = None,
     profile: Profile = None,
     model: Model = None,
-    system: Annotated[
-        str | None,
-        typer.Option("--system", "-s", metavar="TEXT", help="The system message.", rich_help_panel=INPUT),
-    ] = None,
-    escalation: Annotated[
-        Escalation | None,
-        typer.Option(help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TAG", help="A word that rules can ask for; may be repeated.", rich_help_panel=POLICY
-        ),
-    ] = None,
+    system: System = None,
+    escalation: EscalationMode = None,
+    tag: Tag = None,
     tool: Annotated[
         list[HostedTool] | None,
         typer.Option(
@@ -99,7 +68,7 @@ def run(
             min=0,
             max=5,
             metavar="T",
-            callback=_number,
+            callback=number,
             help="0 is greedy and repeatable.",
             rich_help_panel=ANSWER,
         ),
@@ -110,32 +79,9 @@ def run(
             min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.", rich_help_panel=ANSWER
         ),
     ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            max=86_400,
-            metavar="SECONDS",
-            callback=_number,
-            help="Give up after so long (code 124).",
-            rich_help_panel=ANSWER,
-        ),
-    ] = None,
-    schema: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|JSON", help="A JSON Schema that the answer must fit.", rich_help_panel=ANSWER
-        ),
-    ] = None,
-    verify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COMMAND",
-            callback=_words,
-            help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
-            rich_help_panel=ANSWER,
-        ),
-    ] = None,
+    timeout: Timeout = None,
+    schema: Schema = None,
+    verify: Verify = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(
@@ -155,7 +101,15 @@ def run(
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="Leave terminal control sequences in what is no terminal's.", rich_help_panel=OUTPUT
+            "--raw",
+            help="Leave terminal control sequences in what is no terminal's, and bidi controls everywhere.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    render: Annotated[
+        bool,
+        typer.Option(
+            "--render", help="Show Markdown as what it means, on a terminal.", rich_help_panel=OUTPUT
         ),
     ] = False,
     show_thinking: Annotated[
@@ -202,6 +156,7 @@ def run(
         schema=schema,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
+        render=render,
         show_thinking=show_thinking,
         tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from enum import Enum
 from typing import Annotated
 
@@ -47,7 +48,12 @@ def usage(
         bool, typer.Option("--csv", help="Print the sums as CSV.", rich_help_panel=OUTPUT)
     ] = False,
     export: Annotated[
-        bool, typer.Option("--export", help="Print every request as JSON.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--export",
+            help="Print every request as JSON, and when which were purged.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
 ) -> None:
     """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
@@ -72,8 +78,9 @@ def usage(
         listed = [
             {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
             for row in rows
+            if row["sha256"]
         ]
-        typer.echo(json.dumps(listed, indent=2))
+        typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
         return
     if as_csv:
         typer.echo(report.as_csv(groups), nl=False)
@@ -85,7 +92,10 @@ def usage(
         whole = vars(report.total(groups))
         typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
         return
-    for line in report.as_table(groups, bars=environment.stdout_is_terminal()):
+    bars = environment.stdout_is_terminal()
+    if not groups:
+        environment.note("nothing was handed off")
+    for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
         typer.echo(line)
     for key, value in left.items():
         typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")

@@ -19,6 +19,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.egress import Cause
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.ledger.store import usd
 from hybrid_cli.profile.policy import Policy
 
@@ -53,7 +54,7 @@ def agree(
     requests = [asked(question) for question in questions]
     denied = egress.denial(policy, environment, requests[0])
     if denied is None and egress.must_ask(policy, environment):
-        denied = egress.ask(requests, policy, "an evaluation", environment)
+        denied = egress.ask(requests, policy, "an evaluation", environment, Traffic())
         agreed = True
     if denied is not None:
         raise Failure(ExitStatus.DENIED, f"nothing was sent: {denied}")
@@ -99,10 +100,11 @@ def _outcomes(
     outcomes: queue.SimpleQueue[CloudRow | Failure | None] = queue.SimpleQueue()
     failed = threading.Event()
     quiet = replace(environment, verbosity=environment.verbosity - 1)
+    traffic = Traffic()
 
     def work() -> None:
         while not failed.is_set() and (question := waiting.get()) is not None:
-            outcomes.put(_attempt(question, policy, quiet, failed))
+            outcomes.put(_attempt(question, policy, quiet, traffic, failed))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
     for thread in threads:  # daemons: Ctrl-C does not wait for a cloud
@@ -120,11 +122,15 @@ def _outcomes(
 
 
 def _attempt(
-    question: Question, policy: Policy, environment: Environment, failed: threading.Event
+    question: Question,
+    policy: Policy,
+    environment: Environment,
+    traffic: Traffic,
+    failed: threading.Event,
 ) -> CloudRow | Failure | None:
     """What `_send` makes of it; where that ends the work, `failed` is set."""
     try:
-        return _send(question, policy, environment)
+        return _send(question, policy, environment, traffic)
     except Failure as failure:
         failed.set()
         return failure
@@ -133,7 +139,7 @@ def _attempt(
         return Failure(ExitStatus.FAILURE, f"internal error: {type(error).__name__}")
 
 
-def _send(question: Question, policy: Policy, environment: Environment) -> CloudRow | None:
+def _send(question: Question, policy: Policy, environment: Environment, traffic: Traffic) -> CloudRow | None:
     """The outcome of one question; None where it may not leave. Raises Failure."""
     if policy.cloud is None:
         return None
@@ -144,7 +150,7 @@ def _send(question: Question, policy: Policy, environment: Environment) -> Cloud
         if ruling is not None and ruling.then in ("local", "ask"):
             return None
         one = replace(environment)  # its time counts from here
-        sent = egress.send(request, policy, _CAUSE, one, lambda _text: None, is_shown=False)
+        sent = egress.send(request, policy, _CAUSE, one, lambda _text: None, is_shown=False, traffic=traffic)
     except Failure as failure:
         if failure.status is ExitStatus.DENIED:
             return None

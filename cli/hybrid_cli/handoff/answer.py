@@ -29,6 +29,8 @@ class Request:
     """What the answer must fit."""
     verify: tuple[str, ...] = ()
     """A command that must accept the answer; see `handoff.verify`."""
+    choices: tuple[str, ...] = ()
+    """Texts of which the answer must be one; none for any answer."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools that were asked for: only a cloud has them."""
     asked: str | None = None

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.agreement import agreement
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, StageScore, Timings, Tokens, Usage
+from hybrid_cli.handoff.choices import chosen
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
@@ -20,6 +21,7 @@ from hybrid_cli.handoff.refusal import is_refusal
 from hybrid_cli.handoff.shadow import observe
 from hybrid_cli.handoff.stages import stage_scores
 from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
+from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.handoff.verify import verify
 from hybrid_cli.ledger.store import Ledger, Observation
 from hybrid_cli.local.stop import StopWords, stop_at
@@ -47,6 +49,8 @@ class Cascade:
     shows_thinking: bool = False
     offers: Mapping[Name, Policy] = field(default_factory=dict)
     """Tools that the local model is told of, each with the policy that its call goes out under."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """Shared by the prompts that are answered side by side."""
     stages: list[StageScore] = field(default_factory=list, init=False)
     """What each stage of the gate saw of the local answer."""
     observation: Observation | None = field(default=None, init=False)
@@ -54,27 +58,31 @@ class Cascade:
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
-        result = LocalResult()
+        return self.decide().asked().settle()
+
+    def decide(self) -> Decided:
+        """The verdict, by the local answer where one is needed. Nothing is asked or sent yet."""
         denied = self._denial()
         due = self._due_at_once()
-        if due is not None:
-            denied = denied or self._ask(due)
-            if denied is None:
-                return self._hand_off(due, result)
-            if due.reason == "forced":  # an error rather than a quiet local answer
-                raise Failure(ExitStatus.DENIED, denied)
-            if due.failure is not None:
-                raise Failure(ExitStatus.DENIED, f"{due.words}; not handed off: {denied}")
+        if due is not None and denied is None:
+            return Decided(self, "at once", due, LocalResult())
+        return self.decide_here(due, denied)
+
+    def decide_here(self, due: Verdict | None, denied: str | None) -> Decided:
+        """The verdict on the local answer, where no cloud was `due`, or that one is `denied`."""
+        if due is not None and due.reason == "forced":  # an error rather than a quiet local answer
+            raise Failure(ExitStatus.DENIED, str(denied))
+        if due is not None and due.failure is not None:
+            raise Failure(ExitStatus.DENIED, f"{due.words}; not handed off: {denied}")
+        result = LocalResult()
         verdict = self._local_verdict(result, denied)
         if due is not None and verdict.failure is None:
             verdict = replace(verdict, reason=due.reason, stage=due.stage, words=due.words)
         if result.call is not None:
-            return self._following(result.call)._leave(verdict, result, None)
+            return Decided(self._following(result.call), "unless denied", verdict, result)
         if self._stays_here() and verdict.failure is None:
-            return self._keep(replace(verdict, reason="rule", stage="policy"), result, "kept")
-        if verdict.reason == "none":
-            return self._keep(verdict, result, "kept")
-        return self._leave(verdict, result, denied)
+            return Decided(self, "not", replace(verdict, reason="rule", stage="policy"), result)
+        return Decided(self, "not" if verdict.reason == "none" else "unless denied", verdict, result, denied)
 
     def _following(self, call: ToolCall) -> Cascade:
         """This cascade as the local model's call goes on: a tool is sent its own words, under its policy."""
@@ -84,13 +92,6 @@ class Cascade:
         following = replace(self, request=request, policy=self.offers[call.name])
         following.stages = self.stages
         return following
-
-    def _leave(self, verdict: Verdict, result: LocalResult, denied: str | None) -> Answer:
-        """Hand off what must not be kept, unless that is denied."""
-        denied = denied or self._ask(verdict)
-        if denied is not None:
-            return self._denied(verdict, result, denied)
-        return self._hand_off_or_fall_back(verdict, result)
 
     def _due_at_once(self) -> Verdict | None:
         """The verdict that needs no local answer: the policy or a rule forces the cloud."""
@@ -126,7 +127,7 @@ class Cascade:
 
         def watch(logprobs: list[float | None]) -> int | None:
             if denied is None and criterion.leans(logprobs, result.tokens_in, result.first):
-                egress.prepare(self.environment)
+                egress.prepare(self.policy, self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"
             if self.offers and may_begin(result.text):  # a call is judged whole
@@ -180,35 +181,38 @@ class Cascade:
             result.problem = self._problem(result.text)
         return None
 
-    def _ask(self, verdict: Verdict) -> str | None:
-        return egress.ask([self.request], self.policy, verdict.words, self.environment)
+    def ask(self, verdict: Verdict) -> str | None:
+        """Put the handoff to the user, where that is needed; why it is denied, or None."""
+        return egress.ask([self.request], self.policy, verdict.words, self.environment, self.traffic)
 
-    def _denied(self, verdict: Verdict, result: LocalResult, denied: str) -> Answer:
+    def deny(self, verdict: Verdict, result: LocalResult, denied: str) -> Answer:
         """The local answer with a warning, where there is one and the profile wants it."""
         if verdict.failure is not None:
             self.output.end_line()
             raise Failure(verdict.failure.status, f"{verdict.failure}; not handed off: {denied}")
         if self.policy.escalation.on_denied == "fail":
             raise Failure(ExitStatus.DENIED, f"the local answer is {verdict.words}; not handed off: {denied}")
-        answer = self._keep(verdict, result, "denied")
+        answer = self.keep(verdict, result, "denied")
         self._warn(f"the local answer is {verdict.words}; not handed off: {denied}")
         return answer
 
-    def _hand_off_or_fall_back(self, verdict: Verdict, result: LocalResult) -> Answer:
+    def hand_off_or_fall_back(self, verdict: Verdict, result: LocalResult) -> Answer:
+        """The cloud's answer, or where it fails and the profile says so, the local one."""
         try:
-            return self._hand_off(verdict, result)
+            return self.hand_off(verdict, result)
         except Failure as failure:
             if self.policy.escalation.on_cloud_failure == "fail" or verdict.failure is not None:
                 raise
             self._warn(f"{failure}; this is the local answer, {verdict.words}")
-            return self._keep(verdict, result, "kept")
+            return self.keep(verdict, result, "kept")
 
     def _warn(self, message: str) -> None:
         """A note that stands on its own line even below a streamed answer."""
         self.output.end_line()
         self.environment.note(message)
 
-    def _hand_off(self, verdict: Verdict, result: LocalResult) -> Answer:
+    def hand_off(self, verdict: Verdict, result: LocalResult) -> Answer:
+        """The cloud's answer."""
         first_token: list[float] = []
 
         def show(text: str) -> None:
@@ -225,6 +229,7 @@ class Cascade:
                 self.environment,
                 show,
                 is_shown=self.output.streams,
+                traffic=self.traffic,
             )
         except Failure:
             self.output.end_line()
@@ -236,7 +241,7 @@ class Cascade:
             with suppress(Failure):  # the answer is paid for, whatever becomes of a number
                 ledger = Ledger(self.environment.state_folder)
                 ledger.observe(sent.row, self.observation, agreement(result.text, text))
-        self._check_cloud(text)
+        text = self._checked(text)
         if is_refusal(text):
             self._warn("the cloud declined")
         return Answer(
@@ -263,17 +268,23 @@ class Cascade:
         """What the user's own checks find wrong with an answer, in words."""
         schema, command = self.request.schema, self.request.verify
         problem = schema.problem(text) if schema is not None else None
+        if self.request.choices and text not in self.request.choices:
+            problem = "is none of the choices"
         if problem is None and command and text.strip():
             failed = verify(command, text, self.environment.variables)
             problem = None if failed is None else f"fails its check: {failed}"
         return problem
 
-    def _check_cloud(self, text: str) -> None:
+    def _checked(self, text: str) -> str:
+        """The cloud's answer; of choices, the one that it names. Raises Failure (CHECK)."""
+        text = chosen(text, self.request.choices)
         problem = self._problem(text)
         if problem is not None:
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
+        return text
 
-    def _keep(self, verdict: Verdict, result: LocalResult, decision: Any) -> Answer:
+    def keep(self, verdict: Verdict, result: LocalResult, decision: Any) -> Answer:
+        """The local answer."""
         if decision == "denied" and self.policy.mode == "forbid":
             verdict = replace(verdict, reason="forbidden")
         return Answer(
@@ -306,3 +317,40 @@ class Cascade:
 
     def _elapsed(self) -> float:
         return round(self.environment.clock() - self.environment.started, 4)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A prompt that was decided about: kept, or to be handed off. Settled beside other prompts or at once."""
+
+    cascade: Cascade
+    leaves: Literal["not", "at once", "unless denied"]
+    verdict: Verdict
+    result: LocalResult
+    denied: str | None = None
+    """Why it may not leave."""
+
+    @property
+    def needs_cloud(self) -> bool:
+        """Whether settling it means to wait for the user or a cloud."""
+        return self.leaves != "not" and self.denied is None
+
+    def asked(self) -> Decided:
+        """The same after the user was asked, where that is needed. A no may call for a local answer."""
+        denied = self.cascade.ask(self.verdict) if self.needs_cloud else None
+        if denied is None:
+            return self
+        if self.leaves == "at once":
+            return self.cascade.decide_here(self.verdict, denied)
+        return replace(self, denied=denied)
+
+    def settle(self) -> Answer:
+        """Keep the answer, or hand the prompt off. Raises Failure where there is no answer to give."""
+        cascade, verdict, result = self.cascade, self.verdict, self.result
+        if self.leaves == "not":
+            return cascade.keep(verdict, result, "kept")
+        if self.denied is not None:
+            return cascade.deny(verdict, result, self.denied)
+        if self.leaves == "at once":
+            return cascade.hand_off(verdict, result)
+        return cascade.hand_off_or_fall_back(verdict, result)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.environment import Environment, deadline, one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import Enforcement, forbid_network
+from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
+from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.offers import offers
-from hybrid_cli.handoff.plan import make_plan
+from hybrid_cli.handoff.plan import as_lines, make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
 from hybrid_cli.handoff.shadow import Shadows, shadow_of
 from hybrid_cli.handoff.structured import read_schema
@@ -43,6 +44,7 @@ class Options:
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's."""
     raw: bool = False
+    render: bool = False
     show_thinking: bool = False
     tools: tuple[Tool, ...] = ()
     """Hosted tools that the prompt needs."""
@@ -52,15 +54,20 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
+    if policy.mode == "force" and not options.dry_run:
+        egress.prepare(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
+        if command:
+            wipe_start_environment()  # a command can read there what its parent was started with
         output = Output(
             environment,
             file=options.output,
             as_json=options.as_json,
             stream=options.stream,
             raw=options.raw,
+            render=options.render,
             whole=schema is not None or command != (),  # nothing is shown before it was checked
         )
         try:
@@ -100,7 +107,11 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
-    """Keep this very process from the network where the policy forbids it; the level reached."""
+    """Keep the keys from whatever this process starts, and itself from the network where the policy forbids
+    it; the level reached."""
+    egress.withhold_keys(policy, environment)
+    if policy.privacy.scanner:
+        wipe_start_environment()
     if policy.mode != "forbid":
         return "none"
     enforcement = forbid_network(environment.variables)
@@ -132,8 +143,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
     if options.as_json:
         output.finish("", plan)
     else:
-        for key, value in plan.items():
-            environment.error(f"{key}: {value}")
+        for line in as_lines(plan):
+            environment.aside(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end
         raise Failure(ExitStatus.DENIED, plan["forbidden"])
 

@@ -28,6 +28,7 @@ from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
 from hybrid_cli.handoff.signals import CHECKPOINTS, VERSION, answer_signals, running_mean
+from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.ledger.store import Ledger, Observation
 from hybrid_cli.local.stop import stop_at
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
@@ -162,7 +163,9 @@ def _send(shadow: Shadow, tags: frozenset[str], policy: Policy, environment: Env
     if ruling is not None or not _may_send(request, policy, environment):
         return
     cause = egress.Cause("shadow", "a kept prompt, to compare")
-    sent = egress.send(request, policy, cause, environment, lambda _text: None, is_shown=False)
+    sent = egress.send(
+        request, policy, cause, environment, lambda _text: None, is_shown=False, traffic=Traffic()
+    )
     answer = stop_at(sent.reply.text, request.stop)
     Ledger(environment.state_folder).observe(sent.row, shadow.observation, agreement(shadow.answer, answer))
 

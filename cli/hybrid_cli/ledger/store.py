@@ -202,8 +202,16 @@ class Ledger:
             {**row, **{name: row[name] and row[name] / NANO for name in ("reserved", "cost")}} for row in rows
         ]
 
+    def purges(self) -> list[dict[str, Any]]:
+        """When requests were forgotten, and how many."""
+        if not self.path.exists():
+            return []
+        with self._transaction() as connection:
+            found = connection.execute("SELECT at, requests FROM purges ORDER BY at").fetchall()
+        return [{"at": at, "requests": requests} for at, requests in found]
+
     def purge(self) -> int:
-        """Forget what was sent; the number of rows that this touched.
+        """Forget what was sent; the number of requests.
 
         Of the current month the amounts stay, without what they were for: a purge gives no budget back.
         """
@@ -211,7 +219,10 @@ class Ledger:
             return 0
         month = _since("month", _now())
         with self._transaction() as connection:
-            count = connection.execute("SELECT COUNT(*) FROM sent").fetchone()[0]
+            count = connection.execute("SELECT COUNT(*) FROM sent WHERE sha256 != ''").fetchone()[0]
+            connection.execute(
+                "INSERT INTO purges VALUES (?, ?)", [_now().isoformat(timespec="seconds"), count]
+            )
             connection.execute("DELETE FROM sent WHERE at < ?", [month])
             connection.execute("DELETE FROM observed")
             connection.execute(
@@ -253,8 +264,7 @@ class Ledger:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise Failure(
-                ExitStatus.FAILURE,
-                f"the ledger {self.path} cannot be used: {error}; what it counts is lost if you move it away",
+                ExitStatus.FAILURE, f"the ledger {self.path} cannot be used: {_told(error)}"
             ) from None
 
 
@@ -272,6 +282,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS purges (at TEXT NOT NULL, requests INTEGER NOT NULL)"
+            )
             connection.execute(f"CREATE TABLE IF NOT EXISTS observed ({_OBSERVED})")
             connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
         except sqlite3.OperationalError as error:
@@ -280,6 +293,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with the file, and what to do."""
+    import sqlite3
+
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return f"it is damaged ({error}); nothing is sent until you move it away, and with it what it counts"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _dictionaries(found: sqlite3.Cursor) -> list[dict[str, Any]]:

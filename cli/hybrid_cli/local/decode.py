@@ -16,12 +16,13 @@ import numpy as np
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.choices import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.local.repetition import is_looping
 from hybrid_cli.local.sampler import Sampler
-from hybrid_cli.local.signals import Meter, Reading
+from hybrid_cli.local.signals import Logits, Meter, Reading
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.threads import ThreadCount
@@ -42,6 +43,7 @@ class Job:
     position: int = 0
     """How many of its tokens the context holds."""
     slot: int = -1
+    choices: Choices | None = None
 
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
@@ -194,6 +196,8 @@ class Decoder:
         """Choose and report the next token of `job`; why it is over, if it is."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
+        if job.choices is not None and job.stream.answering:
+            return self._narrow(job, job.choices, logits)
         reading = self._meter.read(logits)
         choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
         if self._model.ends(choice.token):
@@ -208,6 +212,16 @@ class Decoder:
         if count % _LOOP_CHECK_EVERY == 0 and is_looping(job.produced):
             return "loop"
         return "length" if count >= job.max_tokens else None
+
+    def _narrow(self, job: Job, choices: Choices, logits: Logits) -> str | None:
+        """Go on towards one of the choices; what is certain to follow need not be decoded."""
+        step = choices.narrow(logits)
+        job.produced.append(step.token)
+        if step.text is None:
+            return None
+        split, _ = job.stream.take(step.text, forced=False)
+        self._listener.token(job, split, choices.signal())
+        return "stop"
 
     def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
         batch = self._batch

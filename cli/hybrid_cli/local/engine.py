@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.choices import Choices
 from hybrid_cli.local.context import Size, new_context
 from hybrid_cli.local.decode import Decoder, Job, Listener
 from hybrid_cli.local.grammar import grammar_of
@@ -126,8 +127,9 @@ def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int
         raise Failure(
             ExitStatus.USAGE, "the schema makes a grammar that llama.cpp cannot read; simplify it"
         ) from None
-    stream = AnswerStream(splitter_for(model.style, prompt), task.stop)
-    return Job(number, tokens, min(task.max_tokens, longest - len(tokens)), sampler, stream)
+    stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
+    choices = Choices(model, task.choices) if task.choices else None
+    return Job(number, tokens, min(task.max_tokens, longest - len(tokens)), sampler, stream, choices=choices)
 
 
 class Teller(Listener):

@@ -156,7 +156,7 @@ class Flow:
         while (found := self._inbox.next(wait=wait)) is not None:
             number, task = found
             try:
-                prompt = self._model.prompt(task.messages)
+                prompt = self._model.prompt(task.messages, task.tools)
                 tokens = self._model.tokens(prompt)
                 if len(tokens) < self._limit:
                     return new_job(self._model, number, task, prompt, tokens, self._limit)

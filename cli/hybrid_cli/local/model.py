@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -39,7 +40,7 @@ class Model:
         A template that has no place for `tools` gets a note of them in the system message.
         """
         plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
-        if not tools or self.style == "harmony":  # its calls come on a channel that is taken for thinking
+        if not tools:
             return self._rendered(plain)
         told = self._rendered(plain, tools)
         if all(tool["function"]["description"] in told for tool in tools):
@@ -103,6 +104,23 @@ class Model:
         if found is None:
             found = self._pieces[token] = self._read_piece(token)
         return found
+
+    def by_piece(self, piece: bytes) -> list[int]:
+        """The tokens that stand for exactly `piece` in an answer."""
+        return self._index.get(piece, [])
+
+    @cached_property
+    def _index(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for token in range(self.vocabulary):
+            if not self._is_special(token):
+                found.setdefault(self.piece(token), []).append(token)
+        return found
+
+    @cached_property
+    def ends_of_answer(self) -> list[int]:
+        """The tokens that end the answer."""
+        return [token for token in range(self.vocabulary) if self.ends(token)]
 
     def _read_piece(self, token: int) -> bytes:
         size = 64

@@ -49,6 +49,8 @@ class Task:
     """A JSON Schema, as JSON, that the answer must fit."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Function tools, in OpenAI's form, that the model is told of."""
+    choices: list[str] = field(default_factory=list)
+    """Texts of which the answer is one; none for a free answer."""
 
 
 @dataclass(frozen=True)

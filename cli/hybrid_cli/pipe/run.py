@@ -1,64 +1,143 @@
-"""One `hybrid pipe`, from its instruction to its last line: many records in hand, answers in their order."""
+"""One `hybrid pipe`, from its options to its last line.
+
+Records are taken in one thread, decided about by a crew of others beside the engine, handed off by a second
+crew, so that no cloud holds up the local work, and written by the main thread.
+"""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import deque
+import contextlib
 from collections.abc import Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotDone
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import plain
-from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.answer import Answer, Request
-from hybrid_cli.handoff.decide import Cascade
-from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.handoff.choices import read_choices
+from hybrid_cli.handoff.decide import Decided
+from hybrid_cli.handoff.ruling import known_tags
 from hybrid_cli.handoff.run import engine_of, guard
-from hybrid_cli.handoff.shadow import Shadow, Shadows, shadow_of
-from hybrid_cli.input import MAX_BYTES, Question
+from hybrid_cli.handoff.shadow import Shadows, shadow_of
+from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.output import Output
-from hybrid_cli.pipe.side import Shared, Side
+from hybrid_cli.pipe.answering import Answering, Asked
+from hybrid_cli.pipe.desk import Blank, Crew, Desk, Ticket
+from hybrid_cli.pipe.progress import Counts, Progress
+from hybrid_cli.pipe.records import Each, Source
+from hybrid_cli.pipe.resume import Begun, resumed
+from hybrid_cli.pipe.side import EngineOver, Shared
+from hybrid_cli.pipe.sink import Lines, Objects, Sink
+from hybrid_cli.pipe.stopping import GRACE_SECONDS, Stop, stopping
+from hybrid_cli.pipe.view import View, field_view, template_view
+from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.weights.store import Store
 
-_CHUNK = 1 << 16
-_IN_HAND = 24
-"""Records begun and not finished: some for the engine, some that wait for a cloud."""
-_UNWRITTEN = 1024
-"""Records taken and not written: those behind a slow one wait for it."""
+_LOCAL_CREW = 24
+"""More than the engine makes side by side, so that the next ones wait at its door."""
+_LONGEST_TURN = 60.0
+"""Seconds that a record waits for a cloud that holds requests back, where no limit says otherwise."""
+_FAILURES_TOLD = 20
 
 
 @dataclass(frozen=True)
 class Options:
+    """What the command line says of the records and their answers."""
+
     instruction: str
-    jobs: int | None
+    files: tuple[Path, ...] = ()
+    each: Each | None = None
+    """None for lines, or JSON where objects or fields are asked for."""
+    field: str | None = None
+    template: str | None = None
+    system: str | None = None
+    tags: frozenset[str] = frozenset()
+    schema: str | None = None
+    """A file's name, or JSON; None for the profile's."""
+    verify: tuple[str, ...] = ()
+    """A command; empty for the profile's."""
+    choices: str | None = None
+    jobs: int | None = None
+    cloud_jobs: int = 4
+    as_objects: bool = False
+    key: str = "hybrid"
+    unordered: bool = False
+    fail_fast: bool = False
+    resume: Path | None = None
+    dry_run: bool = False
 
 
 def pipe_records(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
-    """Answer each line of stdin. Raises Failure with the worst code where a record has failed."""
-    if environment.stdin is None or environment.stdout is None or environment.stdin_is_terminal():
-        raise Failure(ExitStatus.USAGE, "there are no records; pipe them in, a line each")
+    """Answer for each record. Raises Failure with the worst code where a record has failed."""
     policy = merge_policy(flags, environment)
+    asked = _asked(options, policy, environment)
+    as_objects = options.as_objects or options.resume is not None
+    sink: Sink = Objects(options.key) if as_objects else Lines(environment)
+    source = Source(options.files, _each(options, as_objects=as_objects), environment)
     enforcement = guard(policy, environment)
-    with engine_of(policy, worker) as engine:
-        shared = None if engine is None else _begin(engine, policy, options, environment)
-        shadows = Shadows(flags, (), environment)
-        _Pipe(options, policy, enforcement, shared, shadows, environment).run()
+    with engine_of(policy, worker) as engine, _destination(options, environment) as (file, begun):
+        # At once, so that the model loads while the first record is waited for.
+        shared = None if engine is None else _flow(engine, policy, asked, options.jobs, environment)
+        answering = Answering(asked, policy, enforcement, environment, shared)
+        with stopping() as stop:
+            shadows = Shadows(flags, options.tags, environment)
+            _Pipe(options, source, answering, sink, file, begun, stop, shadows).run()
 
 
-def _begin(worker: Worker, policy: Policy, options: Options, environment: Environment) -> Shared:
-    """Start the flow at once, so that the model loads while the first line is waited for."""
+def _asked(options: Options, policy: Policy, environment: Environment) -> Asked:
+    schema = options.schema or policy.checks.schema
+    choices = read_choices(options.choices) if options.choices is not None else ()
+    if choices and options.schema is not None:
+        raise Failure(ExitStatus.USAGE, "--choices and --schema cannot both be kept; give one")
+    return Asked(
+        options.instruction,
+        _view(options),
+        options.system,
+        read_schema(schema) if schema is not None and not choices else None,
+        options.verify or tuple(policy.checks.verify or ()),
+        choices,
+        known_tags(options.tags, policy, environment),
+    )
+
+
+def _view(options: Options) -> View:
+    if options.field is not None and options.template is not None:
+        raise Failure(ExitStatus.USAGE, "--field and --template both say what the model sees; give one")
+    if options.template is not None:
+        return template_view(options.template)
+    return field_view(options.field) if options.field is not None else View()
+
+
+def _each(options: Options, *, as_objects: bool) -> Each:
+    has_fields = options.field is not None or options.template is not None
+    if options.each is None:
+        return "jsonl" if as_objects or has_fields else "line"
+    if has_fields and options.each not in ("jsonl", "csv"):
+        raise Failure(ExitStatus.USAGE, "only --each jsonl and --each csv have fields")
+    return options.each
+
+
+@contextlib.contextmanager
+def _destination(options: Options, environment: Environment) -> Iterator[tuple[BinaryIO, Begun | None]]:
+    """Where the lines go, and what is there already."""
+    if options.resume is not None:
+        with resumed(options.resume, options.key) as begun:
+            yield begun.file, begun
+    elif environment.stdout is None:
+        raise Failure(ExitStatus.FAILURE, "stdout is closed; give --resume FILE")
+    else:
+        yield environment.stdout, None
+
+
+def _flow(worker: Worker, policy: Policy, asked: Asked, jobs: int | None, environment: Environment) -> Shared:
     local = policy.local
     request = FlowRequest(
         path=str(Store(environment).locate(local.model).path.absolute()),
-        examples=[_request(options, text).messages() for text in ("a", "7")],
-        places=options.jobs,
+        examples=[request.messages() for request in asked.examples()],
+        places=jobs,
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
         require_enforcement=policy.escalation.require_enforcement,
@@ -66,145 +145,167 @@ def _begin(worker: Worker, policy: Policy, options: Options, environment: Enviro
     return Shared(worker, request)
 
 
-def _request(options: Options, text: str) -> Request:
-    """The instruction comes first: what all prompts begin with is computed once."""
-    return Request(Question(f"{options.instruction}\n\n{text}", ""), None)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A record in hand."""
-
-    answer: Future[tuple[Answer, Shadow | None]]
-    begun: float
-
-
-@dataclass
 class _Pipe:
-    options: Options
-    policy: Policy
-    enforcement: str
-    shared: Shared | None
-    shadows: Shadows
-    environment: Environment
+    """The records on their way."""
+
+    def __init__(
+        self,
+        options: Options,
+        source: Source,
+        answering: Answering,
+        sink: Sink,
+        file: BinaryIO,
+        begun: Begun | None,
+        stop: Stop,
+        shadows: Shadows,
+    ) -> None:
+        self._options, self._source, self._answering = options, source, answering
+        self._sink, self._file, self._begun, self._stop = sink, file, begun, stop
+        self._shadows = shadows
+        self._environment = environment = answering.environment
+        self._desk = Desk(
+            environment.clock, ordered=not options.unordered, seconds=answering.policy.limits.seconds
+        )
+        self._local: Crew[Ticket] = Crew(_LOCAL_CREW, self._decide, self._end)
+        self._cloud: Crew[tuple[Ticket, Decided]] = Crew(options.cloud_jobs, self._hand_off, self._end)
+        self._last = 0
+        self._counts = Counts()
+        self._progress = Progress(environment, self._counts)
 
     def run(self) -> None:
-        counts = {"kept": 0, "escalated": 0, "denied": 0, "failed": 0}
-        self._in_hand = threading.BoundedSemaphore(_IN_HAND)
-        self._unwritten = threading.BoundedSemaphore(_UNWRITTEN)
-        self._taken: deque[_Taken] = deque()
-        self._arrived = threading.Condition()
-        self._ended: Future[None] | None = None
-        threading.Thread(target=self._take, daemon=True).start()
-        worst, number, cost = ExitStatus.ANSWERED, 0, 0.0
-        while (taken := self._next()) is not None:
-            number += 1
-            text, shadow = "", None
-            try:
-                answer, shadow = self._answer_of(taken)
-                text = _one_line(answer.answer)
-                counts[answer.handoff.decision] += 1
-                cost += answer.cost_usd or 0.0
-            except Failure as failure:
-                counts["failed"] += 1
-                worst = max(worst, failure.status)
-                self.environment.error(f"record {number}: {failure}")
-            self._write(text)
-            self.shadows.add(shadow)
-            self._unwritten.release()
-        self.shadows.send()
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        seconds = max(self.environment.clock() - self.environment.started, 1e-9)
-        summary = f"{number} records: {told}, ${cost:.4f}, {number / seconds:.1f} records/s"
-        if worst:
-            raise Failure(worst, summary)
-        self.environment.note(summary)
-
-    def _write(self, text: str) -> None:
-        stdout: Any = self.environment.stdout
-        stdout.write(text.encode("utf-8", "replace") + b"\n")
-        stdout.flush()
-
-    def _answer_of(self, taken: _Taken) -> tuple[Answer, Shadow | None]:
-        """Wait for it, as long as the profile's limit for a run lets it take. Raises Failure after that."""
-        seconds = self.policy.limits.seconds
-        if seconds is None:
-            return taken.answer.result()
+        """Write a line a record. Raises Failure or Interrupted where it ends early, or not well."""
+        Thread(target=self._take, daemon=True).start()
         try:
-            return taken.answer.result(max(0.0, taken.begun + seconds - self.environment.clock()))
-        except NotDone:
-            raise Failure(ExitStatus.DEADLINE, f"no answer within {seconds:g} s (limits.seconds)") from None
+            while (ticket := self._desk.next(self._looks_up)) is not None:
+                self._deliver(ticket)
+            if self._stop.status is not None:
+                self._wind_up(self._stop.status)
+        finally:
+            self._progress.end()
+            self._shadows.send()
+        counts = self._counts
+        summary = counts.summary(self._elapsed())
+        if counts.worst:
+            raise Failure(counts.worst, summary)
+        self._environment.note(summary)
 
-    def _next(self) -> _Taken | None:
-        """The next record's answer to be, in the order of input; None at the end."""
-        with self._arrived:
-            while not self._taken and self._ended is None:
-                self._arrived.wait()
-            if self._taken:
-                return self._taken.popleft()
-        if self._ended is not None:
-            self._ended.result()
-        return None
+    def _elapsed(self) -> float:
+        return self._environment.clock() - self._environment.started
+
+    def _looks_up(self) -> bool:
+        self._progress.show()
+        return self._stop.status is not None
 
     def _take(self) -> None:
-        """Read records as fast as they can be begun: behind that, the producer waits."""
-        ended: Future[None] = Future()
+        """Take records as fast as there is room: behind that, their producer waits."""
         try:
-            for line in _lines(self.environment):
-                self._unwritten.acquire()
-                self._in_hand.acquire()
-                future: Future[tuple[Answer, Shadow | None]] = Future()
-                with self._arrived:
-                    self._taken.append(_Taken(future, self.environment.clock()))
-                    self._arrived.notify()
-                threading.Thread(target=self._answer, args=(line, future), daemon=True).start()
-            ended.set_result(None)
+            for number, record in enumerate(self._source, 1):
+                if self._begun is not None and self._begun.passes(self._answering.key(record)):
+                    self._counts.passed_over += 1
+                    continue
+                ticket = self._desk.take(record, number)
+                if ticket is None:
+                    return
+                if record.is_blank:
+                    self._desk.finish(ticket, Blank())
+                else:
+                    self._local.put(ticket)
         except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
-            ended.set_exception(error)
-        with self._arrived:
-            self._ended = ended
-            self._arrived.notify()
+            self._end(error)
+        else:
+            self._desk.close()
 
-    def _answer(self, line: bytes, future: Future[tuple[Answer, Shadow | None]]) -> None:
+    def _end(self, error: Exception) -> None:
+        """Nothing can go on: the engine is gone, the input broken, or this program wrong."""
+        self._desk.close(error.__cause__ if isinstance(error, EngineOver) else error)
+
+    def _decide(self, ticket: Ticket) -> None:
+        """The local side of one record."""
+        record = ticket.record
+        ends = self._desk.begin(ticket)
         try:
-            future.set_result(self._decide(line))
-        except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
-            future.set_exception(error)
-        finally:
-            self._in_hand.release()
+            problem = self._sink.problem(record)
+            if problem is not None:
+                raise Failure(ExitStatus.USAGE, problem)
+            decided = self._answering.decide(record, ticket.number, ends)
+            if not decided.needs_cloud:
+                answer = decided.settle()
+                cascade = decided.cascade
+                ticket.shadow = shadow_of(
+                    cascade.request, answer, cascade.observation, cascade.policy, cascade.environment
+                )
+                self._desk.finish(ticket, answer)
+                return
+        except Failure as failure:
+            self._desk.finish(ticket, failure)
+        else:
+            self._desk.wait(ticket)
+            self._cloud.put((ticket, decided))
 
-    def _decide(self, line: bytes) -> tuple[Answer, Shadow | None]:
+    def _hand_off(self, waiting: tuple[Ticket, Decided]) -> None:
+        """The cloud's side of one record."""
+        ticket, decided = waiting
+        environment, policy = decided.cascade.environment, decided.cascade.policy
+        begun = environment.clock()
         try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Failure(ExitStatus.USAGE, f"it is not UTF-8 (byte {error.start})") from None
-        if len(line) > MAX_BYTES:
-            raise Failure(ExitStatus.USAGE, f"it is over {MAX_BYTES // 1_000_000} MB")
-        request = _request(self.options, text)
-        policy, ruling = under_rules(self.policy, RequestFacts(request, frozenset()))
-        environment = replace(self.environment, verbosity=self.environment.verbosity - 1)
-        output = Output(environment, file=None, as_json=True, stream=False)
-        side: Any = None if self.shared is None else Side(self.shared)
-        cascade = Cascade(request, policy, ruling, self.enforcement, side, output, environment)
-        answer = cascade.answer()
-        return answer, shadow_of(request, answer, cascade.observation, policy, environment)
+            decided = decided.asked()
+            if decided.needs_cloud and policy.cloud is not None:
+                longest = policy.limits.seconds or _LONGEST_TURN
+                with contextlib.suppress(Failure):  # it is told where the policy may still keep the answer
+                    self._answering.traffic.turn(origin_of(policy.cloud.base_url), longest)
+            environment.started += environment.clock() - begun  # waiting for its turn does not count
+            self._desk.begin(ticket)
+            self._desk.finish(ticket, decided.settle())
+        except Failure as failure:
+            self._desk.finish(ticket, failure)
 
+    def _deliver(self, ticket: Ticket) -> None:
+        """Write the line of `ticket`, whole and at once."""
+        outcome, record = ticket.outcome, ticket.record
+        self._last = ticket.number
+        if isinstance(outcome, Failure):
+            self._counts.add(outcome)
+            self._tell(ticket.number, outcome)
+            self._write(self._sink.failure(record, outcome))
+            if self._options.fail_fast:
+                self._desk.close()
+                words = f"stopped at record {ticket.number} (--fail-fast); {self._counts.summary(self._elapsed())}"
+                raise Failure(outcome.status, words)
+        elif isinstance(outcome, Blank):
+            self._write(self._sink.blank())
+        elif outcome is not None:
+            self._counts.add(outcome)
+            self._write(self._sink.answer(record, outcome, self._answering.key(record)))
+            self._shadows.add(ticket.shadow)
 
-def _lines(environment: Environment) -> Iterator[bytes]:
-    """The lines of stdin as they come, without their ends. Of a longer one than may be, only a part."""
-    descriptor = environment.stdin.fileno() if environment.stdin is not None else -1
-    held = bytearray()
-    while chunk := os.read(descriptor, _CHUNK):
-        *whole, rest = chunk.split(b"\n")
-        for part in whole:
-            held += part[: MAX_BYTES + 1 - len(held)]
-            yield bytes(held.removesuffix(b"\r"))
-            held.clear()
-        held += rest[: MAX_BYTES + 1 - len(held)]
-    if held:
-        yield bytes(held)
+    def _tell(self, number: int, failure: Failure) -> None:
+        """On stderr: all failures that have no other place, else the first ones."""
+        told = self._counts.failed
+        if isinstance(self._sink, Lines) or told <= _FAILURES_TOLD or self._environment.verbosity > 0:
+            self._environment.error(f"record {number}: {failure}")
+        elif told == _FAILURES_TOLD + 1:
+            self._environment.error("further failures are in their records' objects only")
 
+    def _write(self, line: bytes) -> None:
+        if line:
+            self._file.write(line)
+            self._file.flush()
 
-def _one_line(text: str) -> str:
-    """`text` without control sequences, on one line; `printf %b` turns it back."""
-    return plain(text).replace("\\", "\\\\").replace("\n", "\\n")
+    def _wind_up(self, status: ExitStatus) -> None:
+        """After a signal: what is done, or is so in a moment, is written. Raises Interrupted."""
+        self._desk.close()
+        ends = self._environment.clock() + GRACE_SECONDS
+        while (ticket := self._desk.next(lambda: self._environment.clock() > ends)) is not None:
+            self._deliver(ticket)
+        self._progress.end()
+        self._environment.error(f"stopped; {self._counts.summary(self._elapsed())}; {self._how_to_go_on()}")
+        raise Interrupted(status)
+
+    def _how_to_go_on(self) -> str:
+        if self._options.resume is not None:
+            return "the same command goes on from here"
+        if isinstance(self._sink, Objects):
+            return "to go on: the same with --resume and the file that these lines went to"
+        if self._options.unordered:
+            return "with --resume FILE it could be gone on with"
+        return f"to go on: from record {self._last + 1}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from hybrid_cli.exit_status import Failure
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
 
@@ -69,27 +69,42 @@ class Shared:
                 events.put(event)
 
 
+class EngineOver(Exception):  # noqa: N818  no failure of a record, but the end of all of them
+    """The engine is gone, for all records: the Failure that says why is its cause."""
+
+
 class Side:
     """What one record's cascade takes for the worker."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, ends: float | None, clock: Callable[[], float]) -> None:
+        """At the time `ends` by `clock` the sequence is given up."""
         self._shared = shared
+        self._ends = ends
+        self._clock = clock
         self._number = -1
 
     def events(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """As `Worker.events`, for a request of one task."""
+        """As `Worker.events`, for a request of one task. Raises EngineOver."""
         self._number, events = self._shared.begin(request["tasks"][0])
         yield {"event": "loaded", "load_seconds": 0.0, "tokens_in": 0}
         while True:
-            event = events.get()
-            if event["event"] == "refused":
-                event = {**event, "event": "failed"}
-            yield event
+            event = self._next(events)
             if event["event"] == "failed":
+                raise EngineOver from Failure(ExitStatus[event["status"]], event["message"])
+            if event["event"] == "refused":
+                yield {**event, "event": "failed"}
                 return
+            yield event
             if event["event"] == "finished":
                 yield {"event": "done", "context": event.get("context", 0), "cached": 0}
                 return
+
+    def _next(self, events: Events) -> dict[str, Any]:
+        try:
+            return events.get(timeout=None if self._ends is None else max(0.0, self._ends - self._clock()))
+        except queue.Empty:
+            self.stop()
+            raise Failure(ExitStatus.DEADLINE, "its time is over") from None
 
     def stop(self) -> None:
         """Give the sequence up."""

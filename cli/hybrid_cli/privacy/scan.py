@@ -60,24 +60,30 @@ def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
     return kept
 
 
-# Soft hyphens, zero-width characters and direction marks, as copies out of web pages and PDF files hold them.
+# Soft hyphens, zero-width characters, direction and variation marks, tags and fillers, as copies out of web
+# pages and PDF files hold them; control characters, and the sequences that colour a terminal's output.
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+    r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e01ef]"
 )
-
-
 # Full-width letters and digits, and those of mathematics: they look like the plain ones, and stand for them.
 _STYLED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff]+")
 
 
 def visible(text: str) -> tuple[str, Sequence[int]]:
     """`text` in plain characters and without what cannot be seen, and where each of them stands in `text`."""
-    if text.isascii():
+    letters = "".join(set(text))
+    if _STYLED.search(letters):
+        text = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)  # one for one
+    if _INVISIBLE.search(letters) is None:
         return text, range(len(text))
-    text = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)  # one for one
-    if _INVISIBLE.search(text) is None:
-        return text, range(len(text))
-    places = [place for place, character in enumerate(text) if not _INVISIBLE.match(character)]
+    places: list[int] = []
+    end = 0
+    for found in _INVISIBLE.finditer(text):
+        places += range(end, found.start())
+        end = found.end()
+    places += range(end, len(text))
     return "".join(text[place] for place in places), places
 
 
@@ -111,10 +117,15 @@ def _secrets(text: str) -> Iterator[Finding]:
     yield from _tails_of_private_keys(text)
 
 
+_ESCAPE = re.compile(r"(?:\\[nrtbfv0]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})\Z")
+
+
 def _starts_a_word(text: str, start: int) -> bool:
+    """Whether no letter, digit or underscore stands before `start`, but as the end of an escape."""
     before = text[start - 1 : start]
-    escaped = before == "n" and text[start - 2 : start - 1] == "\\"
-    return escaped or not (before.isalnum() or before == "_")
+    if not (before.isalnum() or before == "_"):
+        return True
+    return _ESCAPE.search(text, max(0, start - 6), start) is not None
 
 
 _END_OF_PRIVATE_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -167,7 +178,7 @@ def _luhn(digits: str) -> bool:
     return (sum(map(int, digits[::-2])) + sum(n - 9 if n > 9 else n for n in doubled)) % 10 == 0
 
 
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}", re.ASCII)
+_IBAN = re.compile("(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ \u00a0\u202f-]?[A-Za-z0-9]){11,30}")
 _IBAN_LENGTHS = (
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28"
     " EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27"
@@ -185,7 +196,7 @@ def _ibans(text: str) -> Iterator[Finding]:
             continue
         length = int(_IBAN_LENGTHS[country + 2 : country + 4])
         for end in range(match.start() + length, match.end() + 1):
-            compact = text[match.start() : end].replace(" ", "")
+            compact = re.sub(r"[^A-Za-z0-9]", "", text[match.start() : end])
             if len(compact) == length:
                 if _mod_97(compact) and not text[end : end + 1].isalnum():
                     yield Finding("iban", "IBAN", match.start(), end)

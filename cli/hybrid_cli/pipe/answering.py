@@ -1,0 +1,111 @@
+"""What is done with one record: its request, its policy, and the cascade that decides about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.answer import Request
+from hybrid_cli.handoff.choices import told
+from hybrid_cli.handoff.decide import Cascade, Decided
+from hybrid_cli.handoff.offers import offers
+from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.handoff.structured import AnswerSchema
+from hybrid_cli.handoff.traffic import Traffic
+from hybrid_cli.input import Question
+from hybrid_cli.output import Output
+from hybrid_cli.pipe.records import Record
+from hybrid_cli.pipe.side import Shared, Side
+from hybrid_cli.pipe.view import View
+from hybrid_cli.profile.policy import Policy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of every record."""
+
+    instruction: str
+    view: View = field(default_factory=View)
+    system: str | None = None
+    schema: AnswerSchema | None = None
+    verify: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+    def request(self, text: str) -> Request:
+        """The instruction comes first: what all prompts begin with is computed once."""
+        instruction = f"{self.instruction}\n{told(self.choices)}" if self.choices else self.instruction
+        question = Question(f"{instruction}\n\n{text}", "")
+        return Request(question, self.system, schema=self.schema, verify=self.verify, choices=self.choices)
+
+    def of(self, record: Record) -> Request:
+        """Raises Failure (USAGE) where nothing can be asked about `record`."""
+        if record.problem is not None:
+            raise Failure(ExitStatus.USAGE, record.problem)
+        return self.request(self.view.text(record))
+
+    def examples(self) -> list[Request]:
+        """Requests about two records that have nothing in common."""
+        return [self.request(text) for text in self.view.examples()]
+
+
+@dataclass
+class Answering:
+    """Decides about records, from any thread."""
+
+    asked: Asked
+    policy: Policy
+    enforcement: str
+    environment: Environment
+    engine: Shared | None
+    """None under `force`."""
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def decide(self, record: Record, number: int, ends: float | None = None) -> Decided:
+        """The verdict on one record; nothing was sent. Raises Failure where there is none.
+
+        Its local side is given up at the time `ends`, by the environment's clock.
+        """
+        request = self.asked.of(record)
+        facts = RequestFacts(request, self.asked.tags)
+        policy, ruling = under_rules(self.policy, facts)
+        # Its own clock, and its messages one level more quiet: there may be thousands of them.
+        environment = replace(
+            self.environment, verbosity=self.environment.verbosity - 1, subject=f"record {number}: "
+        )
+        output = Output(environment, file=None, as_json=True, stream=False)
+        side: Any = None if self.engine is None else Side(self.engine, ends, environment.clock)
+        return Cascade(
+            request,
+            policy,
+            ruling,
+            self.enforcement,
+            side,
+            output,
+            environment,
+            offers=offers(request, policy, ruling, facts, output, environment),
+            traffic=self.traffic,
+        ).decide()
+
+    def key(self, record: Record) -> str:
+        """What tells whether `record` was answered before: a hash of it and of all that its answer rests on."""
+        hashed = self._settings.copy()
+        hashed.update(record.raw)
+        return str(hashed.hexdigest())
+
+    @cached_property
+    def _settings(self) -> Any:
+        examples = [asdict(request) for request in self.asked.examples()]
+        local = self.policy.local
+        words = [examples, self.asked.view.parts, local.model, vars_of(local.sampling)]
+        return hashlib.blake2b(json.dumps(words, sort_keys=True).encode() + b"\n", digest_size=16)
+
+
+def vars_of(struct: Any) -> dict[str, Any]:
+    """The fields of a profile's section."""
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -1,0 +1,118 @@
+"""What the user sees of a pipe beside its answers: counts while it goes on, a summary at its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.answer import Answer
+from hybrid_cli.ledger.store import usd
+
+_DRAW_SECONDS = 0.2
+_RATE_SAMPLES = 50
+
+
+@dataclass
+class Counts:
+    """What became of the records."""
+
+    kept: int = 0
+    escalated: int = 0
+    denied: int = 0
+    failed: int = 0
+    passed_over: int = 0
+    """Answered by an earlier run."""
+    cost: float = 0.0
+    unpriced: int = 0
+    worst: ExitStatus = ExitStatus.ANSWERED
+
+    @property
+    def records(self) -> int:
+        return self.kept + self.escalated + self.denied + self.failed
+
+    def add(self, outcome: Answer | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self.failed += 1
+            self.worst = max(self.worst, outcome.status)
+            return
+        decision = outcome.handoff.decision
+        setattr(self, decision, getattr(self, decision) + 1)
+        self.cost += outcome.cost_usd or 0.0
+        self.unpriced += outcome.cost_usd is None
+
+    def summary(self, seconds: float) -> str:
+        """One line."""
+        unpriced = f" and {self.unpriced} of unknown price" if self.unpriced else ""
+        again = f", {self.passed_over} done before" if self.passed_over else ""
+        return (
+            f"{self.records} records: {self.kept} kept, {self.escalated} handed off, {self.denied} denied,"
+            f" {self.failed} failed{again}, {usd(self.cost)}{unpriced}, {self.records / max(seconds, 1e-9):.1f} records/s"
+        )
+
+
+class StatusLine:
+    """A stderr whose last line is a status, which gives way to whatever else is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_drawn = False
+
+    def draw(self, text: str) -> None:
+        self._stream.write(f"\r{text}\x1b[K")
+        self._stream.flush()
+        self._is_drawn = True
+
+    def clear(self) -> None:
+        if self._is_drawn:
+            self._is_drawn = False
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def write(self, text: str) -> None:
+        self.clear()
+        self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class Progress:
+    """The status line on a terminal, drawn a few times a second; elsewhere nothing."""
+
+    environment: Environment
+    counts: Counts
+    _line: StatusLine | None = None
+    _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RATE_SAMPLES))
+
+    def __post_init__(self) -> None:
+        environment = self.environment
+        shown = environment.stderr_is_terminal() and not environment.stdout_is_terminal()
+        if shown and environment.verbosity >= 0 and environment.stderr is not None:
+            self._line = StatusLine(environment.stderr)
+            environment.stderr = self._line  # type: ignore[assignment]
+        self._samples.append((environment.clock(), 0))
+
+    def show(self) -> None:
+        """Draw, if it is time to."""
+        now = self.environment.clock()
+        if self._line is None or now - self._samples[-1][0] < _DRAW_SECONDS:
+            return
+        counts = self.counts
+        self._samples.append((now, counts.records))
+        (start, before), records = self._samples[0], counts.records
+        share = 100 * counts.escalated / max(records, 1)
+        self._line.draw(
+            f"hybrid: {records} records, {(records - before) / (now - start):.1f}/s, {share:.0f} % handed off,"
+            f" {counts.failed} failed, {usd(counts.cost)}"
+        )
+
+    def end(self) -> None:
+        if self._line is not None:
+            self._line.clear()

@@ -1,0 +1,134 @@
+"""Going on with a file of answers that an earlier run began, however that run ended.
+
+Every line of the file is whole and of one record. What was not written, or says that its record failed, is
+done again; all else is passed over, as often as it is there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+
+@dataclass
+class Begun:
+    """The file, open at its end, and what is done in it."""
+
+    file: BinaryIO
+    done: Counter[str]
+    """How often each record's key is in it, less what was passed over."""
+    again: int
+    """Lines that told of a failure, and are no longer there."""
+
+    def passes(self, key: str) -> bool:
+        """Whether the record with `key` was answered before: said once for each of its lines."""
+        if not self.done[key]:
+            return False
+        self.done[key] -= 1
+        return True
+
+
+@contextmanager
+def resumed(path: Path, field: str) -> Iterator[Begun]:
+    """The file at `path`, held by this process alone; a new one where there is none.
+
+    `field` is the name of the answer object. Raises Failure: USAGE for a file that this program did not
+    write, FAILURE where another run is writing to it.
+    """
+    file = _locked(path)
+    try:
+        done: Counter[str] = Counter()
+        end, failed = _look_through(file, path, field, done)
+        file.truncate(end)
+        if failed:
+            kept = _without(file, path, failed)
+            file.close()
+            file = kept
+        file.seek(0, os.SEEK_END)
+        yield Begun(file, done, len(failed))
+    finally:
+        file.close()
+
+
+def _locked(path: Path) -> BinaryIO:
+    """The file, locked. One that was replaced while that was waited for is opened anew."""
+    while True:
+        try:
+            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+        except OSError as error:
+            raise Failure(ExitStatus.USAGE, f"{path} cannot be resumed: {error.strerror}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        except BlockingIOError:
+            file.close()
+            raise Failure(ExitStatus.FAILURE, f"another run is writing to {path}") from None
+        except FileNotFoundError:
+            pass
+        file.close()
+
+
+def _look_through(file: BinaryIO, path: Path, field: str, done: Counter[str]) -> tuple[int, set[int]]:
+    """Count what is `done`; where the last whole line ends, and the places of lines that tell of a failure."""
+    failed: set[int] = set()
+    start = 0
+    for number, line in enumerate(file, 1):
+        whole = line.endswith(b"\n")
+        answer = _answer_of(line, field) if whole else {}
+        if answer is None or not line.startswith(b"{"):
+            raise Failure(
+                ExitStatus.USAGE,
+                f"{path}:{number}: no answer of `hybrid pipe --jsonl --key {field}`; nothing was changed",
+            )
+        if not whole:  # the last one, cut off in the middle
+            break
+        if "error" in answer:
+            failed.add(start)
+        else:
+            done[str(answer.get("record"))] += 1
+        start += len(line)
+    return start, failed
+
+
+def _answer_of(line: bytes, field: str) -> dict[str, object] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    answer = found.get(field) if isinstance(found, dict) else None
+    return answer if isinstance(answer, dict) else None
+
+
+def _without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
+    """Put a copy without the lines at `failed` in the file's place, in one step; the copy, locked."""
+    target = Path(os.path.realpath(path))
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".hybrid-")
+    copy = os.fdopen(descriptor, "r+b")
+    try:
+        fcntl.flock(copy, fcntl.LOCK_EX)
+        os.fchmod(copy.fileno(), os.fstat(file.fileno()).st_mode & 0o777)
+        file.seek(0)
+        start = 0
+        for line in file:
+            if start not in failed:
+                copy.write(line)
+            start += len(line)
+        copy.flush()
+        os.fsync(copy.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        copy.close()
+        Path(name).unlink(missing_ok=True)
+        raise
+    return copy
