@@ -127,6 +127,42 @@ def test_a_cloud_that_fails_ends_it_with_its_code(
     assert (done.returncode, done.stdout) == (code, b"")
 
 
+def test_ctrl_c_waits_for_no_cloud(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Profile, questions: Path, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(fault="hang")]
+    path = profile(cloud.section())
+    rows = tmp_path / "rows.jsonl"
+    line = [
+        command,
+        "eval",
+        questions,
+        "--limit",
+        "4",
+        "-p",
+        path,
+        "--cloud",
+        "live",
+        "--yes",
+        "--rows",
+        rows,
+    ]
+    process = subprocess.Popen(
+        [*map(str, line), *SHORT],
+        env=environment(home, HYBRID_CONSENT=cloud.origin),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and len(cloud.received) < 4:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130  # the cloud hangs for twice as long
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    assert rows.read_bytes().count(b"\n") == 4
+
+
 def test_a_new_cloud_is_asked_about_once(
     command: str, home: Path, cloud: ScriptedCloud, profile: Profile, questions: Path
 ) -> None:

@@ -123,21 +123,18 @@ def test_nobody_waits_for_a_slow_or_broken_cloud(
     cloud.released.set()
 
 
-@pytest.mark.parametrize(
-    "sections",
-    [
+def test_what_policy_or_budget_speaks_against_is_not_sent(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path
+) -> None:
+    for sections in (
         KEEPS % 0,
         "escalation: {target: {threshold: 0.01}, shadow: 1.0, mode: ask}\n",
         "escalation: {target: {threshold: 0.01}, shadow: 1.0, mode: forbid}\n",
         "escalation: {shadow: 1.0, rules: [{when: {matches: number}, then: local}]}\n",
         KEEPS % 1.0 + "limits: {calls_per_day: 0}\n",
-    ],
-)
-def test_what_policy_or_budget_speaks_against_is_not_sent(
-    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, sections: str
-) -> None:
-    path = profile(cloud.section() + sections)
-    assert hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin).returncode == 0
+    ):
+        path = profile(cloud.section() + sections)
+        assert hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin).returncode == 0
     nothing_comes(home)
 
 
