@@ -66,7 +66,7 @@ def test_a_cloud_is_really_asked_and_paid(
     assert len(cloud.received) == 20
     assert told["metrics"]["accuracy_cloud"]["value"] == pytest.approx(0.75)
     assert told["cloud"]["answers"] == 20
-    listed = json.loads(hybrid("usage", "--export").stdout)
+    listed = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert {row["reason"] for row in listed} == {"eval"}
     assert told["cloud"]["usd"] == pytest.approx(sum(row["cost"] for row in listed), abs=1e-5)
     assert b"1 = " not in rows.read_bytes()
