@@ -66,7 +66,7 @@ def test_a_cloud_is_really_asked_and_paid(
     assert len(cloud.received) == 20
     assert told["metrics"]["accuracy_cloud"]["value"] == pytest.approx(0.75)
     assert told["cloud"]["answers"] == 20
-    listed = json.loads(hybrid("usage", "--export").stdout)
+    listed = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert {row["reason"] for row in listed} == {"eval"}
     assert told["cloud"]["usd"] == pytest.approx(sum(row["cost"] for row in listed), abs=1e-5)
     assert b"1 = " not in rows.read_bytes()
@@ -125,6 +125,42 @@ def test_a_cloud_that_fails_ends_it_with_its_code(
     live = ("eval", questions, "--yes", "--limit", "2", "-p", path, "--cloud", "live", *SHORT)
     done = hybrid(*live, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (code, b"")
+
+
+def test_ctrl_c_waits_for_no_cloud(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Profile, questions: Path, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(fault="hang")]
+    path = profile(cloud.section())
+    rows = tmp_path / "rows.jsonl"
+    line = [
+        command,
+        "eval",
+        questions,
+        "--limit",
+        "4",
+        "-p",
+        path,
+        "--cloud",
+        "live",
+        "--yes",
+        "--rows",
+        rows,
+    ]
+    process = subprocess.Popen(
+        [*map(str, line), *SHORT],
+        env=environment(home, HYBRID_CONSENT=cloud.origin),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and len(cloud.received) < 4:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130  # the cloud hangs for twice as long
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    assert rows.read_bytes().count(b"\n") == 4
 
 
 def test_a_new_cloud_is_asked_about_once(

@@ -39,15 +39,20 @@ def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str
     """
     local = rows.right(measured)
     cloud = rows.cloud_right(measured) if with_cloud else None
+    figures = _figures(scores, local, cloud)
     return {
-        "metrics": _figures(scores, local, cloud),
+        "metrics": figures,
         "baselines": {
             name: _ranked(other, local, cloud) for name, other in baselines(measured, local, cloud)
         },
         "by_task": {
             task: {
                 "rows": int(chosen.sum()),
-                **_figures(scores.part(chosen), local[chosen], _part(cloud, chosen)),
+                **(
+                    figures  # of a single task they are the same, and take a while
+                    if chosen.all()
+                    else _figures(scores.part(chosen), local[chosen], _part(cloud, chosen))
+                ),
             }
             for task, chosen in _tasks(measured)
         },
