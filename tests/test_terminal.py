@@ -201,6 +201,13 @@ def test_a_pull_moves_on_a_terminal_and_not_in_ci(
         assert "\x1b[K" not in text
 
 
+@pytest.mark.parametrize("line", ["run -p offline Hi", "pull", "models verify", "doctor -p offline", "usage"])
+def test_nothing_moves_in_ci(on_terminal: Screen, line: str) -> None:
+    text = on_terminal(*line.split(), CI="1", NO_COLOR="1")
+    assert "\x1b" not in text and "\r" not in text
+    assert text.strip()
+
+
 def test_nobody_is_asked_in_ci(
     on_terminal: Screen, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:

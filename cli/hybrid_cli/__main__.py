@@ -58,7 +58,9 @@ def _with_worker(arguments: list[str]) -> int:
 
     # A guess that costs nothing where it is wrong: a worker that is needed after all is forked later.
     forced = "--escalation force" in " ".join(arguments).replace("=", " ")
-    answers = arguments[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(
+    # What may stand before the command's name: switches, and --color with one of three words.
+    words = [word for word in arguments if word[:1] != "-" and word not in ("auto", "always", "never")]
+    answers = words[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(
         arguments
     )
     needs_worker = answers and not forced
