@@ -60,9 +60,9 @@ def test_a_closed_output_ends_an_endless_input(command: str, home: Path) -> None
     assert process.returncode == 141
 
 
-def test_ctrl_c_ends_it(command: str, home: Path) -> None:
+def test_ctrl_c_stops_it_and_it_says_how_to_go_on(command: str, home: Path) -> None:
     process = subprocess.Popen(
-        [command, "pipe", *OFFLINE, SAY],
+        [command, "pipe", *OFFLINE, "--choices", "yes,no", SAY],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -70,13 +70,16 @@ def test_ctrl_c_ends_it(command: str, home: Path) -> None:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(b"a cat\n")
+    process.stdin.write(b"a cat\na dog\n")
     process.stdin.flush()
-    process.stdout.readline()
+    assert process.stdout.readline()
+    assert process.stdout.readline()
     process.send_signal(2)
     begun = time.monotonic()
-    process.communicate(timeout=30)
+    _, told = process.communicate(timeout=30)
     assert process.returncode == 130
+    assert b"stopped; 2 records: 2 kept" in told
+    assert b"to go on: from record 3" in told
     assert time.monotonic() - begun < 10  # a hang, not a figure
 
 
@@ -98,7 +101,7 @@ def test_unsure_records_are_handed_off_and_failures_of_the_cloud_are_theirs_alon
     done = hybrid("pipe", "-p", path, SAY, stdin=lines.encode(), HYBRID_CONSENT=cloud.origin)
     assert done.stdout.decode().splitlines() == ["The cloud says hello.", ""] * 4
     assert done.returncode == 1
-    assert b"8 records: 0 kept, 4 escalated, 0 denied, 4 failed" in done.stderr
+    assert b"8 records: 0 kept, 4 handed off, 0 denied, 4 failed" in done.stderr
 
 
 def test_a_budget_of_calls_holds_over_all_records(
@@ -114,7 +117,7 @@ def test_a_budget_of_calls_holds_over_all_records(
 def test_no_records_are_no_failure(hybrid: Hybrid) -> None:
     done = hybrid("pipe", SAY, stdin=b"")
     assert (done.returncode, done.stdout) == (0, b"")
-    assert b"0 records: 0 kept, 0 escalated, 0 denied, 0 failed" in done.stderr
+    assert b"0 records: 0 kept, 0 handed off, 0 denied, 0 failed" in done.stderr
 
 
 def test_no_record_holds_the_others_for_longer_than_the_limit(

@@ -68,9 +68,8 @@ class Desk:
             return ticket
 
     def _has_room(self, size: int) -> bool:
-        return not self._in_hand or (
-            len(self._in_hand) + len(self._done) < _MOST and self._bytes + size <= _MOST_BYTES
-        )
+        held = len(self._in_hand) + len(self._done)
+        return not held or (held < _MOST and self._bytes + size <= _MOST_BYTES)
 
     def begin(self, ticket: Ticket) -> float | None:
         """Work on `ticket` begins, or goes on after a wait. When it has to end."""
