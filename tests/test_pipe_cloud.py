@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from conftest import Hybrid, environment
@@ -227,3 +228,56 @@ def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
 )
 def test_what_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
     assert asked_pause(headers) == seconds
+
+
+def test_questions_come_one_at_a_time_and_the_answers_are_their_records(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    cloud.respond = lambda _body: YES
+    rule = "escalation: {mode: ask, on_denied: fail, target: {threshold: 1.0}}\n"
+    path, records = profile(cloud.section() + rule), tmp_path / "records"
+    records.write_text("a\nb\nc\n")
+    arguments = ["pipe", "-p", str(path), *CHOICES, "Is it?", str(records)]
+    variables = environment(home, HYBRID_CONSENT=cloud.origin, TERM="xterm")
+    child = pexpect.spawn(command, arguments, env=variables, timeout=60, encoding="utf-8")
+    for answer in ("y", "n", "y"):
+        child.expect(r"send \d+ characters to .*\? \[y/N\]")
+        child.sendline(answer)
+    child.expect("3 records: 0 kept, 2 handed off, 0 denied, 1 failed")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+    assert len(cloud.received) == 2
+
+
+def test_a_no_to_a_new_cloud_is_asked_for_once(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, records = (
+        profile(cloud.section() + "escalation: {target: {threshold: 1.0}}\n"),
+        tmp_path / "records",
+    )
+    records.write_text("a\nb\nc\n")
+    arguments = ["pipe", "-p", str(path), *CHOICES, "Is it?", str(records)]
+    child = pexpect.spawn(
+        command, arguments, env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"
+    )
+    child.expect(r"\[y/N\]")
+    child.sendline("n")
+    child.expect("3 records: 0 kept, 0 handed off, 3 denied, 0 failed")
+    assert child.before is not None
+    assert "[y/N]" not in child.before
+    child.close()
+    assert cloud.received == []
+
+
+def test_a_terminal_shows_how_it_goes_and_is_left_clean(command: str, home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = f"seq 60 | {command} pipe -p offline --choices yes,no 'Is it even?' > {out}"
+    child = pexpect.spawn(
+        "bash", ["-c", line], env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"
+    )
+    child.expect(r"\rhybrid: \d+ records, \d+\.\d/s, 0 % handed off, 0 failed, \$0\.00\x1b\[K")
+    child.expect(r"\r\x1b\[Khybrid: 60 records: 60 kept")
+    child.close()
+    assert len(out.read_text().splitlines()) == 60
