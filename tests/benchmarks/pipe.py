@@ -9,6 +9,7 @@ of figures taken in one run, side by side where they are short; the load is prin
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -136,7 +137,7 @@ def memory(chosen: argparse.Namespace) -> None:
 
     def feed() -> None:
         for number in range(chosen.many):
-            stdin.write(b"I have read it %d times.\n" % number)
+            stdin.write(b"%d\n" % number)
         stdin.flush()
         while not over.wait(1):  # it must not end before it was looked at
             pass
@@ -147,7 +148,7 @@ def memory(chosen: argparse.Namespace) -> None:
     sizes = {}
     started = time.perf_counter()
     for number in range(1, chosen.many + 1):
-        process.stdout.readline()
+        assert json.loads(process.stdout.readline())["input"] == str(number - 1)  # in order, each once
         if number in (100, chosen.many):
             sizes[number] = resident(process.pid)
     rate = chosen.many / (time.perf_counter() - started)
