@@ -4,6 +4,7 @@
 # What the value of option $2 of command $1 is; false for a switch.
 _hybrid_value() {
   case "$1 $2" in
+    ' --color') kind=words words='auto always never' ;;
     'run --profile'|'run -p') kind=profile ;;
     'run --model'|'run -m') kind=model ;;
     'run --system'|'run -s') kind=text ;;
@@ -18,6 +19,7 @@ _hybrid_value() {
     'run --verify') kind=text ;;
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
+    'run --color') kind=words words='auto always never' ;;
     'pipe --each') kind=words words='line jsonl csv nul para' ;;
     'pipe --field') kind=text ;;
     'pipe --template') kind=text ;;
@@ -35,65 +37,93 @@ _hybrid_value() {
     'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
     'pipe --cloud-jobs') kind=text ;;
+    'pipe --color') kind=words words='auto always never' ;;
     'pull --name') kind=text ;;
+    'pull --color') kind=words words='auto always never' ;;
+    'models --color') kind=words words='auto always never' ;;
+    'models ls --color') kind=words words='auto always never' ;;
+    'models show --color') kind=words words='auto always never' ;;
+    'models verify --color') kind=words words='auto always never' ;;
     'models import --name') kind=text ;;
+    'models import --color') kind=words words='auto always never' ;;
+    'models rm --color') kind=words words='auto always never' ;;
+    'models prune --color') kind=words words='auto always never' ;;
+    'profile --color') kind=words words='auto always never' ;;
+    'profile ls --color') kind=words words='auto always never' ;;
+    'profile show --color') kind=words words='auto always never' ;;
+    'profile check --color') kind=words words='auto always never' ;;
     'profile explain --profile'|'profile explain -p') kind=profile ;;
+    'profile explain --color') kind=words words='auto always never' ;;
+    'profile schema --color') kind=words words='auto always never' ;;
+    'profile trust --color') kind=words words='auto always never' ;;
+    'consent --color') kind=words words='auto always never' ;;
+    'consent ls --color') kind=words words='auto always never' ;;
+    'consent grant --color') kind=words words='auto always never' ;;
+    'consent revoke --color') kind=words words='auto always never' ;;
     'usage --by') kind=words words='day model origin profile reason outcome' ;;
     'usage --since') kind=text ;;
     'usage --profile'|'usage -p') kind=profile ;;
+    'usage --color') kind=words words='auto always never' ;;
+    'usage purge --color') kind=words words='auto always never' ;;
     'eval --profile'|'eval -p') kind=profile ;;
     'eval --model'|'eval -m') kind=model ;;
-    'eval --cloud') kind=words words='recorded none' ;;
+    'eval --cloud') kind=words words='recorded live none' ;;
     'eval --split') kind=words words='all fit test' ;;
     'eval --limit') kind=text ;;
     'eval --max-tokens') kind=text ;;
     'eval --rows') kind=file ;;
     'eval --unseen') kind=words words='questions subjects' ;;
     'eval --plot') kind=file ;;
+    'eval --color') kind=words words='auto always never' ;;
     'calibrate --target') kind=text ;;
     'calibrate --delta') kind=text ;;
     'calibrate --profile'|'calibrate -p') kind=profile ;;
     'calibrate --model'|'calibrate -m') kind=model ;;
+    'calibrate --cloud') kind=words words='recorded live none' ;;
     'calibrate --split') kind=words words='all fit test' ;;
     'calibrate --limit') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
     'calibrate --rows') kind=file ;;
+    'calibrate --color') kind=words words='auto always never' ;;
     'doctor --profile'|'doctor -p') kind=profile ;;
+    'doctor --color') kind=words words='auto always never' ;;
+    'completion --color') kind=words words='auto always never' ;;
+    'help --color') kind=words words='auto always never' ;;
     *) return 1 ;;
   esac
 }
 
 _hybrid_options() {
   case $1 in
-    '') words='--version --help -h' ;;
-    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --show-thinking --no-stdin --dry-run --quiet -q --verbose -v --help -h' ;;
-    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --quiet -q --verbose -v --help -h' ;;
-    'pull') words='--name --best --list --json --quiet -q --help -h' ;;
-    'models') words='--help -h' ;;
-    'models ls') words='--all --json --help -h' ;;
-    'models show') words='--json --help -h' ;;
-    'models verify') words='--accept --help -h' ;;
-    'models import') words='--name --link --quiet -q --help -h' ;;
-    'models rm') words='--force -f --help -h' ;;
-    'models prune') words='--quiet -q --help -h' ;;
-    'profile') words='--help -h' ;;
-    'profile ls') words='--help -h' ;;
-    'profile show') words='--help -h' ;;
-    'profile check') words='--help -h' ;;
-    'profile explain') words='--profile -p --json --help -h' ;;
-    'profile schema') words='--help -h' ;;
-    'profile trust') words='--help -h' ;;
-    'consent') words='--help -h' ;;
-    'consent ls') words='--help -h' ;;
-    'consent grant') words='--help -h' ;;
-    'consent revoke') words='--help -h' ;;
-    'usage') words='--by --since --profile -p --json --csv --export --help -h' ;;
-    'usage purge') words='--yes -y --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --json --quiet -q --help -h' ;;
-    'calibrate') words='--target --delta --profile -p --model -m --split --limit --max-tokens --rows --json --quiet -q --help -h' ;;
-    'doctor') words='--profile -p --online --json --help -h' ;;
-    'completion') words='--help -h' ;;
-    'help') words='--help -h' ;;
+    '') words='--version --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
+    'models') words='--quiet -q --color --help -h' ;;
+    'models ls') words='--all --json --quiet -q --color --help -h' ;;
+    'models show') words='--json --quiet -q --color --help -h' ;;
+    'models verify') words='--accept --json --quiet -q --color --help -h' ;;
+    'models import') words='--name --link --quiet -q --color --help -h' ;;
+    'models rm') words='--force -f --quiet -q --color --help -h' ;;
+    'models prune') words='--quiet -q --color --help -h' ;;
+    'profile') words='--quiet -q --color --help -h' ;;
+    'profile ls') words='--quiet -q --color --help -h' ;;
+    'profile show') words='--quiet -q --color --help -h' ;;
+    'profile check') words='--quiet -q --color --help -h' ;;
+    'profile explain') words='--profile -p --json --quiet -q --color --help -h' ;;
+    'profile schema') words='--quiet -q --color --help -h' ;;
+    'profile trust') words='--quiet -q --color --help -h' ;;
+    'consent') words='--quiet -q --color --help -h' ;;
+    'consent ls') words='--quiet -q --color --help -h' ;;
+    'consent grant') words='--quiet -q --color --help -h' ;;
+    'consent revoke') words='--quiet -q --color --help -h' ;;
+    'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
+    'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
+    'completion') words='--quiet -q --color --help -h' ;;
+    'help') words='--quiet -q --color --help -h' ;;
   esac
 }
 
@@ -116,18 +146,17 @@ _hybrid_arguments() {
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=words words='bash zsh fish' ;;
-    'help') kind=words words='exit-codes profiles environment privacy' ;;
+    'help') kind=words words='exit-codes profiles environment privacy run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
 
-# The names of the files $1/*$2 into `words`.
+# The names of the files $1/*$2 into `words`, but for those that are there.
 _hybrid_list() {
-  local file
+  local file known=" $words "
   for file in "$1"/*"$2"; do
-    [[ -e $file ]] || continue
-    file=${file##*/}
-    words+=" ${file%"$2"}"
+    file=${file##*/} file=${file%"$2"}
+    [[ $file == '*' || $known == *" $file "* ]] || words+=" $file"
   done
 }
 
@@ -166,7 +195,7 @@ _hybrid() {
   esac
   local offered
   for offered in $words; do
-    [[ $offered == "$word"* && " ${COMPREPLY[*]-} " != *" $offered "* ]] && COMPREPLY+=("$offered")
+    [[ $offered == "$word"* ]] && COMPREPLY+=("$offered")
   done
   if [[ ! ${COMPREPLY[*]-} && $kind != text && $kind != words ]]; then
     compopt -o default  # readline's own file names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class Reply:
     body: bytes = b'{"error": {"message": "no", "code": "scripted"}}'
     fault: str = ""
     """cut: end without a finish; stall: silence in the middle; corrupt: a chunk that is no JSON;
-    hang: silence before the answer; hang up: the connection is closed unanswered; flood: no end."""
+    hang: silence before the answer; hang up: the connection is closed unanswered; reset: it breaks in the middle; flood: no end."""
     usage: dict[str, Any] | None = field(
         default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     )
@@ -45,10 +46,12 @@ class Received:
 class ScriptedCloud:
     """A context manager; `replies` are used in order, the last one again and again."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.replies = [Reply()]
         self.respond: Callable[[dict[str, Any]], Reply] | None = None
         """Makes the reply out of the request, instead of `replies`."""
+        self.tier: str | None = None
+        """The service tier that its chunks name."""
         self.received: list[Received] = []
         self.released = threading.Event()
         outer = self
@@ -72,7 +75,7 @@ class ScriptedCloud:
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hangs up is part of the tests."""
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._scheme = "http" if tls is None else "https"
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -119,6 +122,10 @@ class ScriptedCloud:
                 self.released.wait(60)
             if number == 0 and reply.fault == "cut":
                 return
+            if number == 0 and reply.fault == "reset":
+                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                handler.connection.close()
+                return
             if number == 0 and reply.fault == "corrupt":
                 handler.wfile.write(b"data: {this is no JSON\n\n")
         self._chunk(handler, {"delta": {}, "finish_reason": reply.finish_reason})
@@ -127,7 +134,9 @@ class ScriptedCloud:
         self._data(handler, "[DONE]")
 
     def _chunk(self, handler: BaseHTTPRequestHandler, choice: dict[str, Any]) -> None:
-        self._data(handler, json.dumps({**_FRAME, "choices": [{"index": 0, **choice}]}))
+        self._data(
+            handler, json.dumps({**_FRAME, "service_tier": self.tier, "choices": [{"index": 0, **choice}]})
+        )
 
     def _data(self, handler: BaseHTTPRequestHandler, data: str) -> None:
         handler.wfile.write(f"data: {data}\n\n".encode())

@@ -63,6 +63,14 @@ def test_one_that_cannot_start_is_the_users_mistake() -> None:
     [
         ("I'm sorry, but I can't help with that.", True),
         ("I cannot answer this question.", True),
+        (
+            "I'm sorry for any confusion. I'll be happy to help with that. However, I'm unable to answer.",
+            True,
+        ),
+        (
+            "I'm sorry for the mistake: penguins are birds, but as far as anybody knows they cannot fly.",
+            False,
+        ),
         ("I can’t do that.", True),
         ("As an AI language model, I do not have feelings.", True),
         ("Unfortunately, I don't know who won.", True),

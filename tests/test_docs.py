@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import environment
+from conftest import Hybrid, environment
 from hybrid_cli.app import command_tree
+from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
 from hybrid_cli.manual.tree import Command, read_tree
+from hybrid_cli.shape import EVERYWHERE
 from scripted_cloud import ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +26,7 @@ RECIPES = re.findall(
     r"<!-- prints: ([^\n]*) -->\n```sh\n(.*?)```", (ROOT / "docs/recipes.md").read_text("utf-8"), re.DOTALL
 )
 PUNCTUATION = set("|;&()<>")
+GROUPS = {EVERYWHERE, *(value for name, value in vars(options_module).items() if name.isupper())}
 
 
 def command_lines(text: str) -> Iterator[list[str]]:
@@ -138,3 +143,86 @@ def test_a_recipe_does_what_it_says(
     )
     assert re.search(form, done.stdout, re.MULTILINE), (done.stdout, done.stderr)
     assert done.returncode == 0, done.stderr
+
+
+EVERY_COMMAND = read_tree(command_tree()).walk()
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: " ".join(command.path) or "hybrid")
+def test_a_command_has_groups_examples_and_help(command: Command) -> None:
+    tree = EVERY_COMMAND[0]
+    assert [option.long for option in command.options if option.group not in GROUPS] == []
+    assert [one.long for one in (*command.options, *command.arguments) if not one.help] == []
+    assert len(command.examples) >= 2
+    for example in command.examples:
+        assert len(example) <= 78, example
+        lines = list(command_lines(f"```sh\n{example}\n```\n"))
+        assert any(line[: len(command.path)] == list(command.path) for line in lines), example
+        assert [wrong for line in lines if (wrong := mistake(line, tree))] == [], example
+
+
+@pytest.mark.parametrize("path", [one.path for one in EVERY_COMMAND], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(hybrid: Hybrid, path: tuple[str, ...]) -> None:
+    told = hybrid(*path, "--help", COLUMNS="80").stdout.decode()
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+    assert told.startswith(" ".join(["Usage: hybrid", *path]))
+    assert "{" not in told.split("\n")[0] and "<=x<=" not in told
+
+
+def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
+    told = hybrid("run", "--help").stdout.decode()
+    headings = re.findall(r"^(\w[\w ]*):$", told, re.MULTILINE)
+    assert headings == [
+        "Arguments",
+        "Who answers",
+        "Input",
+        "The answer",
+        "Output",
+        "Everywhere",
+        "Examples",
+    ]
+    assert '  hybrid run "Name three uses of vinegar."\n' in told
+    assert hybrid("help", "run").stdout.decode() == told
+    assert hybrid("help").stdout == hybrid("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("rum", "there is no command `rum`; did you mean `run`?"),
+        ("models lst", "there is no command `models lst`; did you mean `ls`?"),
+        ("run --shema x", "run has no option `--shema`; did you mean `--schema`?"),
+        ("run -m smollm2 x", "there is no model `smollm2`; did you mean `smollm2-135m`?"),
+        ("run -p ofline x", "there is no profile `ofline`; did you mean `offline`?"),
+        ("run --escalation forc x", "--escalation takes no `forc`; did you mean `force`?"),
+        ("usage --by week", "--by takes no `week`; it takes day, model, origin, profile, reason, outcome"),
+        ("help exit-code", "there is no help on `exit-code`; did you mean `exit-codes`?"),
+        ("help modls", "there is no help on `modls`; did you mean `models`?"),
+        ("help models shw", "there is no help on `shw`; did you mean `show`?"),
+        ("completion bsh", "completion takes no `bsh`; did you mean `bash`?"),
+        ("profile show privat", "there is no profile `privat`; did you mean `private`?"),
+        ("models show smollm2", "there is no model `smollm2`; did you mean `smollm2-135m`?"),
+        ("run two words", "run has no use for `words`; words that belong together need quotes"),
+        ("models", "models needs a command: ls, show, verify, import, rm, prune; see hybrid models --help"),
+        ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
+        ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
+        ("-z", "hybrid has no option `-z`; see hybrid --help"),
+    ],
+)
+def test_a_mistyped_word_is_told_with_the_nearest(hybrid: Hybrid, line: str, says: str) -> None:
+    done = hybrid(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
+
+
+def test_the_screens_can_be_made_again() -> None:
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    script = ROOT / "tests" / "benchmarks" / "screens.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (ROOT / "docs" / "screens.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert titles == ["A first run", "A handoff", "What was handed off", "What works here"]
+    assert str(Path.home()) not in page and str(ROOT) not in page

@@ -3,143 +3,55 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 import json
 import os
-import ssl
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from conftest import Hybrid
+from fault_table import DOCUMENT, FAULTS, certified_cloud
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.prices import cost as cost_of
+from hybrid_cli.cloud.prices import is_guess as is_guess_of
+from hybrid_cli.cloud.streams import Reply as Answered
+from hybrid_cli.handoff.budget import used_by, worst_cost
 from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.profile.schema import Extra, Server
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
 SOON = {"Retry-After-Ms": "20"}
-QUICK = ", prices: {input: 1.0, output: 10.0}, timeouts: {silent: 1, answer: 20}"
 
 
 def outcomes(home: Path) -> list[str]:
     return [row["outcome"] for row in Ledger(home / "state").rows()]
 
 
-def cost(home: Path) -> list[float | None]:
-    return [row["cost"] for row in Ledger(home / "state").rows()]
-
-
-FAULTS: dict[str, tuple[list[Reply], int, str, list[str]]] = {
-    "400": ([Reply(status=400)], 1, "refused the request: 400 (scripted)", ["refused"]),
-    "401": ([Reply(status=401)], 4, "refused the key: 401", ["refused"]),
-    "403": ([Reply(status=403)], 4, "refused the key: 403", ["refused"]),
-    "404": ([Reply(status=404)], 1, "is `scripted` one of its models?", ["refused"]),
-    "408": ([Reply(status=408, headers=SOON)], 5, "is failing: 408", ["unknown"] * 3),
-    "409": ([Reply(status=409, headers=SOON)], 5, "is failing: 409", ["unknown"] * 3),
-    "429": ([Reply(status=429, headers=SOON)], 5, "limits the rate: 429", ["refused"] * 3),
-    "429, an hour": (
-        [Reply(status=429, headers={"Retry-After": "3600"})],
-        5,
-        "limits the rate: 429 (scripted); it asks to wait 3600 s",
-        ["refused"],
-    ),
-    "429, then well": (
-        [Reply(status=429, headers={"Retry-After": "1"}), Reply()],
-        0,
-        "",
-        ["refused", "answered"],
-    ),
-    "500": ([Reply(status=500, headers=SOON)], 5, "is failing: 500", ["unknown"] * 3),
-    "503, then well": ([Reply(status=503, headers=SOON), Reply()], 0, "", ["refused", "answered"]),
-    "redirect": (
-        [Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})],
-        5,
-        "answered with a redirect (307), which is not followed",
-        ["refused"],
-    ),
-    "stall before": ([Reply(fault="hang")], 5, "sent nothing for 1 s", ["unknown"]),
-    "stall inside": ([Reply(fault="stall")], 5, "sent nothing for 1 s", ["unknown"]),
-    "hang up": ([Reply(fault="hang up")], 5, "broke the connection off", ["unknown"] * 3),
-    "cut": ([Reply(fault="cut")], 5, "stream was cut", ["unknown"]),
-    "corrupt": ([Reply(fault="corrupt")], 5, "a stream that cannot be read", ["unknown"]),
-    "wrong type": (
-        [Reply(content_type="text/html")],
-        5,
-        "answered with text/html, not with a stream",
-        ["unknown"],
-    ),
-    "flood": ([Reply(fault="flood")], 5, "sent over 32 MB", ["unknown"]),
-    "empty": ([Reply(pieces=())], 7, "the cloud's answer is empty", ["answered"]),
-}
-
-
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_its_code_and_its_row(
-    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, name: str
-) -> None:
-    cloud.replies, code, told, rows = FAULTS[name]
-    path = profile(cloud.section(QUICK) + FORCE)
-    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
-    assert done.returncode == code, done.stderr
-    assert told in done.stderr.decode()
-    assert (done.stdout == b"") == (code != 0)
-    assert outcomes(home) == rows
-    assert len(cloud.received) == len(rows)
-    for outcome, paid in zip(rows, cost(home), strict=True):
-        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[outcome]
+def test_what_comes_of_a_fault_is_documented(command: str, tmp_path: Path, name: str) -> None:
+    outcome = FAULTS[name](command, tmp_path, name)
+    assert outcome.line(name) in DOCUMENT.read_text(encoding="utf-8").splitlines()
+    for row in Ledger(tmp_path / "state").rows():
+        paid = row["cost"]
+        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[row["outcome"]]
 
 
-@pytest.mark.parametrize(
-    ("origin", "told"),
-    [
-        ("http://127.0.0.1:9", "cannot be reached"),
-        ("https://no-such-host.invalid", "cannot be reached: its name is not known"),
-    ],
-)
-def test_no_connection(hybrid: Hybrid, home: Path, profile: Profile, origin: str, told: str) -> None:
-    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m, retries: 1}}\n{FORCE}')
-    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin)
-    assert (done.returncode, done.stdout) == (5, b"")
-    assert told in done.stderr.decode()
-    assert outcomes(home) == ["refused", "refused"]
+def test_no_fault_but_the_documented_ones() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition("|---|---:|---|---|\n")[2].splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table] == list(FAULTS)
 
 
-@pytest.mark.parametrize(
-    ("name", "days", "is_known", "code", "told"),
-    [
-        ("127.0.0.1", 30, True, 0, ""),
-        ("elsewhere.example", 30, True, 5, "has a certificate that is not valid: IP address mismatch"),
-        ("127.0.0.1", -1, True, 5, "has a certificate that is not valid: certificate has expired"),
-        ("127.0.0.1", 30, False, 5, "has a certificate that is not valid: unable to get local issuer"),
-    ],
-)
-def test_certificates(
-    hybrid: Hybrid,
-    profile: Profile,
-    tmp_path: Path,
-    name: str,
-    days: int,
-    is_known: bool,
-    code: int,
-    told: str,
-) -> None:
-    authority = trustme.CA()
-    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name, not_after=ends).configure_cert(tls)
-    authority.cert_pem.write_to_path(str(tmp_path / "known.pem"))
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
-    known = tmp_path / ("known.pem" if is_known else "other.pem")
-    with ScriptedCloud(tls) as cloud:
+def test_a_certificate_of_a_known_authority(hybrid: Hybrid, profile: Profile, tmp_path: Path) -> None:
+    with certified_cloud(tmp_path, "127.0.0.1", 30, True) as (cloud, known):
         path = profile(cloud.section(", retries: 0") + FORCE)
         done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, SSL_CERT_FILE=str(known))
-        assert done.returncode == code, done.stderr
-        assert told in done.stderr.decode()
-        assert len(cloud.received) == (1 if code == 0 else 0)
+        assert (done.returncode, len(cloud.received)) == (0, 1), done.stderr
 
 
 def test_the_ledger_knows_the_very_bytes(
@@ -185,10 +97,89 @@ def test_fallback_clouds(
             hybrid("run", "-p", path, "--dry-run", "--json", "hi", HYBRID_CONSENT=origins).stdout
         )
         assert plan["fallbacks"] == f"second at {other.origin}" + ("" if consent else " (no consent)")
+        if answered and not consent:
+            assert f"not tried: second at {other.origin} (no consent)" in done.stderr.decode()
         if went:
             assert other.received[0].headers["authorization"] == "Bearer sk-second"
             assert outcomes(home)[1] == "answered"
             assert b"; trying second" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "a SOCKS proxy is set, which needs the package `socksio`"),
+        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "is set to what is no proxy's URL"),
+        ({"HTTPS_PROXY": ":::"}, "is set to what is no proxy's URL"),
+        ({"SSL_CERT_FILE": "/no/such.pem"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+        ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+    ],
+)
+def test_settings_of_the_system_that_cannot_be_used(
+    hybrid: Hybrid, home: Path, profile: Profile, variables: dict[str, str], told: str
+) -> None:
+    origin = "https://127.0.0.1:9"
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m}}\n{FORCE}')
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin, **variables)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert f"was not asked: {told}" in done.stderr.decode() or told in done.stderr.decode()
+    assert outcomes(home) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "usd", "is_guess"),
+    [
+        ("flex", "flex", 0.0001375, False),
+        ("flex", "default", 0.000275, False),
+        ("priority", None, 0.000495, False),
+        (None, "scale", 0.000275, True),
+        (None, "default", 0.000275, False),
+    ],
+)
+def test_a_service_tier_has_its_own_price(
+    asked: str | None, served: str | None, usd: float, is_guess: bool
+) -> None:
+    server = Server(base_url="https://api.openai.com/v1", model="gpt-5-mini", extra=Extra(service_tier=asked))  # type: ignore[arg-type]
+    call = Call(server, [{"role": "user", "content": "hi"}], 512)
+    reply = Answered(text="hi", tokens_in=300, tokens_out=100, tier=served)
+    used = used_by(call, reply)
+    assert cost_of(server, used) == pytest.approx(usd)
+    assert is_guess_of(server, used) is is_guess
+    worst = worst_cost(call, len(call.content()))
+    assert worst is not None
+    assert worst >= 512 * 2e-6  # never by the cheap tier, which may not be had
+
+
+def test_a_tier_that_the_profile_has_no_price_for_is_an_estimate(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1, output: 2}, extra: {service_tier: flex}") + FORCE)
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is False
+    cloud.tier = "default"
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is True
+    assert cloud.received[0].body["service_tier"] == "flex"
+
+
+@pytest.mark.parametrize("where", ["--stop", "--schema"])
+def test_the_clouds_own_key_leaves_in_no_option(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, where: str
+) -> None:
+    key = "plain-words"
+    path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
+    given = key if where == "--stop" else json.dumps({"type": "object", "title": key})
+    done = hybrid("run", "-p", path, where, given, "hi", HYBRID_CONSENT=cloud.origin, CANARY=key)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert f"the cloud's own key in line 1 of {where}" in done.stderr.decode()
+
+
+def test_the_notice_tells_why_and_at_most_how_much(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert re.match(rb"hybrid: handed off to scripted: forced, at most \$0\.005\d+\n", done.stderr)
 
 
 def _events(*more: dict[str, Any], text: str = "Rain.") -> tuple[dict[str, Any], ...]:
@@ -317,6 +308,48 @@ def test_a_key_is_seen_only_where_it_belongs(
     assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
 
 
+def test_no_command_sees_a_key_by_whatever_name(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    """The user's scanner and check see neither variables nor those that the command was started with."""
+    seen, look = tmp_path / "seen", tmp_path / "look.sh"
+    look.write_text(f"(env; cat /proc/$PPID/environ; echo looked) >> {seen}\necho '{{\"findings\": []}}'\n")
+    other = '{base_url: "http://127.0.0.1:9/v1", model: f, key: {env: OTHERCLOUD}}'
+    section = cloud.section(f", key: {{env: MYCLOUD}}, fallbacks: [{other}]")
+    commands = f"checks: {{verify: [sh, {look}]}}\nprivacy: {{scanner: [sh, {look}]}}\n"
+    path = profile(section + commands + FORCE)
+    keys = {"MYCLOUD": "canary-key-1", "OTHERCLOUD": "canary-key-2"}
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, **keys)
+    assert done.returncode == 0, done.stderr
+    assert seen.read_bytes().count(b"looked") == 2
+    assert b"canary" not in seen.read_bytes()
+
+
+CANARY = "ghp_" + "c4N4rY" * 6
+
+
+@pytest.mark.parametrize("on_secret", ["forbid", "redact"])
+@pytest.mark.parametrize("place", ["prompt", "stdin", "--system", "--schema", "--stop"])
+def test_a_secret_is_seen_nowhere_but_where_it_was_put(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, place: str, on_secret: str
+) -> None:
+    path = profile(cloud.section() + FORCE + f"privacy: {{on_secret: {on_secret}}}\nlog: {{prompts: true}}\n")
+    text = json.dumps({"type": "object", "title": CANARY}) if place == "--schema" else f"see {CANARY} there"
+    cloud.replies = [Reply(pieces=("{}",))]
+    given = [] if place in ("prompt", "stdin") else [place, text]
+    prompt = text if place == "prompt" else "hi"
+    stdin = text.encode() if place == "stdin" else b""
+    done = hybrid(
+        "run", "-v", "-p", path, *given, prompt, stdin=stdin, HYBRID_CONSENT=cloud.origin, HYBRID_DEBUG="1"
+    )
+    expected = (0, 1) if on_secret == "redact" else (3, 0)  # noqa: S105  a word, no password
+    assert (done.returncode, len(cloud.received)) == expected, done.stderr
+    assert CANARY.encode() not in b"".join(request.content for request in cloud.received)
+    assert CANARY.encode() not in done.stdout + done.stderr
+    kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
+    assert not any(CANARY.encode() in path.read_bytes() for path in kept)
+
+
 def test_the_deadline_leaves_the_reservation(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
@@ -324,7 +357,7 @@ def test_the_deadline_leaves_the_reservation(
     path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE + "limits: {seconds: 5}\n")
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (124, b"")
-    assert (outcomes(home), cost(home)) == (["unknown"], [None])
+    assert [(row["outcome"], row["cost"]) for row in Ledger(home / "state").rows()] == [("unknown", None)]
 
 
 def test_the_clouds_own_key_is_a_secret_whatever_its_form(

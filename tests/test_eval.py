@@ -13,7 +13,7 @@ from conftest import Hybrid
 from hybrid_cli.handoff import calibration
 from hybrid_cli.handoff.signals import VERSION
 from hybrid_cli.weights.catalog import shipped_catalog
-from scripted_cloud import ScriptedCloud
+from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 SHORT = ("--max-tokens", "24", "--quiet")
@@ -186,6 +186,11 @@ def test_an_unsure_answer_is_given_up_early(
     answer = json.loads(done.stdout)
     assert (answer["answered_by"], answer["handoff"]["stage"]) == ("cloud", "tokens")
     assert 8 <= answer["usage"]["local"]["out"] < 100  # what was thrown away is counted
+    assert 0 < answer["timings"]["local"] < answer["timings"]["total"]
+    stages = answer["handoff"]["stages"]
+    assert {stage["stage"] for stage in stages} == {"tokens"}
+    assert (stages[0]["tokens"], stages[0]["threshold"]) == (8, pytest.approx(0.9999, abs=1e-6))
+    assert stages[0]["score"] < stages[0]["threshold"]
     assert b"handed off to scripted: unsure after 8 tokens" in done.stderr
     whole = hybrid("run", "-p", path, "--max-tokens", "20", prompt)  # nobody to hand off to: not given up
     assert whole.returncode in (0, 7)
@@ -201,6 +206,10 @@ def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile
     assert b"fails its check: grep ended with code 1 on it" in off.stderr
     both = hybrid("run", "-p", path, "--verify", "false", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
     assert (both.returncode, both.stdout) == (7, b"")
+    cloud.replies = [Reply(pieces=("I cannot help with that.",))]
+    declined = hybrid("run", "-p", path, "--verify", "grep -q I", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert declined.returncode == 0
+    assert b"the cloud declined" in declined.stderr
     alone = hybrid("run", "-p", "offline", "--verify", "false", "What is 2+2?")
     assert (alone.returncode, alone.stdout) == (7, b"")
     for bad in ("", "'unclosed"):
@@ -231,4 +240,11 @@ def test_a_shipped_calibration_needs_no_fitting(hybrid: Hybrid, profile: Profile
     path = profile("escalation: {mode: forbid, target: {escalate_at_most: 0.3}}\n")
     done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", "What is 2 + 2?")
     assert done.returncode == 0, done.stderr
-    assert 0 < json.loads(done.stdout)["handoff"]["threshold"] < 1
+    handoff = json.loads(done.stdout)["handoff"]
+    assert 0 < handoff["threshold"] < 1
+    *_, end = handoff["stages"]
+    assert (end["stage"], end["score"], end["threshold"]) == (
+        "end",
+        handoff["confidence"],
+        handoff["threshold"],
+    )

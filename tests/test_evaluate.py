@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from hybrid_cli.evaluate import early, fit, metrics, thresholds
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
-from hybrid_cli.evaluate.rows import Row, answered
+from hybrid_cli.evaluate.rows import Kept, Row, answered
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.signals import answer_signals
@@ -113,6 +114,13 @@ def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
     assert found == metrics.estimate(metrics.auroc, score, wrong, resamples=200)
 
 
+def test_draws_that_define_nothing_are_left_out_in_silence() -> None:
+    score, local = np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, 1.0])
+    found = metrics.estimate(metrics.apgr, score, local, np.array([1.0, 1.0, 0.0]))  # in all there is no gap
+    assert math.isfinite(found.low)
+    assert not math.isfinite(found.value)
+
+
 def test_promises_are_kept_over_resplits() -> None:
     generator = np.random.default_rng(2)
     broken, shares, lost = 0, [], []
@@ -142,6 +150,11 @@ def test_what_cannot_be_promised_is_none() -> None:
 @pytest.mark.parametrize(
     ("kind", "gold", "answer", "right"),
     [
+        ("schema", {"required": ["city"]}, '{"city": "Hanoi"}', True),
+        ("schema", {"properties": {"city": {"const": "Hanoi"}}}, '{"city": "Hue"}', False),
+        ("schema", {"required": ["city"]}, "Hanoi", False),
+        ("verify", ["grep", "-q", "Hanoi"], "Hanoi", True),
+        ("verify", ["grep", "-q", "Hanoi", "{file}"], "Hue", False),
         ("number", "1,234", "so #### 1234\n", True),
         ("number", "4", "2 + 2 = 4. Note 5 #### 4", True),
         ("number", "4", "2 + 2 = 5", False),
@@ -159,7 +172,7 @@ def test_what_cannot_be_promised_is_none() -> None:
     ],
 )
 def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
-    assert is_right(Question("?", gold, kind), answer) == right
+    assert is_right(Question("?", gold, kind), answer, os.environ) == right
 
 
 @pytest.mark.parametrize(
@@ -168,6 +181,14 @@ def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
         ("{", "bad.jsonl:2: this line is no JSON"),
         ('{"prompt": "x", "answer": "y"}', "missing required field `kind`"),
         ('{"prompt": "x", "answer": "y", "kind": "z"}', "Invalid enum value 'z'"),
+        ('{"prompt": "x", "answer": "y", "kind": "schema"}', "`answer` of the kind schema is a JSON Schema"),
+        (
+            '{"prompt": "x", "answer": "y", "kind": "verify"}',
+            "`answer` of the kind verify is a list of words",
+        ),
+        ('{"prompt": "x", "answer": ["y"], "kind": "text"}', "`answer` of the kind text is text"),
+        ('{"prompt": "x", "answer": {"type": 7}, "kind": "schema"}', "bad.jsonl:2 is no JSON Schema"),
+        ('{"prompt": "x", "answer": "(", "kind": "regex"}', "bad.jsonl:2: `\\(` is no pattern of RE2"),
     ],
 )
 def test_a_line_that_is_no_question(tmp_path: Path, line: str, told: str) -> None:
@@ -301,6 +322,8 @@ def test_the_report_holds_every_figure_and_its_baselines() -> None:
     assert told["baselines"].keys() == {"random", "prompt_length", "mean_logprob", "oracle"}
     assert told["baselines"]["oracle"]["napgr"]["value"] == 1
     assert {task: told["by_task"][task]["rows"] for task in told["by_task"]} == {"a": 60, "b": 40}
+    for task in told["by_task"].values():
+        assert told["metrics"].keys() | {"rows"} == task.keys()
     alone = report(scores, rows, with_cloud=False)
     assert "apgr" not in alone["metrics"]
     json.dumps(told, allow_nan=False)
@@ -310,26 +333,36 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
     questions = [Question(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)]
     asked: list[str] = []
 
-    def answer(asked_now: Sequence[Question]) -> Iterator[LocalResult]:
-        for question in asked_now:
+    def answer(asked_now: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
+        for question in reversed(asked_now):  # they come as they are finished
             asked.append(question.prompt)
-            yield LocalResult(
-                text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1, first=FIRST
+            yield (
+                question,
+                LocalResult(
+                    text="3", finish_reason="stop", logprobs=[-0.1], tokens_in=5, tokens_out=1, first=FIRST
+                ),
             )
 
+    def score(question: Question, text: str) -> bool:
+        return is_right(question, text, {})
+
+    def count_new(chosen: list[Question], weights: str = "weights") -> int:
+        return len(list(answered(chosen, answer, score, weights, Kept.read(file))))
+
     file = tmp_path / "rows.jsonl"
-    first = list(answered(questions[:3], answer, "weights", file))
-    assert [row.local_right for row in first] == [False, False, True]
+    first = list(answered(questions[:3], answer, score, "weights", Kept.read(file)))
+    assert [row.local_right for row in first] == [True, False, False]
     with file.open("ab") as lines:
         lines.write(b'{"key":"cut in the mid')
-    assert list(answered(questions[:3], answer, "weights", file)) == first
-    assert len(asked) == 3
-    assert len(list(answered(questions, answer, "weights", file))) == 5
-    list(answered(questions, answer, "other weights", file))
+    assert list(Kept.read(file).rows.values()) == first
+    assert count_new(questions[:3]) == 0
+    assert count_new([*questions, *questions]) == 2  # one that comes twice is asked once
+    assert count_new(questions, "other weights") == 5
     assert len(asked) == 10
+    assert len(Kept.read(file).rows) == 10
     other = tmp_path / "other.jsonl"
     other.write_text('{"mine": 1}')
     with pytest.raises(Failure, match="no row of an evaluation"):
-        list(answered(questions, answer, "weights", other))
+        Kept.read(other)
     assert other.read_text() == '{"mine": 1}'
     assert b"What is" not in file.read_bytes()  # neither prompts nor answers are kept

@@ -249,6 +249,34 @@ def test_a_kill_between_reservation_and_settlement(
     assert (done.returncode, len(cloud.received)) == (8, 1)
 
 
+def test_an_answer_that_came_is_given_though_the_ledger_broke_meanwhile(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    def break_it(_body: object) -> Reply:
+        for path in (home / "state").iterdir():
+            path.write_bytes(b"no database " * 100)
+        return Reply()
+
+    cloud.respond = break_it
+    path = profile(cloud.section(PRICES) + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b"The cloud says hello.\n"), done.stderr
+    assert b"it is damaged" in done.stderr
+    assert b"the reservation of this call stands" in done.stderr
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, len(cloud.received)) == (1, 1)  # without a ledger nothing is sent
+
+
+def test_no_disk_left_is_no_free_call(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, small_disk: Path
+) -> None:
+    path = profile(cloud.section(PRICES) + "escalation: {mode: force}\n")
+    (small_disk / "filler").write_bytes(bytes((1 << 20) - 8192))
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, HYBRID_HOME=str(small_disk))
+    assert (done.returncode, done.stdout, cloud.received) == (1, b"", [])
+    assert b"cannot be used" in done.stderr
+
+
 def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     path = profile(cloud.section(PRICES) + "escalation: {mode: force}\nlimits: {calls_per_day: 5}\n")
     assert hybrid("usage", "-p", path, "--json").returncode == 0
@@ -262,10 +290,12 @@ def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profil
     csv = hybrid("usage", "--csv", "--by", "profile").stdout.decode().splitlines()
     assert csv[0].startswith("name,requests,answered")
     assert csv[1].startswith("test,2,2,14,6,")
-    exported = json.loads(hybrid("usage", "--export").stdout)
+    exported = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert [row["outcome"] for row in exported] == ["answered", "answered"]
     assert {row["prompt"] for row in exported} == {None}
     assert hybrid("usage", "--csv", "--json").returncode == 2
     assert hybrid("usage", "purge").returncode == 2
     assert hybrid("usage", "purge", "--yes").returncode == 0
-    assert json.loads(hybrid("usage", "--export").stdout)[0]["origin"] == ""
+    left = json.loads(hybrid("usage", "--export").stdout)
+    assert (left["requests"], [one["requests"] for one in left["purged"]]) == ([], [2])
+    assert left["purged"][0]["at"][:10] == time.strftime("%Y-%m-%d", time.gmtime())

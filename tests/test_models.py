@@ -105,8 +105,11 @@ def test_the_users_catalog_adds_and_replaces(hybrid: Hybrid, home: Path, file: P
     "text, expected",
     [
         ("own: {}\n", "missing required field `files`"),
-        ("../own: {}\n", "models.yaml: "),
+        ("../own: {}\n", "models.yaml:1: ../own: `../own` cannot be a model's name"),
+        ("- own\n", "models.yaml:1: it must map names to models"),
         ("own:\n  - x\n  own: {}\n", "models.yaml:3: "),
+        (entry_of(BODY, "x").replace("size: ", "size: -"), "models.yaml:3: own.files.0.size: expected `int`"),
+        (entry_of(BODY, "x") + "  licens: x\n", "models.yaml:1: own: object contains unknown field `licens`"),
         (entry_of(BODY, "x").replace("sha256: ", "sha256: f"), "matching regex"),
         (entry_of(BODY, "x", name="../m.gguf"), "matching regex"),
     ],
@@ -499,3 +502,42 @@ def test_a_lock_survives_its_deletion_and_ends_with_its_holder(tmp_path: Path) -
             pass
     with locked(path, shared=True), locked(path, shared=True), pytest.raises(Busy), locked(path):
         pass
+
+
+def test_verify_tells_programs_too(hybrid: Hybrid, home: Path, file: Path) -> None:
+    for name in ("good", "bad"):
+        body = file.read_bytes() + name.encode()
+        file.write_bytes(body)
+        lines(hybrid("models", "import", file, "--name", name))
+    blob = home / "data" / "blobs" / f"{hashlib.sha256(body).hexdigest()}.gguf"
+    blob.chmod(0o644)
+    blob.write_bytes(body[:-1] + b"?")
+    done = hybrid("models", "verify", "--json")
+    bad, good = json.loads(done.stdout)
+    assert good == {"name": "good", "verified": True, "message": None}
+    assert (bad["name"], bad["verified"]) == ("bad", False)
+    assert hashlib.sha256(body).hexdigest() in bad["message"]
+    assert lines(done, 6) == [bad["message"], "1 of 2 failed"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"no model", "small.gguf is not a GGUF model file"),
+        (gguf(pairs=10**9), "small.gguf is damaged: its header announces more than the file holds"),
+    ],
+)
+def test_a_damaged_file_is_named_as_the_user_knows_it(
+    hybrid: Hybrid, home: Path, file: Path, body: bytes, says: str
+) -> None:
+    file.write_bytes(body)
+    assert lines(hybrid("models", "import", file), 6)[-1] == says
+
+
+def test_a_store_that_cannot_be_written(hybrid: Hybrid, small_disk: Path, file: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    folder = small_disk / "home"
+    for arguments in (("models", "import", file), ("models", "prune"), ("pull", file)):
+        told = lines(hybrid(*arguments, HYBRID_HOME=str(folder)), 1)[-1]
+        assert told.endswith("cannot be written: Read-only file system; HYBRID_HOME names another place")
+        assert str(folder) in told

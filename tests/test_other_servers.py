@@ -78,7 +78,7 @@ def test_llmock_finds_no_fault_with_the_client(
     answer = json.loads(done.stdout)
     assert answer["answer"]
     assert answer["usage"]["cloud"]["out"] > 0
-    assert len(json.loads(hybrid("usage", "--export").stdout)) == 2
+    assert len(json.loads(hybrid("usage", "--export").stdout)["requests"]) == 2
     llmock.assert_resilient()
 
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import Hybrid, environment
 from hybrid_cli.cloud.faults import CloudFault, asked_pause
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.traffic import Traffic
+from hybrid_cli.handoff.traffic import Reservation, Traffic
 from scripted_cloud import Reply, ScriptedCloud
 
 ODD = "escalation: {rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]}\n"
@@ -191,15 +191,15 @@ def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
     room = 1
     order: list[str] = []
 
-    def reserve() -> int:
+    def reserve() -> Reservation:
         nonlocal room
         if not room:
             raise Failure(ExitStatus.LIMIT, "no room")
         room -= 1
-        return 7
+        return 7, None
 
     def second() -> None:
-        with traffic.reserved(reserve) as row:
+        with traffic.reserved(reserve) as (row, _):
             order.append(f"second {row}")
 
     thread = threading.Thread(target=second)

@@ -51,6 +51,20 @@ CREDENTIALS = {
 }
 
 
+@pytest.mark.parametrize("styled", [0xFEE0, 0x1D5BA - ord("a")])
+def test_letters_that_look_like_plain_ones_hide_nothing(styled: int) -> None:
+    token = CREDENTIALS["GitHub token"]
+    other = "".join(chr(ord(one) + styled) if one.islower() else one for one in token)
+    (found,) = find(f"is {other} mine?", ["secret"])
+    assert (found.name, found.start, found.end) == ("GitHub token", 3, 3 + len(token))
+
+
+@pytest.mark.parametrize("before", ["\\t", "\\r", "\\u0022", "\\x22", "%20", "token%3D", "\x1b[32m"])
+def test_an_escape_before_a_credential_hides_nothing(before: str) -> None:
+    (found,) = find(before + CREDENTIALS["GitHub token"], ["secret"])
+    assert found.name == "GitHub token"
+
+
 @pytest.mark.parametrize("around", ["{}", "key: {}\n", 'export K="{}"', "a\\n{}\\nb", "<{}>", "è{}"[1:]])
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_a_credential_wherever_it_stands(name: str, around: str) -> None:
@@ -74,6 +88,12 @@ ENCRYPTED = PEM.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES
         (f"DB_PASSWORD='{some(6)}9a7b1'", "secret", None),
         ('"client_secret": "9f8a7b6c5d4e3f2a1b0c"', "secret", "9f8a7b6c5d4e3f2a1b0c"),
         ('{\\"password\\": \\"9f8a7b6c5d4e\\"}', "secret", "9f8a7b6c5d4e"),
+        ("//registry.example/:_authToken=9f8a7b6c-5d4e-4a1b-8c2d-0123456789ab", "secret", None),
+        ('req.Header.Set("X-Some-Key", "f00a1b2c3d4e5f6a7b8c")', "secret", "f00a1b2c3d4e5f6a7b8c"),
+        ("<account_key>q8Yz7m3Xp2Za9YAi5zvS</account_key>", "secret", "q8Yz7m3Xp2Za9YAi5zvS"),
+        ("backup --storage-key q8Yz7m3Xp2Za9YAi5zvS --all", "secret", "q8Yz7m3Xp2Za9YAi5zvS"),
+        ('{"auths": {"r.example": {"auth": "YmFtYm9vOmpoMkh6UnNR"}}}', "secret", "YmFtYm9vOmpoMkh6UnNR"),
+        ("id:master pw:k3Yq81Zz!", "secret", "k3Yq81Zz!"),
         ("api_key\r\n=\r\n9f8a7b6c5d4e3f2a1b0c", "secret", "9f8a7b6c5d4e3f2a1b0c"),
         ("Cookie: theme=dark; sessionid=qwertyuiop", "secret", "qwertyuiop"),
         ("Authorization: Bearer " + "a1b2c3d4e5f6a7b8c9d0", "secret", "a1b2c3d4e5f6a7b8c9d0"),
@@ -87,6 +107,8 @@ ENCRYPTED = PEM.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES
         (f"{PEM[40:]} it ends", "secret", PEM[40:]),
         ("to de89370400440532013000", "iban", "de89370400440532013000"),
         ("to DE89 3704 0044 0532 0130 00 AND more", "iban", "DE89 3704 0044 0532 0130 00"),
+        ("to DE89-3704-0044-0532-0130-00.", "iban", "DE89-3704-0044-0532-0130-00"),
+        ("to DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000", "iban", None),
         ("GB82WEST12345698765432", "iban", "GB82WEST12345698765432"),
         ("host 10.11.12.13:8080", "ip", "10.11.12.13"),
         ("via 2001:db8::ff00:42:8329.", "ip", "2001:db8::ff00:42:8329"),
@@ -111,6 +133,9 @@ def test_each_kind(text: str, kind: str, value: str | None) -> None:
         "std::vector<int> a::b 12:34:56 ratio 3:2, version 1.2.3, at 127.0.0.1 and ::1",
         "card 4111 1111 1111 1112, order 1234567890123456, 0.4111111111111111, 4111.111111111111",
         "DE88 3704 0044 0532 0130 00, @decorator, a@b, x@localhost, sk-learn, task-list-of-many",
+        "cache_key=users:2024:v2, primary key: 550e8400-e29b-41d4-a716-446655440000, Ed25519PublicKey",
+        "def f(key, ed25519.Ed25519PublicKey): the token is org.apache.commons.lang3.StringUtils2",
+        '"integrity": "sha512-' + some(86) + '=="',
         "commit b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b, 550e8400-e29b-41d4-a716-446655440000",
     ],
 )
@@ -165,7 +190,10 @@ def test_a_rule_may_ask_for_secrets(hybrid: Hybrid, tmp_path: Path) -> None:
     assert b"rule: none" in plan.stderr
 
 
-@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060"])
+@pytest.mark.parametrize(
+    "hidden",
+    ["\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060", "\ufe0f", "\U000e0041", "\u3164", "\0", "\x1b[01;31m"],
+)
 @pytest.mark.parametrize("place", [1, 4, 20])
 def test_what_cannot_be_seen_hides_nothing(hidden: str, place: int) -> None:
     token = "ghp_" + some(36)

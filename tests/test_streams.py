@@ -52,6 +52,30 @@ def test_thinking_is_told_from_the_answer(
         assert "".join(split.thinking for split in splits) == thinking
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary"
+            ' to=functions.web_search <|constrain|>json<|message|>{"query": "a"}<|call|>',
+            '<tool_call>{"name": "web_search", "arguments": {"query": "a"}}</tool_call>',
+        ),
+        (
+            "<|start|>assistant to=functions.handoff<|channel|>commentary json<|message|>{}",
+            '<tool_call>{"name": "handoff", "arguments": {}}</tool_call>',
+        ),
+        ("<|channel|>commentary<|message|>I will search.<|end|>", ""),
+        ("<|channel|>analysis to=python<|message|>1+1<|call|>", ""),
+    ],
+)
+def test_a_call_on_a_channel_is_an_answer_where_there_are_tools(text: str, answer: str) -> None:
+    for pieces in cuttings(text):
+        splitter = splitter_for("harmony", "", has_tools=True)
+        assert "".join(split.answer for split in [*map(splitter.feed, pieces), splitter.flush()]) == answer
+        untold = splitter_for("harmony", "")
+        assert "".join(split.answer for split in [*map(untold.feed, pieces), untold.flush()]) == ""
+
+
 def test_the_style_is_the_templates() -> None:
     assert style_of("{{ messages[0].content.split('</think>')[-1] }}") == "think"
     assert style_of("<|start|>assistant<|channel|>final<|message|>") == "harmony"

@@ -92,6 +92,24 @@ def test_a_call_takes_only_its_own_words_out(
     assert answer["usage"]["local"]["out"] > 0
 
 
+def test_a_model_with_channels_calls_on_one(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, model_file: Path, tmp_path: Path
+) -> None:
+    """The template is of gpt-oss's form; the weights are SmolLM2's, which go on with what they see."""
+    shown = (
+        "{% for t in tools or [] %}// {{t.function.description}}\n{% endfor %}"
+        "{% for c in ['Rome','Paris','Lima'] %}Weather in {{c}}?\n<|channel|>commentary to=functions.web_search"
+        '<|message|>{"query": "Weather in {{c}}"}<|call|>\n\n{% endfor %}{{messages[-1].content}}\n'
+    )
+    model = with_template(model_file, shown, tmp_path / "channels.gguf")
+    path = profile(cloud.section(TOOLS) + f"local: {{model: {model}}}\n" + SURE % "")
+    answer = ask(hybrid, cloud, path, "--max-tokens", "48")
+    (request,) = cloud.received
+    assert request.body["tools"] == [{"type": "web_search"}]
+    assert request.body["input"] == [{"role": "user", "content": "Weather in Oslo"}]
+    assert answer["handoff"]["reason"] == "tool"
+
+
 @pytest.mark.parametrize(
     ("escalation", "rest"),
     [

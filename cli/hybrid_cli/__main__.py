@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""A tenth of a start goes into looking through what was just imported, by default after each 700 objects."""
+
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
@@ -17,9 +20,12 @@ def main() -> int:
             _discard_stdout()
             return 1
         return 0
+    import gc
     import signal
 
     from hybrid_cli.exit_status import ExitStatus, Interrupted
+
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
     def terminate(_number: int, _frame: object) -> None:
         raise Interrupted(ExitStatus.TERMINATED)

@@ -6,11 +6,11 @@ import importlib
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.environment import Environment
-from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.shape import EVERYWHERE, Group, usage_failure
 
 COMMANDS = {
     "run": "Answer one prompt.",
@@ -24,11 +24,17 @@ COMMANDS = {
     "calibrate": "Fit the gate to a model on labelled questions.",
     "doctor": "Say what works on this machine, and what to do about the rest.",
     "completion": "Print the completion script of a shell.",
-    "help": "Explain exit codes, profiles, variables or privacy.",
+    "help": "Explain exit codes, profiles, variables, privacy or a command.",
 }
 
 
-class _LazyGroup(TyperGroup):
+EXAMPLES = (
+    'hybrid run "Name three uses of vinegar."',
+    'git diff | hybrid run "Write a commit message." -p offline',
+)
+
+
+class _LazyGroup(Group):
     """A group whose help needs none of its commands' modules."""
 
     summaries = COMMANDS
@@ -46,15 +52,6 @@ class _LazyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else "see hybrid --help"
-            raise Failure(ExitStatus.USAGE, f"there is no command `{args[0]}`; {hint}")
-        return super().resolve_command(ctx, args)
-
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -66,17 +63,17 @@ def _show_version(wanted: bool) -> None:
 
 def command_tree() -> Any:
     """The root command; those below it are imported when they are asked for."""
-    root = typer.Typer(
-        cls=_LazyGroup,
-        add_completion=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    root = new_app(cls=_LazyGroup, examples=EXAMPLES)
 
     @root.callback()
     def hybrid(
         _version: bool = typer.Option(
-            False, "--version", is_eager=True, callback=_show_version, help="Print the version and stop."
+            False,
+            "--version",
+            is_eager=True,
+            callback=_show_version,
+            help="Print the version and stop.",
+            rich_help_panel=EVERYWHERE,
         ),
     ) -> None:
         """Answer prompts with a local model; hand off to a cloud model only when the profile allows it."""
@@ -86,8 +83,6 @@ def command_tree() -> Any:
 
 def invoke(arguments: list[str], environment: Environment, worker: Any) -> None:
     """Run the command that `arguments` name. Raises Failure, also for wrong usage."""
-    from hybrid_cli.commands import Invocation
-
     command = command_tree()
     try:
         with command.make_context("hybrid", list(arguments), obj=Invocation(environment, worker)) as context:
@@ -95,8 +90,4 @@ def invoke(arguments: list[str], environment: Environment, worker: Any) -> None:
     except typer.Exit:
         return
     except TyperException as error:
-        message = error.format_message()
-        if error.exit_code != ExitStatus.USAGE or not message:
-            raise Failure(ExitStatus.USAGE, message or "see hybrid --help") from None
-        shown = getattr(getattr(error, "ctx", None), "command_path", "hybrid")
-        raise Failure(ExitStatus.USAGE, f"{message.rstrip('.')}; see {shown} --help") from None
+        raise usage_failure(error) from None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.terminal import ColorChoice, Spinner, StatusLine, is_terminal, painted, wants_colour
 
 SILENCE_SECONDS = 2.0
 """How long a wait may last before a line says what is waited for."""
@@ -60,14 +61,18 @@ class Environment:
     stderr: TextIO | None
     variables: MutableMapping[str, str]
     clock: Callable[[], float] = time.monotonic
+    chance: Callable[[], float] = lambda: int.from_bytes(os.urandom(7), "big") / (1 << 56)
+    """From 0 to 1, without 1."""
     verbosity: int = 0
     """-1 for errors only, 0, or 1 for details."""
+    color: ColorChoice = "auto"
     run: str = field(default_factory=lambda: os.urandom(8).hex())
     """This process, in the ledger."""
     subject: str = ""
     """What messages are about, at their beginning."""
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
     """Variables that no library and no child process may see: keys, above all."""
+    status_line: StatusLine = field(default_factory=StatusLine, repr=False)
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,13 +134,13 @@ class Environment:
         return folder
 
     def stdin_is_terminal(self) -> bool:
-        return _is_terminal(self.stdin)
+        return is_terminal(self.stdin)
 
     def stdout_is_terminal(self) -> bool:
-        return _is_terminal(self.stdout)
+        return is_terminal(self.stdout)
 
     def stderr_is_terminal(self) -> bool:
-        return _is_terminal(self.stderr)
+        return is_terminal(self.stderr)
 
     def stdin_is_pipe_or_file(self) -> bool:
         """Whether stdin was given on purpose: not a terminal, a device or an inherited socket."""
@@ -144,48 +149,54 @@ class Environment:
         mode = os.fstat(self.stdin.fileno()).st_mode
         return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
+    def colours(self, stream: BinaryIO | TextIO | None) -> bool:
+        """Whether what is written to `stream` for people is coloured."""
+        return wants_colour(stream, self.color, self.variables)
+
+    def animates(self) -> bool:
+        """Whether something may move on stderr: on a terminal that can, under nobody's --quiet, and not in CI."""
+        moves = self.variables.get("TERM") != "dumb" and not self.variables.get("CI")
+        return moves and self.verbosity >= 0 and self.stderr_is_terminal()
+
     def error(self, message: str) -> None:
         """One line on stderr, even under --quiet."""
-        self._line(message)
+        self._line(message, "error")
 
     def note(self, message: str) -> None:
         """One line on stderr, but under --quiet."""
         if self.verbosity >= 0:
-            self._line(message)
+            self._line(message, "heading")
 
     def detail(self, message: str) -> None:
         """One line on stderr under --verbose."""
         if self.verbosity > 0:
-            self._line(message)
+            self._line(message, "heading")
 
-    def _line(self, message: str) -> None:
-        if self.stderr is None:
-            return
-        with contextlib.suppress(OSError, ValueError):  # a closed stderr must not change the exit code
-            self.stderr.write(f"hybrid: {self.subject}{one_line(message)}\n")
-            self.stderr.flush()
+    def _line(self, message: str, style: str) -> None:
+        name = painted("hybrid:", style) if self.colours(self.stderr) else "hybrid:"
+        self.aside(f"{name} {self.subject}{one_line(message)}\n")
 
     def aside(self, text: str) -> None:
         """A piece of running text on stderr, as it comes."""
-        if self.stderr is None:
-            return
-        with contextlib.suppress(OSError, ValueError):
-            self.stderr.write(text)
-            self.stderr.flush()
+        if self.stderr is not None:
+            self.status_line.write(self.stderr, text)
+
+    def draw(self, text: str) -> None:
+        """Show `text` on the terminal's last line, in the place of what was drawn there; "" takes it away."""
+        if self.stderr is not None and self.animates():
+            if text:
+                self.status_line.draw(self.stderr, one_line(text))
+            else:
+                self.status_line.clear(self.stderr)
 
     @contextlib.contextmanager
-    def waiting(self, message: str) -> Iterator[Callable[[], None]]:
-        """Say `message` unless the block ends, or calls what it is given, within two seconds."""
-        if self.verbosity < 0:
-            yield lambda: None
-            return
-        timer = threading.Timer(SILENCE_SECONDS, self.note, [message])
-        timer.daemon = True
-        timer.start()
+    def waiting(self, message: str) -> Iterator[Waiting]:
+        """Say what is waited for until the block ends, or calls what it is given: see `Waiting`."""
+        waiting = Waiting(self, message)
         try:
-            yield timer.cancel
+            yield waiting
         finally:
-            timer.cancel()
+            waiting()
 
     def can_ask(self) -> bool:
         """Whether somebody is there to answer a question: stderr is a terminal, and this is no CI."""
@@ -201,13 +212,6 @@ class Environment:
                 return terminal.readline().strip().lower() in (b"y", b"yes")
         except OSError:
             return False
-
-
-def _is_terminal(stream: BinaryIO | TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:
-        return False
 
 
 @contextlib.contextmanager
@@ -230,3 +234,33 @@ def deadline(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class Waiting:
+    """A wait that is told of: by a spinner, or by one line after two seconds where nothing may move.
+
+    Called, it ends.
+    """
+
+    def __init__(self, environment: Environment, message: str) -> None:
+        self._spinner: Spinner | None = None
+        self._timer: threading.Timer | None = None
+        if environment.stderr is not None and environment.animates():
+            self._spinner = Spinner(environment.status_line, environment.stderr, one_line(message))
+        elif environment.verbosity >= 0:
+            self._timer = threading.Timer(SILENCE_SECONDS, environment.note, [message])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def __call__(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._spinner is not None:
+            self._spinner.stop()
+
+    def goes_on(self, message: str) -> None:
+        """What was waited for has come, and nothing can be shown of it yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._spinner is not None:
+            self._spinner.words = one_line(message)

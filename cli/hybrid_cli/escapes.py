@@ -1,8 +1,9 @@
-"""Taking terminal control sequences out of a text that comes in pieces (ECMA-48)."""
+"""Making a text safe to show: terminal control sequences (ECMA-48), and characters that turn its direction."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from hybrid_cli.environment import printable
 
@@ -40,9 +41,26 @@ def plain(text: str) -> str:
     return stripper.feed(text) + stripper.flush()
 
 
-RUNNER_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
+# Embeddings, overrides and isolates (UAX 9) are made visible; marks, which stand in honest text, are dropped.
+_DIRECTIONS = {
+    **{code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+    **dict.fromkeys((0x200E, 0x200F, 0x061C)),
+}
+
+
+def undirected(text: str) -> str:
+    """`text` in which nothing can make a terminal show it in another order than it is read by programs."""
+    return text.translate(_DIRECTIONS)
+
+
+_RUNNER_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
 # `::` counts where a line begins with it, the others anywhere in a line
 _RUNNER_COMMAND = re.compile(r"^\s*(?=::)|#(?=#(?:vso)?\[)", re.MULTILINE | re.IGNORECASE)
+
+
+def runs_in_ci(variables: Mapping[str, str]) -> bool:
+    """Whether a CI runner reads what is written."""
+    return any(variables.get(name) for name in _RUNNER_VARIABLES)
 
 
 def without_runner_commands(text: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import RUNNER_VARIABLES, EscapeFilter, plain, without_runner_commands
+from hybrid_cli.escapes import EscapeFilter, plain, runs_in_ci, undirected, without_runner_commands
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.render import MarkdownWriter
 
 
 class Output:
@@ -25,9 +27,13 @@ class Output:
         as_json: bool,
         stream: bool,
         raw: bool = False,
+        render: bool = False,
         whole: bool = False,
     ) -> None:
-        """`raw` leaves terminal control sequences in, but never on a terminal; `whole` never streams."""
+        """`raw` leaves the text as it is, but for terminal control sequences on a terminal.
+
+        `render` shows Markdown on a terminal, as what it means; `whole` never streams.
+        """
         self._as_json = as_json
         self._file = _Replacement(file) if file is not None and str(file) != "-" else None
         self._stdout = environment.stdout
@@ -36,14 +42,18 @@ class Output:
         self._is_terminal = environment.stdout_is_terminal()
         wanted = stream or self._is_terminal
         self.streams = wanted and self._file is None and not as_json and not whole
-        self._is_runners = (
-            self._file is None
-            and not raw
-            and any(environment.variables.get(name) for name in RUNNER_VARIABLES)
-        )
+        self._is_runners = self._file is None and not raw and runs_in_ci(environment.variables)
         if self._is_runners:  # a line is judged whole
             self.streams = False
         self._raw = raw and (self._file is not None or not self._is_terminal)
+        self._turns = raw or self._file is not None or not self._is_terminal  # direction, by its characters
+        self._markdown: MarkdownWriter | None = None
+        if render and self._is_terminal and self._file is None and not as_json and not self._is_runners:
+            self._markdown = MarkdownWriter(
+                self._write,
+                columns=shutil.get_terminal_size().columns,
+                colour=environment.colours(environment.stdout),
+            )
         self._filter = EscapeFilter()
         self._shown = False
         self._in_line = False
@@ -58,12 +68,18 @@ class Output:
         text = text if self._shown else text.lstrip()
         if text:
             self._shown = True
+            text = text if self._turns else undirected(text)
+            if self._markdown is not None:
+                self._markdown.feed(text)
+                return
             self._in_line = not text.endswith("\n")
             self._write(text)
 
     def end_line(self) -> None:
         """End the line of a streamed answer, so that what follows stands on its own."""
         self._show(self._filter.flush())
+        if self._markdown is not None:
+            self._markdown.flush()
         if self._in_line:
             self._in_line = False
             self._write("\n")
@@ -88,7 +104,12 @@ class Output:
             self.end_line()
         else:
             shown = text if self._raw else plain(text)
-            self._write((without_runner_commands(shown) if self._is_runners else shown) + "\n")
+            shown = shown if self._turns else undirected(shown)
+            if self._markdown is not None:
+                self._markdown.feed(shown)
+                self._markdown.flush()
+            else:
+                self._write((without_runner_commands(shown) if self._is_runners else shown) + "\n")
         if self._file is not None:
             self._file.commit()
 

@@ -22,7 +22,7 @@ from scripted_cloud import ScriptedCloud
 
 PROMPT = "Name three uses of vinegar in the kitchen."
 RUN = "import sys; sys.argv[0] = 'hybrid'; from hybrid_cli.__main__ import main; sys.exit(main())"
-LATE = f"import hybrid_cli.cloud.sdk as sdk; sdk.prefetch = lambda variables: None; {RUN}"
+LATE = f"import hybrid_cli.cloud.sdk as sdk; sdk.prefetch = lambda *_, **__: None; {RUN}"
 
 
 def main() -> None:

@@ -31,7 +31,11 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
             raise faults.unreadable(server, f"did not end its answer in {server.timeouts.answer:g} s")
 
     try:
-        with _new_client(server, key) as client:
+        client = _new_client(server, key)
+    except Exception as error:  # noqa: BLE001  of certificates, a proxy or its protocol; nothing was sent
+        raise faults.of_setup(error, server) from None
+    try:
+        with client:
             stream = client.post(
                 call.path,
                 content=call.content(),
@@ -67,8 +71,14 @@ def _check_type(content_type: str, server: Server) -> None:
         raise faults.unreadable(server, f"answered with {named}, not with a stream of events")
 
 
+def uses_tls(server: Server) -> bool:
+    """Whether it does, as it must anywhere but on loopback."""
+    return server.base_url.startswith("https:")
+
+
 def _new_client(server: Server, key: str | None) -> Any:
     openai = sdk.load()
+    is_https = uses_tls(server)
     return openai.OpenAI(
         api_key=key if key is not None else "none",
         base_url=server.base_url,
@@ -78,7 +88,8 @@ def _new_client(server: Server, key: str | None) -> Any:
         timeout=openai.Timeout(server.timeouts.silent, connect=server.timeouts.connect),
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,  # a redirect to another origin would take the prompt along
-            trust_env=server.base_url.startswith("https:"),  # http is loopback: no proxy may see it in clear
+            trust_env=is_https,  # http is loopback: no proxy may see it in clear
+            verify=sdk.trust() if is_https else sdk.trust_in_nobody(),
             event_hooks={"response": [_bound]},
         ),
     )

@@ -65,6 +65,17 @@ def of_status(error: Any, call: Call) -> CloudFault:
     )
 
 
+def of_setup(error: Exception, server: Server) -> CloudFault:
+    """The fault of a client that cannot be made: of the system's settings, not of the server."""
+    if isinstance(error, ImportError):
+        what = "a SOCKS proxy is set, which needs the package `socksio`; run: pip install socksio"
+    elif isinstance(error, OSError):  # errors of TLS among them
+        what = "SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read"
+    else:
+        what = "HTTPS_PROXY, ALL_PROXY or NO_PROXY is set to what is no proxy's URL"
+    return CloudFault(ExitStatus.CLOUD, f"{_name(server)} was not asked: {what}", outcome="refused")
+
+
 def of_connection(error: Exception, server: Server) -> CloudFault:
     """The fault of a connection that could not be made, or that broke."""
     import socket

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hybrid_cli.cloud.payload import MAX_TOOL_CALLS
 from hybrid_cli.profile.schema import Server, Tool
@@ -14,6 +15,7 @@ _BYTES_A_TOKEN = 4
 """For estimates of what was used: English text."""
 _UNNAMED_TOOL_USD: dict[Tool, float] = {"web_search": 0.01, "image_generation": 0.25}
 """What a call of a hosted tool is taken to cost where the profile's prices name none."""
+_USUAL_TIERS = ("auto", "default")
 _TOOL_TOKENS = 16_000
 """For reservations: what a tool's result may add to a request's input, as that is paid for, too."""
 
@@ -29,13 +31,15 @@ class Used:
     tools: tuple[Tool, ...] = ()
     """One a call."""
     estimated: bool = False
+    tier: str | None = None
+    """The service tier, as the server names it; None for the usual one."""
 
 
-def worst_case(payload_bytes: int, max_tokens: int, tools: tuple[Tool, ...]) -> Used:
+def worst_case(payload_bytes: int, max_tokens: int, tools: tuple[Tool, ...], tier: str | None = None) -> Used:
     """The most that a request may use."""
     calls = tools * MAX_TOOL_CALLS
     tokens_in = payload_bytes // _WORST_BYTES_A_TOKEN + 1 + len(calls) * _TOOL_TOKENS
-    return Used(tokens_in, max_tokens, tools=calls)
+    return Used(tokens_in, max_tokens, tools=calls, tier=tier)
 
 
 def estimate(payload_bytes: int, answer: str, tools: tuple[Tool, ...]) -> Used:
@@ -62,6 +66,19 @@ def _by_profile(server: Server, used: Used) -> float | None:
     return (full * prices.input + used.cached * cached_price + used.tokens_out * prices.output) / _MILLION
 
 
+def is_guess(server: Server, used: Used) -> bool:
+    """Whether `used` was of a tier whose price is not known: then `cost` is that of another tier.
+
+    The profile's prices are those of the tier that the profile asks for.
+    """
+    asked = server.extra.service_tier
+    if server.prices is not None:
+        return used.tier is not None and asked is not None and used.tier != asked
+    if used.tier in (None, *_USUAL_TIERS):
+        return False
+    return cost(server, used) == cost(server, replace(used, tier=None))
+
+
 def _by_table(server: Server, used: Used) -> float | None:
     """By the table that comes with the package; nothing is fetched."""
     import genai_prices
@@ -69,8 +86,13 @@ def _by_table(server: Server, used: Used) -> float | None:
     usage = genai_prices.Usage(
         input_tokens=used.tokens_in, cache_read_tokens=used.cached, output_tokens=used.tokens_out
     )
+    context: dict[str, Any] | None = (
+        None if used.tier in (None, *_USUAL_TIERS) else {"service_tier": used.tier}
+    )
     try:
-        found = genai_prices.calc_price(usage, server.model, provider_api_url=server.base_url)
+        found = genai_prices.calc_price(
+            usage, server.model, provider_api_url=server.base_url, price_context=context
+        )
     except LookupError:
         return None
     return float(found.total_price)

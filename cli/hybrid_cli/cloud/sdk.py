@@ -1,33 +1,53 @@
-"""The `openai` SDK, imported late: half a second of one core, of some 850 modules."""
+"""The `openai` SDK and the system's certificates, loaded late: half a second of one core."""
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import cache
 from typing import Any
 
-_loading = threading.Lock()
+_one_at_a_time = threading.Lock()
 _begun = threading.Event()
 
 
 def load() -> Any:
     """The SDK's module."""
-    with _loading:
-        # A fifth of the import is the collector looking through all that was just made.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            import openai
-        finally:
-            if collects:
-                gc.enable()
-    return openai
+    with _one_at_a_time:
+        import openai
+
+        return openai
 
 
-def prefetch(variables: MutableMapping[str, str]) -> None:
+@cache
+def trust() -> Any:
+    """A TLS context that trusts whom the system trusts, or SSL_CERT_FILE and SSL_CERT_DIR.
+
+    Raises OSError where those cannot be read.
+    """
+    import httpcore2
+
+    return httpcore2.default_ssl_context()
+
+
+def trust_in_nobody() -> Any:
+    """A TLS context for where none is used: reading the system's certificates takes a while."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def prefetch(variables: MutableMapping[str, str], *, needs_trust: bool) -> None:
     """Begin the import beside other work, once; `load` waits for its end."""
     if not _begun.is_set():
         _begun.set()
         variables.pop("OPENAI_LOG", None)  # read at import; it would write requests to stderr
-        threading.Thread(target=load, daemon=True).start()
+        for work in (load, trust) if needs_trust else (load,):
+            threading.Thread(target=_quietly, args=(work,), daemon=True).start()
+
+
+def _quietly(work: Callable[[], Any]) -> None:
+    """Whoever needs the outcome does the work again, and is told of its failure."""
+    with contextlib.suppress(Exception):
+        work()

@@ -38,6 +38,8 @@ class Reply:
     """The hosted tools that were used, one a call."""
     pause: float | None = None
     """Seconds that the server wants before the next request."""
+    tier: str | None = None
+    """The service tier that the server says it served; its prices are other ones."""
 
 
 def gather(
@@ -64,6 +66,7 @@ def gather(
 def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _server: Server) -> None:
     """One chunk of Chat Completions."""
     reply.model = str(chunk.get("model") or reply.model)
+    reply.tier = _tier(chunk) or reply.tier
     if usage := chunk.get("usage"):
         _take_usage(reply, usage, "prompt", "completion")
     for choice in chunk["choices"][:1]:
@@ -102,6 +105,7 @@ def _take_item(item: Any, reply: Reply) -> None:
 
 def _take_end(response: Any, reply: Reply) -> None:
     reply.model = str(response.get("model") or reply.model)
+    reply.tier = _tier(response) or reply.tier
     if usage := response.get("usage"):
         _take_usage(reply, usage, "input", "output")
     for item in response.get("output") or []:  # some servers name their sources only here
@@ -123,6 +127,11 @@ def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
     reasoning = _count((usage.get(f"{made}_tokens_details") or {}).get("reasoning_tokens"))
     reply.cached = min(cached or 0, reply.tokens_in or 0)
     reply.reasoning = min(reasoning or 0, reply.tokens_out or 0)
+
+
+def _tier(said: Any) -> str | None:
+    tier = said.get("service_tier")
+    return tier if isinstance(tier, str) else None
 
 
 def _count(value: Any) -> int | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import typer
-
 from hybrid_cli.environment import Environment
 from hybrid_cli.local.worker import Worker
+from hybrid_cli.shape import App, Group
 
 
 @dataclass
@@ -19,9 +18,10 @@ class Invocation:
     worker: Worker | None
 
 
-def new_app(**settings: Any) -> typer.Typer:
+def new_app(cls: type[Group] = Group, **settings: Any) -> App:
     """A Typer app with plain help: no boxes, and no completion that edits the user's files."""
-    return typer.Typer(
+    return App(
+        cls=cls,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -11,11 +11,6 @@ from hybrid_cli.commands import new_app
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  hybrid completion bash > ~/.local/share/bash-completion/completions/hybrid\n
-  hybrid completion fish > ~/.config/fish/completions/hybrid.fish
-"""
-
 
 class Shell(str, Enum):
     bash = "bash"
@@ -23,7 +18,12 @@ class Shell(str, Enum):
     fish = "fish"
 
 
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid completion bash > ~/.local/share/bash-completion/completions/hybrid",
+        "hybrid completion fish > ~/.config/fish/completions/hybrid.fish",
+    ),
+)
 def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument(help="Whose script.")]) -> None:
     """Print the completion script of a shell.
 

@@ -8,22 +8,41 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 
-app = new_app(help="Which clouds may be sent to. Nothing is sent to an origin without consent.")
+app = new_app(
+    help="Which clouds may be sent to. Nothing is sent to an origin without consent.",
+    examples=(
+        "hybrid consent ls",
+        "hybrid consent grant https://api.openai.com",
+    ),
+)
 
 Origin = Annotated[str, typer.Argument(metavar="ORIGIN", help="Such as https://api.openai.com")]
 
 
-@app.command("ls")
+@app.command(
+    "ls",
+    examples=(
+        "hybrid consent ls",
+        "hybrid consent ls | cut -f 1",
+    ),
+)
 def list_origins(context: typer.Context) -> None:
     """List the origins consented to, and for which of their models."""
+    from hybrid_cli.display import listed
     from hybrid_cli.privacy.consent import Consent
 
     invocation: Invocation = context.obj
-    for origin, models in Consent(invocation.environment).granted().items():
-        typer.echo(f"{origin}\t{models}")
+    rows = list(Consent(invocation.environment).granted().items())
+    for line in listed(rows, invocation.environment):
+        typer.echo(line)
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid consent grant https://api.openai.com",
+        "hybrid consent grant http://localhost:8000",
+    ),
+)
 def grant(context: typer.Context, origin: Origin) -> None:
     """Agree that prompts may be sent to ORIGIN when a profile hands off to it."""
     from hybrid_cli.privacy.consent import Consent
@@ -33,7 +52,12 @@ def grant(context: typer.Context, origin: Origin) -> None:
     invocation.environment.note(f"consent is recorded: prompts may be handed off to {granted}")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid consent revoke https://api.openai.com",
+        "hybrid consent revoke http://localhost:8000",
+    ),
+)
 def revoke(context: typer.Context, origin: Origin) -> None:
     """Take that consent back."""
     from hybrid_cli.privacy.consent import Consent

@@ -8,38 +8,52 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.environment import printable
+from hybrid_cli.commands.options import CHOICE, AsJson, Profile
+from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.terminal import painted
 
 app = new_app()
 
-_EPILOG = """Examples:\n
-  hybrid doctor\n
-  hybrid doctor -p cloud --online
-"""
+_STYLES = {"ok": "good", "warn": "warning", "fail": "error"}
 
 
-@app.command(epilog=_EPILOG)
+@app.command(examples=("hybrid doctor", "hybrid doctor -p cloud --online"))
 def doctor(
     context: typer.Context,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to look at.")
-    ] = None,
-    online: Annotated[bool, typer.Option("--online", help="Connect to the cloud; nothing is sent.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of findings.")] = False,
+    profile: Profile = None,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            help="Connect to the cloud and start the key's command; nothing is sent.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what works on this machine, and what to do about the rest: code 1 where something fails."""
-    from hybrid_cli.doctor import examine
-    from hybrid_cli.profile.policy import Flags, merge_policy
+    """Say what works on this machine, and what to do about the rest: code 1 where something fails.
+
+    With --quiet only what is not ok.
+    """
+    from hybrid_cli.doctor.examine import examine
+    from hybrid_cli.manual.completions import SCRIPTS
+    from hybrid_cli.manual.tree import read_tree
 
     invocation: Invocation = context.obj
-    policy = merge_policy(Flags(profile=profile), invocation.environment)
-    findings = list(examine(policy, invocation.environment, online=online))
+    environment = invocation.environment
+    tree = read_tree(context.find_root().command)
+    scripts = {shell: script(tree) for shell, script in SCRIPTS.items()}
+    findings = list(examine(profile, environment, scripts, online=online))
     if as_json:
         typer.echo(json.dumps([vars(finding) for finding in findings]))
     else:
+        colours = environment.colours(environment.stdout)
         for finding in findings:
-            typer.echo(printable(f"{finding.state:<4}  {finding.subject:<11}  {finding.says}"))
+            if environment.verbosity >= 0 or finding.state != "ok":
+                state = f"{finding.state:<4}"
+                shown = painted(state, _STYLES[finding.state]) if colours else state
+                typer.echo(f"{shown}  {finding.subject:<11}  {one_line(finding.says)}", color=colours or None)
     failed = [finding.subject for finding in findings if finding.state == "fail"]
     if failed:
         raise Failure(ExitStatus.FAILURE, f"{', '.join(failed)}: see above")

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import Quiet
-from hybrid_cli.environment import printable
+from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
+from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="The weights on this machine: list, look at, verify, remove and import them.")
+if TYPE_CHECKING:
+    from hybrid_cli.weights.store import Store
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = new_app(
+    help="The weights on this machine: list, look at, verify, remove and import them.",
+    examples=(
+        "hybrid models ls --all",
+        "hybrid models verify",
+    ),
+)
 
 
-@app.command("ls")
+@app.command(
+    "ls",
+    examples=(
+        "hybrid models ls",
+        "hybrid models ls --all",
+    ),
+)
 def list_models(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="The catalog's too that are not here.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="The catalog's too that are not here.", rich_help_panel=CHOICE)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
+    from hybrid_cli.display import listed
     from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import described
     from hybrid_cli.weights.store import Store
@@ -35,18 +51,27 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(models))
         return
-    for model in models:
-        typer.echo(
-            f"{model['name']}\t{_megabytes(model['size'])}\t{model['licence']}\t{model['last_used'] or 'never used'}"
-        )
+    rows = [
+        (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
+        for model in models
+    ]
     if every:
         stored = {model["name"] for model in models}
-        for name, entry in catalog(invocation.environment).items():
-            if name not in stored:
-                typer.echo(f"{name}\t{_megabytes(entry.size)}\t{entry.licence}\tnot here: {entry.summary}")
+        rows += [
+            (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
+            for name, entry in catalog(invocation.environment).items()
+            if name not in stored
+        ]
+    for line in listed(rows, invocation.environment, right=[1]):
+        typer.echo(line)
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models show qwen3-4b",
+        "hybrid models show smollm2-135m --json",
+    ),
+)
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A stored model, or one of the catalog.")],
@@ -69,47 +94,77 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(printable(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
+            typer.echo(one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models verify",
+        "hybrid models verify --accept ~/models/mine.gguf",
+    ),
+)
 def verify(
     context: typer.Context,
     models: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="By default every stored model.")
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Take a PATH's file as it is now for the one that is meant.")
+        bool,
+        typer.Option(
+            "--accept",
+            help="Take a PATH's file as it is now for the one that is meant.",
+            rich_help_panel=CHOICE,
+        ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every byte again and compare the checksums: code 6 where one differs."""
-    from hybrid_cli.weights.names import path_of
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
-    store = Store(invocation.environment)
-    failed = 0
+    environment = invocation.environment
+    store = Store(environment)
+    found = []
     for model in models or store.names():
-        try:
-            path = path_of(model)
-            if path is None:
-                store.verify(store.find(model), afresh=True)
-            elif accept:
-                store.accept(path)
-            else:
-                store.verify_path(path, afresh=True)
-        except Failure as failure:
-            if failure.status is not ExitStatus.WEIGHTS:
-                raise
-            invocation.environment.error(str(failure))
-            failed += 1
-        else:
+        one = _verified(model, store, accept=accept)
+        found.append(one)
+        if one["message"]:
+            environment.error(one["message"])
+        elif not as_json and environment.verbosity >= 0:
             typer.echo(f"{model}: verified")
+    if as_json:
+        typer.echo(json.dumps(found))
+    failed = sum(not one["verified"] for one in found)
     if failed:
-        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(models or store.names())} failed")
+        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} failed")
 
 
-@app.command("import")
+def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
+    """Whether the model's files are what they should be; if not, why."""
+    from hybrid_cli.weights.names import path_of
+
+    try:
+        path = path_of(model)
+        if path is None:
+            store.verify(store.find(model), afresh=True)
+        elif accept:
+            store.accept(path)
+        else:
+            store.verify_path(path, afresh=True)
+    except Failure as failure:
+        if failure.status is not ExitStatus.WEIGHTS:
+            raise
+        return {"name": model, "verified": False, "message": str(failure)}
+    return {"name": model, "verified": True, "message": None}
+
+
+@app.command(
+    "import",
+    examples=(
+        "hybrid models import ~/Downloads/model.gguf --name mine",
+        "hybrid models import ollama:llama3.2 --link",
+    ),
+)
 def import_model(
     context: typer.Context,
     source: Annotated[
@@ -119,10 +174,12 @@ def import_model(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Store it under this name.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Store it under this name.", rich_help_panel=WEIGHTS),
     ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Link to the file instead of copying it.")] = False,
-    quiet: Quiet = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link to the file instead of copying it.", rich_help_panel=WEIGHTS)
+    ] = False,
 ) -> None:
     """Take a model file of this machine into the store."""
     from hybrid_cli.weights.names import check_name, path_of
@@ -131,7 +188,6 @@ def import_model(
     from hybrid_cli.weights.sources import FileSource, parse_source
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     if name is not None:
         check_name(name)
     found = (
@@ -144,11 +200,18 @@ def import_model(
     pull_source(found, name, Reporter(invocation.environment, as_json=False))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid models rm qwen3-4b",
+        "hybrid models rm smollm2-135m --force",
+    ),
+)
 def rm(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to remove.")],
-    force: Annotated[bool, typer.Option("--force", "-f", help="Also what a profile needs.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Also what a profile needs.", rich_help_panel=CHOICE)
+    ] = False,
 ) -> None:
     """Remove stored models. One that a profile needs is kept, but for --force."""
     from hybrid_cli.weights.models import remove
@@ -158,13 +221,17 @@ def rm(
     invocation.environment.note(f"removed {', '.join(names)}; {_megabytes(freed)} freed")
 
 
-@app.command()
-def prune(context: typer.Context, quiet: Quiet = False) -> None:
+@app.command(
+    examples=(
+        "hybrid models prune",
+        "hybrid models rm qwen3-4b && hybrid models prune",
+    ),
+)
+def prune(context: typer.Context) -> None:
     """Delete files that no model needs, and downloads that were left unfinished."""
     from hybrid_cli.weights.models import prune as prune_store
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
 
 

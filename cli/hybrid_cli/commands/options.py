@@ -1,4 +1,4 @@
-"""The options that several commands have, each with one name, range and help."""
+"""The options that several commands have, each with one name, range and help; and the groups of all options."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from enum import Enum
 from typing import Annotated
 
 import typer
+
+# The headings under which a command's help and man page list its options: `rich_help_panel` of each.
+POLICY = "Who answers"
+INPUT = "Input"
+ANSWER = "The answer"
+OUTPUT = "Output"
+DATA = "Data"
+WEIGHTS = "Weights"
+CHOICE = "Choice"
 
 
 class Escalation(str, Enum):
@@ -37,28 +46,55 @@ def command_words(command: str | None) -> str | None:
 
 
 Profile = Annotated[
-    str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to run under.")
+    str | None,
+    typer.Option(
+        "--profile", "-p", metavar="NAME|PATH", help="The profile to run under.", rich_help_panel=POLICY
+    ),
 ]
-Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.", rich_help_panel=POLICY),
+]
 MaxTokens = Annotated[
-    int | None, typer.Option(min=1, max=10_000_000, metavar="N", help="The longest answer, in tokens.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000_000,
+        metavar="N",
+        help="The longest answer, in tokens.",
+        rich_help_panel=ANSWER,
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
-System = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")]
+System = Annotated[
+    str | None,
+    typer.Option("--system", "-s", metavar="TEXT", help="The system message.", rich_help_panel=INPUT),
+]
 EscalationMode = Annotated[
-    Escalation | None, typer.Option("--escalation", help="Forbid, allow or force the handoff to the cloud.")
+    Escalation | None,
+    typer.Option(
+        "--escalation", help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY
+    ),
 ]
 Tag = Annotated[
-    list[str] | None, typer.Option(metavar="TAG", help="A word that rules can ask for; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        metavar="TAG", help="A word that rules can ask for; may be repeated.", rich_help_panel=POLICY
+    ),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
-        min=0.001, max=86_400, metavar="SECONDS", callback=number, help="Give up after so long (code 124)."
+        min=0.001,
+        max=86_400,
+        metavar="SECONDS",
+        callback=number,
+        help="Give up after so long (code 124).",
+        rich_help_panel=ANSWER,
     ),
 ]
 Schema = Annotated[
-    str | None, typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit.")
+    str | None,
+    typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit.", rich_help_panel=ANSWER),
 ]
 Verify = Annotated[
     str | None,
@@ -66,5 +102,10 @@ Verify = Annotated[
         metavar="COMMAND",
         callback=command_words,
         help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
+        rich_help_panel=ANSWER,
     ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say how it was decided.", rich_help_panel=OUTPUT)
 ]

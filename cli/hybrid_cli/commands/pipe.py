@@ -11,15 +11,18 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import (
+    ANSWER,
+    INPUT,
+    OUTPUT,
     EscalationMode,
     MaxTokens,
     Model,
     Profile,
-    Quiet,
     Schema,
     System,
     Tag,
     Timeout,
+    Verbose,
     Verify,
 )
 
@@ -36,14 +39,13 @@ class Each(str, Enum):
     para = "para"
 
 
-_EPILOG = """Examples:\n
-  tail -f app.log | hybrid pipe "Is this an error?" --choices yes,no\n
-  hybrid pipe "What is it about?" --each csv --field title --jsonl books.csv\n
-  hybrid pipe "Translate to French." --resume out.jsonl in.jsonl
-"""
-
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        'tail -f app.log | hybrid pipe "Is this an error?" --choices yes,no',
+        'hybrid pipe "What is it about?" --each csv --field title --jsonl books.csv',
+        'hybrid pipe "Translate to French." --resume out.jsonl in.jsonl',
+    ),
+)
 def pipe(
     context: typer.Context,
     instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each record.")],
@@ -53,29 +55,47 @@ def pipe(
     each: Annotated[
         Each | None,
         typer.Option(
-            help="What is a record; a line by default, of JSON with --jsonl, --resume, --field or --template."
+            help="What is a record; a line by default, of JSON with --jsonl, --resume, --field or --template.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     field: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The field that the model sees; dots lead into objects."),
+        typer.Option(
+            metavar="NAME",
+            help="The field that the model sees; dots lead into objects.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="What the model sees, fields in braces: 'Title: {title}'."),
+        typer.Option(
+            metavar="TEXT",
+            help="What the model sees, fields in braces: 'Title: {title}'.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     as_objects: Annotated[
-        bool, typer.Option("--jsonl", help="Print the record's fields and the answer object.")
+        bool,
+        typer.Option(
+            "--jsonl", help="Print the record's fields and the answer object.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     key: Annotated[
-        str, typer.Option(metavar="NAME", help="The answer object's field in --jsonl.")
+        str,
+        typer.Option(metavar="NAME", help="The answer object's field in --jsonl.", rich_help_panel=OUTPUT),
     ] = "hybrid",
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Add to FILE, as --jsonl, what is not answered in it yet."),
+        typer.Option(
+            metavar="FILE",
+            help="Add to FILE, as --jsonl, what is not answered in it yet.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     choices: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="The answer is one of these.")
+        str | None,
+        typer.Option(metavar="A,B,...", help="The answer is one of these.", rich_help_panel=ANSWER),
     ] = None,
     schema: Schema = None,
     verify: Verify = None,
@@ -88,16 +108,30 @@ def pipe(
     timeout: Timeout = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, max=16, metavar="N", help="Records decoded together; by default what pays."),
+        typer.Option(
+            min=1,
+            max=16,
+            metavar="N",
+            help="Records decoded together; by default what pays.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    cloud_jobs: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Handoffs side by side.")] = 4,
-    unordered: Annotated[bool, typer.Option("--unordered", help="Print answers as they come.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it may take and cost, and stop.")
+    cloud_jobs: Annotated[
+        int,
+        typer.Option(min=1, max=64, metavar="N", help="Handoffs side by side.", rich_help_panel=INPUT),
+    ] = 4,
+    unordered: Annotated[
+        bool,
+        typer.Option("--unordered", help="Print answers as they come.", rich_help_panel=OUTPUT),
     ] = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how each was decided.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first failure.", rich_help_panel=OUTPUT)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what it may take and cost, and stop.", rich_help_panel=OUTPUT),
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer INSTRUCTION for each record, many at once, in order, a line each.
 
@@ -107,7 +141,7 @@ def pipe(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
         escalation=escalation.value if escalation else None,

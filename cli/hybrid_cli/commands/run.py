@@ -11,15 +11,20 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import (
+    ANSWER,
+    INPUT,
+    OUTPUT,
+    POLICY,
+    AsJson,
     EscalationMode,
     MaxTokens,
     Model,
     Profile,
-    Quiet,
     Schema,
     System,
     Tag,
     Timeout,
+    Verbose,
     Verify,
     number,
 )
@@ -32,13 +37,13 @@ class HostedTool(str, Enum):
     image_generation = "image_generation"
 
 
-_EPILOG = """Examples:\n
-  hybrid run "Name three uses of vinegar."\n
-  git diff | hybrid run "Write a commit message." -p offline -o message.txt
-"""
-
-
-@app.command(epilog=_EPILOG)
+@app.command(
+    examples=(
+        'hybrid run "Name three uses of vinegar."',
+        'git diff | hybrid run "Write a commit message." -p offline -o message.txt',
+        'hybrid run --json --schema \'{"enum": ["yes", "no"]}\' "Is Paris in France?"',
+    ),
+)
 def run(
     context: typer.Context,
     prompt: Annotated[
@@ -51,37 +56,73 @@ def run(
     tag: Tag = None,
     tool: Annotated[
         list[HostedTool] | None,
-        typer.Option(help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out."),
+        typer.Option(
+            help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out.",
+            rich_help_panel=POLICY,
+        ),
     ] = None,
     max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, max=5, metavar="T", callback=number, help="0 is greedy and repeatable."),
+        typer.Option(
+            min=0,
+            max=5,
+            metavar="T",
+            callback=number,
+            help="0 is greedy and repeatable.",
+            rich_help_panel=ANSWER,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.")
+        int | None,
+        typer.Option(
+            min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.", rich_help_panel=ANSWER
+        ),
     ] = None,
     timeout: Timeout = None,
     schema: Schema = None,
     verify: Verify = None,
     stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End the answer before TEXT; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="End the answer before TEXT; may be repeated.", rich_help_panel=ANSWER
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer object.")] = False,
+    as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, in one step.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to FILE, in one step.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Stream into a pipe or a file, too.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Stream into a pipe or a file, too.", rich_help_panel=OUTPUT)
+    ] = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Leave terminal control sequences in what is no terminal's.")
+        bool,
+        typer.Option(
+            "--raw",
+            help="Leave terminal control sequences in what is no terminal's, and bidi controls everywhere.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    render: Annotated[
+        bool,
+        typer.Option(
+            "--render", help="Show Markdown as what it means, on a terminal.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     show_thinking: Annotated[
-        bool, typer.Option("--show-thinking", help="Show the model's thinking on stderr.")
+        bool,
+        typer.Option("--show-thinking", help="Show the model's thinking on stderr.", rich_help_panel=OUTPUT),
     ] = False,
-    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Never read stdin.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say how it was decided.")] = False,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=OUTPUT)
+    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer one prompt.
 
@@ -92,7 +133,7 @@ def run(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    invocation.environment.verbosity = -1 if quiet else int(verbose)
+    invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
         escalation=escalation.value if escalation else None,
@@ -115,6 +156,7 @@ def run(
         schema=schema,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
+        render=render,
         show_thinking=show_thinking,
         tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )

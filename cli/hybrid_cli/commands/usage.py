@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from enum import Enum
 from typing import Annotated
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
+from hybrid_cli.commands.options import CHOICE, OUTPUT, AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-app = new_app(help="What was handed off, why, what it cost, and what is left of the limits.")
+app = new_app(
+    help="What was handed off, why, what it cost, and what is left of the limits.",
+    examples=(
+        "hybrid usage --by model",
+        "hybrid usage --since 2026-11 --csv > november.csv",
+    ),
+)
 
 
 class By(str, Enum):
@@ -27,16 +35,26 @@ class By(str, Enum):
 @app.callback(invoke_without_command=True)
 def usage(
     context: typer.Context,
-    by: Annotated[By, typer.Option(help="What to sum up by.")] = By.day,
+    by: Annotated[By, typer.Option(help="What to sum up by.", rich_help_panel=CHOICE)] = By.day,
     since: Annotated[
-        str, typer.Option(metavar="DATE", help="From this day or month on (UTC), such as 2026-11.")
+        str,
+        typer.Option(
+            metavar="DATE", help="From this day or month on (UTC), such as 2026-11.", rich_help_panel=CHOICE
+        ),
     ] = "",
-    profile: Annotated[
-        str | None, typer.Option("--profile", "-p", metavar="NAME|PATH", help="Whose limits to show.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the sums as CSV.")] = False,
-    export: Annotated[bool, typer.Option("--export", help="Print every request as JSON.")] = False,
+    profile: Profile = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the sums as CSV.", rich_help_panel=OUTPUT)
+    ] = False,
+    export: Annotated[
+        bool,
+        typer.Option(
+            "--export",
+            help="Print every request as JSON, and when which were purged.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
 ) -> None:
     """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
     if context.invoked_subcommand is not None:
@@ -56,8 +74,13 @@ def usage(
     rows = ledger.rows(since)
     groups = report.group(rows, by.value)
     if export:
-        listed = [{**row, "redactions": json.loads(row["redactions"])} for row in rows]
-        typer.echo(json.dumps(listed, indent=2))
+        observed = ledger.observations()
+        listed = [
+            {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
+            for row in rows
+            if row["sha256"]
+        ]
+        typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
         return
     if as_csv:
         typer.echo(report.as_csv(groups), nl=False)
@@ -69,16 +92,24 @@ def usage(
         whole = vars(report.total(groups))
         typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
         return
-    for line in report.as_table(groups, bars=environment.stdout_is_terminal()):
+    bars = environment.stdout_is_terminal()
+    if not groups:
+        environment.note("nothing was handed off")
+    for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
         typer.echo(line)
     for key, value in left.items():
         typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
 
 
-@app.command()
+@app.command(
+    examples=(
+        "hybrid usage purge",
+        "hybrid usage purge --yes",
+    ),
+)
 def purge(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", rich_help_panel=CHOICE)] = False,
 ) -> None:
     """Forget what was sent. Amounts of this month stay, so that a purge gives no budget back."""
     from hybrid_cli.ledger.store import Ledger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.evaluate.questions import Question
@@ -29,20 +28,27 @@ class LocalModel:
     weights: Weights
     environment: Environment
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[LocalResult]:
-        """A result for each question, in order."""
-        rest = iter(questions)
-        while group := list(islice(rest, GROUP)):
-            yield from self._group(group)
+    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
+        """Each question with its result, as they are finished."""
+        for start in range(0, len(questions), GROUP):
+            yield from self._group(questions[start : start + GROUP])
 
-    def _group(self, questions: list[Question]) -> list[LocalResult]:
+    def _group(self, questions: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
         requests = [
-            new_request(Request(Asked(question.asked, ""), None), self.policy, self.weights, self.environment)
+            new_request(asked(question), self.policy, self.weights, self.environment)
             for question in questions
         ]
         request = replace(requests[0], tasks=[task for one in requests for task in one.tasks])
         results = [LocalResult() for _ in questions]
         for event in checked(self.worker.events(asdict(request))):
-            if "sequence" in event:
-                take(event, results[event["sequence"]], self.environment)
-        return results
+            if "sequence" not in event:
+                continue
+            number = event["sequence"]
+            take(event, results[number], self.environment)
+            if event["event"] == "finished":
+                yield questions[number], results[number]
+
+
+def asked(question: Question) -> Request:
+    """The question as either side gets it."""
+    return Request(Asked(question.asked, ""), None)

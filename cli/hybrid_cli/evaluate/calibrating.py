@@ -11,11 +11,13 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.evaluate import early, fit, rows, thresholds
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.run import Data, measure
+from hybrid_cli.evaluate.run import Data, Work
+from hybrid_cli.evaluate.traffic import traffic_rows
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Calibration, Objective, store
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.weights.store import Store
 
 TARGETS = ("escalate_at_most", "wrong_at_most", "quality_at_least")
 LEAST_ROWS = 100
@@ -45,18 +47,27 @@ def parse_target(text: str, delta: float) -> Target:
 
 
 def calibrate(
-    data: Data, target: Target, flags: Flags, environment: Environment, worker: Worker | None
+    data: Data | None,
+    target: Target,
+    flags: Flags,
+    environment: Environment,
+    worker: Worker | None,
+    *,
+    agreed: bool,
 ) -> dict[str, Any]:
     """Fit and store a calibration; what it is and what it promises.
 
-    Raises Failure where the target cannot be promised, with what could be.
+    The rows are those of `data`, or, where that is None, of the ledger's traffic. Raises Failure where the target cannot be promised, with what could be.
     """
-    policy = merge_policy(flags, environment)
-    worker = worker or Worker.fork()
-    try:
-        measured, checksum = measure(data, policy, worker, environment)
-    finally:
-        worker.stop()
+    if data is None:
+        policy = merge_policy(flags, environment)
+        checksum = Store(environment).locate(policy.local.model).sha256
+        measured = traffic_rows(policy, checksum, environment, least=LEAST_ROWS)
+    else:
+        work = Work.prepare(data, flags, environment)
+        work.begin(agreed=agreed)
+        measured = work.measure(worker)
+        policy, checksum = work.policy, work.weights.sha256
     if len(measured) < LEAST_ROWS:
         raise Failure(ExitStatus.USAGE, f"{len(measured)} questions are too few; {LEAST_ROWS} are the least")
     fitted, held = measured[::2], measured[1::2]  # the score is fixed before its threshold is chosen

@@ -11,11 +11,11 @@ from hybrid_cli.environment import Environment
 from hybrid_cli.evaluate import early, fit, rows, thresholds
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.run import Data, measure
+from hybrid_cli.evaluate.run import Data, Work
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.profile.policy import Flags
 
 Unseen = Literal["questions", "subjects"]
 _SHARE = 0.3
@@ -28,11 +28,12 @@ def evaluate_gate(
     environment: Environment,
     worker: Worker | None,
     *,
-    with_cloud: bool,
+    agreed: bool,
     unseen: Unseen,
     plot: Path | None,
 ) -> dict[str, Any]:
     """The report of DESIGN's `eval --json`; a picture of it goes to `plot`."""
+    with_cloud = data.cloud != "none"
     if plot is not None:
         from hybrid_cli.evaluate.plot import check
 
@@ -41,12 +42,10 @@ def evaluate_gate(
                 ExitStatus.USAGE, "--plot draws the hybrid's accuracy, which --cloud none cannot tell"
             )
         check(plot)  # before the work, not after it
-    policy = merge_policy(flags, environment)
-    worker = worker or Worker.fork()
-    try:
-        measured, checksum = measure(data, policy, worker, environment)
-    finally:
-        worker.stop()
+    work = Work.prepare(data, flags, environment)
+    work.begin(agreed=agreed)
+    measured = work.measure(worker)
+    model = work.policy.local.model
     by = "key" if unseen == "questions" else "group"
     objective: Objective = "helps" if with_cloud else "wrong"
     handoff, reasons = fit.unseen_scores(measured, by, objective)
@@ -55,12 +54,13 @@ def evaluate_gate(
     if plot is not None:
         from hybrid_cli.evaluate.plot import draw
 
-        draw(plot, scores.handoff, measured, policy.local.model)
+        draw(plot, scores.handoff, measured, model)
     return {
         "rows": len(measured),
         "split": data.split,
-        "model": policy.local.model,
-        "weights": checksum,
+        "model": model,
+        "weights": work.weights.sha256,
+        **work.figures(),
         "unseen": unseen,
         "score": reasons,
         "early": _early(handoff, measured, by),

@@ -32,9 +32,10 @@ def estimate(metric: Callable[..., float], *columns: Numbers, resamples: int = R
     generator = np.random.default_rng(0)
     rows = len(columns[0])
     drawn = []
-    for _ in range(resamples):
-        chosen = generator.integers(0, rows, rows)
-        drawn.append(metric(*(column[chosen] for column in columns)))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a small task some draws define nothing
+        for _ in range(resamples):
+            chosen = generator.integers(0, rows, rows)
+            drawn.append(metric(*(column[chosen] for column in columns)))
     defined = [value for value in drawn if np.isfinite(value)]
     low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
     return Estimate(metric(*columns), float(low), float(high))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.structured import checked_schema
+from hybrid_cli.handoff.verify import verify
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])([A-E])(?![A-Za-z0-9'])")
@@ -22,22 +24,41 @@ ASKED: dict[str, str] = {
 """What is added to a question of a kind, so that its answer can be read."""
 
 
+Kind = Literal["number", "letter", "text", "regex", "schema", "verify"]
+_LABELS: dict[str, tuple[type, str]] = {
+    "schema": (dict, "a JSON Schema"),
+    "verify": (list, "a list of words, a command and its arguments"),
+}
+"""What the label of a kind is, where it is no text."""
+
+
 class Question(msgspec.Struct, frozen=True):
     """`cloud_correct` and `cloud_answer` are a cloud's recorded side, where there is one."""
 
     prompt: str
-    answer: str
-    kind: Literal["number", "letter", "text", "regex"]
+    answer: str | dict[str, Any] | list[str]
+    """The label. No model is told of it."""
+    kind: Kind
     task: str = "all"
     subject: str | None = None
     """What it is about, where a task has many subjects: these are what is left out to try a score."""
     cloud_correct: bool | None = None
     cloud_answer: str | None = None
 
+    def __post_init__(self) -> None:
+        type_, words = _LABELS.get(self.kind, (str, "text"))
+        if not isinstance(self.answer, type_) or not self.answer:
+            raise ValueError(f"`answer` of the kind {self.kind} is {words}")
+
     @property
     def asked(self) -> str:
         """The prompt as it is put to a model."""
         return f"{self.prompt}\n{ASKED[self.kind]}" if self.kind in ASKED else self.prompt
+
+    @property
+    def label(self) -> str:
+        """The label as text: what tells two questions apart that ask the same."""
+        return self.answer if isinstance(self.answer, str) else json.dumps(self.answer, sort_keys=True)
 
 
 def read_questions(path: Path) -> Iterator[Question]:
@@ -55,16 +76,25 @@ def read_questions(path: Path) -> Iterator[Question]:
 
 def _question(line: str, place: str) -> Question:
     try:
-        return msgspec.convert(json.loads(line), Question)
+        question = msgspec.convert(json.loads(line), Question)
     except json.JSONDecodeError:
         raise Failure(ExitStatus.USAGE, f"{place}: this line is no JSON") from None
     except msgspec.ValidationError as error:
         raise Failure(ExitStatus.USAGE, f"{place}: {error}") from None
+    if question.kind == "schema":
+        checked_schema(question.answer, place)
+    if question.kind == "regex":
+        _pattern(question.label, place)
+    return question
 
 
-def is_right(question: Question, answer: str) -> bool:
-    """Whether `answer` is what the question's label says."""
-    return _SCORERS[question.kind](answer, question.answer)
+def is_right(question: Question, answer: str, variables: Mapping[str, str]) -> bool:
+    """Whether `answer` is what the question's label says; `variables` are those of a verify command."""
+    if question.kind == "schema":
+        return checked_schema(question.answer, "the label").problem(answer) is None
+    if question.kind == "verify":
+        return verify(list(question.answer), answer, variables) is None
+    return _SCORERS[question.kind](answer, question.label)
 
 
 def _number(answer: str, gold: str) -> bool:
@@ -90,13 +120,16 @@ def _text(answer: str, gold: str) -> bool:
 
 def _regex(answer: str, gold: str) -> bool:
     """RE2's syntax, searched in the whole answer."""
+    return _pattern(gold, "the label").search(answer) is not None
+
+
+def _pattern(text: str, place: str) -> Any:
     import re2
 
     try:
-        pattern: Any = re2.compile(gold)
+        return re2.compile(text)
     except re2.error:
-        raise Failure(ExitStatus.USAGE, f"`{gold}` is no pattern of RE2's syntax") from None
-    return pattern.search(answer) is not None
+        raise Failure(ExitStatus.USAGE, f"{place}: `{text}` is no pattern of RE2's syntax") from None
 
 
 _SCORERS: dict[str, Callable[[str, str], bool]] = {

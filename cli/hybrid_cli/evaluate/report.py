@@ -38,24 +38,16 @@ def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str
     Without a cloud only what the local side shows is told.
     """
     local = rows.right(measured)
-    figures = {
-        "accuracy_local": _told(estimate(np.mean, local)),
-        "auroc": _told(estimate(metrics.auroc, scores.wrong, 1 - local)),
-        "ece_before": _told(estimate(metrics.ece, 1 - scores.confidence, 1 - local)),
-        "ece": _told(estimate(metrics.ece, np.minimum(scores.wrong, 1.0), 1 - local)),
-    }
     cloud = rows.cloud_right(measured) if with_cloud else None
-    if cloud is not None:
-        figures |= _with_cloud(scores.handoff, local, cloud)
     return {
-        "metrics": figures,
+        "metrics": _figures(scores, local, cloud),
         "baselines": {
             name: _ranked(other, local, cloud) for name, other in baselines(measured, local, cloud)
         },
         "by_task": {
             task: {
                 "rows": int(chosen.sum()),
-                **_task(scores.part(chosen), local[chosen], _part(cloud, chosen)),
+                **_figures(scores.part(chosen), local[chosen], _part(cloud, chosen)),
             }
             for task, chosen in _tasks(measured)
         },
@@ -68,6 +60,16 @@ def baselines(measured: list[Row], local: Numbers, cloud: Numbers | None) -> Ite
     yield "prompt_length", rows.column(measured, "log_prompt_tokens")
     yield "mean_logprob", -rows.column(measured, "mean_logprob")
     yield "oracle", (1.0 if cloud is None else cloud) - local
+
+
+def _figures(scores: Scores, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
+    figures = {
+        "accuracy_local": _told(estimate(np.mean, local)),
+        "auroc": _told(estimate(metrics.auroc, scores.wrong, 1 - local)),
+        "ece_before": _told(estimate(metrics.ece, 1 - scores.confidence, 1 - local)),
+        "ece": _told(estimate(metrics.ece, np.minimum(scores.wrong, 1.0), 1 - local)),
+    }
+    return figures if cloud is None else figures | _with_cloud(scores.handoff, local, cloud)
 
 
 def _with_cloud(score: Numbers, local: Numbers, cloud: Numbers) -> dict[str, Any]:
@@ -92,14 +94,6 @@ def _ranked(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, 
     if cloud is not None:
         figures["apgr"] = _told(estimate(metrics.apgr, score, local, cloud))
         figures["napgr"] = _told(estimate(metrics.napgr, score, local, cloud))
-    return figures
-
-
-def _task(scores: Scores, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
-    figures = {"accuracy_local": _told(estimate(np.mean, local)), **_ranked(scores.handoff, local, cloud)}
-    figures["auroc"] = _told(estimate(metrics.auroc, scores.wrong, 1 - local))
-    if cloud is not None:
-        figures["accuracy_cloud"] = _told(estimate(np.mean, cloud))
     return figures
 
 

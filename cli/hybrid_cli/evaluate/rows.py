@@ -1,10 +1,12 @@
-"""Answered questions: what the local model made of each, kept in a file so that work is done once."""
+"""Answered questions: what either side made of each, kept in a file so that work is done once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,16 +14,16 @@ import msgspec
 import numpy as np
 
 from hybrid_cli.evaluate.metrics import Numbers
-from hybrid_cli.evaluate.questions import Question, is_right
+from hybrid_cli.evaluate.questions import Question
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.signals import CHECKPOINTS, VERSION, answer_signals, running_mean
 
-_START = b'{"key":'
-
-Answerer = Callable[[Sequence[Question]], Iterator[LocalResult]]
-"""From questions to a result each, in order, as they come."""
+Answerer = Callable[[Sequence[Question]], Iterable[tuple[Question, LocalResult]]]
+"""From questions to each with its result, in whatever order they are finished."""
+Scorer = Callable[[Question, str], bool]
+"""Whether an answer to a question is right."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -39,37 +41,90 @@ class Row(msgspec.Struct, frozen=True):
     tokens_out: int
     local_right: bool
     cloud_right: bool | None
+    seconds: float | None = None
+    """Its share of the time that all took; many are answered side by side."""
+
+
+class CloudRow(msgspec.Struct, frozen=True):
+    """What a cloud really made of a question. None where its answer was withheld or cut."""
+
+    asked: str
+    model: str
+    right: bool
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+    """USD."""
+
+
+_KINDS: dict[bytes, type[Row | CloudRow]] = {b'{"key":': Row, b'{"asked":': CloudRow}
+"""What a line holds, by its beginning."""
+
+
+@dataclass
+class Kept:
+    """A file of rows, by key. None for its name keeps nothing beyond the process."""
+
+    file: Path | None
+    rows: dict[str, Row] = field(default_factory=dict)
+    cloud: dict[str, CloudRow] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path | None) -> Kept:
+        """Raises Failure (USAGE) where the file is of another kind."""
+        kept = cls(file)
+        for row in _read(file) if file is not None and file.exists() else ():
+            kept._hold(row)
+        return kept
+
+    def add(self, row: Row | CloudRow) -> None:
+        """Hold one row more; in the file, too, at once, so that what a stop leaves behind is used again."""
+        self._hold(row)
+        if self.file is not None:
+            with self.file.open("a+b") as lines:
+                if lines.seek(0, os.SEEK_END) and not _ends_a_line(lines):  # a stop cut the last one short
+                    lines.write(b"\n")
+                lines.write(msgspec.json.encode(row) + b"\n")
+
+    def _hold(self, row: Row | CloudRow) -> None:
+        if isinstance(row, Row):
+            self.rows[row.key] = row
+        else:
+            self.cloud[row.asked] = row
 
 
 def answered(
-    questions: Sequence[Question], answer: Answerer, weights: str, file: Path | None
+    questions: Sequence[Question], answer: Answerer, score: Scorer, weights: str, kept: Kept
 ) -> Iterator[Row]:
-    """Each question's row: those that `file` holds, made with `weights`, first; the others as they are answered.
-
-    New rows are added to `file` one by one, so that what a stop leaves behind is used again.
-    """
-    known = {row.key: row for row in _read(file)} if file is not None and file.exists() else {}
-    keyed = [(_key(question, weights), question) for question in questions]
-    for key, _ in keyed:
-        if key in known:
-            yield known[key]
-    missing = [(key, question) for key, question in keyed if key not in known]
-    results = answer([question for _, question in missing])
-    for (key, question), result in zip(missing, results, strict=True):
-        row = _row(key, question, result)
-        if file is not None:
-            _add(file, row)
+    """Answer, with `weights`, the questions that `kept` has no row of, and add a row for each."""
+    missing = {key_of(question, weights): question for question in questions}
+    missing = {key: question for key, question in missing.items() if key not in kept.rows}
+    before = time.monotonic()
+    for question, result in answer(list(missing.values())):
+        now = time.monotonic()
+        row = _row(question, result, weights, score, now - before)
+        before = now
+        kept.add(row)
         yield row
 
 
-def _key(question: Question, weights: str) -> str:
-    parts = (str(VERSION), weights, question.kind, question.asked, question.answer)
+def key_of(question: Question, weights: str) -> str:
+    """What a question's row is found by."""
+    return _digest(str(VERSION), weights, question.kind, question.asked, question.label)
+
+
+def cloud_key_of(question: Question, model: str) -> str:
+    """What a cloud's outcome is found by."""
+    return _digest("cloud", model, question.kind, question.asked, question.label)
+
+
+def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _row(key: str, question: Question, result: LocalResult) -> Row:
+def _row(question: Question, result: LocalResult, weights: str, score: Scorer, seconds: float) -> Row:
     return Row(
-        key=key,
+        key=key_of(question, weights),
         task=question.task,
         group=question.subject or question.task,
         signals=answer_signals(result.logprobs, result.tokens_in, result.first),
@@ -77,17 +132,10 @@ def _row(key: str, question: Question, result: LocalResult) -> Row:
         finish_reason=result.finish_reason,
         tokens_in=result.tokens_in,
         tokens_out=result.tokens_out,
-        local_right=is_right(question, result.text),
-        cloud_right=question.cloud_correct,
+        local_right=score(question, result.text),
+        cloud_right=None,
+        seconds=round(seconds, 3),
     )
-
-
-def _add(file: Path, row: Row) -> None:
-    """One line more; after a line that a stop cut short, on one of its own."""
-    with file.open("a+b") as lines:
-        if lines.seek(0, os.SEEK_END) and not _ends_a_line(lines):
-            lines.write(b"\n")
-        lines.write(msgspec.json.encode(row) + b"\n")
 
 
 def _ends_a_line(lines: BinaryIO) -> bool:
@@ -95,16 +143,16 @@ def _ends_a_line(lines: BinaryIO) -> bool:
     return lines.read(1) == b"\n"
 
 
-def _read(file: Path) -> Iterator[Row]:
+def _read(file: Path) -> Iterator[Row | CloudRow]:
     """The rows of `file`, without those that a stop cut short. Raises Failure (USAGE) for another file."""
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        kind = next((kind for start, kind in _KINDS.items() if line.startswith(start)), None)
+        if kind is None:
+            raise Failure(ExitStatus.USAGE, f"{file}:{number}: this line is no row of an evaluation")
         try:
-            yield msgspec.json.decode(line, type=Row)
+            yield msgspec.json.decode(line, type=kind)
         except msgspec.DecodeError:
-            if not line.startswith(_START):
-                raise Failure(
-                    ExitStatus.USAGE, f"{file}:{number}: this line is no row of an evaluation"
-                ) from None
+            continue
 
 
 def column(rows: list[Row], name: str) -> Numbers:
@@ -127,5 +175,7 @@ def label(rows: list[Row], objective: Objective) -> Numbers:
 def cloud_right(rows: list[Row]) -> Numbers:
     """The cloud's outcomes. Raises Failure (USAGE) where a row has none."""
     if any(row.cloud_right is None for row in rows):
-        raise Failure(ExitStatus.USAGE, "the data lacks cloud_correct in some rows; use --cloud none")
+        raise Failure(
+            ExitStatus.USAGE, "the data lacks cloud_correct in some rows; use --cloud live, or none"
+        )
     return np.array([row.cloud_right for row in rows], dtype=float)

@@ -49,6 +49,23 @@ class Request:
         return [{"role": "user", "content": self.question.prompt if self.asked is None else self.asked}]
 
 
+class StageScore(msgspec.Struct, frozen=True):
+    """How sure one stage of the gate was after so many tokens, as a probability; None where it cannot tell.
+
+    Below `threshold` it hands off; a threshold of None only looks.
+    """
+
+    stage: Stage
+    tokens: int
+    score: float | None
+    threshold: float | None
+
+    def words(self) -> str:
+        score = "unmeasured" if self.score is None else f"{self.score:.2f}"
+        least = "" if self.threshold is None else f" (least {self.threshold:.2f})"
+        return f"gate after {self.tokens} tokens, {self.stage}: {score}{least}"
+
+
 class Handoff(msgspec.Struct, frozen=True):
     """The decision. `confidence` is None where nothing was measured."""
 
@@ -58,6 +75,8 @@ class Handoff(msgspec.Struct, frozen=True):
     confidence: float | None
     threshold: float | None
     signals: dict[str, float | None]
+    stages: list[StageScore] = []
+    """Of a local answer, finished or given up."""
 
 
 class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
@@ -73,11 +92,14 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Timings(msgspec.Struct, frozen=True):
-    """Seconds since the start of the command, but for `load`, which is the model's own load time."""
+    """Seconds since the start of the command, but for `load`, which is the model's own load time, and
+    `local`, which is what the local answer took, also where it was thrown away.
+    """
 
     load: float | None
     first_token: float | None
     total: float
+    local: float | None = None
 
 
 class PolicyView(msgspec.Struct, frozen=True):

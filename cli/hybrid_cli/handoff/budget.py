@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.payload import Call
-from hybrid_cli.cloud.prices import Used, cost, estimate, worst_case
+from hybrid_cli.cloud.prices import Used, cost, estimate, is_guess, worst_case
 from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -52,8 +52,11 @@ class Account:
         self._ledger = Ledger(self.environment.state_folder)
         self._limits = limits_of(self.policy)
 
-    def reserve(self, call: Call) -> int:
-        """The row of `call`, with its worst case reserved. Raises Failure (LIMIT) where that is too much."""
+    def reserve(self, call: Call) -> tuple[int, float | None]:
+        """The row of `call`, and its worst case in USD (None: not known), which is now reserved.
+
+        Raises Failure (LIMIT) where that is too much.
+        """
         import hashlib
 
         content = call.content()
@@ -79,7 +82,7 @@ class Account:
             reserved=worst,
             prompt=content.decode() if self.policy.log.prompts else None,
         )
-        return self._ledger.reserve(entry, self._limits)
+        return self._ledger.reserve(entry, self._limits), worst
 
     def settle(self, row: int, call: Call, reply: Reply) -> Settlement:
         """Pay for a whole reply: by what the server says it used, or else by an estimate."""
@@ -87,20 +90,27 @@ class Account:
         settlement = Settlement(
             "answered",
             cost=cost(call.server, used),
-            estimated=used.estimated,
+            estimated=used.estimated or is_guess(call.server, used),
             tokens_in=used.tokens_in,
             tokens_cached=used.cached,
             tokens_out=used.tokens_out,
             tokens_reasoning=used.reasoning,
             answer=reply.text if self.policy.log.prompts else None,
         )
-        self._ledger.settle(row, settlement)
+        self._write(row, settlement)
         return settlement
 
     def close(self, row: int, fault: CloudFault | None) -> None:
         """End a row without an answer: nothing to pay, or, where it is not known, what was reserved."""
         outcome: Literal["refused", "unknown"] = "unknown" if fault is None else fault.outcome
-        self._ledger.settle(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
+        self._write(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
+
+    def _write(self, row: int, settlement: Settlement) -> None:
+        """Settle in the ledger. A ledger that fails now takes away neither the answer nor the word of a fault."""
+        try:
+            self._ledger.settle(row, settlement)
+        except Failure as failure:
+            self.environment.note(f"{failure}; the reservation of this call stands")
 
 
 _OVERSHOOT = 4
@@ -109,13 +119,16 @@ _OVERSHOOT = 4
 
 def worst_cost(call: Call, size: int) -> float | None:
     """USD for the worst case of `call`, whose payload has `size` bytes; None where no price is known."""
-    return cost(call.server, worst_case(size, call.max_tokens, call.tools))
+    tiers = {None, call.server.extra.service_tier}  # a cheaper one may not be had at the time
+    costs = [cost(call.server, worst_case(size, call.max_tokens, call.tools, tier)) for tier in tiers]
+    return max((one for one in costs if one is not None), default=None)
 
 
 def used_by(call: Call, reply: Reply) -> Used:
     """What `reply` cost in tokens and tools; an estimate where the server says nothing that can be true."""
     sent, made = reply.tokens_in, reply.tokens_out
+    tier = reply.tier or call.server.extra.service_tier
     # It was told to end before: a count far over its limit is no count.
     if not sent or made is None or (reply.text and not made) or made > _OVERSHOOT * call.max_tokens:
-        return estimate(len(call.content()), reply.text, reply.tools)
-    return Used(sent, made, reply.cached, reply.reasoning, reply.tools)
+        return replace(estimate(len(call.content()), reply.text, reply.tools), tier=tier)
+    return Used(sent, made, reply.cached, reply.reasoning, reply.tools, tier=tier)

@@ -51,6 +51,12 @@ class Criterion:
                     return tokens
         return None
 
+    def early_threshold(self, tokens: int) -> float | None:
+        """The least confidence, 0 to 1, at the checkpoint of `tokens` tokens; None where there is none."""
+        early = [] if self.calibration is None else self.calibration.early
+        floor = dict(zip(CHECKPOINTS, early, strict=False)).get(tokens)
+        return None if floor is None else math.exp(floor)
+
 
 def criterion_of(policy: Policy, weights: str, environment: Environment) -> Criterion:
     """The criterion for the policy's target and these `weights` (sha256).

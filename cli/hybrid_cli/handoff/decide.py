@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff import egress, gate
-from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, Timings, Tokens, Usage
+from hybrid_cli.handoff.agreement import agreement
+from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, StageScore, Timings, Tokens, Usage
 from hybrid_cli.handoff.choices import chosen
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
+from hybrid_cli.handoff.refusal import is_refusal
+from hybrid_cli.handoff.shadow import observe
+from hybrid_cli.handoff.stages import stage_scores
 from hybrid_cli.handoff.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
 from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.handoff.verify import verify
+from hybrid_cli.ledger.store import Ledger, Observation
 from hybrid_cli.local.stop import StopWords, stop_at
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.output import Output
@@ -45,6 +51,10 @@ class Cascade:
     """Tools that the local model is told of, each with the policy that its call goes out under."""
     traffic: Traffic = field(default_factory=Traffic)
     """Shared by the prompts that are answered side by side."""
+    stages: list[StageScore] = field(default_factory=list, init=False)
+    """What each stage of the gate saw of the local answer."""
+    observation: Observation | None = field(default=None, init=False)
+    """The local answer in numbers, where shadow mode wants it."""
 
     def answer(self) -> Answer:
         """The answer of exactly one model. Raises Failure where there is none to give."""
@@ -79,7 +89,9 @@ class Cascade:
         if call.name == "handoff":
             return self
         request = replace(self.request, tools=(call.name,), asked=call.asks)
-        return replace(self, request=request, policy=self.offers[call.name])
+        following = replace(self, request=request, policy=self.offers[call.name])
+        following.stages = self.stages
+        return following
 
     def _due_at_once(self) -> Verdict | None:
         """The verdict that needs no local answer: the policy or a rule forces the cloud."""
@@ -115,7 +127,7 @@ class Cascade:
 
         def watch(logprobs: list[float | None]) -> int | None:
             if denied is None and criterion.leans(logprobs, result.tokens_in, result.first):
-                egress.prepare(self.environment)
+                egress.prepare(self.policy, self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"
             if self.offers and may_begin(result.text):  # a call is judged whole
@@ -123,10 +135,12 @@ class Cascade:
             return criterion.fails_early(logprobs) if may_give_up else None
 
         given_up_at = self._run_local(weights, result, watch, live=live)
+        self.stages = stage_scores(result, criterion)
         if given_up_at is not None:
             return gate.given_up(result, criterion, given_up_at)
         if result.call is not None:
             return gate.called(result.call)
+        self.observation = observe(result, weights.sha256, self.policy, self.environment)
         return gate.judge(result, criterion)
 
     def _run_local(
@@ -146,6 +160,7 @@ class Cascade:
 
         request = new_request(self.request, self.policy, weights, self.environment, self.offers)
         thinking = Thinking(self.environment) if self.shows_thinking else None
+        begun = self._elapsed()
         given_up_at = run_local(
             self.worker,
             request,
@@ -155,6 +170,7 @@ class Cascade:
             thinking,
             watch,
         )
+        result.seconds = round(self._elapsed() - begun, 4)
         if given_up_at is not None:
             return given_up_at
         prompt = [message["content"] for message in self.request.messages()]
@@ -167,7 +183,7 @@ class Cascade:
 
     def ask(self, verdict: Verdict) -> str | None:
         """Put the handoff to the user, where that is needed; why it is denied, or None."""
-        return egress.ask(self.request, self.policy, verdict.words, self.environment, self.traffic)
+        return egress.ask([self.request], self.policy, verdict.words, self.environment, self.traffic)
 
     def deny(self, verdict: Verdict, result: LocalResult, denied: str) -> Answer:
         """The local answer with a warning, where there is one and the profile wants it."""
@@ -209,7 +225,7 @@ class Cascade:
             sent = egress.send(
                 self.request,
                 self.policy,
-                verdict,
+                egress.Cause(verdict.reason, verdict.words),
                 self.environment,
                 show,
                 is_shown=self.output.streams,
@@ -220,18 +236,27 @@ class Cascade:
             raise
         reply = sent.reply
         self.output.stream(stop.flush())
-        text = self._checked(stop_at(reply.text, self.request.stop).strip())
+        text = stop_at(reply.text, self.request.stop).strip()
+        if self.observation is not None:
+            with suppress(Failure):  # the answer is paid for, whatever becomes of a number
+                ledger = Ledger(self.environment.state_folder)
+                ledger.observe(sent.row, self.observation, agreement(result.text, text))
+        text = self._checked(text)
+        if is_refusal(text):
+            self._warn("the cloud declined")
         return Answer(
             id=uuid.uuid4().hex,
             answer=text,
             answered_by="cloud",
             model=reply.model,
-            handoff=_handoff("escalated", verdict),
+            handoff=self._handoff("escalated", verdict),
             usage=Usage(
                 Tokens(result.tokens_in, result.tokens_out), Tokens(reply.tokens_in, reply.tokens_out)
             ),
             cost_usd=sent.settlement.cost,
-            timings=Timings(result.load_seconds, first_token[0] if first_token else None, self._elapsed()),
+            timings=Timings(
+                result.load_seconds, first_token[0] if first_token else None, self._elapsed(), result.seconds
+            ),
             policy=self._policy_view(),
             finish_reason=reply.finish_reason,
             cost_is_estimate=sent.settlement.estimated,
@@ -267,12 +292,23 @@ class Cascade:
             answer=result.text.strip(),
             answered_by="local",
             model=self.policy.local.model,
-            handoff=_handoff(decision, verdict),
+            handoff=self._handoff(decision, verdict),
             usage=Usage(local=Tokens(result.tokens_in, result.tokens_out)),
             cost_usd=0.0,
-            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed()),
+            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
             policy=self._policy_view(),
             finish_reason=result.finish_reason,
+        )
+
+    def _handoff(self, decision: Any, verdict: Verdict) -> Handoff:
+        return Handoff(
+            decision,
+            verdict.reason,
+            verdict.stage,
+            verdict.confidence,
+            verdict.threshold,
+            verdict.signals,
+            self.stages,
         )
 
     def _policy_view(self) -> PolicyView:
@@ -318,9 +354,3 @@ class Decided:
         if self.leaves == "at once":
             return cascade.hand_off(verdict, result)
         return cascade.hand_off_or_fall_back(verdict, result)
-
-
-def _handoff(decision: Any, verdict: Verdict) -> Handoff:
-    return Handoff(
-        decision, verdict.reason, verdict.stage, verdict.confidence, verdict.threshold, verdict.signals
-    )

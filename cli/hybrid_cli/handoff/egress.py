@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud import sdk
-from hybrid_cli.cloud.client import complete
+from hybrid_cli.cloud.client import complete, uses_tls
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.cloud.payload import Call
@@ -21,9 +21,8 @@ from hybrid_cli.environment import SILENCE_SECONDS, Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
-from hybrid_cli.handoff.gate import Verdict
 from hybrid_cli.handoff.traffic import Traffic
-from hybrid_cli.ledger.store import Settlement
+from hybrid_cli.ledger.store import Settlement, usd
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -38,11 +37,21 @@ _LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why something is sent: in a word for the ledger, and in words for the user."""
+
+    reason: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Sent:
     """A whole answer of a cloud, its values restored, and what was settled for it."""
 
     reply: Reply
     settlement: Settlement
+    row: int
+    """In the ledger."""
 
 
 def denial(policy: Policy, environment: Environment, request: Request) -> str | None:
@@ -62,28 +71,33 @@ def denial(policy: Policy, environment: Environment, request: Request) -> str | 
     return None
 
 
+def must_ask(policy: Policy, environment: Environment) -> bool:
+    """Whether a handoff waits for a yes: the mode is `ask`, or there is no consent to this cloud yet."""
+    return policy.cloud is not None and (policy.mode == "ask" or not has_consent(policy.cloud, environment))
+
+
 def ask(
-    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
 ) -> str | None:
-    """Put the handoff to the user where the mode is `ask` or there is no consent to this cloud yet.
+    """Put the handoff of `requests` to the user where `must_ask` says so.
 
     One question at a time. A yes to a new cloud is recorded for its origin and model, and a no holds for
     this process. The denial in words, or None to go on.
     """
     with traffic.asking:
-        return _ask(request, policy, words, environment, traffic)
+        return _ask(requests, policy, words, environment, traffic)
 
 
 def _ask(
-    request: Request, policy: Policy, words: str, environment: Environment, traffic: Traffic
+    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
 ) -> str | None:
     cloud = policy.cloud
-    known = cloud is not None and has_consent(cloud, environment)
-    if cloud is None or (known and policy.mode != "ask"):
+    if cloud is None or not must_ask(policy, environment):
         return None
+    known = has_consent(cloud, environment)
     if not known and (cloud.base_url, cloud.model) in traffic.refused:
         return "you did not agree"
-    size = sum(len(message["content"]) for message in leaving(request, cloud))
+    size = sum(len(message["content"]) for request in requests for message in leaving(request, cloud))
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     first = "" if known else " (and later prompts, when this happens)"
     where = f"{origin_of(cloud.base_url)}, model `{cut(cloud.model)}`{price}"
@@ -105,9 +119,16 @@ def has_consent(server: Server, environment: Environment) -> bool:
     return Consent(environment).covers(server.base_url, server.model)
 
 
-def prepare(environment: Environment) -> None:
+def prepare(policy: Policy, environment: Environment) -> None:
     """Get ready to send, beside other work: a handoff has become likely. Nothing is sent."""
-    sdk.prefetch(environment.variables)
+    if policy.cloud is not None:
+        sdk.prefetch(environment.variables, needs_trust=uses_tls(policy.cloud))
+
+
+def withhold_keys(policy: Policy, environment: Environment) -> None:
+    """Take the clouds' keys out of the variables, before any other command is run."""
+    servers = [] if policy.cloud is None else [policy.cloud, *policy.cloud.fallbacks]
+    environment.withhold([one.key.env for one in servers if one.key is not None and one.key.env is not None])
 
 
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:
@@ -118,10 +139,15 @@ def leaving(request: Request, server: Server) -> list[dict[str, str]]:
 
 
 def call_to(
-    server: Server, request: Request, policy: Policy, screened: Screened, environment: Environment
+    server: Server,
+    request: Request,
+    policy: Policy,
+    screened: Screened,
+    environment: Environment,
+    key: str | None,
 ) -> Call:
     """The request as it would be sent to `server`. Raises Failure (DENIED) for a secret in its schema."""
-    guided = _may_guide(request, policy, screened, environment)
+    guided = _may_guide(request, policy, screened, environment, key)
     return Call(
         server,
         screened.messages,
@@ -133,7 +159,9 @@ def call_to(
     )
 
 
-def _may_guide(request: Request, policy: Policy, screened: Screened, environment: Environment) -> bool:
+def _may_guide(
+    request: Request, policy: Policy, screened: Screened, environment: Environment, key: str | None
+) -> bool:
     """Whether schema and stop texts go along: only as they are, and not where a placeholder had to fit them.
 
     Nothing is lost without them but tokens: the answer is cut and validated here in any case.
@@ -146,13 +174,13 @@ def _may_guide(request: Request, policy: Policy, screened: Screened, environment
     guides = [
         {"role": role, "content": text} for role, text in [*schema, *(("--stop", s) for s in request.stop)]
     ]
-    return not screen(guides, policy.privacy, environment.variables).vault.counts
+    return not screen(guides, policy.privacy, environment.variables, key).vault.counts
 
 
 def send(
     request: Request,
     policy: Policy,
-    verdict: Verdict,
+    cause: Cause,
     environment: Environment,
     on_text: Callable[[str], None],
     *,
@@ -169,19 +197,27 @@ def send(
     denied = denial(policy, environment, request)
     if denied is not None or policy.cloud is None or not has_consent(policy.cloud, environment):
         raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
-    servers = _servers(policy.cloud, request, environment)
+    servers, skipped = _servers(policy.cloud, request, environment)
     for number, server in enumerate(servers, 1):
         key = read_key(server.key, environment) if server.key is not None else None
         screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
-        account = Account(policy, verdict.reason, screened.vault.counts, environment)
+        account = Account(policy, cause.reason, screened.vault.counts, environment)
         handoff = _Handoff(
-            server, call_to(server, request, policy, screened, environment), account, environment, traffic
+            server,
+            call_to(server, request, policy, screened, environment, key),
+            account,
+            environment,
+            traffic,
         )
         _tell_redactions(screened.vault, environment)
         try:
-            sent = handoff.run(key, verdict.words, screened.vault, on_text, is_shown=is_shown)
+            sent = handoff.run(key, cause.words, screened.vault, on_text, is_shown=is_shown)
         except CloudFault as fault:
-            if number == len(servers) or fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+            if fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+                raise
+            if number == len(servers):
+                for why in skipped:
+                    environment.note(f"not tried: {why}")
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
         else:
@@ -190,15 +226,24 @@ def send(
     raise AssertionError("the last cloud answers or raises")
 
 
-def _servers(cloud: Cloud, request: Request, environment: Environment) -> list[Server]:
-    """The cloud, and those of its fallbacks that have consent and the tools that are asked for."""
+def _servers(cloud: Cloud, request: Request, environment: Environment) -> tuple[list[Server], list[str]]:
+    """The cloud with those of its fallbacks that may be tried, and why not the others."""
     servers: list[Server] = [cloud]
+    skipped = []
     for server in cloud.fallbacks:
-        if not has_consent(server, environment):
-            environment.detail(f"no consent to fall back to {server.model} at {origin_of(server.base_url)}")
-        elif set(request.tools) <= set(server.tools):
+        why = why_skipped(server, request, environment)
+        if why is None:
             servers.append(server)
-    return servers
+        else:
+            skipped.append(f"{server.model} at {origin_of(server.base_url)} ({why})")
+    return servers, skipped
+
+
+def why_skipped(server: Server, request: Request, environment: Environment) -> str | None:
+    """Why a fallback would be passed over; None where it would be tried."""
+    if not has_consent(server, environment):
+        return "no consent"
+    return None if set(request.tools) <= set(server.tools) else "without the tools"
 
 
 @dataclass
@@ -224,9 +269,10 @@ class _Handoff:
         last = 0 if self.traffic.is_failing(origin) else self.server.retries
         for attempt in range(last + 1):
             self.traffic.turn(origin, self._left())
-            with self.traffic.reserved(lambda: self.account.reserve(self.call)) as row:
+            with self.traffic.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
                 if attempt == 0:
-                    self.environment.note(f"handed off to {self.server.model}: {words}")
+                    price = "" if worst is None else f", at most {usd(worst)}"
+                    self.environment.note(f"handed off to {self.server.model}: {words}{price}")
                 try:
                     sent = self._once(row, key, vault, on_text)
                 except CloudFault as fault:
@@ -274,7 +320,7 @@ class _Handoff:
         settlement = self.account.settle(row, self.call, reply)
         give(restorer.finish())
         _tell_unrestored(restorer, vault, self.environment)
-        return Sent(replace(reply, text="".join(restored)), settlement)
+        return Sent(replace(reply, text="".join(restored)), settlement, row)
 
     def _left(self) -> float:
         """Seconds that may be waited."""

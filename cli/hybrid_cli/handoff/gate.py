@@ -27,6 +27,8 @@ class LocalResult:
     context: int = 0
     load_seconds: float | None = None
     first_token_seconds: float | None = None
+    seconds: float | None = None
+    """From the request to its end, or to where it was given up."""
     first: TokenSignal | None = None
     """The first content token's signals: they come early, and say much of a short answer."""
 
@@ -115,7 +117,10 @@ def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
     """The verdict on a run that was ended at a checkpoint: its first `tokens` tokens are too unsure."""
     mean = running_mean(result.logprobs, tokens)
     confidence = None if mean is None else math.exp(mean)
-    words = f"unsure after {tokens} tokens" + ("" if confidence is None else f" ({confidence:.2f})")
+    words = f"unsure after {tokens} tokens"
+    threshold = criterion.early_threshold(tokens)
+    if confidence is not None and threshold is not None:
+        words += f" ({confidence:.2f} < {threshold:.2f})"
     signals = {"mean_logprob": mean}
     failure = Failure(ExitStatus.DENIED, f"the local answer was given up: {words}")
     return Verdict("unsure", "tokens", words, confidence, criterion.threshold, signals, failure)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import EscapeFilter
+from hybrid_cli.escapes import EscapeFilter, runs_in_ci, undirected, without_runner_commands
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.gate import LocalResult
@@ -25,18 +25,23 @@ class Thinking:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._filter = EscapeFilter()
-        self._in_line = False
+        self._by_lines = runs_in_ci(environment.variables)  # a runner's command is one by its line's start
+        self._line = ""
 
     def show(self, text: str) -> None:
-        text = self._filter.feed(text)
-        if text:
+        text = undirected(self._filter.feed(text))
+        if self._by_lines:
+            text, newline, rest = (self._line + text).rpartition("\n")
+            self._line = rest
+            self._environment.aside(without_runner_commands(text) + newline)
+        elif text:
             self._environment.aside(text)
-            self._in_line = not text.endswith("\n")
+            self._line = text.rpartition("\n")[2]
 
     def end(self) -> None:
-        if self._in_line:
-            self._environment.aside("\n")
-            self._in_line = False
+        if self._line:
+            self._environment.aside(f"{without_runner_commands(self._line) if self._by_lines else ''}\n")
+            self._line = ""
 
 
 def new_request(
@@ -91,7 +96,10 @@ def run_local(
     result.tokens_in = loaded["tokens_in"]
     with environment.waiting(f"the model is reading {result.tokens_in} tokens") as arrived:
         for event in events:
-            arrived()
+            if show is None and thinking is None:
+                arrived.goes_on("the model is answering")
+            else:
+                arrived()
             take(event, result, environment)
             if event["event"] != "tokens":
                 continue

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from hybrid_cli.cloud.keys import key_source
+from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import estimate
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -39,13 +40,23 @@ def make_plan(
     return plan
 
 
+def as_lines(plan: dict[str, Any]) -> list[str]:
+    """The plan for a reader: what would happen a line, and the payload below, spread out."""
+    lines = [f"{name}: {value}" for name, value in plan.items() if name != "payload"]
+    if "payload" in plan:
+        spread = json.dumps(json.loads(plan["payload"]), ensure_ascii=False, indent=2)
+        lines += ["payload (--json has it byte for byte):", *spread.split("\n")]
+    return lines
+
+
 def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Environment) -> dict[str, Any]:
     """What a handoff would send, byte for byte but for the placeholders' suffix, and what it may cost."""
     from hybrid_cli.privacy.screen import screen
 
     try:
-        screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables)
-        call = egress.call_to(cloud, request, policy, screened, environment)
+        key = _key_at_hand(cloud, environment)
+        screened = screen(egress.leaving(request, cloud), policy.privacy, environment.variables, key)
+        call = egress.call_to(cloud, request, policy, screened, environment, key)
     except Failure as failure:
         return {"forbidden": str(failure)}
     content = call.content()
@@ -70,12 +81,21 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
     }
 
 
+def _key_at_hand(server: Server, environment: Environment) -> str | None:
+    """The cloud's key, to look for it in what would leave. No command is run for a plan: it may ask its user."""
+    if server.key is None or server.key.command is not None:
+        return None
+    try:
+        return read_key(server.key, environment)
+    except Failure:
+        return None
+
+
 def _fallback(server: Server, request: Request, environment: Environment) -> str:
     """A fallback cloud, and why it would be passed over."""
     named = f"{server.model} at {origin_of(server.base_url)}"
-    if not egress.has_consent(server, environment):
-        return f"{named} (no consent)"
-    return named if set(request.tools) <= set(server.tools) else f"{named} (without the tools)"
+    why = egress.why_skipped(server, request, environment)
+    return named if why is None else f"{named} ({why})"
 
 
 def _model_state(policy: Policy, environment: Environment) -> str:
@@ -96,7 +116,9 @@ def _when(request: Request, policy: Policy, ruling: Ruling | None) -> str:
     asked = ", after a question" if policy.mode == "ask" else ""
     if ruling is not None and ruling.then == "force":
         return f"always{asked}"
-    return f"{_target(policy)}, or without a usable local answer{asked}"
+    shadow = policy.escalation.shadow
+    after = f"; else, afterwards, with a chance of {shadow:g}" if shadow and policy.mode == "auto" else ""
+    return f"{_target(policy)}, or without a usable local answer{asked}{after}"
 
 
 def _target(policy: Policy) -> str:

@@ -11,6 +11,8 @@ _REFUSAL = re.compile(
     r"""
     \s*(?:i['’]?m|i\ am|we\ are|my)?\s*(?:very\ |so\ |truly\ )?(?:sorry|apologies|apologi[sz]e|afraid)\b
         .{0,60}\b(?:can(?:no|['’])t|not\ able|unable|don['’]t\ have|do\ not\ have|not\ possible)\b
+    |\s*(?:i['’]?m|i\ am|we\ are)\ (?:very\ |so\ |truly\ )?sorry\b
+        .{0,250}\b(?:i|we)(?:['’]m|\ am|['’]re|\ are)?\ (?:can(?:no|['’])t|not\ able|unable)\b
     |\s*(?:unfortunately,?\ )?(?:i|we)\ (?:can(?:no|['’])t|can\ not|am\ not\ able|['’]?m\ not\ able|am\ unable|do\ not\ know|don['’]t\ know
         |won['’]t|will\ not)\b
     |\s*i['’]m\ (?:not\ able|unable)\b

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.environment import Environment, deadline, one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import Enforcement, forbid_network
+from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
+from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.decide import Cascade
 from hybrid_cli.handoff.offers import offers
-from hybrid_cli.handoff.plan import make_plan
+from hybrid_cli.handoff.plan import as_lines, make_plan
 from hybrid_cli.handoff.ruling import RequestFacts, known_tags, under_rules
+from hybrid_cli.handoff.shadow import Shadows, shadow_of
 from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.input import read_question
 from hybrid_cli.local.worker import Worker
@@ -42,6 +44,7 @@ class Options:
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's."""
     raw: bool = False
+    render: bool = False
     show_thinking: bool = False
     tools: tuple[Tool, ...] = ()
     """Hosted tools that the prompt needs."""
@@ -51,15 +54,20 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
     """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
+    if policy.mode == "force" and not options.dry_run:
+        egress.prepare(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
+        if command:
+            wipe_start_environment()  # a command can read there what its parent was started with
         output = Output(
             environment,
             file=options.output,
             as_json=options.as_json,
             stream=options.stream,
             raw=options.raw,
+            render=options.render,
             whole=schema is not None or command != (),  # nothing is shown before it was checked
         )
         try:
@@ -77,7 +85,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return
             with engine_of(policy, worker) as engine:
-                answer = Cascade(
+                cascade = Cascade(
                     request,
                     policy,
                     ruling,
@@ -87,15 +95,23 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                     environment,
                     shows_thinking=options.show_thinking,
                     offers=offers(request, policy, ruling, facts, output, environment),
-                ).answer()
+                )
+                answer = cascade.answer()
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             _tell(answer, environment)
+            shadows = Shadows(flags, tags, environment)
+            shadows.add(shadow_of(request, answer, cascade.observation, policy, environment))
         finally:
             output.close()
+    shadows.send()  # the deadline was for the answer
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
-    """Keep this very process from the network where the policy forbids it; the level reached."""
+    """Keep the keys from whatever this process starts, and itself from the network where the policy forbids
+    it; the level reached."""
+    egress.withhold_keys(policy, environment)
+    if policy.privacy.scanner:
+        wipe_start_environment()
     if policy.mode != "forbid":
         return "none"
     enforcement = forbid_network(environment.variables)
@@ -127,8 +143,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
     if options.as_json:
         output.finish("", plan)
     else:
-        for key, value in plan.items():
-            environment.error(f"{key}: {value}")
+        for line in as_lines(plan):
+            environment.aside(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end
         raise Failure(ExitStatus.DENIED, plan["forbidden"])
 
@@ -138,6 +154,8 @@ def _tell(answer: Answer, environment: Environment) -> None:
     for citation in answer.citations:
         environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
+    for stage in handoff.stages:
+        environment.detail(stage.words())
     confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
     environment.detail(
         f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"

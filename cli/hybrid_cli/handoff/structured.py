@@ -47,6 +47,11 @@ def read_schema(given: str) -> AnswerSchema:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Failure(ExitStatus.USAGE, f"{source} is not JSON: {error}") from None
+    return checked_schema(data, source)
+
+
+def checked_schema(data: Any, source: str) -> AnswerSchema:
+    """The schema that `data` is. Raises Failure (USAGE), naming `source`, where it is none."""
     if not isinstance(data, dict):
         raise Failure(ExitStatus.USAGE, f"{source} is no JSON Schema: it must be an object")
     from jsonschema.exceptions import SchemaError

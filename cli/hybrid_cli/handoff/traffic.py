@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.exit_status import ExitStatus, Failure
 
+Reservation = tuple[int, float | None]
+"""A row of the ledger, and the most that it may cost in USD; None where that is not known."""
+
 _FAILURES_IN_A_ROW = 8
 """After so many without an answer between them a cloud is taken to be failing."""
 _UNSAID_SECONDS = 1.0
@@ -63,33 +66,33 @@ class Traffic:
         return self._failures[origin] >= _FAILURES_IN_A_ROW
 
     @contextmanager
-    def reserved(self, reserve: Callable[[], int]) -> Iterator[int]:
-        """The row that `reserve` gives, to be settled within the block.
+    def reserved(self, reserve: Callable[[], Reservation]) -> Iterator[Reservation]:
+        """What `reserve` gives, to be settled within the block.
 
         Where a limit refuses it, it is tried again after each other block's end: reservations are for the
         worst case, and what is settled is less. Raises Failure (LIMIT) once there is none to wait for.
         """
-        row = self._reserve(reserve)
+        reservation = self._reserve(reserve)
         try:
-            yield row
+            yield reservation
         finally:
             with self._changed:
                 self._open -= 1
                 self._changed.notify_all()
 
-    def _reserve(self, reserve: Callable[[], int]) -> int:
+    def _reserve(self, reserve: Callable[[], Reservation]) -> Reservation:
         while True:
             with self._changed:
                 open_before = self._open
                 try:
-                    row = reserve()
+                    reservation = reserve()
                 except Failure as failure:
                     if failure.status is not ExitStatus.LIMIT or not open_before:
                         raise
                     self._changed.wait()
                 else:
                     self._open += 1
-                    return row
+                    return reservation
 
     def _hold(self, origin: str, seconds: float, reason: CloudFault | None) -> None:
         until = self._clock() + seconds

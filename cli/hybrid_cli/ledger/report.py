@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_cli.display import aligned, width
+from hybrid_cli.environment import one_line
 from hybrid_cli.ledger.store import usd
 
 _BAR = 24
@@ -66,12 +68,17 @@ def as_csv(groups: Sequence[Group]) -> str:
     return text.getvalue()
 
 
-def as_table(groups: Sequence[Group], *, bars: bool) -> list[str]:
-    """Lines for people. Amounts marked `~` hold estimates or reservations; a bar shows the share of the most."""
+def as_table(groups: Sequence[Group], *, bars: bool, columns: int = 80) -> list[str]:
+    """Lines for people. Amounts marked `~` hold estimates or reservations; a bar shows the share of the most.
+
+    With `bars` the lines are for a terminal of so many `columns`.
+    """
+    if not groups:
+        return []
     shown = [*groups, total(groups)] if len(groups) > 1 else list(groups)
     cells = [("", "requests", "tokens in", "out", "USD")] + [
         (
-            one.name,
+            one_line(one.name),
             str(one.requests),
             str(one.tokens_in),
             str(one.tokens_out),
@@ -79,11 +86,11 @@ def as_table(groups: Sequence[Group], *, bars: bool) -> list[str]:
         )
         for one in shown
     ]
-    widths = [max(len(row[column]) for row in cells) for column in range(5)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+    lines = aligned(cells, right=range(1, 5))
     if not bars:
         return lines
     measure = "usd" if any(one.usd for one in groups) else "requests"
     most = max((getattr(one, measure) for one in groups), default=0) or 1
-    drawn = [" " + "█" * round(_BAR * getattr(one, measure) / most) for one in groups]
-    return [f"{line} {bar}".rstrip() for line, bar in zip(lines, ["", *drawn, ""], strict=False)]
+    longest = max(0, min(_BAR, columns - max(map(width, lines)) - 2))
+    drawn = ["█" * round(longest * getattr(one, measure) / most) for one in groups]
+    return [f"{line}  {bar}".rstrip() for line, bar in zip(lines, ["", *drawn, ""], strict=False)]

@@ -7,6 +7,7 @@ whole nano-dollars (1e-9 USD), so that sums are exact. Days and months are those
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -50,6 +51,16 @@ _COLUMNS = """
     tokens_reasoning INTEGER,   -- of those out
     prompt TEXT,                -- only under log.prompts
     answer TEXT
+"""
+_OBSERVED = """
+    sent INTEGER PRIMARY KEY,   -- the request's row
+    weights TEXT NOT NULL,      -- sha256 of the local model
+    version INTEGER NOT NULL,   -- of the signals
+    signals TEXT NOT NULL,      -- JSON: the local answer's signals, numbers by name
+    running TEXT NOT NULL,      -- JSON: its mean log-probability at each checkpoint that it reached
+    tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    agreement REAL              -- of both answers, 1 or 0; NULL: it cannot be told
 """
 _SPENT = "COALESCE(cost, reserved, 0)"
 
@@ -100,6 +111,18 @@ class Settlement:
     answer: str | None = None
 
 
+@dataclass(frozen=True)
+class Observation:
+    """A local answer in numbers, beside a cloud's answer to the same prompt."""
+
+    weights: str
+    version: int
+    signals: dict[str, float | None]
+    running: list[float | None]
+    tokens_in: int
+    tokens_out: int
+
+
 class Ledger:
     """The ledger in the folder `state`. Every method raises Failure where it cannot be read or written."""
 
@@ -137,6 +160,30 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(f"UPDATE sent SET {assignments} WHERE id = :id", {**values, "id": row})  # noqa: S608
 
+    def observe(self, row: int, observation: Observation, agreement: float | None) -> None:
+        """Keep what the local model made of the prompt that `row` sent, and whether the answers agree."""
+        values = {
+            **vars(observation),
+            "signals": json.dumps(observation.signals),
+            "running": json.dumps(observation.running),
+            "sent": row,
+            "agreement": agreement,
+        }
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        with self._transaction() as connection:
+            connection.execute(f"INSERT INTO observed ({names}) VALUES ({places})", values)  # noqa: S608
+
+    def observations(self) -> dict[int, dict[str, Any]]:
+        """What was observed, by the request's row, oldest first."""
+        if not self.path.exists():
+            return {}
+        with self._transaction() as connection:
+            rows = _dictionaries(connection.execute("SELECT * FROM observed ORDER BY sent"))
+        decoded = [
+            {**row, **{name: json.loads(row[name]) for name in ("signals", "running")}} for row in rows
+        ]
+        return {row.pop("sent"): row for row in decoded}
+
     def left(self, limit: Limit, run: str) -> float:
         """What `limit` still allows: USD, or calls."""
         if not self.path.exists():
@@ -150,15 +197,21 @@ class Ledger:
         if not self.path.exists():
             return []
         with self._transaction() as connection:
-            found = connection.execute("SELECT * FROM sent WHERE at >= ? ORDER BY id", [since])
-            names = [column[0] for column in found.description]
-            rows = [dict(zip(names, row, strict=True)) for row in found]
+            rows = _dictionaries(connection.execute("SELECT * FROM sent WHERE at >= ? ORDER BY id", [since]))
         return [
             {**row, **{name: row[name] and row[name] / NANO for name in ("reserved", "cost")}} for row in rows
         ]
 
+    def purges(self) -> list[dict[str, Any]]:
+        """When requests were forgotten, and how many."""
+        if not self.path.exists():
+            return []
+        with self._transaction() as connection:
+            found = connection.execute("SELECT at, requests FROM purges ORDER BY at").fetchall()
+        return [{"at": at, "requests": requests} for at, requests in found]
+
     def purge(self) -> int:
-        """Forget what was sent; the number of rows that this touched.
+        """Forget what was sent; the number of requests.
 
         Of the current month the amounts stay, without what they were for: a purge gives no budget back.
         """
@@ -166,8 +219,12 @@ class Ledger:
             return 0
         month = _since("month", _now())
         with self._transaction() as connection:
-            count = connection.execute("SELECT COUNT(*) FROM sent").fetchone()[0]
+            count = connection.execute("SELECT COUNT(*) FROM sent WHERE sha256 != ''").fetchone()[0]
+            connection.execute(
+                "INSERT INTO purges VALUES (?, ?)", [_now().isoformat(timespec="seconds"), count]
+            )
             connection.execute("DELETE FROM sent WHERE at < ?", [month])
+            connection.execute("DELETE FROM observed")
             connection.execute(
                 "UPDATE sent SET decided_by = '', reason = '', origin = '', model = '', tools = '',"
                 " bytes = 0, sha256 = '', redactions = '{}', prompt = NULL, answer = NULL"
@@ -207,8 +264,7 @@ class Ledger:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise Failure(
-                ExitStatus.FAILURE,
-                f"the ledger {self.path} cannot be used: {error}; what it counts is lost if you move it away",
+                ExitStatus.FAILURE, f"the ledger {self.path} cannot be used: {_told(error)}"
             ) from None
 
 
@@ -226,6 +282,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS purges (at TEXT NOT NULL, requests INTEGER NOT NULL)"
+            )
+            connection.execute(f"CREATE TABLE IF NOT EXISTS observed ({_OBSERVED})")
             connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > ends:
@@ -233,6 +293,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with the file, and what to do."""
+    import sqlite3
+
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return f"it is damaged ({error}); nothing is sent until you move it away, and with it what it counts"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _dictionaries(found: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def _now() -> datetime:

@@ -39,6 +39,9 @@ def serve(requests: int, events: int) -> None:
             for line in lines:
                 with _told(emit):
                     fields = json.loads(line)
+                    if "describe" in fields:
+                        _describe(loader, fields["describe"], emit)
+                        continue
                     _require(enforcement, fields)
                     loader.load(fields["path"])  # beside the imports: it holds no lock of Python's
                     rest.join()
@@ -67,6 +70,23 @@ def _require(enforcement: Enforcement, fields: dict[str, Any]) -> None:
             "the profile requires a guard for the local model that this system does not have"
             f" (escalation.require_enforcement): the best is {enforcement}",
         )
+
+
+def _describe(loader: Any, path: str | None, emit: _Emitter) -> None:
+    """What llama.cpp says of its build and of the model at `path`, for those who look for faults."""
+    from hybrid_cli.local import memory
+    from hybrid_cli.local.bindings import llama_cpp
+
+    emit(
+        "described",
+        features=llama_cpp.llama_print_system_info().decode("utf-8", "replace"),
+        offloads=bool(llama_cpp.llama_supports_gpu_offload()),
+        available=memory.available(),
+    )
+    if path is not None:
+        loader.load(path)
+        emit("loaded", load_seconds=round(loader.seconds(), 4), tokens_in=0)
+    emit("done")
 
 
 def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: ThreadCount) -> None:

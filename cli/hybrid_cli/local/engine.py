@@ -127,7 +127,7 @@ def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int
         raise Failure(
             ExitStatus.USAGE, "the schema makes a grammar that llama.cpp cannot read; simplify it"
         ) from None
-    stream = AnswerStream(splitter_for(model.style, prompt), task.stop)
+    stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
     return Job(number, tokens, min(task.max_tokens, longest - len(tokens)), sampler, stream, choices=choices)
 

@@ -40,7 +40,7 @@ class Model:
         A template that has no place for `tools` gets a note of them in the system message.
         """
         plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
-        if not tools or self.style == "harmony":  # its calls come on a channel that is taken for thinking
+        if not tools:
             return self._rendered(plain)
         told = self._rendered(plain, tools)
         if all(tool["function"]["description"] in told for tool in tools):

@@ -3,10 +3,13 @@
 Two families mark it: `<think>...</think>` before the answer (DeepSeek R1, Qwen3 and their like), and
 the channels of OpenAI's harmony format (gpt-oss), where only the channel `final` is for the user:
 `<|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>`.
+Its calls of functions stand on the channel `commentary`, with the function in the header:
+`<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{...}<|call|>`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple, Protocol
 
 from hybrid_cli.local.stop import overlap
@@ -15,6 +18,7 @@ Style = Literal["none", "think", "harmony"]
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
+_CALLED = re.compile(r"\bto=functions\.(\w{1,60})")
 _ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
@@ -45,10 +49,13 @@ def style_of(template: str) -> Style:
     return "think" if _CLOSE in template else "none"
 
 
-def splitter_for(style: Style, prompt: str) -> Splitter:
-    """The splitter for what follows `prompt`, which may itself have opened the thinking."""
+def splitter_for(style: Style, prompt: str, *, has_tools: bool = False) -> Splitter:
+    """The splitter for what follows `prompt`, which may itself have opened the thinking.
+
+    `has_tools`: the model was told of some, so that a call is its answer.
+    """
     if style == "harmony":
-        return _Harmony()
+        return _Harmony(has_tools=has_tools)
     if style == "think":
         return _Think(opened=prompt.rstrip().endswith(_OPEN))
     return _Plain()
@@ -101,9 +108,15 @@ class _Think:
 
 
 class _Harmony:
-    """Only the channel `final` answers. A header, from a mark to `<|message|>`, is nobody's text."""
+    """Only the channel `final` answers. A header, from a mark to `<|message|>`, is nobody's text.
 
-    def __init__(self) -> None:
+    A call of a function becomes an answer in the form that others tag: `<tool_call>{...}</tool_call>`.
+    """
+
+    def __init__(self, *, has_tools: bool) -> None:
+        self._has_tools = has_tools
+        self._closing = ""
+        """What ends the call that is being made."""
         self._held = ""
         self._channel: str | None = None  # None inside a header
         self.answering = False
@@ -124,14 +137,19 @@ class _Harmony:
             if found:
                 words = header.rpartition(_CHANNEL)[2].split()
                 self._channel = words[0] if _CHANNEL in header and words else ""
-                self.answering = self._channel == "final"
                 self._held = rest
+                called = _CALLED.search(header) if self._has_tools else None
+                self.answering = self._channel == "final" or called is not None
+                if called is not None:
+                    self._closing = "}</tool_call>"
+                    return Split(f'<tool_call>{{"name": "{called[1]}", "arguments": ', ""), True
             return Split("", ""), bool(found)
         places = [(place, mark) for mark in _ENDS if (place := self._held.find(mark)) >= 0]
         if not places:
             return self._take(len(self._held) - overlap(self._held, _ENDS)), False
         place, mark = min(places)
         taken = self._take(place)
+        taken = taken._replace(answer=taken.answer + self._close())
         self._held = self._held if mark == _CHANNEL else self._held.removeprefix(mark)
         self._channel, self.answering = None, False
         return taken, True
@@ -140,5 +158,12 @@ class _Harmony:
         text, self._held = self._held[:length], self._held[length:]
         return Split(text, "") if self.answering else Split("", text)
 
+    def _close(self) -> str:
+        closing, self._closing = self._closing, ""
+        return closing
+
     def flush(self) -> Split:
-        return Split("", "") if self._channel is None else self._take(len(self._held))
+        if self._channel is None:
+            return Split("", "")
+        taken = self._take(len(self._held))
+        return taken._replace(answer=taken.answer + self._close())

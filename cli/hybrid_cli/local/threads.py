@@ -43,10 +43,32 @@ class ThreadCount:
             return False
         others = now.busy_beside_us(self._then)
         self._then = now
-        # A core that is mostly free is worth a thread; half of one makes the others wait.
-        value = max(1, min(self._cores, int(self._cores - others + 0.35)))
+        value = threads_beside(others, self._cores)
         changed, self.value = value != self.value, value
         return changed
+
+
+def chosen(fixed: int | None) -> tuple[int, str]:
+    """The number of threads that would decode now, and why: a look at the load for a quarter of a second."""
+    if fixed is not None:
+        return fixed, "as the profile says (local.threads)"
+    allowed, quota = len(_affinity()), _quota()
+    cores = usable_cores()
+    why = f"affinity allows {allowed} of {os.cpu_count() or allowed} cores"
+    why += ", no quota" if quota is None else f", a quota of {quota:g}"
+    then = _Usage.now()
+    time.sleep(_WINDOW)
+    now = _Usage.now()
+    if then is None or now is None:
+        return cores, f"{why}, the load is not known here"
+    others = now.busy_beside_us(then)
+    return threads_beside(others, cores), f"{why}, others keep {others:.1f} busy now"
+
+
+def threads_beside(others: float, cores: int) -> int:
+    """The threads that pay on `cores` of which others keep so many busy."""
+    # A core that is mostly free is worth a thread; half of one makes the others wait.
+    return max(1, min(cores, int(cores - others + 0.35)))
 
 
 class _Usage:

@@ -71,13 +71,12 @@ _hybrid_arguments() {{
   esac
 }}
 
-# The names of the files $1/*$2 into `words`.
+# The names of the files $1/*$2 into `words`, but for those that are there.
 _hybrid_list() {{
-  local file
+  local file known=" $words "
   for file in "$1"/*"$2"; do
-    [[ -e $file ]] || continue
-    file=${{file##*/}}
-    words+=" ${{file%"$2"}}"
+    file=${{file##*/}} file=${{file%"$2"}}
+    [[ $file == '*' || $known == *" $file "* ]] || words+=" $file"
   done
 }}
 
@@ -116,7 +115,7 @@ _hybrid() {{
   esac
   local offered
   for offered in $words; do
-    [[ $offered == "$word"* && " ${{COMPREPLY[*]-}} " != *" $offered "* ]] && COMPREPLY+=("$offered")
+    [[ $offered == "$word"* ]] && COMPREPLY+=("$offered")
   done
   if [[ ! ${{COMPREPLY[*]-}} && $kind != text && $kind != words ]]; then
     compopt -o default  # readline's own file names

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hybrid_cli.exit_status import ExitStatus
 from hybrid_cli.manual.topics import FILES, VARIABLES
 from hybrid_cli.manual.tree import Command, Parameter
+from hybrid_cli.shape import EVERYWHERE
 
 
 def pages(root: Command) -> dict[str, str]:
@@ -29,9 +30,9 @@ def _page(name: str, command: Command, more: list[str]) -> str:
         _text(command.usage),
         ".SH DESCRIPTION",
         *_paragraphs(command.description),
-        *_parameters("ARGUMENTS", command.arguments),
-        *_parameters("OPTIONS", command.options),
-        *_examples(command.examples),
+        *_arguments(command.arguments),
+        *_options(command.options),
+        *_examples(".SH EXAMPLES", command.examples),
     ]
     return "\n".join([*lines, *more]) + "\n"
 
@@ -52,12 +53,20 @@ def _paragraphs(text: str) -> Iterable[str]:
         yield _text(" ".join(paragraph.split()))
 
 
-def _parameters(title: str, parameters: tuple[Parameter, ...]) -> Iterable[str]:
-    if not parameters:
-        return
-    yield f".SH {title}"
-    for one in parameters:
+def _arguments(arguments: tuple[Parameter, ...]) -> Iterable[str]:
+    if arguments:
+        yield ".SH ARGUMENTS"
+    for one in arguments:
         yield from _listed(one)
+
+
+def _options(options: tuple[Parameter, ...]) -> Iterable[str]:
+    yield ".SH OPTIONS"
+    for group in sorted(dict.fromkeys(one.group for one in options), key=EVERYWHERE.__eq__):
+        yield f".SS {_text(group)}"
+        for one in options:
+            if one.group == group:
+                yield from _listed(one)
 
 
 def _listed(one: Parameter) -> Iterable[str]:
@@ -67,16 +76,11 @@ def _listed(one: Parameter) -> Iterable[str]:
     yield _text(one.help) or "."
 
 
-def _examples(examples: str) -> Iterable[str]:
-    if not examples:
-        return
-    before, _, shown = examples.partition("Examples:")
-    if before.strip():
-        yield ".PP"
-        yield _text(" ".join(before.split()))
-    yield from (".SH EXAMPLES", ".nf")
-    yield from (_text(line.strip(), dashes=True) for line in shown.splitlines() if line.strip())
-    yield ".fi"
+def _examples(heading: str, examples: tuple[str, ...]) -> Iterable[str]:
+    if examples:
+        yield from (heading, ".nf")
+        yield from (_text(line, dashes=True) for line in examples)
+        yield ".fi"
 
 
 def _below(command: Command) -> Iterable[str]:
@@ -87,7 +91,9 @@ def _below(command: Command) -> Iterable[str]:
         yield f".SS {_text(' '.join(('hybrid', *one.path)), dashes=True)} {_text(one.usage)}"
         yield from _paragraphs(one.description)
         for parameter in (*one.arguments, *one.options):
-            yield from _listed(parameter)
+            if parameter.group != EVERYWHERE:
+                yield from _listed(parameter)
+        yield from _examples(".PP", one.examples)
 
 
 def _commands(commands: tuple[Command, ...]) -> Iterable[str]:

@@ -12,7 +12,8 @@ VARIABLES = {
     "HYBRID_HOME": "one folder for config, data, state and cache; by default they are where your system keeps them",
     "HYBRID_DEBUG": "show the traceback of an internal error",
     "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "as huggingface_hub has them, for hybrid pull hf:...",
-    "CI": "set: nobody is asked anything",
+    "CI": "set: nobody is asked anything, and nothing moves",
+    "NO_COLOR, FORCE_COLOR": "no colours, or colours everywhere; --color says it for one command",
 }
 
 FILES = {
@@ -41,7 +42,8 @@ file may only tighten until you trust its exact content (hybrid profile trust).
 _PRIVACY = """\
 Nothing is sent unless the mode is not forbid, the profile sets a cloud, you gave consent to that cloud,
 and the gate or the mode force calls for a handoff. Then the system message, the piped text and the prompt
-leave, to that origin alone; file names, other variables and the local answer do not.
+leave, to that origin alone; file names, other variables and the local answer do not. With
+escalation.shadow a share of the kept prompts goes out as well, afterwards, under the same conditions.
 
 Before that the text is scanned: a credential ends the run with code 3; card numbers, IBANs and what else
 privacy.redact names leave as placeholders and come back in the answer. A row in a private ledger is
@@ -61,8 +63,11 @@ def _table(rows: dict[str, str]) -> str:
     return "".join(f"{name}\n    {meaning}\n" for name, meaning in rows.items())
 
 
+TOPICS = ("exit-codes", "profiles", "environment", "privacy")
+
+
 def topic(name: str) -> str:
-    """The text of a topic, with a newline at its end."""
+    """The text of one of TOPICS, with a newline at its end."""
     codes = "".join(f"{status.value:>3}  {status.meaning}\n" for status in ExitStatus)
     return {
         "exit-codes": codes,

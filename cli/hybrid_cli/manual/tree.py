@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hybrid_cli.manual.topics import TOPICS
+from hybrid_cli.shape import group_of
+
 Kind = Literal["profile", "model", "catalog", "file", "words", "text"]
 """What a value is: a profile, a stored model, any known model, a file, one of some words, or free text."""
 
@@ -22,6 +25,8 @@ class Parameter:
     metavar: str
     words: tuple[str, ...] = ()
     is_option: bool = True
+    group: str = ""
+    """The heading that it stands under."""
 
     @property
     def long(self) -> str:
@@ -38,7 +43,7 @@ class Command:
     description: str
     options: tuple[Parameter, ...]
     arguments: tuple[Parameter, ...]
-    examples: str
+    examples: tuple[str, ...]
     usage: str
     commands: tuple[Command, ...] = ()
 
@@ -68,7 +73,7 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
         description=described,
         options=tuple(one for one in parameters if one.is_option),
         arguments=tuple(one for one in parameters if not one.is_option),
-        examples=re.sub(r"\n\n", "\n", command.epilog or "").strip(),
+        examples=tuple((command.epilog or "").splitlines()),
         usage=" ".join(command.collect_usage_pieces(context)),
         commands=tuple(below),
     )
@@ -77,7 +82,9 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
 def _parameter(parameter: Any, path: tuple[str, ...], context: Any) -> Parameter:
     is_option = parameter.param_type_name == "option"
     words = tuple(getattr(parameter.type, "choices", None) or ())
-    metavar = "|".join(words) or parameter.metavar or parameter.make_metavar(context)
+    if path == ("help",) and not is_option:
+        words = (*TOPICS, *context.find_root().command.list_commands(context))
+    metavar = parameter.metavar or "|".join(words) or parameter.make_metavar(context)
     switch = is_option and parameter.is_flag
     names = tuple(sorted(parameter.opts, key=len, reverse=True)) if is_option else (metavar,)
     return Parameter(
@@ -87,6 +94,7 @@ def _parameter(parameter: Any, path: tuple[str, ...], context: Any) -> Parameter
         metavar="" if switch else metavar,
         words=words,
         is_option=is_option,
+        group=group_of(parameter),
     )
 
 

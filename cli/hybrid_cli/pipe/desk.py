@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, Union
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Answer
+from hybrid_cli.handoff.shadow import Shadow
 from hybrid_cli.pipe.records import Record
 
 _MOST = 1024
@@ -36,6 +37,8 @@ class Ticket:
     """Its place in the input, from 1."""
     record: Record
     outcome: Outcome | None = None
+    shadow: Shadow | None = None
+    """What goes to the cloud, too, once the record's line is out."""
     ends: float | None = None
     """When the work on it is given up; None while it waits for its turn."""
 

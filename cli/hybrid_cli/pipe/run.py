@@ -20,6 +20,7 @@ from hybrid_cli.handoff.choices import read_choices
 from hybrid_cli.handoff.decide import Decided
 from hybrid_cli.handoff.ruling import known_tags
 from hybrid_cli.handoff.run import engine_of, guard
+from hybrid_cli.handoff.shadow import Shadows, shadow_of
 from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
@@ -87,7 +88,8 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
         shared = None if engine is None else _flow(engine, policy, asked, options.jobs, environment)
         answering = Answering(asked, policy, enforcement, environment, shared, as_objects=as_objects)
         with stopping() as stop:
-            _Pipe(options, source, answering, sink, file, begun, stop).run()
+            shadows = Shadows(flags, options.tags, environment)
+            _Pipe(options, source, answering, sink, file, begun, stop, shadows).run()
 
 
 def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
@@ -169,9 +171,11 @@ class _Pipe:
         file: BinaryIO,
         begun: Begun | None,
         stop: Stop,
+        shadows: Shadows,
     ) -> None:
         self._options, self._source, self._answering = options, source, answering
         self._sink, self._file, self._begun, self._stop = sink, file, begun, stop
+        self._shadows = shadows
         self._environment = environment = answering.environment
         self._desk = Desk(
             environment.clock, ordered=not options.unordered, seconds=answering.policy.limits.seconds
@@ -192,6 +196,7 @@ class _Pipe:
                 self._wind_up(self._stop.status)
         finally:
             self._progress.end()
+            self._shadows.send()
         counts = self._counts
         summary = counts.summary(self._elapsed())
         if counts.worst:
@@ -238,7 +243,12 @@ class _Pipe:
                 raise Failure(ExitStatus.USAGE, problem)
             decided = self._answering.decide(record, ticket.number, ends)
             if not decided.needs_cloud:
-                self._desk.finish(ticket, decided.settle())
+                answer = decided.settle()
+                cascade = decided.cascade
+                ticket.shadow = shadow_of(
+                    cascade.request, answer, cascade.observation, cascade.policy, cascade.environment
+                )
+                self._desk.finish(ticket, answer)
                 return
         except Failure as failure:
             self._desk.finish(ticket, failure)
@@ -280,6 +290,7 @@ class _Pipe:
         elif outcome is not None:
             self._counts.add(outcome)
             self._write(self._sink.answer(record, outcome, self._answering.key(record)))
+            self._shadows.add(ticket.shadow)
 
     def _tell(self, number: int, failure: Failure) -> None:
         """On stderr: all failures that have no other place, else the first ones."""

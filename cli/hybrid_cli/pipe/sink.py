@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hybrid_cli.environment import Environment, cut
-from hybrid_cli.escapes import RUNNER_VARIABLES, plain, without_runner_commands
+from hybrid_cli.escapes import plain, runs_in_ci, without_runner_commands
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Answer
 from hybrid_cli.input import MAX_BYTES
@@ -38,7 +38,7 @@ class Lines:
     """The answers alone. A record that failed has an empty line."""
 
     def __init__(self, environment: Environment) -> None:
-        self._is_runners = any(environment.variables.get(name) for name in RUNNER_VARIABLES)
+        self._is_runners = runs_in_ci(environment.variables)
 
     def problem(self, record: Record) -> str | None:  # noqa: ARG002  as that of Objects
         return None

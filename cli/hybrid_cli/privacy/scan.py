@@ -1,21 +1,21 @@
 """Find what should not leave: credentials, addresses, numbers of people and of money. Pure functions.
 
 Credentials are found by their published formats (`privacy.credentials`) and by names that give a value
-away (`api_key = "..."`); cards, IBANs and IP addresses are checked, not only matched.
+away (`privacy.assignments`); cards, IBANs and IP addresses are checked, not only matched.
 """
 
 from __future__ import annotations
 
 import bisect
 import ipaddress
-import math
 import re
 import string
-from collections import Counter
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from hybrid_cli.privacy.assignments import PLACEHOLDER, assignments
 from hybrid_cli.privacy.credentials import CREDENTIALS
 
 
@@ -60,17 +60,30 @@ def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
     return kept
 
 
-# Soft hyphens, zero-width characters and direction marks, as copies out of web pages and PDF files hold them.
+# Soft hyphens, zero-width characters, direction and variation marks, tags and fillers, as copies out of web
+# pages and PDF files hold them; control characters, and the sequences that colour a terminal's output.
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+    r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e01ef]"
 )
+# Full-width letters and digits, and those of mathematics: they look like the plain ones, and stand for them.
+_STYLED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff]+")
 
 
 def visible(text: str) -> tuple[str, Sequence[int]]:
-    """`text` without what cannot be seen, and where each of its characters stands in `text`."""
-    if text.isascii() or _INVISIBLE.search(text) is None:
+    """`text` in plain characters and without what cannot be seen, and where each of them stands in `text`."""
+    letters = "".join(set(text))
+    if _STYLED.search(letters):
+        text = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)  # one for one
+    if _INVISIBLE.search(letters) is None:
         return text, range(len(text))
-    places = [place for place, character in enumerate(text) if not _INVISIBLE.match(character)]
+    places: list[int] = []
+    end = 0
+    for found in _INVISIBLE.finditer(text):
+        places += range(end, found.start())
+        end = found.end()
+    places += range(end, len(text))
     return "".join(text[place] for place in places), places
 
 
@@ -88,23 +101,31 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _secrets(text: str) -> Iterator[Finding]:
-    lowered = text.lower().encode("ascii", "replace").decode("ascii")  # a byte a character is found faster
+    # A byte a character is found faster; and each stays in its place, as `str.lower` does not promise.
+    lowered = text.encode("ascii", "replace").lower().decode("ascii")
+    words = " ".join(set(lowered.split()))  # each once: a third of the text to look through for each keyword
     for name, keywords, pattern in CREDENTIALS:
-        if not any(keyword in lowered for keyword in keywords):
+        if not any(keyword in (lowered if " " in keyword else words) for keyword in keywords):
             continue
         for match in _compiled(pattern).finditer(text):
             group = "value" if match.re.groupindex else 0
             value = match[group]
-            if _starts_a_word(text, match.start()) and not (group and _PLACEHOLDER.search(value)):
+            if _starts_a_word(text, match.start()) and not (group and PLACEHOLDER.search(value)):
                 yield Finding("secret", name, match.start(group), match.end(group))
-    yield from _assignments(text)
+    for start, end in assignments(text, lowered):
+        yield Finding("secret", "value of a secret's name", start, end)
     yield from _tails_of_private_keys(text)
 
 
+_ESCAPE = re.compile(r"(?:\\[nrtbfv0]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})\Z")
+
+
 def _starts_a_word(text: str, start: int) -> bool:
+    """Whether no letter, digit or underscore stands before `start`, but as the end of an escape."""
     before = text[start - 1 : start]
-    escaped = before == "n" and text[start - 2 : start - 1] == "\\"
-    return escaped or not (before.isalnum() or before == "_")
+    if not (before.isalnum() or before == "_"):
+        return True
+    return _ESCAPE.search(text, max(0, start - 6), start) is not None
 
 
 _END_OF_PRIVATE_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -121,51 +142,6 @@ def _tails_of_private_keys(text: str) -> Iterator[Finding]:
         first = _LINE_OF_BASE64.search(text, end.start() - len(before) + rest, end.start())
         if first is not None:
             yield Finding("secret", "private key", first.start(), end.end())
-
-
-_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{8,256})")
-_NAME = re.compile(
-    r"(?:passw(?:or)?d|passphrase|pwd|pass|(?P<token>(?:api|access|auth|private|encryption|signing|master"
-    r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?key)?"
-    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
-    re.IGNORECASE,
-)
-_PLACEHOLDER = re.compile(
-    r"example|changeme|placeholder|your[-_]|redacted|dummy|x{4}|\*{3}|\.{3}|^pass(word)?$|^[$%]",
-    re.IGNORECASE,
-)
-_MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_LEAST_ENTROPY = 3.0
-"""Bits a character. English words lie at about 2.5 to 3, random hexadecimal of 32 at 3.6."""
-
-
-def _assignments(text: str) -> Iterator[Finding]:
-    """Values that a name like `api_key` or `password` is given, if they look random enough."""
-    for match in _SEPARATOR.finditer(text):
-        value = match["value"]
-        if not any(character.isdigit() for character in value) or _PLACEHOLDER.search(value):
-            continue
-        named = _NAME.search(text, max(0, match.start() - 40), match.start())
-        if named is None or text[match.end() : match.end() + 1] in ("(", "[", "{"):
-            continue
-        if _looks_random(value, least_run=12 if named["token"] else 6):
-            yield Finding("secret", "value of a secret's name", match.start("value"), match.end("value"))
-
-
-def _looks_random(value: str, least_run: int) -> bool:
-    """Whether a run of letters and digits in `value` mixes both, and the whole is no repetition."""
-    mixed = any(
-        len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
-    )
-    return (mixed or _UUID.fullmatch(value) is not None) and _entropy(value) >= min(
-        _LEAST_ENTROPY, math.log2(len(value)) * 0.8
-    )
-
-
-def _entropy(value: str) -> float:
-    """Shannon's entropy of the characters of `value`, in bits a character."""
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
 
 
 _MAIL_DOMAIN = re.compile(r"@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
@@ -202,7 +178,7 @@ def _luhn(digits: str) -> bool:
     return (sum(map(int, digits[::-2])) + sum(n - 9 if n > 9 else n for n in doubled)) % 10 == 0
 
 
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}", re.ASCII)
+_IBAN = re.compile("(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ \u00a0\u202f-]?[A-Za-z0-9]){11,30}")
 _IBAN_LENGTHS = (
     "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28"
     " EE20 EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27"
@@ -220,7 +196,7 @@ def _ibans(text: str) -> Iterator[Finding]:
             continue
         length = int(_IBAN_LENGTHS[country + 2 : country + 4])
         for end in range(match.start() + length, match.end() + 1):
-            compact = text[match.start() : end].replace(" ", "")
+            compact = re.sub(r"[^A-Za-z0-9]", "", text[match.start() : end])
             if len(compact) == length:
                 if _mod_97(compact) and not text[end : end + 1].isalnum():
                     yield Finding("iban", "IBAN", match.start(), end)

@@ -87,6 +87,7 @@ RULES: dict[str, Rule] = {
     "escalation.on_denied": _first_that_says("fail"),
     "escalation.on_cloud_failure": _first_that_says("fail"),
     "escalation.handoff_tool": _last,
+    "escalation.shadow": _least,
     "escalation.require_enforcement": _greatest,
     "privacy.redact": _together,
     "privacy.on_secret": _first_that_says("forbid"),

@@ -232,6 +232,13 @@ class Escalation(_Section, frozen=True):
             " For models that can call tools; it makes each prompt some 200 tokens longer."
         ),
     ] = False
+    shadow: Annotated[
+        Share,
+        _says(
+            "The share of kept prompts that are sent to the cloud too, once the local answer is out: how often"
+            " both agree is what `hybrid calibrate --from-ledger` goes by."
+        ),
+    ] = 0.0
     require_enforcement: Annotated[
         bool,
         _says(

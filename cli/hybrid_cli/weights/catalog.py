@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from msgspec import Meta
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.strict_yaml import parse_strict
+from hybrid_cli.profile.strict_yaml import Document, KeyPath, parse_strict
 from hybrid_cli.weights.names import check_name
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -71,13 +72,27 @@ def _read(path: Path) -> dict[str, Entry]:
     document = parse_strict(path.read_bytes())
     for line, message in sorted(document.mistakes.items()):
         raise Failure(ExitStatus.USAGE, f"{path}:{line}: {message}")
-    try:
-        entries = msgspec.convert(document.data or {}, dict[str, Entry])
-    except msgspec.ValidationError as error:
-        raise Failure(ExitStatus.USAGE, f"{path}: {error}") from error
-    for name in entries:
-        check_name(name)
+    if document.data is not None and not isinstance(document.data, dict):
+        raise Failure(ExitStatus.USAGE, f"{path}:1: it must map names to models")
+    entries = {}
+    for name, data in (document.data or {}).items():
+        try:
+            check_name(name)
+            entries[name] = msgspec.convert(data, Entry)
+        except (msgspec.ValidationError, Failure) as error:
+            line, where, problem = _mistake(name, str(error), document)
+            raise Failure(ExitStatus.USAGE, f"{path}:{line}: {where}: {problem}") from None
     return entries
+
+
+def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str]:
+    """Line, place and words of what `message` says of the entry `name`."""
+    problem, _, place = message.partition(" - at `$")
+    inside = [int(part) if part.isdecimal() else part for part in re.findall(r"[\w-]+", place)]
+    keys: KeyPath = (name, *inside)
+    while keys not in document.lines and len(keys) > 1:
+        keys = keys[:-1]
+    return document.lines.get(keys, 1), ".".join(map(str, (name, *inside))), problem[0].lower() + problem[1:]
 
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:

@@ -32,27 +32,31 @@ class _Damaged(Exception):  # noqa: N818  told as a Failure with the file's name
     """The header announces what cannot be."""
 
 
-def check_gguf(path: Path) -> None:
-    """Raise Failure (WEIGHTS) unless the header of the GGUF file at `path` can be true."""
+def check_gguf(path: Path, name: str = "") -> None:
+    """Raise Failure (WEIGHTS) unless the header of the GGUF file at `path` can be true.
+
+    The message says `name` where the path is not one that the user knows.
+    """
+    name = name or str(path)
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):  # to open a named pipe would wait for its writer
-            raise Failure(ExitStatus.WEIGHTS, f"{path} is not a file")
+            raise Failure(ExitStatus.WEIGHTS, f"{name} is not a file")
         with path.open("rb") as file:
-            _check(file, info.st_size, path)
+            _check(file, info.st_size, name)
     except OSError as error:
         raise Failure(
-            ExitStatus.WEIGHTS, f"the model file {path} cannot be read: {error.strerror}"
+            ExitStatus.WEIGHTS, f"the model file {name} cannot be read: {error.strerror}"
         ) from error
 
 
-def _check(file: BinaryIO, size: int, path: Path) -> None:
+def _check(file: BinaryIO, size: int, name: str) -> None:
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size or not head.startswith(b"GGUF"):
-        raise Failure(ExitStatus.WEIGHTS, f"{path} is not a GGUF model file")
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is not a GGUF model file")
     _magic, version, tensors, pairs = _HEAD.unpack(head)
     if version not in _VERSIONS:
-        raise Failure(ExitStatus.WEIGHTS, f"{path} is a GGUF of version {version} that this tool cannot read")
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is a GGUF of version {version} that this tool cannot read")
     try:
         if tensors * _LEAST_TENSOR_BYTES + pairs * _LEAST_PAIR_BYTES > size:
             raise _Damaged
@@ -64,7 +68,7 @@ def _check(file: BinaryIO, size: int, path: Path) -> None:
             _walk_tensor(cursor, size)
     except _Damaged:
         raise Failure(
-            ExitStatus.WEIGHTS, f"{path} is damaged: its header announces more than the file holds"
+            ExitStatus.WEIGHTS, f"{name} is damaged: its header announces more than the file holds"
         ) from None
 
 

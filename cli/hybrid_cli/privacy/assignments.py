@@ -1,0 +1,92 @@
+"""Values that a telling name is given: `api_key = "..."`, `<password>...</password>`, `--token ...`.
+
+A name that speaks of nothing but a secret needs a value with some chance in it; one that may mean much
+else, such as `key`, and one that stands apart from its value need a value that looks drawn by a machine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+Span = tuple[int, int]
+
+PLACEHOLDER = re.compile(
+    r"example|changeme|placeholder|your[-_]|redacted|dummy|x{4}|\*{3}|\.{3}|^pass(word)?$|^[$%]",
+    re.IGNORECASE,
+)
+
+_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?=(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,256}))")
+_NAME = re.compile(
+    r"(?:passw(?:or)?d|passphrase|paswd|pswd|pwd|pass|(?<![a-z])pw|(?P<token>(?:api|access|auth|private|encryption|signing|master"
+    r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?(?:key|id))?"
+    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
+    re.IGNORECASE,
+)
+_WORDS = ("key", "token", "secret", "passw", "passphrase", "pwd", "credential", "_pat")
+_GIVEN = re.compile(
+    r"[A-Za-z0-9_.-]{0,24}(?![\w.-])[\\\"'`\])>]{0,6}\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)?"
+    r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,400})"
+)
+_MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SWITCH = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_LEAST_ENTROPY = 3.0
+"""Bits a character. English words lie at about 2.5 to 3, random hexadecimal of 32 at 3.6."""
+_LEAST_DRAWN_RUN = 10
+_LEAST_SWITCHES = 3
+"""From letter to digit or back: names with a version or a year have one or two."""
+
+
+def assignments(text: str, lowered: str) -> Iterator[Span]:
+    """Where such values stand in `text`; `lowered` is it in lower case, character for character."""
+    yield from _after_clear_names(text)
+    yield from _after_any_name(text, lowered)
+
+
+def _after_clear_names(text: str) -> Iterator[Span]:
+    for match in _SEPARATOR.finditer(text):
+        value = match["value"]
+        if not any(character.isdigit() for character in value) or PLACEHOLDER.search(value):
+            continue
+        named = _NAME.search(text, max(0, match.start() - 40), match.start())
+        if named is None or text[match.end("value") : match.end("value") + 1] in ("(", "[", "{"):
+            continue
+        if _looks_random(value, least_run=12 if named["token"] else 6):
+            yield match.span("value")
+
+
+def _after_any_name(text: str, lowered: str) -> Iterator[Span]:
+    for word in _WORDS:
+        place = lowered.find(word)
+        while place >= 0:
+            match = _GIVEN.match(text, place + len(word))
+            if match is not None and _looks_drawn(match["value"]) and not PLACEHOLDER.search(match["value"]):
+                yield match.span("value")
+            place = lowered.find(word, place + len(word))
+
+
+def _looks_random(value: str, least_run: int) -> bool:
+    """Whether a run of letters and digits in `value` mixes both, and the whole is no repetition."""
+    mixed = any(
+        len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
+    )
+    return (mixed or _UUID.fullmatch(value) is not None) and _entropy(value) >= min(
+        _LEAST_ENTROPY, math.log2(len(value)) * 0.8
+    )
+
+
+def _looks_drawn(value: str) -> bool:
+    """Whether letters and digits alternate as in what a machine has drawn. An UUID names things, too."""
+    if _UUID.search(value):
+        return False
+    runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _LEAST_DRAWN_RUN)
+    alternates = any(len(_SWITCH.findall(run)) >= _LEAST_SWITCHES for run in runs)
+    return alternates and _entropy(value) >= _LEAST_ENTROPY
+
+
+def _entropy(value: str) -> float:
+    """Shannon's entropy of the characters of `value`, in bits a character."""
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
