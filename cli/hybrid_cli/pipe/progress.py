@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TextIO
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -53,66 +52,34 @@ class Counts:
         )
 
 
-class StatusLine:
-    """A stderr whose last line is a status, which gives way to whatever else is written."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._is_drawn = False
-
-    def draw(self, text: str) -> None:
-        self._stream.write(f"\r{text}\x1b[K")
-        self._stream.flush()
-        self._is_drawn = True
-
-    def clear(self) -> None:
-        if self._is_drawn:
-            self._is_drawn = False
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-
-    def write(self, text: str) -> None:
-        self.clear()
-        self._stream.write(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        return True
-
-
 @dataclass
 class Progress:
     """The status line on a terminal, drawn a few times a second; elsewhere nothing."""
 
     environment: Environment
     counts: Counts
-    _line: StatusLine | None = None
     _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RATE_SAMPLES))
 
     def __post_init__(self) -> None:
-        environment = self.environment
-        shown = environment.stderr_is_terminal() and not environment.stdout_is_terminal()
-        if shown and environment.verbosity >= 0 and environment.stderr is not None:
-            self._line = StatusLine(environment.stderr)
-            environment.stderr = self._line  # type: ignore[assignment]
-        self._samples.append((environment.clock(), 0))
+        # Where the answers come on the same terminal, they are what shows how it goes.
+        self._is_shown = not self.environment.stdout_is_terminal()
+        self._samples.append((self.environment.clock(), 0))
 
     def show(self) -> None:
         """Draw, if it is time to."""
         now = self.environment.clock()
-        if self._line is None or now - self._samples[-1][0] < _DRAW_SECONDS:
+        if not self._is_shown or now - self._samples[-1][0] < _DRAW_SECONDS:
             return
         counts = self.counts
         self._samples.append((now, counts.records))
         (start, before), records = self._samples[0], counts.records
         share = 100 * counts.escalated / max(records, 1)
-        self._line.draw(
+        self.environment.draw(
             f"hybrid: {records} records, {(records - before) / (now - start):.1f}/s, {share:.0f} % handed off,"
             f" {counts.failed} failed, {usd(counts.cost)}"
         )
 
     def end(self) -> None:
-        if self._line is not None:
-            self._line.clear()
+        """Take the line away."""
+        if self._is_shown:
+            self.environment.draw("")
