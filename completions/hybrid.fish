@@ -36,7 +36,7 @@ end
 
 complete -c hybrid -f
 complete -c hybrid -n '__hybrid_needs' -a run -d 'Answer one prompt'
-complete -c hybrid -n '__hybrid_needs' -a pipe -d 'Answer one prompt for each line of stdin'
+complete -c hybrid -n '__hybrid_needs' -a pipe -d 'Answer one prompt for each of many records'
 complete -c hybrid -n '__hybrid_needs' -a pull -d 'Download and verify weights'
 complete -c hybrid -n '__hybrid_needs' -a models -d 'List, look at, verify, remove and import weights'
 complete -c hybrid -n '__hybrid_needs' -a profile -d 'Look at profiles, check them, and trust a project\'s'

@@ -14,7 +14,7 @@ from hybrid_cli.shape import EVERYWHERE, Group, usage_failure
 
 COMMANDS = {
     "run": "Answer one prompt.",
-    "pipe": "Answer one prompt for each line of stdin.",
+    "pipe": "Answer one prompt for each of many records.",
     "pull": "Download and verify weights.",
     "models": "List, look at, verify, remove and import weights.",
     "profile": "Look at profiles, check them, and trust a project's.",

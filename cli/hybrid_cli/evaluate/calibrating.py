@@ -95,6 +95,7 @@ def calibrate(
         rows=len(held),
         delta=target.delta if target.name == "wrong_at_most" else None,
         early=early.floors(kept.tolist(), held),
+        handed_off=round(float(1 - kept.mean()), 4),
     )
     path = store(calibration, environment)
     right = rows.right(held)

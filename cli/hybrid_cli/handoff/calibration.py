@@ -66,6 +66,8 @@ class Calibration(msgspec.Struct, frozen=True):
     early: list[float | None] = []
     """At each of `signals.CHECKPOINTS` the mean log-probability below which an answer need not be finished;
     None where that cannot be told early."""
+    handed_off: float | None = None
+    """The share of the rows that it hands off; None in one that was made before this was kept."""
     version: int = VERSION
 
     def misfit(self, weights: str, cloud: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.local.signals import Logits
 
-Ids = np.ndarray[Any, np.dtype[np.intp]]
+Ways = dict[int, frozenset[bytes]]
+"""Tokens, each with the choices that it leaves."""
+Weights = dict[int, float]
 
 
 class Step(NamedTuple):
@@ -41,14 +43,13 @@ class Choices:
         self._entropy: float | None = None
 
     def narrow(self, logits: Logits) -> Step:
-        """Go on by the likeliest token of the row `logits`."""
+        """Go on by the likeliest token, for the row `logits`."""
         going = self._ways()
         if not going:  # a vocabulary that cannot say it
             self._logprob = None
             return Step(-1, next(iter(self._left)))
-        ids = np.fromiter(going, dtype=np.intp)
-        token = int(ids[int(np.argmax(logits[ids]))])
-        self._count(logits, ids, list(going.values()), going[token])
+        token, weights = _likeliest(going, logits)
+        self._count(going, weights, going[token])
         piece = self._model.piece(token)
         self._left = {text: self._rest(self._left[text], piece) for text in going[token]}
         self._begun = True
@@ -58,7 +59,7 @@ class Choices:
         """The choice as if it were one token: its probability; margin and entropy are the first step's."""
         return TokenSignal(self._logprob, self._margin, self._entropy, "first")
 
-    def _ways(self) -> dict[int, frozenset[bytes]]:
+    def _ways(self) -> Ways:
         """Every token that may come next, with the choices that it leaves."""
         found: dict[int, set[bytes]] = {}
         for text, rest in self._left.items():
@@ -72,22 +73,36 @@ class Choices:
     def _rest(self, rest: bytes, piece: bytes) -> bytes:
         return rest[len(piece if rest.startswith(piece) else piece.removeprefix(b" ")) :] if rest else b""
 
-    def _count(
-        self, logits: Logits, ids: Ids, leaving: list[frozenset[bytes]], chosen: frozenset[bytes]
-    ) -> None:
+    def _count(self, going: Ways, weights: Weights, chosen: frozenset[bytes]) -> None:
         """Take the step's probability into the choice's."""
-        row = logits[ids].astype(np.float64)
-        if not np.isfinite(row).all():
+        if self._logprob is None or not all(map(math.isfinite, weights.values())):
             self._logprob = None
-        if self._logprob is None:
             return
-        weights = np.exp(row - row.max())
         shares: dict[frozenset[bytes], float] = {}
-        for texts, weight in zip(leaving, weights / weights.sum(), strict=True):
+        for token, texts in going.items():
             group = chosen if texts <= chosen else texts
-            shares[group] = shares.get(group, 0.0) + float(weight)
+            shares[group] = shares.get(group, 0.0) + weights[token]
         self._logprob += math.log(shares[chosen])
         if not self._begun:
             others = [share for group, share in shares.items() if group != chosen]
             self._margin = shares[chosen] - max(others, default=0.0)
             self._entropy = -sum(share * math.log(share) for share in shares.values() if share)
+
+
+def _likeliest(going: Ways, logits: Logits) -> tuple[int, Weights]:
+    """The next token, and each one's share of the probability of all.
+
+    First the part of the choices that has most of it, as one choice may be begun in many ways, each of them
+    less likely than the only way of another; then the likeliest token within that part. What tokens leave
+    is nested or has nothing in common, so that the largest sets are the parts.
+    """
+    ids = np.fromiter(going, dtype=np.intp)
+    row = logits[ids].astype(np.float64)
+    shares = np.exp(row - row.max())
+    weights = dict(zip(going, (shares / shares.sum()).tolist(), strict=True))
+    parts: dict[frozenset[bytes], float] = {}
+    for texts in sorted(set(going.values()), key=len, reverse=True):
+        if not any(texts <= part for part in parts):
+            parts[texts] = sum(weights[token] for token, left in going.items() if left <= texts)
+    best = max(parts, key=parts.__getitem__)
+    return max((token for token in going if going[token] <= best), key=weights.__getitem__), weights

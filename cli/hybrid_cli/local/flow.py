@@ -61,6 +61,11 @@ class Inbox:
             self._take(self._messages.get())
         return self._waiting.popleft() if self._waiting else None
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a task waits behind the last one that was given out."""
+        return bool(self._waiting)
+
     def look(self) -> None:
         """Take in what has arrived."""
         while not self._messages.empty():
@@ -181,7 +186,8 @@ class Flow:
             return whole if whole.decoder.has_room(job) else None
         if whole is None and len(self._lanes) == 1:
             (alone,) = self._lanes
-            if job.cells <= alone.size.longest and alone.decoder.has_room(job):
+            # Where more wait, one after another in it would be the slowest way, however short they are.
+            if not self._inbox.has_more and job.cells <= alone.size.longest and alone.decoder.has_room(job):
                 return alone
             if any(len(first.produced) < _HEAD_START for first in alone.decoder.active):
                 return None

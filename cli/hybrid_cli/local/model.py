@@ -112,9 +112,12 @@ class Model:
     @cached_property
     def _index(self) -> dict[bytes, list[int]]:
         found: dict[bytes, list[int]] = {}
+        longest = 64  # bytes; no choice is begun by more at once
+        buffer = ctypes.create_string_buffer(longest)
         for token in range(self.vocabulary):
-            if not self._is_special(token):
-                found.setdefault(self.piece(token), []).append(token)
+            length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, longest, 0, False)
+            if length > 0:  # a control token has no text
+                found.setdefault(buffer.raw[:length], []).append(token)
         return found
 
     @cached_property

@@ -64,6 +64,8 @@ class Answering:
     environment: Environment
     engine: Shared | None
     """None under `force`."""
+    as_objects: bool
+    """The answer is written as an object, which has a place for more than text."""
     traffic: Traffic = field(default_factory=Traffic)
 
     def decide(self, record: Record, number: int, ends: float | None = None) -> Decided:
@@ -78,7 +80,7 @@ class Answering:
         environment = replace(
             self.environment, verbosity=self.environment.verbosity - 1, subject=f"record {number}: "
         )
-        output = Output(environment, file=None, as_json=True, stream=False)
+        output = Output(environment, file=None, as_json=self.as_objects, stream=False)
         side: Any = None if self.engine is None else Side(self.engine, ends, environment.clock)
         return Cascade(
             request,

@@ -57,6 +57,7 @@ class Desk:
         self._bytes = 0
         self._is_closed = False
         self._error: BaseException | None = None
+        self._next_look = 0.0
 
     def take(self, record: Record, number: int) -> Ticket | None:
         """Take `record` in hand, once there is room for it. None after the desk was closed."""
@@ -71,9 +72,8 @@ class Desk:
             return ticket
 
     def _has_room(self, size: int) -> bool:
-        return not self._in_hand or (
-            len(self._in_hand) + len(self._done) < _MOST and self._bytes + size <= _MOST_BYTES
-        )
+        held = len(self._in_hand) + len(self._done)
+        return not held or (held < _MOST and self._bytes + size <= _MOST_BYTES)
 
     def begin(self, ticket: Ticket) -> float | None:
         """Work on `ticket` begins, or goes on after a wait. When it has to end."""
@@ -133,6 +133,9 @@ class Desk:
 
     def _give_up_late(self) -> None:
         now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
         for ticket in [one for one in self._in_hand if one.ends is not None and one.ends < now]:
             words = f"no answer within {self._seconds:g} s (limits.seconds)"
             self._finish(ticket, Failure(ExitStatus.DEADLINE, words))

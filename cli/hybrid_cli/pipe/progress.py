@@ -58,13 +58,12 @@ class Progress:
 
     environment: Environment
     counts: Counts
-    _is_shown: bool = field(init=False)
     _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RATE_SAMPLES))
 
     def __post_init__(self) -> None:
-        environment = self.environment
-        self._is_shown = environment.animates() and not environment.stdout_is_terminal()
-        self._samples.append((environment.clock(), 0))
+        # Where the answers come on the same terminal, they are what shows how it goes.
+        self._is_shown = not self.environment.stdout_is_terminal()
+        self._samples.append((self.environment.clock(), 0))
 
     def show(self) -> None:
         """Draw, if it is time to."""
@@ -81,4 +80,6 @@ class Progress:
         )
 
     def end(self) -> None:
-        self.environment.draw("")
+        """Take the line away."""
+        if self._is_shown:
+            self.environment.draw("")

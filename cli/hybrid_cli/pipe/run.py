@@ -7,11 +7,12 @@ crew, so that no cloud holds up the local work, and written by the main thread.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
@@ -25,6 +26,7 @@ from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.answering import Answering, Asked
 from hybrid_cli.pipe.desk import Blank, Crew, Desk, Ticket
+from hybrid_cli.pipe.estimate import estimate
 from hybrid_cli.pipe.progress import Counts, Progress
 from hybrid_cli.pipe.records import Each, Source
 from hybrid_cli.pipe.resume import Begun, resumed
@@ -77,14 +79,26 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
     as_objects = options.as_objects or options.resume is not None
     sink: Sink = Objects(options.key) if as_objects else Lines(environment)
     source = Source(options.files, _each(options, as_objects=as_objects), environment)
+    if options.dry_run:
+        _show(estimate(source, asked, policy, environment), environment, as_json=as_objects)
+        return
     enforcement = guard(policy, environment)
     with engine_of(policy, worker) as engine, _destination(options, environment) as (file, begun):
         # At once, so that the model loads while the first record is waited for.
         shared = None if engine is None else _flow(engine, policy, asked, options.jobs, environment)
-        answering = Answering(asked, policy, enforcement, environment, shared)
+        answering = Answering(asked, policy, enforcement, environment, shared, as_objects=as_objects)
         with stopping() as stop:
             shadows = Shadows(flags, options.tags, environment)
             _Pipe(options, source, answering, sink, file, begun, stop, shadows).run()
+
+
+def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
+    if as_json and environment.stdout is not None:
+        environment.stdout.write(json.dumps(plan).encode() + b"\n")
+        environment.stdout.flush()
+        return
+    for name, value in plan.items():
+        environment.error(f"{name}: {value}")
 
 
 def _asked(options: Options, policy: Policy, environment: Environment) -> Asked:

@@ -1,0 +1,122 @@
+"""What a pipe would take and cost, by its records, the profile's target and the cloud's prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_cli.cloud.prices import Used, cost
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.handoff import budget, egress
+from hybrid_cli.handoff.criterion import criterion_of
+from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.ledger.store import Ledger, in_unit, usd
+from hybrid_cli.pipe.answering import Asked
+from hybrid_cli.pipe.records import Source
+from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.weights.store import Store
+
+
+@dataclass
+class _Sum:
+    """Records of one fate, and the tokens of their prompts."""
+
+    records: int = 0
+    tokens: int = 0
+
+    def add(self, tokens: int) -> None:
+        self.records += 1
+        self.tokens += tokens
+
+
+def estimate(source: Source, asked: Asked, policy: Policy, environment: Environment) -> dict[str, Any]:
+    """Reads all records; nothing is loaded or sent. Tokens are by four bytes each."""
+    stay, leave, judged = _Sum(), _Sum(), _Sum()
+    failing = 0
+    for record in source:
+        if record.is_blank:
+            continue
+        try:
+            facts = RequestFacts(asked.of(record), asked.tags)
+            own, ruling = under_rules(policy, facts)
+        except Failure:
+            failing += 1
+            continue
+        if egress.denial(own, environment, facts.request) or (ruling and ruling.then == "local"):
+            stay.add(facts.tokens())
+        elif own.forced_by is not None or (ruling and ruling.then == "force"):
+            leave.add(facts.tokens())
+        else:
+            judged.add(facts.tokens())
+    share, why = _share(policy, environment) if judged.records else (0.0, "")
+    all_ = stay.records + leave.records + judged.records
+    plan = {
+        "records": all_ + failing,
+        "failing": failing,
+        "tokens": stay.tokens + leave.tokens + judged.tokens,
+        "model": "not used" if policy.mode == "force" else policy.local.model,
+        "cloud": "none"
+        if policy.cloud is None
+        else f"{policy.cloud.model} at {origin_of(policy.cloud.base_url)}",
+        "mode": f"{policy.mode} (set by {policy.decided_by})",
+    }
+    example = asked.examples()[0]
+    denied = egress.denial(policy, environment, example)
+    if denied is not None:
+        plan["handoff"] = denied
+    most = leave.records + judged.records
+    expected = None if share is None else leave.records + judged.records * share
+    plan["handed_off"] = "not known" if expected is None else _percent(expected, all_)
+    if why:
+        plan["expected_by"] = why
+    plan["handed_off_at_most"] = _percent(most, all_)
+    if policy.cloud is not None and most:
+        plan |= _money(policy, leave, judged, share)
+        ledger = Ledger(environment.state_folder)
+        left = [
+            f"{limit.key} {in_unit(ledger.left(limit, environment.run), limit.unit)}"
+            for limit in budget.limits_of(policy)
+        ]
+        plan["left"] = ", ".join(left) or "no limit is set"
+    return plan
+
+
+def _percent(part: float, of: int) -> str:
+    return f"{part / of:.0%} ({part:.0f} records)" if of else "0 records"
+
+
+def _share(policy: Policy, environment: Environment) -> tuple[float | None, str]:
+    """The share of records that the gate is expected to hand off, and by what that is known.
+
+    Raises Failure: WEIGHTS where the model is not here, USAGE where the target needs a calibration.
+    """
+    weights = Store(environment).locate(policy.local.model)
+    calibration = criterion_of(policy, weights.sha256, environment).calibration
+    if calibration is None:
+        return None, "a threshold says nothing of the share; hybrid eval measures it"
+    named = f"the calibration for {calibration.target}={calibration.value:g} of {calibration.rows} questions"
+    if calibration.handed_off is not None:
+        return calibration.handed_off, named
+    if calibration.target == "escalate_at_most":
+        return calibration.value, named
+    return None, f"{named} does not say; hybrid calibrate again"
+
+
+def _money(policy: Policy, leave: _Sum, judged: _Sum, share: float | None) -> dict[str, str]:
+    """USD, if each answer is as long as it may be."""
+
+    def price(tokens_in: float, answers: float) -> float | None:
+        if policy.cloud is None:
+            return None
+        tokens_out = answers * policy.local.sampling.max_tokens
+        return cost(policy.cloud, Used(round(tokens_in), round(tokens_out)))
+
+    most = price(leave.tokens + judged.tokens, leave.records + judged.records)
+    if most is None:
+        return {"usd": "not known; cloud.prices sets the price"}
+    if share is None:
+        return {"usd_at_most": usd(most)}
+    expected = price(leave.tokens + share * judged.tokens, leave.records + share * judged.records)
+    return {"usd": usd(expected or 0.0), "usd_at_most": usd(most)}

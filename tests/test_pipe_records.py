@@ -1,0 +1,334 @@
+"""Parts of `hybrid pipe` on their own: records, what is seen of them, their lines, and going on."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import multiprocessing
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_cli.environment import Environment
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.handoff.choices import chosen, read_choices
+from hybrid_cli.pipe.desk import Blank, Crew, Desk
+from hybrid_cli.pipe.records import Each, Record, Source, _pieces
+from hybrid_cli.pipe.resume import resumed
+from hybrid_cli.pipe.sink import Lines, Objects
+from hybrid_cli.pipe.view import View, field_view, template_view
+
+WRONG = Failure(ExitStatus.CLOUD, "the cloud is away")
+
+
+def records(tmp_path: Path, each: Each, *contents: bytes) -> list[Record]:
+    files = []
+    for number, content in enumerate(contents):
+        files.append(tmp_path / f"{number}.txt")
+        files[-1].write_bytes(content)
+    return list(Source(files, each, Environment(None, None, None, {})))
+
+
+def raws(found: list[Record]) -> list[bytes]:
+    return [record.raw for record in found]
+
+
+@pytest.mark.parametrize(
+    ("each", "content", "expected"),
+    [
+        ("line", b"a\nb\r\n\nc", [b"a", b"b", b"", b"c"]),
+        ("line", b"", []),
+        ("line", b"\xef\xbb\xbfa\n", [b"a"]),
+        ("line", b"a\0b\rc\n", [b"a\0b\rc"]),
+        ("nul", b"a\nb\0\0c", [b"a\nb", b"", b"c"]),
+        ("para", b"\n\na\nb\r\n \t\n\n\nc\n", [b"a\nb", b"c"]),
+        ("jsonl", b' {"a": 1}\n\n[2]\r\n', [b' {"a": 1}', b"[2]"]),
+        (
+            "csv",
+            b'a,b\r\n"1,""",\xc3\xa4\r\n\r\n"x\r\ny",2\n',
+            [b'{"a": "1,\\"", "b": "\xc3\xa4"}', b'{"a": "x\\r\\ny", "b": "2"}'],
+        ),
+    ],
+)
+def test_what_is_a_record(tmp_path: Path, each: Each, content: bytes, expected: list[bytes]) -> None:
+    found = records(tmp_path, each, content)
+    assert raws(found) == expected
+    assert not any(record.problem for record in found)
+
+
+@pytest.mark.parametrize(
+    ("each", "content", "problems"),
+    [
+        ("line", b"a\n\xff\xfe\nb\n", [None, "it is not UTF-8 (byte 0)", None]),
+        ("jsonl", b'{"a": 1\n{"a": 2}\n', ["it is not JSON (character 7: Expecting ',' delimiter)", None]),
+        ("jsonl", b"NaN\n" + b"[" * 100_000 + b"\n7" * 2, ["it is not JSON that can be read here"] * 2 + [None] * 2),
+        ("csv", b"a,b\n1\n1,2,3\n1,2\n", ["it has 1 fields, the first row 2", "it has 3 fields, the first row 2", None]),
+        ("csv", b"a,b\n\xff,2\n1,2\n", ["it is not UTF-8 (byte 7)", None]),
+    ],
+)  # fmt: skip
+def test_a_bad_record_is_one_problem_and_the_next_ones_are_whole(
+    tmp_path: Path, each: Each, content: bytes, problems: list[str | None]
+) -> None:
+    assert [record.problem for record in records(tmp_path, each, content)] == problems
+
+
+def test_a_record_that_is_too_long_is_one_problem_and_is_not_held(tmp_path: Path) -> None:
+    long = b"x" * 17_000_000
+    for each in ("line", "nul", "jsonl"):
+        end = b"\0" if each == "nul" else b"\n"
+        first, second = records(tmp_path, each, long + end + b"7" + end)
+        assert first.problem == "it is over 16 MB"
+        assert len(first.raw) == 16_000_001
+        assert second.problem is None
+
+
+def test_a_quote_that_never_ends_takes_no_more_memory_than_a_record_may(tmp_path: Path) -> None:
+    found = records(tmp_path, "csv", b'a,b\n"' + b"x\n" * 8_500_000 + b"1,2\n")
+    assert "field larger than field limit" in str(found[0].problem)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=9))
+def test_records_do_not_depend_on_how_the_input_comes(content: bytes, cuts: list[int]) -> None:
+    chunks, place = [], 0
+    for cut in cuts:
+        chunks.append(content[place : place + cut])
+        place += cut
+    chunks.append(content[place:])
+    whole = content.split(b"\n")
+    assert list(_pieces([chunk for chunk in chunks if chunk], b"\n")) == (whole if whole[-1] else whole[:-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2), max_size=5)
+)
+def test_csv_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerows([["a", "b"], *rows])
+    found = records(tmp_path_factory.mktemp("csv"), "csv", text.getvalue().encode())
+    assert [record.problem for record in found] == [None] * len(rows)
+    # What a quoted field holds of line ends is kept, but for a lone CR, which csv reads as an end of line.
+    if "\r" not in text.getvalue().replace("\r\n", ""):
+        assert [list(record.value.values()) for record in found] == rows
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"two columns of .* are named `a`"):
+        records(tmp_path, "csv", b"a,b,a\n1,2,3\n")
+
+
+def test_files_are_read_one_after_another_and_a_missing_one_is_told_at_once(tmp_path: Path) -> None:
+    assert raws(records(tmp_path, "line", b"a\nb", b"c\n")) == [b"a", b"b", b"c"]
+    with pytest.raises(Failure, match=r"gone\.txt does not exist"):
+        Source([tmp_path / "0.txt", tmp_path / "gone.txt"], "line", Environment(None, None, None, {}))
+
+
+def of_json(text: bytes) -> Record:
+    return Record(text, json.loads(text), is_json=True)
+
+
+def test_what_the_model_sees() -> None:
+    record = of_json(b'{"title": "A", "by": {"name": "B"}, "by.name": "C", "n": 1.50, "half": "\\ud800"}')
+    assert View().text(record) == record.raw.decode()
+    assert field_view("title").text(record) == "A"
+    assert field_view("by.name").text(record) == "C"
+    assert template_view("{{{title}}} of {by}, {n}").text(record) == '{A} of {"name": "B"}, 1.5'
+    assert template_view("{by.name}").text(of_json(b'{"by": {"name": "B"}}')) == "B"
+    for view, words in ((field_view("x"), "no field `x`"), (field_view("half"), "half a character")):
+        with pytest.raises(Failure, match=words):
+            view.text(record)
+    with pytest.raises(Failure, match="it is no object"):
+        field_view("x").text(of_json(b"[1]"))
+
+
+@pytest.mark.parametrize("template", ["{", "}", "none", "{}", "{a!r}", "{a:>9}", "{0} {"])
+def test_a_template_that_cannot_be_meant_is_refused(template: str) -> None:
+    with pytest.raises(Failure, match="--template"):
+        template_view(template)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{}", b' { "a" : 1e400, "a": "}" }\t', b'{"a":"\\u00e4\xc3\xa4\\/"}', b'{"a": [{}]}']
+)
+def test_the_fields_of_an_object_stay_byte_for_byte(raw: bytes) -> None:
+    line = Objects("answer").failure(of_json(raw), WRONG)
+    before = raw.rstrip().removesuffix(b"}")
+    assert line.startswith(before)
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+    read = json.loads(line)
+    assert read.pop("answer") == {"error": {"code": 5, "status": "cloud", "message": "the cloud is away"}}
+    assert read == json.loads(raw)
+
+
+def test_a_record_that_is_no_object_is_kept_as_a_field() -> None:
+    lines = Objects("hybrid")
+    for record, field, value in (
+        (Record(b'a "line"'), "input", 'a "line"'),
+        (of_json(b"[1, 2.0]"), "input", [1, 2.0]),
+        (of_json(b"null"), "input", None),
+        (Record(b"a\xff", problem="bad"), "input_base64", base64.b64encode(b"a\xff").decode()),
+        (Record(b"\0", problem="bad"), "input", "\0"),
+    ):
+        assert json.loads(lines.failure(record, WRONG))[field] == value
+
+
+def test_a_field_is_never_overwritten() -> None:
+    record = of_json(b'{"hybrid": 7, "a": 1}')
+    assert "--key names another" in str(Objects("hybrid").problem(record))
+    assert Objects("other").problem(record) is None
+    assert json.loads(Objects("hybrid").failure(record, WRONG))["input"] == {"hybrid": 7, "a": 1}
+    with pytest.raises(Failure, match="--key input"):
+        Objects("input")
+
+
+def test_a_line_of_a_record_without_text_is_empty() -> None:
+    assert Record(b" \t").is_blank
+    assert not of_json(b"{}").is_blank
+    assert Lines(Environment(None, None, None, {})).blank() == b"\n"
+    assert Objects("hybrid").blank() == b""
+
+
+def done(key: str) -> bytes:
+    return b'{"a": 1, "hybrid": {"answer": "x", "record": "' + key.encode() + b'"}}\n'
+
+
+FAILED = b'{"a": 2, "hybrid": {"error": {"code": 5}}}\n'
+
+
+def test_a_file_is_gone_on_with_where_it_was_torn(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(done("k") + FAILED + done("k") + done("m") + b'{"a": 3, "hyb')
+    path.chmod(0o640)
+    with resumed(path, "hybrid") as begun:
+        assert begun.again == 1
+        assert [begun.passes(key) for key in ("k", "k", "k", "m", "m", "other")] == [
+            True,
+            True,
+            False,
+            True,
+            False,
+            False,
+        ]
+        begun.file.write(b"new\n")
+    assert path.read_bytes() == done("k") * 2 + done("m") + b"new\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "content", [b"my notes", b"my notes\n", b'{"a": 1}\n', done("k") + b"[]\n", b'{"hybrid": 1}\n']
+)
+def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises(Failure, match="nothing was changed"), resumed(path, "hybrid"):
+        pass
+    assert path.read_bytes() == content
+
+
+def hold(path: Path, failed: bool, held: multiprocessing.synchronize.Event) -> None:  # type: ignore[name-defined]
+    if failed:
+        path.write_bytes(FAILED)
+    with resumed(path, "hybrid"):
+        held.set()
+        threading.Event().wait(30)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_two_runs_do_not_write_to_one_file(tmp_path: Path, failed: bool) -> None:
+    context = multiprocessing.get_context("spawn")
+    path, held = tmp_path / "out.jsonl", context.Event()
+    process = context.Process(target=hold, args=(path, failed, held))
+    process.start()
+    try:
+        assert held.wait(30)
+        with pytest.raises(Failure, match="another run is writing"), resumed(path, "hybrid"):
+            pass
+    finally:
+        process.kill()
+        process.join()
+    with resumed(path, "hybrid") as begun:  # the lock went with its process
+        assert begun.done == Counter()
+
+
+def test_the_desk_gives_back_in_order_holds_few_and_gives_up_what_is_late() -> None:
+    now = [0.0]
+    desk = Desk(lambda: now[0], ordered=True, seconds=5)
+    first, second = (desk.take(Record(b"x"), number) for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    desk.begin(first)
+    desk.finish(second, Blank())
+    assert desk.next(lambda: True) is None
+    now[0] = 6.0
+    late = desk.next(lambda: False)
+    assert late is first
+    assert isinstance(late.outcome, Failure)
+    assert late.outcome.status is ExitStatus.DEADLINE
+    assert desk.next(lambda: False) is second
+    desk.finish(first, Blank())  # too late
+    assert isinstance(first.outcome, Failure)
+    desk.close()
+    assert desk.take(Record(b"x"), 3) is None
+    assert desk.next(lambda: False) is None
+
+
+def test_the_desk_lets_the_reader_wait_for_room() -> None:
+    desk = Desk(lambda: 0.0, ordered=False, seconds=None)
+    large = Record(b"x" * 40_000_000)
+    first = desk.take(large, 1)
+    taken = threading.Event()
+
+    def take() -> None:
+        desk.take(large, 2)
+        taken.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    assert not taken.wait(0.2)
+    assert first is not None
+    desk.finish(first, Blank())
+    assert not taken.wait(0.2)  # it is not written yet
+    assert desk.next(lambda: False) is first
+    assert taken.wait(10)
+
+
+def test_a_crew_is_as_large_as_the_work_and_no_larger() -> None:
+    threads: set[int] = set()
+    all_here = threading.Barrier(3)
+    errors: list[Exception] = []
+    over = threading.Event()
+
+    def work(item: int) -> None:
+        threads.add(threading.get_ident())
+        if item < 3:
+            all_here.wait(10)
+        if item == 9:
+            raise OSError
+        if item == 99:
+            over.set()
+
+    crew: Crew[int] = Crew(3, work, errors.append)
+    for item in (0, 1, 2, *range(3, 100)):
+        crew.put(item)
+    assert over.wait(10)
+    assert len(threads) == 3
+    assert [type(error) for error in errors] == [OSError]
+
+
+def test_choices_are_read_and_found_in_what_a_cloud_says() -> None:
+    assert read_choices("yes, no,yes") == ("yes", "no")
+    for few in ("yes", "", ",", "a,a"):
+        with pytest.raises(Failure, match="at least two"):
+            read_choices(few)
+    assert chosen('"Yes".', ("yes", "no")) == "yes"
+    assert chosen("Yes, but no", ("yes", "no")) == "Yes, but no"
