@@ -114,7 +114,7 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
         words = "the local model declined"
         return Verdict("check_failed", "checks", words, confidence, threshold, signals)
     if confidence is None:
-        return Verdict("unsure", "end", "unsure (no log-probabilities)", None, threshold, signals)
+        return Verdict("unsure", "end", "unsure (a signal is missing)", None, threshold, signals)
     if confidence < threshold:
         words = f"unsure ({confidence:.2f} < {threshold:.2f})"
         return Verdict("unsure", "end", words, confidence, threshold, signals)
