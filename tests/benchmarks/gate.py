@@ -52,7 +52,7 @@ def main(file: Path) -> None:
         f"escalate_at_most=0.3: handed off {statistics.mean(shares):.3f} on average of {SPLITS} resplits,"
         f" standard deviation {statistics.stdev(shares):.3f}, 95 % of them {low:.3f} to {high:.3f}"
     )
-    for part_of_error in (0.6, 0.75, 0.9):
+    for part_of_error in (0.6, 0.75):
         _promise(worlds, round(wrong * part_of_error, 2))
     _cost(fit.fit(measured, fit.RICH, "wrong"))
 
