@@ -24,6 +24,7 @@ class Made:
     thinking: str = ""
     signals: list[TokenSignal] = field(default_factory=list)
     finished: dict[str, Any] = field(default_factory=dict)
+    state: str = ""
 
 
 class Recorder:
@@ -40,6 +41,8 @@ class Recorder:
         made = self.made.setdefault(fields["sequence"], Made())
         if event == "finished":
             made.finished = fields
+        elif event == "state":
+            made.state = fields["state"]
         else:
             made.text += fields["text"]
             made.thinking += fields["thinking"]
@@ -184,6 +187,25 @@ def test_hidden_states_of_chosen_layers(engine: Any, model_file: Path) -> None:
     assert again.events["done"]["hidden"]["15"] != hidden["15"]
     with pytest.raises(Failure, match="layers 0 to 29"):
         record(engine, model_file, hidden_layers=[30])
+
+
+def test_the_last_state_of_each_sequence(engine: Any, model_file: Path) -> None:
+    import base64
+
+    import numpy as np
+
+    def state(made: Made) -> Any:
+        return np.frombuffer(base64.b64decode(made.state), dtype="<f2").astype(float)
+
+    (alone,) = record(engine, model_file, {"wants_state": True}).made.values()
+    assert alone.text == make(engine, model_file).text
+    tasks = [{"wants_state": True}, {"messages": HAIKU}, {"messages": HAIKU, "wants_state": True}]
+    made = record(engine, model_file, *tasks).made
+    first, unasked, other = (made[number] for number in range(3))
+    assert unasked.state == ""
+    assert other.text == unasked.text
+    assert np.corrcoef(state(first), state(alone))[0, 1] > 0.99  # the same but for the order of additions
+    assert np.corrcoef(state(first), state(other))[0, 1] < 0.95
 
 
 def test_templates() -> None:

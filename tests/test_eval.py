@@ -248,3 +248,27 @@ def test_a_shipped_calibration_needs_no_fitting(hybrid: Hybrid, profile: Profile
         handoff["confidence"],
         handoff["threshold"],
     )
+
+
+@pytest.mark.parametrize(("width", "is_read"), [(576, True), (575, False)])
+def test_run_and_pipe_read_the_hidden_state_or_do_not_keep(
+    hybrid: Hybrid, profile: Profile, home: Path, weights_home: Path, width: int, is_read: bool
+) -> None:
+    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True)
+    probe = calibration.Probe(b"\0" * 4 * width, 0.25)
+    model = calibration.Model(["probe"], [0.0], [1.0], [-1.0], 0.0, probe)
+    made = calibration.Calibration(blob.stem, "escalate_at_most", 0.3, 0.9, model, "wrong", None, 100)
+    (folder / "probe.json").write_bytes(msgspec.json.encode(made))
+    path = profile("escalation: {target: {escalate_at_most: 0.3}, on_denied: fail}\n")
+    done = hybrid("run", "-p", path, "--max-tokens", "40", "--json", "What is 2+2? One word.")
+    piped = hybrid("pipe", "One word.", "-p", path, "--quiet", stdin=b"What is 2+2?\n")
+    if is_read:
+        handoff = json.loads(done.stdout)["handoff"]
+        assert (handoff["decision"], handoff["signals"]["probe"]) == ("kept", 0.25)
+        assert piped.returncode == 0
+    else:
+        assert (done.returncode, done.stdout) == (3, b"")
+        assert b"a signal is missing" in done.stderr
+        assert piped.returncode == 3

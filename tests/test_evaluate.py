@@ -17,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_cli.evaluate import early, fit, metrics, thresholds
+from hybrid_cli.evaluate.probe import fit_probe
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Kept, Row, answered
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.handoff.calibration import Calibration, Model
+from hybrid_cli.handoff.criterion import Criterion
 from hybrid_cli.handoff.gate import LocalResult
 from hybrid_cli.handoff.signals import answer_signals
 from hybrid_cli.local.protocol import TokenSignal
@@ -366,3 +369,63 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
         Kept.read(other)
     assert other.read_text() == '{"mine": 1}'
     assert b"What is" not in file.read_bytes()  # neither prompts nor answers are kept
+
+
+def stated_rows(generator: np.random.Generator, count: int) -> list[Row]:
+    """Rows whose hidden state alone tells a wrong answer, in one of its sixteen values."""
+    found = []
+    for row in made_rows(generator, count, "a"):
+        state = generator.normal(size=16)
+        state[3] += 0.0 if row.local_right else 2.5
+        signals = answer_signals([-0.5 - generator.random()] * 10, 10, FIRST)
+        found.append(msgspec.structs.replace(row, signals=signals, state=state.astype("<f2").tobytes()))
+    return found
+
+
+def test_the_hidden_state_is_read_where_it_wins() -> None:
+    rows = stated_rows(np.random.default_rng(4), 500)
+    choice = fit.choose(rows, "wrong")
+    assert choice.model.signals[-1] == "probe"
+    assert "and the hidden state (" in choice.why
+    score = fit.scores(choice.model, rows)
+    for row, value in zip(rows[:20], score, strict=False):  # as a run reads it
+        signals = choice.model.complete(row.signals, row.state)
+        assert choice.model.chance(signals) == pytest.approx(value, abs=1e-6)
+    again = msgspec.json.decode(msgspec.json.encode(choice.model), type=type(choice.model))
+    assert again == choice.model
+    without = fit.choose([msgspec.structs.replace(row, state=None) for row in rows], "wrong")
+    assert without.model.probe is None
+
+
+def test_a_missing_or_broken_state_is_never_kept() -> None:
+    rows = stated_rows(np.random.default_rng(5), 300)
+    model = fit.fit(rows, fit.WITH_PROBE, "wrong")
+    broken = (None, b"", rows[0].state[:-2], np.full(16, np.inf, dtype="<f2").tobytes())  # type: ignore[index]
+    for state in broken:
+        assert model.chance(model.complete(rows[0].signals, state)) is None
+        assert np.isinf(fit.scores(model, [msgspec.structs.replace(rows[0], state=state)]))[0]
+    assert Criterion(0.0, calibration_of(model)).confidence(model.complete(rows[0].signals, None)) is None
+
+
+def test_each_row_has_the_probe_of_a_fit_without_it() -> None:
+    rows = stated_rows(np.random.default_rng(6), 60)
+    label = 1 - np.array([row.local_right for row in rows], dtype=float)
+    _, alone = fit_probe(rows, label)
+    for place in (0, 7, 31):
+        rest = [row for other, row in enumerate(rows) if other != place]
+        probe, _ = fit_probe(rest, np.delete(label, place))
+        assert alone[place] == pytest.approx(probe.value(rows[place].state), abs=0.05)
+
+
+def test_few_labels_choose_the_sum_where_it_ranks_better() -> None:
+    generator = np.random.default_rng(7)
+    rows = []
+    for row in made_rows(generator, 150, "a"):
+        tokens = int(generator.integers(20, 60)) + (0 if row.local_right else 40)
+        signals = {**row.signals, "sum_logprob": (row.signals["mean_logprob"] or 0) * tokens}
+        rows.append(msgspec.structs.replace(row, signals=signals))
+    assert fit.choose(rows, "wrong").model.signals == ["sum_logprob"]
+
+
+def calibration_of(model: Model) -> Calibration:
+    return Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0)

@@ -35,7 +35,7 @@ class LocalModel:
 
     def _group(self, questions: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
         requests = [
-            new_request(asked(question), self.policy, self.weights, self.environment)
+            new_request(asked(question), self.policy, self.weights, self.environment, wants_state=True)
             for question in questions
         ]
         request = replace(requests[0], tasks=[task for one in requests for task in one.tasks])

@@ -10,12 +10,16 @@ import numpy as np
 
 from hybrid_cli.evaluate import metrics, rows
 from hybrid_cli.evaluate.metrics import Estimate, Numbers
+from hybrid_cli.evaluate.probe import can_be_fitted, fit_probe, values
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.handoff.calibration import Model, Objective
+from hybrid_cli.handoff.calibration import PROBE, Model, Objective
 from hybrid_cli.handoff.signals import NAMES
 
-PLAIN = ["mean_logprob"]
+SINGLE = ("mean_logprob", "sum_logprob")
+"""One of these alone is what few labels bear. The sum is the log-probability of the whole answer: in a long one
+each doubtful step counts, where a mean drowns it."""
 RICH = list(NAMES)
+WITH_PROBE = [*RICH, PROBE]
 FOLDS = 5
 LEAST_ROWS = 200
 """Labels below which more than one signal is not tried."""
@@ -34,13 +38,15 @@ class Choice:
 def fit(fitted: list[Row], names: list[str], objective: Objective) -> Model:
     """Logistic regression of the objective's label on standardised signals, L2-penalised.
 
-    Newton's method (iteratively reweighted least squares); the bias is not penalised.
+    Newton's method (iteratively reweighted least squares); the bias is not penalised. Of the rows, `PROBE`
+    has the values of fits without them.
     """
-    columns = np.column_stack([rows.column(fitted, name) for name in names])
+    label = rows.label(fitted, objective)
+    probe, alone = fit_probe(fitted, label) if PROBE in names else (None, label)
+    columns = np.column_stack([alone if name == PROBE else rows.column(fitted, name) for name in names])
     means, scales = columns.mean(axis=0), columns.std(axis=0)
     scales[scales == 0] = 1.0
     design = np.column_stack([(columns - means) / scales, np.ones(len(fitted))])
-    label = rows.label(fitted, objective)
     penalty = np.diag([_RIDGE] * len(names) + [1e-9])
     weights = np.zeros(len(names) + 1)
     for _ in range(_NEWTON_STEPS):
@@ -51,12 +57,16 @@ def fit(fitted: list[Row], names: list[str], objective: Objective) -> Model:
         weights -= step
         if np.abs(step).max() < 1e-9:
             break
-    return Model(names, means.tolist(), scales.tolist(), weights[:-1].tolist(), float(weights[-1]))
+    return Model(names, means.tolist(), scales.tolist(), weights[:-1].tolist(), float(weights[-1]), probe)
 
 
 def scores(model: Model, scored: list[Row]) -> Numbers:
     """The score of each row; infinity for what no score keeps: a missing signal, an answer cut or in a loop."""
-    found = [model.chance(row.signals) if row.finish_reason == "stop" else None for row in scored]
+    read = np.full(len(scored), np.nan) if model.probe is None else values(model.probe, scored)
+    found = []
+    for row, value in zip(scored, read, strict=True):
+        signals = {**row.signals, PROBE: float(value) if np.isfinite(value) else None}
+        found.append(model.chance(signals) if row.finish_reason == "stop" else None)
     return np.array([np.inf if value is None else value for value in found])
 
 
@@ -77,30 +87,64 @@ def _shuffled(names: list[str]) -> Any:
 
 
 def choose(fitted: list[Row], objective: Objective) -> Choice:
-    """More signals than the plain one only where they win on what they were not fitted on.
+    """One signal alone, or more where they beat it on what they were not fitted on.
 
-    Groups (of one group its rows) are left out in turn, both models are fitted on the rest, and the interval
-    of the paired difference in AUROC over all left-out rows must lie above 0.
+    Groups (of one group its rows) are left out in turn, the models are fitted on the rest, and the interval of
+    the paired difference in AUROC over all left-out rows must lie above 0. Of those that win the best is kept.
     """
-    plain = fit(fitted, PLAIN, objective)
+    names, words = _single(fitted, objective)
     if len(fitted) < LEAST_ROWS:
-        return Choice(plain, f"mean log-probability alone: {len(fitted)} labels, under {LEAST_ROWS}")
+        why = f"{words}; {len(fitted)} labels, under {LEAST_ROWS}, bear no more"
+        return Choice(fit(fitted, names, objective), why)
     by, what = ("group", "tasks") if len({row.group for row in fitted}) > 1 else ("key", "questions")
-    difference = _difference(fitted, by, objective)
-    words = (
-        f"AUROC on left-out {what} {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
-    )
-    if difference.low > 0:
-        return Choice(fit(fitted, RICH, objective), f"{len(RICH)} signals: {words}")
-    return Choice(plain, f"mean log-probability alone: {len(RICH)} signals bring {words}")
+    richer = [("all signals", RICH)]
+    if can_be_fitted(fitted):
+        richer.append(("with the hidden state", WITH_PROBE))
+    alone = _left_out(fitted, names, by, objective)
+    told, most = [words], 0.0
+    for title, candidate in richer:
+        difference = _difference(_left_out(fitted, candidate, by, objective), alone, fitted, objective)
+        told.append(f"{title}: AUROC on left-out {what} {_in_words(difference)}")
+        if difference.low > 0 and difference.value > most:
+            names, most = candidate, difference.value
+    return Choice(fit(fitted, names, objective), f"{_called(names)} ({'; '.join(told)})")
 
 
-def _difference(fitted: list[Row], by: str, objective: Objective) -> Estimate:
-    rich, plain = np.zeros(len(fitted)), np.zeros(len(fitted))
+def _called(names: list[str]) -> str:
+    if PROBE in names:
+        return f"{len(names) - 1} signals and the hidden state"
+    return f"{len(names)} signals" if len(names) > 1 else f"{names[0]} alone"
+
+
+def _single(fitted: list[Row], objective: Objective) -> tuple[list[str], str]:
+    """The mean log-probability, or the sum where that ranks better, and why. With nothing fitted, the rows that
+    are ranked may choose.
+    """
+    mean, total = (np.where(_cut(fitted), np.inf, -rows.column(fitted, name)) for name in SINGLE)
+    difference = _difference(total, mean, fitted, objective)
+    name = SINGLE[1] if difference.value > 0 else SINGLE[0]
+    return [name], f"{name}: sum against mean {_in_words(difference)}"
+
+
+def _cut(fitted: list[Row]) -> Any:
+    return np.array([row.finish_reason != "stop" for row in fitted])
+
+
+def _in_words(figure: Estimate) -> str:
+    return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
+
+
+def _left_out(fitted: list[Row], names: list[str], by: str, objective: Objective) -> Numbers:
+    """Each row's place by a model that was fitted without it, or without its group."""
+    found = np.zeros(len(fitted))
     for rest, left_out in folds(fitted, by):
-        known, new = [fitted[place] for place in rest], [fitted[place] for place in left_out]
-        for names, into in ((RICH, rich), (PLAIN, plain)):
-            into[left_out] = _ranks(scores(fit(known, names, objective), new))
+        model = fit([fitted[place] for place in rest], names, objective)
+        found[left_out] = _ranks(scores(model, [fitted[place] for place in left_out]))
+    return found
+
+
+def _difference(rich: Numbers, plain: Numbers, fitted: list[Row], objective: Objective) -> Estimate:
+    """By how much `rich` ranks the label better than `plain`: the paired difference in AUROC."""
 
     def gained(rich: Numbers, plain: Numbers, label: Numbers) -> float:
         return metrics.auroc(rich, label) - metrics.auroc(plain, label)

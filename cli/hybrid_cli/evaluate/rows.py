@@ -43,6 +43,9 @@ class Row(msgspec.Struct, frozen=True):
     cloud_right: bool | None
     seconds: float | None = None
     """Its share of the time that all took; many are answered side by side."""
+    state: bytes | None = None
+    """The model's hidden state at the prompt's last token, as float16. The prompt cannot be read from it, but
+    what it is about can be guessed."""
 
 
 class CloudRow(msgspec.Struct, frozen=True):
@@ -135,6 +138,7 @@ def _row(question: Question, result: LocalResult, weights: str, score: Scorer, s
         local_right=score(question, result.text),
         cloud_right=None,
         seconds=round(seconds, 3),
+        state=result.state,
     )
 
 

@@ -7,6 +7,7 @@ not used. The chat template is part of the weights' file, and so of their checks
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -18,10 +19,31 @@ from hybrid_cli.handoff.signals import VERSION, Signals
 
 _SHIPPED = Path(__file__).with_name("calibrations")
 _MARGIN = 1e-9
+PROBE = "probe"
+"""The signal that is read from the hidden state."""
 
 
 Objective = Literal["wrong", "helps"]
 """What the score is the chance of: that the local answer is wrong, or that it is and the cloud's is right."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """One more signal: a linear reading of the model's hidden state at the prompt's last token."""
+
+    weights: bytes
+    """A little-endian float32 for each value of the state."""
+    bias: float
+
+    def value(self, state: bytes | None) -> float | None:
+        """None for no state, and for one of another size or with a value that is no finite number."""
+        count = len(self.weights) // 4
+        if state is None or len(state) != 2 * count:
+            return None
+        pairs = zip(
+            struct.unpack(f"<{count}f", self.weights), struct.unpack(f"<{count}e", state), strict=True
+        )
+        value = self.bias + sum(weight * part for weight, part in pairs)
+        return value if math.isfinite(value) else None
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -32,6 +54,12 @@ class Model(msgspec.Struct, frozen=True):
     scales: list[float]
     weights: list[float]
     bias: float
+    probe: Probe | None = None
+    """What makes the signal `PROBE`, where that is one of the signals."""
+
+    def complete(self, signals: Signals, state: bytes | None) -> Signals:
+        """`signals`, and what the probe reads from `state`."""
+        return signals if self.probe is None else {**signals, PROBE: self.probe.value(state)}
 
     def chance(self, signals: Signals) -> float | None:
         """The probability of what was fitted, 0 to 1; None where a signal is missing."""

@@ -32,9 +32,25 @@ class Criterion:
         mean = signals["mean_logprob"]
         return None if mean is None else math.exp(mean)
 
-    def leans(self, logprobs: Sequence[float | None], prompt_tokens: int, first: TokenSignal | None) -> bool:
+    @property
+    def wants_state(self) -> bool:
+        """Whether the calibration judges by the model's hidden state."""
+        return self.calibration is not None and self.calibration.model.probe is not None
+
+    def signals(
+        self,
+        logprobs: Sequence[float | None],
+        prompt_tokens: int,
+        first: TokenSignal | None,
+        state: bytes | None,
+    ) -> Signals:
+        """The answer's signals, with what the calibration makes of the hidden state."""
+        signals = answer_signals(logprobs, prompt_tokens, first)
+        return signals if self.calibration is None else self.calibration.model.complete(signals, state)
+
+    def leans(self, signals: Signals) -> bool:
         """Whether a running answer is heading for a handoff."""
-        confidence = self.confidence(answer_signals(logprobs, prompt_tokens, first))
+        confidence = self.confidence(signals)
         return confidence is None or confidence < self.threshold
 
     def fails_early(self, logprobs: Sequence[float | None]) -> int | None:

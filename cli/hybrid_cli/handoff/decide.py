@@ -126,7 +126,7 @@ class Cascade:
         live = denied is not None and answers_anyway
 
         def watch(logprobs: list[float | None]) -> int | None:
-            if denied is None and criterion.leans(logprobs, result.tokens_in, result.first):
+            if denied is None and criterion.leans(gate.signals_of(result, criterion)):
                 egress.prepare(self.policy, self.environment)
             # Only what can be handed off without a question is given up: else the answer is wanted whole.
             may_give_up = denied is None and self.policy.mode == "auto"
@@ -134,7 +134,7 @@ class Cascade:
                 return None
             return criterion.fails_early(logprobs) if may_give_up else None
 
-        given_up_at = self._run_local(weights, result, watch, live=live)
+        given_up_at = self._run_local(weights, result, watch, live=live, wants_state=criterion.wants_state)
         self.stages = stage_scores(result, criterion)
         if given_up_at is not None:
             return gate.given_up(result, criterion, given_up_at)
@@ -150,6 +150,7 @@ class Cascade:
         watch: Callable[[list[float | None]], int | None],
         *,
         live: bool,
+        wants_state: bool,
     ) -> int | None:
         """Fill `result` from the worker; under `live` show the text as it comes.
 
@@ -158,7 +159,9 @@ class Cascade:
         if self.worker is None:
             raise AssertionError("a local answer needs the worker")
 
-        request = new_request(self.request, self.policy, weights, self.environment, self.offers)
+        request = new_request(
+            self.request, self.policy, weights, self.environment, self.offers, wants_state=wants_state
+        )
         thinking = Thinking(self.environment) if self.shows_thinking else None
         begun = self._elapsed()
         given_up_at = run_local(

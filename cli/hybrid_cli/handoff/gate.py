@@ -9,7 +9,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Reason, Stage
 from hybrid_cli.handoff.criterion import Criterion
 from hybrid_cli.handoff.refusal import is_refusal
-from hybrid_cli.handoff.signals import answer_signals, running_mean
+from hybrid_cli.handoff.signals import Signals, running_mean
 from hybrid_cli.handoff.tool_calls import ToolCall
 from hybrid_cli.local.protocol import TokenSignal
 
@@ -31,6 +31,9 @@ class LocalResult:
     """From the request to its end, or to where it was given up."""
     first: TokenSignal | None = None
     """The first content token's signals: they come early, and say much of a short answer."""
+
+    state: bytes | None = None
+    """The model's hidden state at the prompt's last token, as float16; None where it was not asked for."""
 
     call: ToolCall | None = None
     """The tool that it calls in the place of an answer."""
@@ -88,6 +91,11 @@ def unavailable(failure: Failure) -> Verdict:
     return Verdict("unavailable", "fit", "the local model is unavailable", failure=failure)
 
 
+def signals_of(result: LocalResult, criterion: Criterion) -> Signals:
+    """What is known of the answer so far."""
+    return criterion.signals(result.logprobs, result.tokens_in, result.first, result.state)
+
+
 def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     """The verdict on a finished local run: an answer is kept only where nothing speaks against it.
 
@@ -96,7 +104,7 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     if result.finish_reason == "overflow":
         words = f"the prompt has {result.tokens_in} tokens, the local context {result.context}"
         return Verdict("context", "fit", words, failure=Failure(ExitStatus.DENIED, words))
-    signals = answer_signals(result.logprobs, result.tokens_in, result.first)
+    signals = signals_of(result, criterion)
     confidence, threshold = criterion.confidence(signals), criterion.threshold
     problem = _failed_check(result)
     if problem is not None:
@@ -106,7 +114,7 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
         words = "the local model declined"
         return Verdict("check_failed", "checks", words, confidence, threshold, signals)
     if confidence is None:
-        return Verdict("unsure", "end", "unsure (no log-probabilities)", None, threshold, signals)
+        return Verdict("unsure", "end", "unsure (a signal is missing)", None, threshold, signals)
     if confidence < threshold:
         words = f"unsure ({confidence:.2f} < {threshold:.2f})"
         return Verdict("unsure", "end", words, confidence, threshold, signals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -50,8 +51,13 @@ def new_request(
     weights: Weights,
     environment: Environment,
     offered: Collection[Name] = (),
+    *,
+    wants_state: bool = False,
 ) -> LocalRequest:
-    """What the engine is asked under `policy`; the model is told of the tools `offered`."""
+    """What the engine is asked under `policy`; the model is told of the tools `offered`.
+
+    `wants_state` asks for the hidden state too.
+    """
     local, sampling = policy.local, policy.local.sampling
     task = Task(
         messages=request.messages(),
@@ -62,6 +68,7 @@ def new_request(
         stop=list(request.stop),
         schema=None if request.schema is None else request.schema.text,
         tools=described(offered),
+        wants_state=wants_state,
         choices=list(request.choices),
     )
     return LocalRequest(
@@ -139,6 +146,8 @@ def take(event: dict[str, Any], result: LocalResult, environment: Environment) -
         result.text += event["text"]
         for signal in event["signals"]:
             result.add(TokenSignal(*signal))
+    elif event["event"] == "state":
+        result.state = base64.b64decode(event["state"])
     elif event["event"] == "finished":
         result.finish_reason = event["finish_reason"]
         result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]

@@ -6,8 +6,8 @@ import math
 
 from hybrid_cli.handoff.answer import StageScore
 from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.handoff.signals import CHECKPOINTS, answer_signals, running_mean
+from hybrid_cli.handoff.gate import LocalResult, signals_of
+from hybrid_cli.handoff.signals import CHECKPOINTS, running_mean
 
 
 def stage_scores(result: LocalResult, criterion: Criterion) -> list[StageScore]:
@@ -20,8 +20,7 @@ def stage_scores(result: LocalResult, criterion: Criterion) -> list[StageScore]:
             score = _chance(running_mean(result.logprobs, tokens))
             scores.append(StageScore("tokens", tokens, score, _chance(floor)))
     if result.finish_reason and result.finish_reason != "overflow":
-        signals = answer_signals(result.logprobs, result.tokens_in, result.first)
-        confidence = criterion.confidence(signals)
+        confidence = criterion.confidence(signals_of(result, criterion))
         scores.append(StageScore("end", result.tokens_out, confidence, criterion.threshold))
     return scores
 

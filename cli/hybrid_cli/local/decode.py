@@ -45,11 +45,20 @@ class Job:
     slot: int = -1
     choices: Choices | None = None
 
+    wants_state: bool = False
+    """Its prompt's last token is decoded apart, for its hidden state."""
+
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
-        if self.position < len(self.prompt):
-            return self.prompt[self.position : self.position + room]
+        if self.left > 0:
+            take = min(room, self.left - 1) if self.wants_state and self.left > 1 else room
+            return self.prompt[self.position : self.position + take]
         return self.produced[-1:]
+
+    @property
+    def left(self) -> int:
+        """How many tokens of the prompt are still to be decoded; negative behind it."""
+        return len(self.prompt) - self.position
 
     @property
     def cells(self) -> int:
@@ -60,8 +69,8 @@ class Job:
 class Listener:
     """What the loop tells as it goes. Does nothing unless overridden."""
 
-    def prefilled(self, job: Job) -> None:
-        """The prompt of `job` is in the context, and nothing behind it yet."""
+    def prefilled(self, job: Job, state: bytes | None) -> None:
+        """The prompt of `job` is in the context, and nothing behind it yet; `state` where it was wanted."""
 
     def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
         """A token was made."""
@@ -84,6 +93,7 @@ class Decoder:
         self._listener = listener
         self._meter = Meter(model.vocabulary)
         self._row: Any = ctypes.c_float * model.vocabulary
+        self._states: Any = ctypes.c_float * llama_cpp.llama_model_n_embd(model.handle)
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         for place in range(BATCH):
             self._batch.n_seq_id[place] = 1
@@ -170,7 +180,11 @@ class Decoder:
         """Decode one batch: a token of each sequence under way, and prompts in what room is left."""
         entries: list[tuple[int, int, int, bool]] = []
         due: list[Job] = []
-        for job in sorted(self.active, key=lambda job: job.position < len(job.prompt)):
+        # Where states are read, every token of the batch becomes an output: it holds none that is not one.
+        reads = any(job.wants_state and job.left == 1 for job in self.active)
+        for job in sorted(self.active, key=lambda job: job.left > 0):
+            if reads and job.left > 1:
+                continue
             tokens = job.pending(BATCH - len(entries))
             whole = job.position + len(tokens) >= len(job.prompt)
             last = len(tokens) - 1
@@ -181,12 +195,12 @@ class Decoder:
             job.position += len(tokens)
             if tokens and whole:
                 due.append(job)
-        self._decode(entries)
+        self._decode(entries, reads=reads)
         # The library's own rows follow the batch's order, which is the order of `due`.
         outputs = [place for place, entry in enumerate(entries) if entry[3]]
         for job, row in zip(due, outputs, strict=True):
             if not job.produced:
-                self._listener.prefilled(job)
+                self._listener.prefilled(job, self._state(row) if job.wants_state else None)
             reason = self._extend(job, row)
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
@@ -223,7 +237,16 @@ class Decoder:
         self._listener.token(job, split, choices.signal())
         return "stop"
 
-    def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
+    def _state(self, row: int) -> bytes | None:
+        """The hidden state behind an output, as little-endian float16."""
+        pointer = llama_cpp.llama_get_embeddings_ith(self._context, row)
+        if not pointer:
+            return None
+        values = self._states.from_address(ctypes.addressof(pointer.contents))
+        with np.errstate(over="ignore"):  # an infinity is no number to judge by
+            return np.frombuffer(values, dtype=np.float32).astype("<f2").tobytes()
+
+    def _decode(self, entries: Sequence[tuple[int, int, int, bool]], *, reads: bool = False) -> None:
         batch = self._batch
         batch.n_tokens = len(entries)
         for place, (token, position, slot, wanted) in enumerate(entries):
@@ -233,7 +256,11 @@ class Decoder:
             batch.logits[place] = wanted
         if self._threads.update():
             llama_cpp.llama_set_n_threads(self._context, self._threads.value, self._threads.value)
+        if reads:
+            llama_cpp.llama_set_embeddings(self._context, True)
         status = llama_cpp.llama_decode(self._context, batch)
+        if reads:
+            llama_cpp.llama_set_embeddings(self._context, False)
         if status != 0:
             raise Failure(ExitStatus.FAILURE, f"llama.cpp stopped with status {status} while decoding")
 

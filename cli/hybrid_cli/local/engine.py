@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 
@@ -129,7 +130,8 @@ def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int
         ) from None
     stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
-    return Job(number, tokens, min(task.max_tokens, longest - len(tokens)), sampler, stream, choices=choices)
+    most = min(task.max_tokens, longest - len(tokens))
+    return Job(number, tokens, most, sampler, stream, choices=choices, wants_state=task.wants_state)
 
 
 class Teller(Listener):
@@ -140,6 +142,10 @@ class Teller(Listener):
         self._seconds = seconds
         self._told = 0.0
         self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
+
+    def prefilled(self, job: Job, state: bytes | None) -> None:
+        if state is not None:
+            self._emit("state", sequence=job.number, state=base64.b64encode(state).decode())
 
     def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
         text, thinking, signals = self._waiting.setdefault(job.number, ([], [], []))

@@ -4,6 +4,8 @@ A request is one JSON object; the answers are events, each a JSON object with a 
 
 - `loaded`: the model is in memory; `load_seconds`, and `tokens_in` of all prompts together
 - `tokens`: a few tokens of one `sequence`: `text` for the answer, `thinking` for what is not, `signals`
+- `state`: of one `sequence` whose task wants it, the model's last hidden state at the prompt's last token
+  (behind the final norm), as little-endian float16 in base64
 - `finished`: one `sequence` is over; `finish_reason`, `tokens_in`, `tokens_out`
 - `done`: all are; `context` (the limit in tokens), `cached` (prompt tokens taken from the prefix cache)
 - `failed`: `status` (an exit code's name) and `message`
@@ -49,6 +51,8 @@ class Task:
     """A JSON Schema, as JSON, that the answer must fit."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Function tools, in OpenAI's form, that the model is told of."""
+    wants_state: bool = False
+    """Whether the last hidden state at the prompt's last token is to be told."""
     choices: list[str] = field(default_factory=list)
     """Texts of which the answer is one; none for a free answer."""
 
