@@ -303,3 +303,14 @@ def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
     chosen = text()
     monkeypatch.setattr(Meter, "highest", lambda meter, _count: np.arange(len(meter._shifted)))
     assert text() == chosen
+
+
+def test_a_template_that_renders_nothing_gives_way_to_the_fallback(model_file: Path) -> None:
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.model import Model
+
+    loader = Loader()
+    loader.load(str(model_file))
+    model = Model(loader.handle)
+    model._template = "{% if 0 %}{{ messages }}{% endif %}"
+    assert "<|im_start|>user\nHi<|im_end|>" in model.prompt([{"role": "user", "content": "Hi"}])

@@ -175,6 +175,17 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
     assert ask().events["done"]["cached"] > 250
 
 
+def test_a_pipe_among_the_entries_holds_nothing_up(engine: Any, model_file: Path, tmp_path: Path) -> None:
+    def ask() -> Any:
+        task = {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 2}
+        return record(engine, model_file, task, cache_folder=str(tmp_path), weights_id="w")
+
+    ask()
+    (entry,) = tmp_path.glob("*/*")
+    os.mkfifo(entry.with_name("a.prefix"))
+    assert ask().events["done"]["cached"] > 250
+
+
 def test_the_cache_evicts_what_was_not_used_longest(tmp_path: Path, monkeypatch: Any) -> None:
     from hybrid_cli.local import prefix_cache
 
@@ -200,6 +211,32 @@ def test_the_cache_is_off_unless_asked_for_and_where_logging_is_forbidden(
     assert entries("") == 0
     assert entries("local: {prefix_cache: true}\nlog: {prompts: false}\n") == 0
     assert entries("local: {prefix_cache: true}\n") == 1
+
+
+def test_a_projects_no_to_logging_is_one_to_the_cache(
+    hybrid: Hybrid, profile: Any, home: Path, tmp_path: Path
+) -> None:
+    path = profile("local: {prefix_cache: true}\nescalation: {mode: forbid}\n")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".hybrid.yaml").write_text("version: 1\nlog: {prompts: false}\n")
+    asked = ("run", "-p", path, "--schema", '{"const": 1}')
+    assert hybrid(*asked, stdin=TEXT.encode(), cwd=project).returncode == 0
+    assert list((home / "cache").rglob("*.prefix")) == []
+
+
+def test_a_model_that_was_trained_for_no_context_is_damaged(
+    hybrid: Hybrid, model_file: Path, tmp_path: Path
+) -> None:
+    data = bytearray(model_file.read_bytes())
+    key = b"llama.context_length"
+    place = data.index(key) + len(key) + 4
+    data[place : place + 4] = b"\xff" * 4
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(data)
+    done = hybrid("run", "-p", "offline", "-m", str(damaged), "Hi")
+    assert (done.returncode, done.stdout) == (6, b"")
+    assert b"header is damaged" in done.stderr
 
 
 def test_a_damaged_model_file_is_one_line_and_a_code(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,65 @@ def test_a_profiles_schema_holds_too(hybrid: Hybrid, profile: Any, tmp_path: Pat
     (tmp_path / "colour.json").write_text('{"enum": ["red", "blue"]}')
     path = profile("escalation: {mode: forbid}\nchecks: {schema: colour.json}\n")
     assert json.loads(hybrid("run", "-p", path, "Name a colour.").stdout) in ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    ("schema", "right", "wrong"),
+    [
+        ({"enum": ["a\nb"]}, r'"a\nb"', '"ab"'),
+        ({"const": "a\\b"}, r'"a\\b"', r'"a\b"'),
+        ({"type": "object", "properties": {'a"b': {"const": 1}}, "required": ['a"b']}, r'{"a\"b": 1}', "{}"),
+        ({"type": "string", "pattern": r"^[0-9]+\.[0-9]+$"}, '"12.5"', '"12x5"'),
+        ({"type": "string", "pattern": r"^\d{3}-[\w.-]+$"}, '"555-a.b"', '"555-!"'),
+        ({"type": "string", "pattern": "^a.c$"}, '"abc"', '"a"c"'),
+        ({"type": "string", "pattern": "^[^x]{2}$"}, '"ab"', '"xb"'),
+        ({"type": "string", "pattern": r'^a\\b"c$'}, r'"a\\b\"c"', '"ab"'),
+        ({"type": "string", "minLength": 3, "maxLength": 1_000_000}, '"abc"', '"ab"'),
+        ({"type": "array", "items": {"const": 1}, "maxItems": 100_000}, "[1, 1]", "[2]"),
+    ],
+)
+def test_a_grammar_takes_what_the_schema_means(
+    model_file: Path, schema: dict[str, Any], right: str, wrong: str
+) -> None:
+    """By llama.cpp's own sampler, token after token."""
+    assert accepts(model_file, schema, right)
+    assert not accepts(model_file, schema, wrong)
+
+
+def accepts(model_file: Path, schema: dict[str, Any], text: str) -> bool:
+    import ctypes
+
+    from hybrid_cli.local.bindings import llama_cpp
+    from hybrid_cli.local.grammar import grammar_of
+
+    model = loaded(model_file)
+    grammar = llama_cpp.llama_sampler_init_grammar(
+        model.vocab, grammar_of(json.dumps(schema)).encode(), b"root"
+    )
+    assert grammar, "llama.cpp cannot read it"
+    try:
+        for token in [*model._encode(text, add_special=False, parse_special=False), model.ends_of_answer[0]]:
+            candidate = (llama_cpp.llama_token_data * 1)(llama_cpp.llama_token_data(token, 1.0, 0.0))
+            array = llama_cpp.llama_token_data_array(candidate, 1, -1, False)
+            llama_cpp.llama_sampler_apply(grammar, ctypes.byref(array))
+            if candidate[0].logit == -float("inf"):
+                return False
+            llama_cpp.llama_sampler_accept(grammar, token)
+    finally:
+        llama_cpp.llama_sampler_free(grammar)
+    return True
+
+
+@cache
+def loaded(model_file: Path) -> Any:
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.model import Model
+
+    loader = Loader()
+    loader.load(str(model_file))
+    model = Model(loader.handle)
+    model.loader = loader  # type: ignore[attr-defined]  # kept, as llama.cpp's log calls into it
+    return model
 
 
 @pytest.mark.parametrize(
@@ -118,6 +178,9 @@ def test_a_failing_answer_is_handed_off_and_the_clouds_is_validated(
         ),
         ('{"$ref": "#/$defs/none"}', "refers to #/$defs/none, which is not in it"),
         ('{"$ref": "#"}', "cannot read"),
+        ('{"const": NaN}', "is not JSON"),
+        ('{"const": 1e400}', "is not JSON"),
+        ("", "it is empty"),
         ('{"type": "objec"}', "is no JSON Schema"),
         ('{"$ref": "https://example.com/s.json"}', "refers to https://example.com/s.json"),
         ('{"type": ', "is not JSON"),
@@ -144,6 +207,11 @@ def test_schemas_and_problems_in_words(tmp_path: Path) -> None:
     assert schema.problem("[" * 100_000) == "is not JSON"
     deep = tmp_path / "deep.json"
     deep.write_text('{"not": ' * 20_000 + "{}" + "}" * 20_000)
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(b"\xef\xbb\xbf" + json.dumps(PERSON).encode())
+    assert read_schema(str(marked)).data == PERSON
+    with pytest.raises(Failure, match="without an end"):
+        read_schema('{"$ref": "#/$defs/n", "$defs": {"n": {"allOf": [{"$ref": "#/$defs/n"}]}}}').problem("1")
     for bad in (str(deep), str(tmp_path), "[1]"):
         with pytest.raises(Failure) as raised:
             read_schema(bad)

@@ -120,8 +120,13 @@ class Output:
         if self._file is not None:
             self._file.file.write(data)
         elif self._stdout is not None:
-            self._stdout.write(data)
-            self._stdout.flush()
+            try:
+                self._stdout.write(data)
+                self._stdout.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise Failure(ExitStatus.FAILURE, f"stdout cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Drop what was not committed."""

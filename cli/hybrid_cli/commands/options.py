@@ -35,6 +35,20 @@ def number(value: float | None) -> float | None:
     return value
 
 
+def some_text(value: str | None) -> str | None:
+    """Refuse nothing where something must be: `"$SCHEMA"` of a variable that is not set, for one."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty")
+    return value
+
+
+def some_texts(values: list[str] | None) -> list[str] | None:
+    """Refuse an empty one of several."""
+    if values and "" in values:
+        raise typer.BadParameter("it is empty")
+    return values
+
+
 def command_words(command: str | None) -> str | None:
     """Refuse what is no command once its quotes are read."""
     try:
@@ -53,7 +67,14 @@ Profile = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="NAME|PATH", help="The local model.", rich_help_panel=POLICY),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        callback=some_text,
+        help="The local model.",
+        rich_help_panel=POLICY,
+    ),
 ]
 MaxTokens = Annotated[
     int | None,
@@ -94,7 +115,12 @@ Timeout = Annotated[
 ]
 Schema = Annotated[
     str | None,
-    typer.Option(metavar="FILE|JSON", help="A JSON Schema that the answer must fit.", rich_help_panel=ANSWER),
+    typer.Option(
+        metavar="FILE|JSON",
+        callback=some_text,
+        help="A JSON Schema that the answer must fit.",
+        rich_help_panel=ANSWER,
+    ),
 ]
 Verify = Annotated[
     str | None,

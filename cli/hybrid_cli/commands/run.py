@@ -27,6 +27,7 @@ from hybrid_cli.commands.options import (
     Verbose,
     Verify,
     number,
+    some_texts,
 )
 
 app = new_app()
@@ -85,7 +86,10 @@ def run(
     stop: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TEXT", help="End the answer before TEXT; may be repeated.", rich_help_panel=ANSWER
+            metavar="TEXT",
+            callback=some_texts,
+            help="End the answer before TEXT; may be repeated.",
+            rich_help_panel=ANSWER,
         ),
     ] = None,
     as_json: AsJson = False,

@@ -102,7 +102,9 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     A signal that is missing makes the whole answer unsure.
     """
     if result.finish_reason == "overflow":
-        words = f"the prompt has {result.tokens_in} tokens, the local context {result.context}"
+        words = (
+            f"the prompt has {result.tokens_in} tokens, more than the local context of {result.context} holds"
+        )
         return Verdict("context", "fit", words, failure=Failure(ExitStatus.DENIED, words))
     signals = signals_of(result, criterion)
     confidence, threshold = criterion.confidence(signals), criterion.threshold

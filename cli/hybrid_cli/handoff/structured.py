@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 
@@ -33,10 +33,13 @@ class AnswerSchema:
         from jsonschema.exceptions import best_match
 
         try:
-            value = json.loads(answer)
+            value = json.loads(answer, parse_constant=_no_number)
         except (ValueError, RecursionError):
             return "is not JSON"
-        error = best_match(_validator(self.data).iter_errors(value))
+        try:
+            error = best_match(_validator(self.data).iter_errors(value))
+        except RecursionError:
+            raise Failure(ExitStatus.USAGE, "the schema refers to itself without an end") from None
         return None if error is None else f"does not fit the schema: `{error.validator}` at {error.json_path}"
 
 
@@ -44,9 +47,12 @@ def read_schema(given: str) -> AnswerSchema:
     """The schema that `given` is, or the file of that name holds. Raises Failure (USAGE) for anything else."""
     source, text = ("--schema", given) if given.lstrip().startswith("{") else (given, _read(Path(given)))
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = json.loads(text, parse_constant=_no_number)
+        json.dumps(data, allow_nan=False)  # 1e400 is read as infinity, which no answer can be
+    except ValueError as error:
         raise Failure(ExitStatus.USAGE, f"{source} is not JSON: {error}") from None
+    except RecursionError:
+        raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
     return checked_schema(data, source)
 
 
@@ -84,9 +90,13 @@ def _read(path: Path) -> str:
     if len(content) > _MOST_BYTES:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is not UTF-8") from None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"it has no {name}")
 
 
 def _validator(schema: Any) -> Any:

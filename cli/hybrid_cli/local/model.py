@@ -23,6 +23,10 @@ class Model:
         self.vocab: Any = llama_cpp.llama_model_get_vocab(handle)
         self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
+        if self.trained_context <= 0:
+            raise Failure(
+                ExitStatus.WEIGHTS, "the model's header is damaged: it was trained for no context at all"
+            )
         own = llama_cpp.llama_model_chat_template(handle, None)
         self._template = FALLBACK if own is None else own.decode("utf-8", "replace")
         self.style: Style = style_of(self._template)
@@ -49,9 +53,10 @@ class Model:
 
     def _rendered(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
         try:
-            return render(self._template, messages, bos=self._bos, eos=self._eos, tools=tools)
+            prompt = render(self._template, messages, bos=self._bos, eos=self._eos, tools=tools)
         except TemplateError:
-            return render(FALLBACK, messages, bos=self._bos, eos=self._eos)
+            prompt = ""
+        return prompt if prompt.strip() else render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
     def _without_tags(self, text: str) -> str:
         """`text` such that no special token is in it, whichever way it is cut."""

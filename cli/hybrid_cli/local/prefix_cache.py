@@ -104,7 +104,7 @@ class PrefixCache:
 
     def _entries(self) -> list[Path]:
         try:
-            return list(self._folder.glob("*.prefix"))
+            return [path for path in self._folder.glob("*.prefix") if path.is_file()]
         except OSError:
             return []
 

@@ -23,7 +23,7 @@ def _last(words: Sequence[Word]) -> Word:
 
 
 def _least(words: Sequence[Word]) -> Word:
-    return min(words, key=lambda word: word[1])
+    return min(words, key=lambda word: (word[1], word[0] == BUILT_IN))
 
 
 def _greatest(words: Sequence[Word]) -> Word:
