@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -55,6 +56,12 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     return {**kept, "HYBRID_HOME": str(home), **variables}
 
 
+WAITING = re.compile(
+    rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
+)
+"""What is told of a local step after two seconds. Whether it is depends on what else the machine does."""
+
+
 @pytest.fixture
 def home(tmp_path: Path, weights_home: Path) -> Path:
     """A fresh HYBRID_HOME that shares the pulled weights."""
@@ -76,7 +83,7 @@ def hybrid(command: str, home: Path) -> Hybrid:
         **variables: str,
     ) -> subprocess.CompletedProcess[bytes]:
         given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[call-overload]
             [command, *map(str, arguments)],
             capture_output=True,
             env=environment(home, **variables),
@@ -85,6 +92,8 @@ def hybrid(command: str, home: Path) -> Hybrid:
             check=False,
             **given,
         )
+        done.stderr = WAITING.sub(b"", done.stderr)
+        return done
 
     return run
 

@@ -75,6 +75,15 @@ def test_silent_open_pipe_is_told_and_ends_at_the_deadline(command: str, home: P
     assert "deadline" in ended
 
 
+@pytest.mark.parametrize("option", ["--profile", "--model", "--schema", "--stop", "--tag", "--verify"])
+def test_an_empty_value_is_no_value(hybrid: Hybrid, option: str) -> None:
+    """`-p "$PROFILE"` of a variable that is not set must not loosen what holds."""
+    done = hybrid("run", option, "", "hi", HYBRID_PROFILE="offline")
+    assert (done.returncode, done.stdout) == (2, b"")
+    (line,) = lines(done.stderr)
+    assert option in line
+
+
 def test_closed_streams(command: str, home: Path) -> None:
     def shell(redirection: str) -> subprocess.CompletedProcess[bytes]:
         script = f'"{command}" run "{SUM}" {redirection}'
@@ -87,7 +96,7 @@ def test_closed_streams(command: str, home: Path) -> None:
     assert b"stdout is closed" in closed.stderr
     full = shell(">/dev/full")
     assert full.returncode == 1
-    assert b"No space left" in full.stderr
+    assert full.stderr == b"hybrid: stdout: No space left on device\n"
 
 
 def test_json_is_one_object_with_the_contracts_fields(hybrid: Hybrid) -> None:
@@ -98,7 +107,8 @@ def test_json_is_one_object_with_the_contracts_fields(hybrid: Hybrid) -> None:
     assert answer["answered_by"] == "local"
     assert answer["model"] == "smollm2-135m"
     assert answer["answer"] == hybrid("run", "-p", "offline", SUM).stdout.decode().strip()
-    assert answer["handoff"].keys() == {"decision", "reason", "stage", "confidence", "threshold", "signals"}
+    fields = {"decision", "reason", "stage", "confidence", "threshold", "signals", "stages"}
+    assert answer["handoff"].keys() == fields
     assert answer["handoff"]["decision"] == "kept"
     assert answer["handoff"]["reason"] == "none"
     assert 0 < answer["handoff"]["confidence"] <= 1

@@ -123,10 +123,8 @@ class Output:
             try:
                 self._stdout.write(data)
                 self._stdout.flush()
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise Failure(ExitStatus.FAILURE, f"stdout cannot be written: {error.strerror}") from error
+            except OSError as error:  # made anew it is of the same class, and says where
+                raise OSError(error.errno, error.strerror, "stdout") from error
 
     def close(self) -> None:
         """Drop what was not committed."""

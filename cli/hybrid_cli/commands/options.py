@@ -62,7 +62,12 @@ def command_words(command: str | None) -> str | None:
 Profile = Annotated[
     str | None,
     typer.Option(
-        "--profile", "-p", metavar="NAME|PATH", help="The profile to run under.", rich_help_panel=POLICY
+        "--profile",
+        "-p",
+        metavar="NAME|PATH",
+        callback=some_text,
+        help="The profile to run under.",
+        rich_help_panel=POLICY,
     ),
 ]
 Model = Annotated[
@@ -99,7 +104,10 @@ EscalationMode = Annotated[
 Tag = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="TAG", help="A word that rules can ask for; may be repeated.", rich_help_panel=POLICY
+        metavar="TAG",
+        callback=some_texts,
+        help="A word that rules can ask for; may be repeated.",
+        rich_help_panel=POLICY,
     ),
 ]
 Timeout = Annotated[

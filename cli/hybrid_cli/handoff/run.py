@@ -73,7 +73,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             checked = read_schema(schema) if schema is not None else None
-            request = Request(question, options.system, options.stop, checked, command, options.tools)
+            request = Request(question, options.system, options.stop, checked, command, tools=options.tools)
             tags = known_tags(options.tags, policy, environment)
             facts = RequestFacts(request, tags, frozenset(options.tools))
             policy, ruling = under_rules(policy, facts)
