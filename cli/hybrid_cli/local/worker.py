@@ -42,6 +42,10 @@ class Worker:
         Raises Failure when the child dies on the way (a native crash, or no memory).
         """
         self.send(request)
+        yield from self.received()
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """As `events`, for a request that was sent already."""
         for line in self._events:
             event: dict[str, Any] = json.loads(line)
             yield event
@@ -50,7 +54,7 @@ class Worker:
         self._raise_death()
 
     def send(self, message: dict[str, Any]) -> None:
-        """One line of a flow that `events` has begun. Raises Failure where the child is dead."""
+        """One line: a request, or a part of the flow that one began. Raises Failure where the child is dead."""
         try:
             data = memoryview(json.dumps(message).encode() + b"\n")
             while data:
@@ -66,6 +70,8 @@ class Worker:
             how = f"by {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 how += " (is there enough memory for this model?)"
+            elif -code == signal.SIGILL:
+                how += " (is llama.cpp built for another processor? `hybrid doctor` tells)"
             elif -code in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
                 how += " (is the model file damaged?)"
         raise Failure(ExitStatus.FAILURE, f"the local engine ended {how}")

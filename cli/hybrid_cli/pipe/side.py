@@ -20,12 +20,14 @@ class Shared:
     """One flow of the worker, shared by threads."""
 
     def __init__(self, worker: Worker, request: FlowRequest) -> None:
+        """Raises Failure where the worker is dead."""
         self._worker = worker
         self._numbers = itertools.count()
         self._sending = threading.Lock()
         self._waiting: dict[int, Events] = {}
         self._over: dict[str, Any] | None = None
-        threading.Thread(target=self._receive, args=(asdict(request),), daemon=True).start()
+        worker.send(asdict(request))  # here, as a thread's first task could be before it
+        threading.Thread(target=self._receive, daemon=True).start()
 
     def begin(self, task: dict[str, Any]) -> tuple[int, Events]:
         """Ask for one sequence; its number, and where its events will be."""
@@ -44,9 +46,9 @@ class Shared:
             if self._waiting.pop(number, None) is not None and self._over is None:
                 self._worker.send({"cancel": number})
 
-    def _receive(self, request: dict[str, Any]) -> None:
+    def _receive(self) -> None:
         try:
-            for event in self._worker.events(request):
+            for event in self._worker.received():
                 if event["event"] == "failed":
                     self._end(event)
                 elif "sequence" in event:
