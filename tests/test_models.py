@@ -101,6 +101,15 @@ def test_the_users_catalog_adds_and_replaces(hybrid: Hybrid, home: Path, file: P
     assert b"own\t" in hybrid("models", "ls", "--all").stdout
 
 
+def test_an_import_under_a_name_of_the_catalog(hybrid: Hybrid, home: Path, file: Path) -> None:
+    write_catalog(home, entry_of(BODY, "/nowhere/m.gguf"))  # the same bytes, which are called m.gguf there
+    assert lines(hybrid("models", "import", str(file), "--name", "own"))[-1] == "stored as own"
+    assert "own is here and verified" in lines(hybrid("pull", "own"))
+    file.write_bytes(BODY + b"s")
+    told = lines(hybrid("models", "import", str(file), "--name", "own"))
+    assert "own is the catalog's name for another file; to have that: hybrid pull own" in told
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [

@@ -66,8 +66,14 @@ class _Pull:
 
     def _is_of(self, stored: Manifest, entry: Entry) -> bool:
         """Whether the stored files are the entry's, and sound."""
-        wanted = [(file.name, file.sha256) for file in entry.files]
-        return [(file.name, file.sha256) for file in stored.files] == wanted and self._is_intact(stored)
+        wanted = [file.sha256 for file in entry.files]
+        if [file.sha256 for file in stored.files] != wanted:
+            return False
+        # llama.cpp finds the parts of a split model by their names; what a whole one is called is nothing to it
+        named = len(wanted) == 1 or all(
+            a.name == b.name for a, b in zip(stored.files, entry.files, strict=True)
+        )
+        return named and self._is_intact(stored)
 
     def _is_intact(self, manifest: Manifest) -> bool:
         try:
