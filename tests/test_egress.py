@@ -240,6 +240,40 @@ def test_an_image_goes_to_a_file(
     assert hybrid(*arguments, HYBRID_CONSENT=cloud.origin).stdout == image
 
 
+def test_no_image_is_no_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(events=_events(text="Here it is!"))]
+    arguments = (
+        "-p",
+        profile(cloud.section(TOOLS)),
+        "--tool",
+        "image_generation",
+        "-o",
+        tmp_path / "cat.png",
+    )
+    done = hybrid("run", *arguments, "A cat", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"the cloud made no image, but said: Here it is!" in done.stderr
+    assert not (tmp_path / "cat.png").exists()
+
+
+def test_tools_that_only_the_end_names_are_paid_for(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    *before, end = _events()
+    search, message = {"type": "web_search_call"}, {"type": "message", "content": []}
+    end["response"]["output"] = [search, search, message]
+    cloud.replies = [Reply(events=(*before, end))]
+    arguments = ("-p", profile(cloud.section(TOOLS)), "--tool", "web_search", "--json", "Weather?")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.02)
+    end["response"]["output"] = [search, message]
+    cloud.replies = [Reply(events=(*before, *SEARCH, end))]
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.01)
+
+
 @pytest.mark.parametrize(
     ("section", "rest", "told"),
     [

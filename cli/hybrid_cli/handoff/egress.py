@@ -221,7 +221,7 @@ def send(
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
         else:
-            _check(sent.reply)
+            _check(sent.reply, request)
             return sent
     raise AssertionError("the last cloud answers or raises")
 
@@ -350,7 +350,7 @@ def _tell_unrestored(restorer: Restorer, vault: Vault, environment: Environment)
         )
 
 
-def _check(reply: Reply) -> None:
+def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason == "length":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; --max-tokens raises the limit")
     if reply.finish_reason == "content_filter":
@@ -362,3 +362,5 @@ def _check(reply: Reply) -> None:
         )
     if not reply.text.strip() and not reply.images:
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
+    if "image_generation" in request.tools and not reply.images:
+        raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {cut(reply.text)}")
