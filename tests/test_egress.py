@@ -414,6 +414,26 @@ def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, prof
     assert b"a secret would leave" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("prices", "mode", "code", "told"),
+    [
+        (", prices: {input: 1.0, output: 10.0}", "force", 8, "limits.usd_per_run is $0.001 (set by profile"),
+        (", prices: {input: 1.0, output: 10.0}", "auto", 0, "limits.usd_per_run is $0.001 (set by profile"),
+        ("", "force", 8, "the price of scripted is not known"),
+    ],
+)
+def test_a_plan_tells_what_a_limit_refuses(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile,
+    prices: str, mode: str, code: int, told: str,
+) -> None:  # fmt: skip
+    rest = f"escalation: {{mode: {mode}}}\nlimits: {{usd_per_run: 0.001}}\n"
+    arguments = ("-p", profile(cloud.section(prices) + rest), "--dry-run", "--json", "hi")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (code, [])
+    assert json.loads(done.stdout)["over_limit"].startswith(told)
+    assert not (home / "state" / "ledger.db").exists()
+
+
 def test_a_key_file_that_is_a_pipe_is_refused(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
@@ -425,5 +445,7 @@ def test_a_key_file_that_is_a_pipe_is_refused(
 
 
 def test_since_is_a_date(hybrid: Hybrid) -> None:
-    assert hybrid("usage", "--since", "yesterday").returncode == 2
+    for words in ("yesterday", "2026-13", "2026-02-30", "2026-00"):
+        assert hybrid("usage", "--since", words).returncode == 2, words
+    assert hybrid("usage", "--since", "2026-02-28").returncode == 0
     assert hybrid("usage", "--since", "2026-11").returncode == 0
