@@ -220,6 +220,10 @@ def send(
                     environment.note(f"not tried: {why}")
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
+        except Failure:  # a limit, or the deadline
+            if handoff.fault is not None:
+                environment.note(str(handoff.fault))
+            raise
         else:
             _check(sent.reply, request)
             return sent
@@ -255,6 +259,8 @@ class _Handoff:
     account: Account
     environment: Environment
     traffic: Traffic
+    fault: CloudFault | None = None
+    """What the last request brought."""
     _pieces: int = 0
 
     def has_begun(self, is_shown: bool) -> bool:
@@ -276,6 +282,7 @@ class _Handoff:
                 try:
                     sent = self._once(row, key, vault, on_text)
                 except CloudFault as fault:
+                    self.fault = fault
                     self.account.close(row, fault)
                     self.traffic.failed(origin, fault)
                     wait = _pause(fault, attempt)

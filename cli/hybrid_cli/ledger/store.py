@@ -361,13 +361,13 @@ def _check_one(limit: Limit, used: int, need: int) -> None:
             raise Failure(
                 ExitStatus.LIMIT,
                 f"{limit.key} is {limit.at_most:.0f} (set by {limit.layer}), and {used} were made;"
-                " nothing was sent",
+                " nothing more is sent",
             )
     elif used + need > (_nano(limit.at_most) or 0):
         raise Failure(
             ExitStatus.LIMIT,
             f"{limit.key} is {usd(limit.at_most)} (set by {limit.layer}): {usd(used / NANO)} is spent or"
-            f" reserved, and this call may cost {usd(need / NANO)}; nothing was sent",
+            f" reserved, and this call may cost {usd(need / NANO)}; nothing more is sent",
         )
 
 
