@@ -247,6 +247,15 @@ def test_what_is_an_origin(url: str) -> None:
     assert origin_of(f"{url}/v1/") == url
 
 
+@pytest.mark.parametrize("words", ["*", "yes please", "api.openai.com"])
+def test_a_consent_that_names_no_origin_is_told_by_name(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, words: str
+) -> None:
+    done = hybrid("run", "-p", profile(cloud.section() + FORCE), "hi", HYBRID_CONSENT=words)
+    assert (done.returncode, cloud.received) == (2, [])
+    assert done.stderr.startswith(b"hybrid: HYBRID_CONSENT: ")
+
+
 def test_one_line_shows_what_cannot_be_seen() -> None:
     assert one_line("a\nb\u202ec\u200bd\x1b[31m") == "a b\\u202ec\\u200bd [31m"
     assert one_line("Xin chào, 世界 😀") == "Xin chào, 世界 😀"
