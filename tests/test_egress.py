@@ -240,6 +240,40 @@ def test_an_image_goes_to_a_file(
     assert hybrid(*arguments, HYBRID_CONSENT=cloud.origin).stdout == image
 
 
+def test_no_image_is_no_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(events=_events(text="Here it is!"))]
+    arguments = (
+        "-p",
+        profile(cloud.section(TOOLS)),
+        "--tool",
+        "image_generation",
+        "-o",
+        tmp_path / "cat.png",
+    )
+    done = hybrid("run", *arguments, "A cat", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"the cloud made no image, but said: Here it is!" in done.stderr
+    assert not (tmp_path / "cat.png").exists()
+
+
+def test_tools_that_only_the_end_names_are_paid_for(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    *before, end = _events()
+    search, message = {"type": "web_search_call"}, {"type": "message", "content": []}
+    end["response"]["output"] = [search, search, message]
+    cloud.replies = [Reply(events=(*before, end))]
+    arguments = ("-p", profile(cloud.section(TOOLS)), "--tool", "web_search", "--json", "Weather?")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.02)
+    end["response"]["output"] = [search, message]
+    cloud.replies = [Reply(events=(*before, *SEARCH, end))]
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.01)
+
+
 @pytest.mark.parametrize(
     ("section", "rest", "told"),
     [
@@ -380,6 +414,26 @@ def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, prof
     assert b"a secret would leave" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("prices", "mode", "code", "told"),
+    [
+        (", prices: {input: 1.0, output: 10.0}", "force", 8, "limits.usd_per_run is $0.001 (set by profile"),
+        (", prices: {input: 1.0, output: 10.0}", "auto", 0, "limits.usd_per_run is $0.001 (set by profile"),
+        ("", "force", 8, "the price of scripted is not known"),
+    ],
+)
+def test_a_plan_tells_what_a_limit_refuses(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile,
+    prices: str, mode: str, code: int, told: str,
+) -> None:  # fmt: skip
+    rest = f"escalation: {{mode: {mode}}}\nlimits: {{usd_per_run: 0.001}}\n"
+    arguments = ("-p", profile(cloud.section(prices) + rest), "--dry-run", "--json", "hi")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (code, [])
+    assert json.loads(done.stdout)["over_limit"].startswith(told)
+    assert not (home / "state" / "ledger.db").exists()
+
+
 def test_a_key_file_that_is_a_pipe_is_refused(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
@@ -391,5 +445,7 @@ def test_a_key_file_that_is_a_pipe_is_refused(
 
 
 def test_since_is_a_date(hybrid: Hybrid) -> None:
-    assert hybrid("usage", "--since", "yesterday").returncode == 2
+    for words in ("yesterday", "2026-13", "2026-02-30", "2026-00"):
+        assert hybrid("usage", "--since", words).returncode == 2, words
+    assert hybrid("usage", "--since", "2026-02-28").returncode == 0
     assert hybrid("usage", "--since", "2026-11").returncode == 0

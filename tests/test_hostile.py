@@ -222,11 +222,38 @@ def test_a_key_in_the_place_of_its_name(hybrid: Hybrid, profile: Profile) -> Non
         "https://x.example/v1?x=1",
         "https://x.example/v1#f",
         "https://a\\x1b",
+        "",
+        "https://a..example",
+        f"https://{'a' * 64}.example",
+        f"https://{'a.' * 127}example",
     ],
 )
 def test_no_origin_looks_like_another(url: str) -> None:
     with pytest.raises(Failure):
         origin_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example.",
+        "https://10.0.0.1",
+        "https://[2001:db8::1]:8443",
+        "http://localhost:1",
+        "https://a_b",
+    ],
+)
+def test_what_is_an_origin(url: str) -> None:
+    assert origin_of(f"{url}/v1/") == url
+
+
+@pytest.mark.parametrize("words", ["*", "yes please", "api.openai.com"])
+def test_a_consent_that_names_no_origin_is_told_by_name(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, words: str
+) -> None:
+    done = hybrid("run", "-p", profile(cloud.section() + FORCE), "hi", HYBRID_CONSENT=words)
+    assert (done.returncode, cloud.received) == (2, [])
+    assert done.stderr.startswith(b"hybrid: HYBRID_CONSENT: ")
 
 
 def test_one_line_shows_what_cannot_be_seen() -> None:

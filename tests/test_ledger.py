@@ -299,3 +299,30 @@ def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profil
     left = json.loads(hybrid("usage", "--export").stdout)
     assert (left["requests"], [one["requests"] for one in left["purged"]]) == ([], [2])
     assert left["purged"][0]["at"][:10] == time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def test_a_limit_does_not_hide_why_it_is_sent_again(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(status=500, headers={"Retry-After-Ms": "20"})]
+    path = profile(cloud.section() + "escalation: {mode: force}\nlimits: {calls_per_run: 2}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, len(cloud.received)) == (8, b"", 2)
+    failing, over = done.stderr.decode().splitlines()[-2:]
+    assert failing.endswith("is failing: 500 (scripted)")
+    assert over.startswith("hybrid: limits.calls_per_run is 2")
+
+
+def test_a_deadline_holds_beside_a_locked_ledger(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    assert hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin).returncode == 0
+    other = sqlite3.connect(home / "state" / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        done = hybrid("run", "-p", path, "--timeout", "5", "hi", HYBRID_CONSENT=cloud.origin, timeout=30)
+    finally:
+        other.close()
+    assert (done.returncode, done.stdout, len(cloud.received)) == (124, b"", 1)
+    assert b"waiting for the ledger" in done.stderr

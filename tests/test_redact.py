@@ -101,6 +101,7 @@ def executable(path: Path, script: str) -> Path:
         ("echo no json", "gave no list"),
         ('echo \'{"findings": [{"kind": "email", "start": 0, "end": 99}]}\'', "gave no list"),
         ('echo \'{"findings": [{"kind": "email"}]}\'', "gave no list"),
+        ('echo \'{"findings": [{"kind": "person", "start": 0, "end": 2}]}\'', "of the kinds secret, email"),
     ],
 )
 def test_an_outside_scanner_that_fails_lets_nothing_out(tmp_path: Path, script: str, told: str) -> None:

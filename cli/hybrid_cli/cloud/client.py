@@ -31,7 +31,7 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
             raise faults.unreadable(server, f"did not end its answer in {server.timeouts.answer:g} s")
 
     try:
-        client = _new_client(server, key)
+        client = _new_client(server, key, check)
     except Exception as error:  # noqa: BLE001  of certificates, a proxy or its protocol; nothing was sent
         raise faults.of_setup(error, server) from None
     try:
@@ -55,12 +55,14 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
                 reply.pause = faults.asked_pause(stream.response.headers)
                 return reply
     except openai.APIStatusError as error:
-        raise faults.of_status(error, call) from None
+        raise faults.of_status(error, call, key) from None
     except openai.APIConnectionError as error:  # a timeout is one, too
         raise faults.of_connection(error, server) from None
     except _TooLong:
         raise faults.unreadable(server, f"sent over {MAX_BYTES // 1_000_000} MB") from None
-    except (openai.APIError, ValueError, RuntimeError):  # a corrupt chunk, or an error inside the stream
+    except openai.APIError as error:
+        raise faults.of_report(error, server, key) from None
+    except (ValueError, RuntimeError):  # a corrupt chunk
         raise faults.unreadable(server) from None
 
 
@@ -76,7 +78,7 @@ def uses_tls(server: Server) -> bool:
     return server.base_url.startswith("https:")
 
 
-def _new_client(server: Server, key: str | None) -> Any:
+def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> Any:
     openai = sdk.load()
     is_https = uses_tls(server)
     return openai.OpenAI(
@@ -90,7 +92,7 @@ def _new_client(server: Server, key: str | None) -> Any:
             follow_redirects=False,  # a redirect to another origin would take the prompt along
             trust_env=is_https,  # http is loopback: no proxy may see it in clear
             verify=sdk.trust() if is_https else sdk.trust_in_nobody(),
-            event_hooks={"response": [_bound]},
+            event_hooks={"response": [lambda response: _bound(response, check)]},
         ),
     )
 
@@ -99,22 +101,26 @@ class _TooLong(Exception):  # noqa: N818  told as a fault
     pass
 
 
-def _bound(response: Any) -> None:
-    """Stop reading a response after MAX_BYTES, whatever it is made of."""
+def _bound(response: Any, check: Callable[[], None]) -> None:
+    """Stop reading a response after MAX_BYTES, unpacked, or when `check` raises, whatever it is made of.
+
+    A refusal is its status: where its body is too long, too slow or broken off, the rest is done without.
+    """
     import httpx2
 
-    inner = response.stream
+    unpacked = response.iter_bytes
 
-    class Bounded(httpx2.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            count = 0
-            for chunk in inner:
+    def bounded(chunk_size: int | None = None) -> Iterator[bytes]:
+        count = 0
+        try:
+            for chunk in unpacked(chunk_size):
                 count += len(chunk)
                 if count > MAX_BYTES:
                     raise _TooLong
+                check()
                 yield chunk
+        except (httpx2.HTTPError, _TooLong, faults.CloudFault):
+            if response.is_success:
+                raise
 
-        def close(self) -> None:
-            inner.close()
-
-    response.stream = Bounded()
+    response.iter_bytes = bounded

@@ -12,6 +12,10 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.schema import Server
 
 _CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
+_FOREVER = 1e9
+"""Seconds; a server may name more than a clock can count."""
+_OF_THE_MODEL = (400, 404, 422)
+"""Refusals that mostly mean a model's wrong name, or a wrong base URL."""
 
 
 class CloudFault(Failure):
@@ -37,11 +41,11 @@ class CloudFault(Failure):
         """It is about how many requests came, not about this one."""
 
 
-def of_status(error: Any, call: Call) -> CloudFault:
+def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     """The fault for an HTTP status. The body is not shown: servers repeat prompts and keys in it."""
     server = call.server
     status: int = error.status_code
-    code = f" ({error.code})" if isinstance(error.code, str) and _CODE.fullmatch(error.code) else ""
+    code = _code(error, key)
     if status in (401, 403):
         return CloudFault(
             ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}", outcome="refused"
@@ -58,11 +62,22 @@ def of_status(error: Any, call: Call) -> CloudFault:
         outcome: Any = "refused" if status == 503 else "unknown"  # others may have begun to work
         return _failing(server, f"is failing: {status}{code}", outcome, passing=True, wait=wait)
     fits = ", and does it take this JSON Schema" if call.schema else ""
+    asked = f"; is `{server.model}` one of its models{fits}?" if status in _OF_THE_MODEL else ""
     return CloudFault(
-        ExitStatus.FAILURE,
-        f"{_name(server)} refused the request: {status}{code}; is `{server.model}` one of its models{fits}?",
-        outcome="refused",
+        ExitStatus.FAILURE, f"{_name(server)} refused the request: {status}{code}{asked}", outcome="refused"
     )
+
+
+def of_report(error: Any, server: Server, key: str | None) -> CloudFault:
+    """The fault for an error that a server tells inside its stream."""
+    return unreadable(server, f"reported an error in its stream{_code(error, key)}")
+
+
+def _code(error: Any, key: str | None) -> str:
+    """The server's own word for an error, in brackets; nothing where it is no word, or repeats the key."""
+    code = str(error.code)
+    is_word = error.code is not None and _CODE.fullmatch(code) and not (key and key in code)
+    return f" ({code})" if is_word else ""
 
 
 def of_setup(error: Exception, server: Server) -> CloudFault:
@@ -114,10 +129,10 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
 
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+            return min(max(0.0, float(headers["retry-after-ms"]) / 1000), _FOREVER)
         said = headers.get("retry-after", "")
         if said.strip().isdigit():
-            return float(said)
+            return min(float(said), _FOREVER)
         return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
@@ -144,7 +159,7 @@ def asked_pause(headers: Mapping[str, str]) -> float | None:
 def _seconds(duration: str) -> float:
     """A duration such as `1m30.5s`, or plain seconds; 0 for anything else."""
     try:
-        return max(0.0, float(duration))
+        return min(max(0.0, float(duration)), _FOREVER)
     except ValueError:
         return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(duration))
 

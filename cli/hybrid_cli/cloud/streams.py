@@ -65,25 +65,23 @@ def gather(
 
 def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _server: Server) -> None:
     """One chunk of Chat Completions."""
-    reply.model = str(chunk.get("model") or reply.model)
+    reply.model = _whole(str(chunk.get("model") or reply.model))
     reply.tier = _tier(chunk) or reply.tier
     if usage := chunk.get("usage"):
         _take_usage(reply, usage, "prompt", "completion")
     for choice in chunk["choices"][:1]:
         delta = choice.get("delta") or {}
-        if text := delta.get("content"):
-            reply.text += text
-            on_text(text)
+        if delta.get("content"):
+            _add(delta["content"], reply, on_text)
         reply.citations += [_citation(item["url_citation"]) for item in delta.get("annotations") or []]
-        reply.finish_reason = str(choice.get("finish_reason") or reply.finish_reason)
+        reply.finish_reason = _whole(str(choice.get("finish_reason") or reply.finish_reason))
 
 
 def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server: Server) -> None:
     """One event of Responses."""
     kind = event["type"]
     if kind == "response.output_text.delta":
-        reply.text += event["delta"]
-        on_text(event["delta"])
+        _add(event["delta"], reply, on_text)
     elif kind == "response.output_text.annotation.added":
         if event["annotation"]["type"] == "url_citation":
             _cite(reply, event["annotation"])
@@ -95,8 +93,19 @@ def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server
         raise faults.unreadable(server, "reported an error in its stream")
 
 
+def _add(text: str, reply: Reply, on_text: Callable[[str], None]) -> None:
+    text = _whole(text)
+    reply.text += text
+    on_text(text)
+
+
+def _whole(text: str) -> str:
+    """Text that can be written: JSON may hold half a character, a surrogate without its other."""
+    return text.encode(errors="replace").decode()
+
+
 def _take_item(item: Any, reply: Reply) -> None:
-    tool = _TOOL_ITEMS.get(item["type"])
+    tool = _TOOL_ITEMS.get(item.get("type"))
     if tool is not None:
         reply.tools += (tool,)
     if tool == "image_generation" and item.get("result"):
@@ -104,17 +113,20 @@ def _take_item(item: Any, reply: Reply) -> None:
 
 
 def _take_end(response: Any, reply: Reply) -> None:
-    reply.model = str(response.get("model") or reply.model)
+    reply.model = _whole(str(response.get("model") or reply.model))
     reply.tier = _tier(response) or reply.tier
     if usage := response.get("usage"):
         _take_usage(reply, usage, "input", "output")
-    for item in response.get("output") or []:  # some servers name their sources only here
+    told = bool(reply.tools)
+    for item in response.get("output") or []:  # some servers name tools and sources only here
+        if not told:
+            _take_item(item, reply)
         for part in item.get("content") or []:
             for annotation in part.get("annotations") or []:
                 if annotation["type"] == "url_citation":
                     _cite(reply, annotation)
     why = (response.get("incomplete_details") or {}).get("reason")
-    reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, str(why))
+    reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, _whole(str(why)))
 
 
 def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
@@ -152,4 +164,4 @@ def _cite(reply: Reply, item: Any) -> None:
 
 
 def _citation(item: Any) -> dict[str, str]:
-    return {"title": str(item.get("title") or ""), "url": str(item["url"])}
+    return {"title": _whole(str(item.get("title") or "")), "url": _whole(str(item["url"]))}

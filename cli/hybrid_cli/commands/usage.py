@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import datetime
 from enum import Enum
 from typing import Annotated
 
@@ -61,7 +62,7 @@ def usage(
         return
     if as_json + as_csv + export > 1:
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
-    if since and not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", since):
+    if since and not _is_date(since):
         raise Failure(ExitStatus.USAGE, "--since takes a day, month or year, such as 2026-11-24 or 2026-11")
     from hybrid_cli.handoff.budget import limits_of
     from hybrid_cli.ledger import report
@@ -99,6 +100,18 @@ def usage(
         typer.echo(line)
     for key, value in left.items():
         typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
+
+
+def _is_date(text: str) -> bool:
+    """Whether `text` is a year, a month or a day of the calendar."""
+    shape = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}.get(len(text))
+    if shape is None or not re.fullmatch(r"[0-9-]+", text):
+        return False
+    try:
+        datetime.strptime(text, shape)
+    except ValueError:
+        return False
+    return True
 
 
 @app.command(

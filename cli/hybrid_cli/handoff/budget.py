@@ -60,14 +60,7 @@ class Account:
         import hashlib
 
         content = call.content()
-        worst = worst_cost(call, len(content))
-        dollar_limit = next((limit for limit in self._limits if limit.unit == "usd"), None)
-        if worst is None and dollar_limit is not None:
-            raise Failure(
-                ExitStatus.LIMIT,
-                f"the price of {call.server.model} is not known, and {dollar_limit.layer} sets"
-                f" {dollar_limit.key}; set cloud.prices",
-            )
+        worst = self._worst(call, len(content))
         entry = Entry(
             run=self.environment.run,
             profile=self.policy.profile,
@@ -82,7 +75,31 @@ class Account:
             reserved=worst,
             prompt=content.decode() if self.policy.log.prompts else None,
         )
-        return self._ledger.reserve(entry, self._limits), worst
+        with self.environment.waiting("waiting for the ledger"):
+            return self._ledger.reserve(entry, self._limits), worst
+
+    def refusal(self, call: Call) -> str | None:
+        """Why `reserve` would refuse `call` now, in words for the user; None where it would not."""
+        try:
+            worst = self._worst(call, len(call.content()))
+            self._ledger.check(self.environment.run, worst, self._limits)
+        except Failure as failure:
+            if failure.status is not ExitStatus.LIMIT:
+                raise
+            return str(failure)
+        return None
+
+    def _worst(self, call: Call, size: int) -> float | None:
+        """The worst case of `call` in USD. Raises Failure (LIMIT) where a limit needs a price and none is known."""
+        worst = worst_cost(call, size)
+        dollar_limit = next((limit for limit in self._limits if limit.unit == "usd"), None)
+        if worst is None and dollar_limit is not None:
+            raise Failure(
+                ExitStatus.LIMIT,
+                f"the price of {call.server.model} is not known, and {dollar_limit.layer} sets"
+                f" {dollar_limit.key}; set cloud.prices",
+            )
+        return worst
 
     def settle(self, row: int, call: Call, reply: Reply) -> Settlement:
         """Pay for a whole reply: by what the server says it used, or else by an estimate."""

@@ -220,8 +220,12 @@ def send(
                     environment.note(f"not tried: {why}")
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
+        except Failure:  # a limit, or the deadline
+            if handoff.fault is not None:
+                environment.note(str(handoff.fault))
+            raise
         else:
-            _check(sent.reply)
+            _check(sent.reply, request)
             return sent
     raise AssertionError("the last cloud answers or raises")
 
@@ -255,6 +259,8 @@ class _Handoff:
     account: Account
     environment: Environment
     traffic: Traffic
+    fault: CloudFault | None = None
+    """What the last request brought."""
     _pieces: int = 0
 
     def has_begun(self, is_shown: bool) -> bool:
@@ -276,6 +282,7 @@ class _Handoff:
                 try:
                     sent = self._once(row, key, vault, on_text)
                 except CloudFault as fault:
+                    self.fault = fault
                     self.account.close(row, fault)
                     self.traffic.failed(origin, fault)
                     wait = _pause(fault, attempt)
@@ -350,7 +357,7 @@ def _tell_unrestored(restorer: Restorer, vault: Vault, environment: Environment)
         )
 
 
-def _check(reply: Reply) -> None:
+def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason == "length":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; --max-tokens raises the limit")
     if reply.finish_reason == "content_filter":
@@ -362,3 +369,5 @@ def _check(reply: Reply) -> None:
         )
     if not reply.text.strip() and not reply.images:
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
+    if "image_generation" in request.tools and not reply.images:
+        raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {cut(reply.text)}")

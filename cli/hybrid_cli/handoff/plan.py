@@ -66,6 +66,7 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
         f"{limit.key} {in_unit(ledger.left(limit, environment.run), limit.unit)}"
         for limit in budget.limits_of(policy)
     ]
+    refused = budget.Account(policy, "", screened.vault.counts, environment).refusal(call)
     return {
         "privacy": f"redacted: {dict(screened.vault.counts)}"
         if screened.vault.counts
@@ -77,6 +78,7 @@ def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Enviro
         "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
         "price": "not known" if worst is None else f"at most {usd(worst)}",
         "left": ", ".join(left) or "no limit is set",
+        **({} if refused is None else {"over_limit": refused}),
         "payload": content.decode(),
     }
 

@@ -147,6 +147,8 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
             environment.aside(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end
         raise Failure(ExitStatus.DENIED, plan["forbidden"])
+    if "over_limit" in plan and plan["handoff"] == "always":
+        raise Failure(ExitStatus.LIMIT, plan["over_limit"])
 
 
 def _tell(answer: Answer, environment: Environment) -> None:

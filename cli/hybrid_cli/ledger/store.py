@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,6 +28,8 @@ Outcome = Literal["open", "answered", "refused", "unknown"]
 
 NANO = 1_000_000_000
 _BUSY_SECONDS = 60
+_DEAF_SECONDS = 0.5
+"""How long SQLite waits by itself: no signal, and so no deadline, is heard meanwhile."""
 _COLUMNS = """
     id INTEGER PRIMARY KEY,
     at TEXT NOT NULL,           -- UTC, ISO 8601
@@ -142,13 +144,20 @@ class Ledger:
             "reserved": _nano(entry.reserved),
         }
         with self._transaction() as connection:
-            for limit in limits:
-                used = _used(connection, limit, entry.run, now)
-                _check(limit, used, _nano(entry.reserved) or 0)
+            _check(connection, limits, entry.run, entry.reserved, now)
             names = ", ".join(values)
             places = ", ".join(f":{name}" for name in values)
             cursor = connection.execute(f"INSERT INTO sent ({names}) VALUES ({places})", values)  # noqa: S608
             return int(cursor.lastrowid or 0)
+
+    def check(self, run: str, worst: float | None, limits: Sequence[Limit]) -> None:
+        """Raise Failure (LIMIT) where a request that costs `worst` would pass one of `limits`."""
+        if self.path.exists():
+            with self._transaction() as connection:
+                _check(connection, limits, run, worst, _now())
+        else:
+            for limit in limits:
+                _check_one(limit, 0, _nano(worst) or 0)
 
     def settle(self, row: int, settlement: Settlement) -> None:
         """Put what a request really cost in the place of its reservation.
@@ -230,14 +239,14 @@ class Ledger:
                 " bytes = 0, sha256 = '', redactions = '{}', prompt = NULL, answer = NULL"
             )
         with self._open() as connection:
-            connection.execute("VACUUM")
+            _when_free(lambda: connection.execute("VACUUM"))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return int(count)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            _when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
             try:
                 yield connection
             except BaseException:
@@ -258,9 +267,9 @@ class Ledger:
                 os.fchmod(descriptor, 0o600)
             os.close(descriptor)
             with closing(
-                sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+                sqlite3.connect(self.path, timeout=_DEAF_SECONDS, isolation_level=None)
             ) as connection:
-                _prepare(connection)
+                _when_free(lambda: _prepare(connection))
                 yield connection
         except (sqlite3.Error, OSError) as error:
             raise Failure(
@@ -269,24 +278,27 @@ class Ledger:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Bring a new ledger into its form; done again, it changes nothing.
+    """Bring a new ledger into its form; done again, it changes nothing."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
+    connection.execute("CREATE TABLE IF NOT EXISTS purges (at TEXT NOT NULL, requests INTEGER NOT NULL)")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS observed ({_OBSERVED})")
+    connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
 
-    SQLite does not wait where two processes change a file's journal mode at once, so this does.
+
+def _when_free(act: Callable[[], object]) -> None:
+    """Do `act` once no other process holds the file.
+
+    SQLite waits for that only briefly, and not at all where two change a file's journal mode at once.
     """
     import sqlite3
 
     ends = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # safe from kills; FULL only adds fsyncs
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_COLUMNS})")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS purges (at TEXT NOT NULL, requests INTEGER NOT NULL)"
-            )
-            connection.execute(f"CREATE TABLE IF NOT EXISTS observed ({_OBSERVED})")
-            connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
+            act()
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > ends:
                 raise
@@ -336,19 +348,26 @@ def _used(connection: sqlite3.Connection, limit: Limit, run: str, now: datetime)
     return int(found[0] or 0)
 
 
-def _check(limit: Limit, used: int, need: int) -> None:
+def _check(
+    connection: sqlite3.Connection, limits: Sequence[Limit], run: str, worst: float | None, now: datetime
+) -> None:
+    for limit in limits:
+        _check_one(limit, _used(connection, limit, run, now), _nano(worst) or 0)
+
+
+def _check_one(limit: Limit, used: int, need: int) -> None:
     if limit.unit == "calls":
         if used + 1 > limit.at_most:
             raise Failure(
                 ExitStatus.LIMIT,
                 f"{limit.key} is {limit.at_most:.0f} (set by {limit.layer}), and {used} were made;"
-                " nothing was sent",
+                " nothing more is sent",
             )
     elif used + need > (_nano(limit.at_most) or 0):
         raise Failure(
             ExitStatus.LIMIT,
             f"{limit.key} is {usd(limit.at_most)} (set by {limit.layer}): {usd(used / NANO)} is spent or"
-            f" reserved, and this call may cost {usd(need / NANO)}; nothing was sent",
+            f" reserved, and this call may cost {usd(need / NANO)}; nothing more is sent",
         )
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.privacy.redact import NOTICE, Vault
@@ -136,16 +137,20 @@ def _scan_outside(
     try:
         found = [_as_finding(item, len(text)) for item in json.loads(done.stdout)["findings"]]
     except (ValueError, TypeError, KeyError):
-        raise _blocked(f"by {command[0]} gave no list of findings") from None
+        known = ", ".join(get_args(Kind))
+        raise _blocked(f"by {command[0]} gave no list of findings of the kinds {known}") from None
     return [finding for finding in found if finding.kind in kinds]
 
 
 def _as_finding(item: Mapping[str, object], length: int) -> Finding:
-    """Raises ValueError, TypeError or KeyError for anything else than a span of the text."""
+    """Raises ValueError, TypeError or KeyError for anything else than a span of the text, of a known kind.
+
+    What is found must not leave, and a kind that is not known could be redacted under no word of a profile.
+    """
     kind, start, end = item["kind"], item["start"], item["end"]
     if not (isinstance(kind, str) and isinstance(start, int) and isinstance(end, int)):
         raise TypeError
-    if not 0 <= start < end <= length:
+    if kind not in get_args(Kind) or not 0 <= start < end <= length:
         raise ValueError
     return Finding(kind, str(item.get("name") or kind), start, end)
 

@@ -9,8 +9,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_PLAIN = re.compile(r"[!-~]+")
-_HOST = re.compile(r"[a-z0-9.:_-]+")
+_PLAIN = re.compile(r"[!-~]*")
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f.]*:[0-9a-f:.]*")
 
 
 class OriginError(Failure, ValueError):
@@ -27,7 +27,9 @@ def origin_of(url: str) -> str:
     or letters that others look like (a host in another script is written as xn--...).
     """
     if not _PLAIN.fullmatch(url.strip()) or "\\" in url:
-        raise OriginError("a cloud's URL is written in ASCII, a host in another script as xn--...")
+        raise OriginError(
+            "a cloud's URL is written in ASCII and without spaces, a host in another script as xn--..."
+        )
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
