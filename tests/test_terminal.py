@@ -134,7 +134,7 @@ def test_names_are_shown_safely_on_a_terminal_and_exactly_in_a_pipe(
     listed = on_terminal("profile", "ls")
     assert "evil\\u202e [31m  " in listed
     assert "\x1b" not in listed and "\u202e" not in listed
-    assert "evil\u202e\t" in hybrid("profile", "ls").stdout.decode()
+    assert "evil\u202e\x1b[31m\t" in hybrid("profile", "ls").stdout.decode()
 
 
 MARKDOWN = (
@@ -229,6 +229,39 @@ def test_nobody_is_asked_in_ci(
             (tmp_path / "aside").rename(loose)
         assert "[y/N]" not in text
     assert cloud.received == []
+
+
+def test_no_text_commands_a_runner(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = home / "config" / "profiles"
+    folder.mkdir(parents=True)
+    rule = 'escalation: {rules: [{when: {matches: "a\n  ::error::b"}, then: local}]}'
+    loud = f"version: 1\n{rule}\n##[group]c\n# ##vso[d]e\n"
+    (folder / "loud.yaml").write_text(loud)
+    (folder / "::error::name.yaml").write_text("version: 1\n")
+    (tmp_path / "::error file=x::bad.yaml").write_text("verson: 1\n")
+    forced = profile(f"{cloud.section()}escalation: {{mode: force}}\n")
+    in_ci = {"CI": "true", "HYBRID_CONSENT": cloud.origin}
+    for line in (
+        "profile show loud",
+        "profile ls",
+        f"profile explain -p {folder}/##[x].yaml",
+        "profile check ::error\tfile=x::bad.yaml",
+        "models verify ./##vso[x].gguf",
+        "models show ##[x]",
+        f"run --dry-run -p {forced} ##[debug]",
+        "doctor -p ##[y]",
+        "##[z]",
+    ):
+        words = [word.replace("\t", " ") for word in line.split(" ")]
+        done = hybrid(*words, cwd=tmp_path, **in_ci)
+        for text in (done.stdout.decode(), done.stderr.decode()):
+            assert not re.search(r"(^|\r)\s*::|##\w*\[", text, re.MULTILINE), (line, text)
+        assert b"\\" in done.stdout + done.stderr, line
+    assert hybrid("profile", "show", "loud").stdout.decode() == loud
+    listed = hybrid("models", "ls", "--json", **in_ci).stdout
+    assert listed == hybrid("models", "ls", "--json").stdout
 
 
 QUIET_LINES = [

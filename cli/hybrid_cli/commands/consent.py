@@ -33,8 +33,7 @@ def list_origins(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     rows = list(Consent(invocation.environment).granted().items())
-    for line in listed(rows, invocation.environment):
-        typer.echo(line)
+    invocation.environment.tell(*listed(rows, invocation.environment))
 
 
 @app.command(

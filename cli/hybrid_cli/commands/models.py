@@ -62,8 +62,7 @@ def list_models(
             for name, entry in catalog(invocation.environment).items()
             if name not in stored
         ]
-    for line in listed(rows, invocation.environment, right=[1]):
-        typer.echo(line)
+    invocation.environment.tell(*listed(rows, invocation.environment, right=[1]))
 
 
 @app.command(
@@ -94,7 +93,9 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
+            invocation.environment.tell(
+                one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
+            )
 
 
 @app.command(
@@ -131,7 +132,7 @@ def verify(
         if one["message"]:
             environment.error(one["message"])
         elif not as_json and environment.verbosity >= 0:
-            typer.echo(f"{model}: verified")
+            environment.tell(f"{model}: verified")
     if as_json:
         typer.echo(json.dumps(found))
     failed = sum(not one["verified"] for one in found)

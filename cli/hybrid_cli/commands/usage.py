@@ -96,9 +96,9 @@ def usage(
     if not groups:
         environment.note("nothing was handed off")
     for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
-        typer.echo(line)
+        environment.tell(line)
     for key, value in left.items():
-        typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
+        environment.tell(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
 
 
 @app.command(

@@ -12,7 +12,7 @@ VARIABLES = {
     "HYBRID_HOME": "one folder for config, data, state and cache; by default they are where your system keeps them",
     "HYBRID_DEBUG": "show the traceback of an internal error",
     "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "as huggingface_hub has them, for hybrid pull hf:...",
-    "CI": "set: nobody is asked anything, and nothing moves",
+    "CI": "set: nobody is asked anything, nothing moves, and no text holds what a runner takes as a command",
     "NO_COLOR, FORCE_COLOR": "no colours, or colours everywhere; --color says it for one command",
 }
 
