@@ -1,9 +1,23 @@
 # fish completion for hybrid
 # Made of the command tree by: python -m hybrid_cli.manual
 
-# Whether the words typed so far name the command in the arguments.
+# The words typed so far, but for the options that may stand before and between commands, and their values.
+function __hybrid_words
+    set -l is_value false
+    for word in (commandline -opc)[2..]
+        if $is_value
+            set is_value false
+        else if contains -- $word --color --by --since --profile -p
+            set is_value true
+        else if not string match -q -- '-*' $word
+            echo $word
+        end
+    end
+end
+
+# Whether they name the command in the arguments.
 function __hybrid_at
-    set -l words (commandline -opc)[2..]
+    set -l words (__hybrid_words)
     set -l last (count $argv)
     test $last -eq 0; and return 0
     test (count $words) -ge $last; and test "$words[1..$last]" = "$argv"
@@ -11,7 +25,7 @@ end
 
 # Whether no command stands there yet.
 function __hybrid_needs
-    __hybrid_at $argv; and test (count (commandline -opc)) -eq (math 1 + (count $argv))
+    __hybrid_at $argv; and test (count (__hybrid_words)) -eq (count $argv)
 end
 
 function __hybrid_profiles
