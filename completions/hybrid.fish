@@ -212,7 +212,7 @@ complete -c hybrid -n '__hybrid_at consent revoke' -l color -x -a 'auto always n
 complete -c hybrid -n '__hybrid_at consent revoke' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_needs usage' -a purge -d 'Forget what was sent. Amounts of this month stay, so that a purge gives no budget back'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l by -x -a 'day model origin profile reason outcome' -d 'What to sum up by'
-complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l since -x -d 'From this day or month on (UTC), such as 2026-11'
+complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l since -x -d 'From this day, month or year on (UTC): 2026-11-24, 2026-11 or 2026'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'The profile to run under'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l json -d 'Print JSON'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l csv -d 'Print the sums as CSV'

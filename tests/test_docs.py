@@ -186,6 +186,11 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
     assert hybrid("help").stdout == hybrid("--help").stdout
 
 
+NO_DATE = (
+    "invalid value for `--since`: it must be a date, as 2026-11-24, 2026-11 or 2026; see hybrid usage --help"
+)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -207,10 +212,40 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
         ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),
+        ("rnu", "there is no command `rnu`; did you mean `run`?"),
+        ("run --no x", "run has no option `--no`; did you mean `--no-stdin`?"),
+        ("run --nope x", "run has no option `--nope`; see hybrid run --help"),
+        ("run -p", "-p needs a value: NAME|PATH; see hybrid run --help"),
+        (
+            "usage --by",
+            "--by needs a value: day|model|origin|profile|reason|outcome; see hybrid usage --help",
+        ),
+        ("usage --since foo", NO_DATE),
+        ("usage --since 2026-02-30", NO_DATE),
+        ("completion", "completion needs SHELL; see hybrid completion --help"),
     ],
 )
 def test_a_mistyped_word_is_told_with_the_nearest(hybrid: Hybrid, line: str, says: str) -> None:
     done = hybrid(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        (
+            "HYBRID_CONSENT",
+            "foo",
+            "HYBRID_CONSENT: `foo` is not an origin; write it like https://api.openai.com",
+        ),
+        ("HYBRID_ESCALATION", "frbid", "HYBRID_ESCALATION is `frbid`; did you mean `forbid`?"),
+        ("HYBRID_ESCALATION", "x", "HYBRID_ESCALATION is `x`; it may be forbid, auto, force, ask"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_told_with_its_form(
+    hybrid: Hybrid, variable: str, value: str, says: str
+) -> None:
+    done = hybrid("run", "hi", **{variable: value})
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
 
 

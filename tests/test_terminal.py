@@ -90,6 +90,8 @@ def test_who_decides_on_colour(
         ("--color always models lst", {"NO_COLOR": "1"}, True),
         ("models --color never lst", {}, False),
         ("models verify --color never ./none.gguf", {}, False),
+        ("run --nope --color never", {}, False),
+        ("run --color=always --nope", {"NO_COLOR": "1"}, True),
         ("--color never models verify --color always ./none.gguf", {}, True),
     ],
 )

@@ -19,7 +19,10 @@ class Consent:
     def __init__(self, environment: Environment) -> None:
         self._records = Records(environment.config_folder / "consent.json")
         named = environment.variables.get("HYBRID_CONSENT", "")
-        self._variable = {origin_of(url) for url in named.split(",") if url.strip()}
+        try:
+            self._variable = {origin_of(url) for url in named.split(",") if url.strip()}
+        except Failure as failure:
+            raise Failure(failure.status, f"HYBRID_CONSENT: {failure}") from None
 
     def covers(self, url: str, model: str) -> bool:
         """Whether prompts may be sent to `model` at the origin of `url`."""
