@@ -131,6 +131,7 @@ def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen
     completions.mkdir(parents=True)
     made = subprocess.run([command / "hybrid", "completion", "bash"], capture_output=True, check=True)
     (completions / "hybrid").write_bytes(made.stdout)
+    (folder / ".bashrc").write_text(f"source {completions}/hybrid\n")  # where there is no bash-completion
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
     variables = {
         **kept,
