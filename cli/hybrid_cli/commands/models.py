@@ -48,15 +48,19 @@ def list_models(
     invocation: Invocation = context.obj
     store = Store(invocation.environment)
     models = [described(manifest, store, invocation.environment) for manifest in store.manifests()]
+    damaged = store.damaged()
     if as_json:
+        for name, problem in damaged.items():
+            invocation.environment.error(f"{name}: {problem}")
         typer.echo(json.dumps(models))
         return
     rows = [
         (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
         for model in models
     ]
+    rows += [(name, "?", "?", problem) for name, problem in damaged.items()]
     if every:
-        stored = {model["name"] for model in models}
+        stored = {row[0] for row in rows}
         rows += [
             (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
             for name, entry in catalog(invocation.environment).items()
