@@ -16,6 +16,8 @@ from conftest import Hybrid, environment
 from hybrid_cli.app import command_tree
 from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
+from hybrid_cli.folding import folded_command, page_width
+from hybrid_cli.manual.topics import TOPICS, topic
 from hybrid_cli.manual.tree import Command, read_tree
 from hybrid_cli.shape import EVERYWHERE
 from scripted_cloud import ScriptedCloud
@@ -184,6 +186,40 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
     assert '  hybrid run "Name three uses of vinegar."\n' in told
     assert hybrid("help", "run").stdout.decode() == told
     assert hybrid("help").stdout == hybrid("--help").stdout
+
+
+def texts(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """All help and its topics, for a terminal of that width."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    yield from (topic(name, page_width()) for name in TOPICS)
+    root = command_tree()
+    context = root.make_context("hybrid", [], resilient_parsing=True)
+    for one in read_tree(root).walk():
+        found = context
+        for name in one.path:
+            found = type(context)(found.command.get_command(found, name), info_name=name, parent=found)
+        yield found.get_help()
+
+
+@pytest.mark.parametrize("columns", [40, 59, 60, 80, 200])
+def test_help_fits_the_terminal_and_cuts_no_word(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def words(text: str) -> str:
+        return re.sub(r"[\s\\]", "", text)
+
+    usual = list(texts(80, monkeypatch))
+    for text, at_rest in zip(texts(columns, monkeypatch), usual, strict=True):
+        assert words(text) == words(at_rest)
+        for line in text.splitlines():
+            word = line.strip().removesuffix(" \\")
+            assert len(line) <= columns or len(shlex.split(word, posix=False)) == 1, line
+
+
+def test_a_folded_command_is_the_same_to_a_shell() -> None:
+    for one in read_tree(command_tree()).walk():
+        for example in one.examples:
+            lines = folded_command(example, 30)
+            assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(example)
+            assert len(lines) > 1 or len(example) <= 30
 
 
 NO_DATE = (

@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.folding import folded_choices, folded_command, page_width
 from hybrid_cli.nearest import nearest
 from hybrid_cli.terminal import ColorChoice
 
@@ -20,6 +21,9 @@ EVERYWHERE = "Everywhere"
 ARGUMENTS = "Arguments"
 _WIDEST = 27
 """Columns of the longest option that has its help beside it."""
+_BESIDE = 60
+"""Columns of the narrowest terminal where there is room beside options; else their help stands below, so far in:"""
+_BELOW = 4
 
 
 _COLOURS: tuple[ColorChoice, ...] = ("auto", "always", "never")
@@ -102,11 +106,15 @@ class _Shaped:
                 groups.setdefault(group_of(parameter), []).append((spelled, told))
         groups |= {EVERYWHERE: groups.pop(EVERYWHERE)}  # last
         width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
+        if formatter.width < _BESIDE:
+            width = _BELOW
+        room = formatter.width - 2
         for name, records in groups.items():
             if not records:
                 continue
             with formatter.section(name):
-                formatter.write_dl([(spelled.ljust(width), told) for spelled, told in records], _WIDEST)
+                rows = [(folded_choices(spelled, room).ljust(width), told) for spelled, told in records]
+                formatter.write_dl(rows, width)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
@@ -115,10 +123,14 @@ class _Shaped:
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         if self.epilog:
             with formatter.section("Examples"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"  {line}\n")
+                for example in self.epilog.splitlines():
+                    first, *more = folded_command(example, formatter.width - 4)
+                    formatter.write(
+                        "".join(f"{line}\n" for line in (f"  {first}", *(f"    {line}" for line in more)))
+                    )
 
     def get_help(self, ctx: Any) -> str:
+        ctx.terminal_width = page_width()
         text: str = super().get_help(ctx)  # type: ignore[misc]
         environment = getattr(ctx.obj, "environment", None)
         if environment is None or not environment.colours(environment.stdout):
