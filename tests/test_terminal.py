@@ -300,6 +300,16 @@ def test_quiet_is_silent_but_for_errors_in_every_command(hybrid: Hybrid, tmp_pat
     assert hybrid("-q", "models", "rm", "none").stderr != b""
 
 
+def test_a_quiet_pipe_tells_of_failures_alone(hybrid: Hybrid) -> None:
+    line = ("pipe", "-q", "-p", "offline", "Is it a letter?", "--choices", "yes,no")
+    done = hybrid(*line, stdin=b"a\n")
+    assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (0, 1, b"")
+    done = hybrid(*line, stdin=b"a\n\xff\n")
+    assert (done.returncode, done.stdout.count(b"\n")) == (2, 2)
+    told = ["hybrid: record 2: it is not UTF-8 (byte 0)", "hybrid: 1 of 2 records failed"]
+    assert done.stderr.decode().splitlines() == told
+
+
 def test_quiet_in_commands_that_change_weights(hybrid: Hybrid, model_file: Path, home: Path) -> None:
     (home / "data").unlink()
     for line in (
