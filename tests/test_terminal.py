@@ -139,6 +139,14 @@ def test_names_are_shown_safely_on_a_terminal_and_exactly_in_a_pipe(
     assert "evil\u202e\x1b[31m\t" in hybrid("profile", "ls").stdout.decode()
 
 
+def test_a_table_is_folded_between_words(on_terminal: Screen) -> None:
+    wide = on_terminal("models", "ls", "--all", columns=200)
+    for columns in (40, 80, 120):
+        table = on_terminal("models", "ls", "--all", columns=columns)
+        assert max(len(line) for line in table.splitlines()) <= columns
+        assert table.split() == wide.split()
+
+
 MARKDOWN = (
     "# Title\n\nSome **bold** words.\n\n1. one\n\n2. two\n\n```python\nx = 1\n\ny = 2\n```\n\n[a](http://b.c)"
 )

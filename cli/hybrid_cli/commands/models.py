@@ -55,7 +55,7 @@ def list_models(
         typer.echo(json.dumps(models))
         return
     rows = [
-        (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
+        (model["name"], _megabytes(model["size"]), model["licence"], _last_used(model["last_used"]))
         for model in models
     ]
     rows += [(name, "?", "?", problem) for name, problem in damaged.items()]
@@ -238,6 +238,10 @@ def prune(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
+
+
+def _last_used(time: str | None) -> str:
+    return "never used" if time is None else f"used {time[:10]}"
 
 
 def _megabytes(size: int) -> str:
