@@ -16,7 +16,7 @@ from hybrid_cli.display import aligned, width
 from hybrid_cli.ledger.report import Group, as_table
 from hybrid_cli.manual.tree import read_tree
 from hybrid_cli.render import MarkdownWriter
-from hybrid_cli.terminal import wants_colour
+from hybrid_cli.terminal import shortened, wants_colour
 from scripted_cloud import Reply, ScriptedCloud
 
 RED = "\x1b[1;31mhybrid:\x1b[0m"
@@ -200,6 +200,25 @@ def test_a_spinner_turns_while_a_cloud_is_slow(
     for still in ({"CI": "1"}, {"TERM": "dumb"}):
         assert "\x1b[K" not in on_terminal("run", *to_cloud, **consent, **still)
     assert on_terminal("run", "-q", *to_cloud, **consent) == "The cloud says hello.\n"
+
+
+def test_what_moves_stays_on_its_line_however_narrow(
+    on_terminal: Screen, cloud: ScriptedCloud, to_cloud: tuple[str, ...]
+) -> None:
+    def slow(_body: object) -> Reply:
+        cloud.released.wait(1)
+        return Reply()
+
+    cloud.respond = slow
+    text = on_terminal("run", *to_cloud, columns=20, HYBRID_CONSENT=cloud.origin)
+    drawn = re.findall(r"\r([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [^\x1b]*)\x1b\[K", text)
+    assert drawn and set(map(len, drawn)) == {19}
+    assert [shortened("日本語 a", columns) for columns in (7, 6, 5, 0)] == [
+        "日本語 ",
+        "日本語",
+        "日本",
+        "日本語 a",
+    ]
 
 
 def test_a_pull_moves_on_a_terminal_and_not_in_ci(
