@@ -349,6 +349,18 @@ def test_quiet_in_commands_that_change_weights(hybrid: Hybrid, model_file: Path,
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), line
 
 
+def test_markdown_loses_no_word_on_a_narrow_terminal() -> None:
+    shown: list[str] = []
+    writer = MarkdownWriter(shown.append, columns=24, colour=False)
+    writer.feed(
+        "see ![the house](http://a.b/c) and the garden that follow it, 日本語の, [there](http://d.e)\n"
+    )
+    writer.flush()
+    text = re.sub(r"\s", "", re.sub(r"\x1b\[[0-9;]*m", "", "".join(shown)))
+    assert text == "seethehouse(http://a.b/c)andthegardenthatfollowit,日本語の,there(http://d.e)"
+    assert max(map(width, shown[0].splitlines())) <= 24
+
+
 def test_columns_are_as_wide_as_a_terminal_shows_them() -> None:
     assert [width(text) for text in ("abc", "日本", "e\u0301", "🙂")] == [3, 4, 1, 2]
     lines = aligned([("日本", "1"), ("abc", "20"), ("", "3")], right=[1])

@@ -22,7 +22,7 @@ ARGUMENTS = "Arguments"
 _WIDEST = 27
 """Columns of the longest option that has its help beside it."""
 _BESIDE = 60
-"""Columns of the narrowest terminal where there is room beside options; else their help stands below, so far in:"""
+"""Columns of the narrowest terminal with room beside options; else their help stands below them, so far in:"""
 _BELOW = 4
 
 
