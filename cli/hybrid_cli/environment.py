@@ -169,10 +169,17 @@ class Environment:
 
     def tell(self, *lines: str) -> None:
         """Lines on stdout, for people. What programs read (JSON, CSV, scripts) is printed as it is."""
+        text = self.harmless("".join(f"{line}\n" for line in lines))
+        self.put(text.encode("utf-8", "backslashreplace"))
+
+    def put(self, data: bytes) -> None:
+        """Bytes on stdout, at once and as they are; nowhere, where it is closed."""
         if self.stdout is not None:
-            text = self.harmless("".join(f"{line}\n" for line in lines))
-            self.stdout.write(text.encode("utf-8", "backslashreplace"))
-            self.stdout.flush()
+            try:
+                self.stdout.write(data)
+                self.stdout.flush()
+            except OSError as error:  # made anew it is of the same class, and says where
+                raise OSError(error.errno, error.strerror, "stdout") from error
 
     def error(self, message: str) -> None:
         """One line on stderr, even under --quiet."""

@@ -36,14 +36,13 @@ class Output:
         """
         self._as_json = as_json
         self._file = _Replacement(file) if file is not None and str(file) != "-" else None
-        self._stdout = environment.stdout
-        if self._file is None and self._stdout is None:
+        self._environment = environment
+        if self._file is None and environment.stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
         self._is_terminal = environment.stdout_is_terminal()
         wanted = stream or self._is_terminal
         self.streams = wanted and self._file is None and not as_json and not whole
         self._is_runners = self._file is None and not raw and environment.in_ci()
-        self._harmless = environment.harmless
         if self._is_runners:  # a line is judged whole
             self.streams = False
         self._raw = raw and (self._file is not None or not self._is_terminal)
@@ -110,7 +109,7 @@ class Output:
                 self._markdown.feed(shown)
                 self._markdown.flush()
             else:
-                self._write((self._harmless(shown) if self._is_runners else shown) + "\n")
+                self._write((self._environment.harmless(shown) if self._is_runners else shown) + "\n")
         if self._file is not None:
             self._file.commit()
 
@@ -120,12 +119,8 @@ class Output:
     def _write_bytes(self, data: bytes) -> None:
         if self._file is not None:
             self._file.file.write(data)
-        elif self._stdout is not None:
-            try:
-                self._stdout.write(data)
-                self._stdout.flush()
-            except OSError as error:  # made anew it is of the same class, and says where
-                raise OSError(error.errno, error.strerror, "stdout") from error
+        else:
+            self._environment.put(data)
 
     def close(self) -> None:
         """Drop what was not committed."""

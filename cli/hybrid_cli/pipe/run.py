@@ -93,9 +93,8 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
 
 
 def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
-    if as_json and environment.stdout is not None:
-        environment.stdout.write(json.dumps(plan).encode() + b"\n")
-        environment.stdout.flush()
+    if as_json:
+        environment.put(json.dumps(plan).encode() + b"\n")
         return
     for name, value in plan.items():
         environment.error(f"{name}: {value}")
