@@ -222,6 +222,12 @@ def test_a_folded_command_is_the_same_to_a_shell() -> None:
             assert len(lines) > 1 or len(example) <= 30
 
 
+def test_a_prompt_without_a_command_is_told_where_it_stands(hybrid: Hybrid) -> None:
+    done = hybrid("What is 2+2?")
+    says = "hybrid: there is no command `What is 2+2?`; a prompt stands behind `hybrid run`\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", says)
+
+
 NO_DATE = (
     "invalid value for `--since`: it must be a date, as 2026-11-24, 2026-11 or 2026; see hybrid usage --help"
 )

@@ -180,7 +180,10 @@ class Group(_Shaped, TyperGroup):
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-"):
             told = f"there is no command `{' '.join([*ctx.command_path.split()[1:], args[0]])}`"
-            raise Failure(ExitStatus.USAGE, f"{told}; {hint(args[0], names, ctx.command_path)}")
+            near = hint(args[0], names, ctx.command_path)
+            if " " in args[0] and "run" in names:
+                near = "a prompt stands behind `hybrid run`"
+            raise Failure(ExitStatus.USAGE, f"{told}; {near}")
         return super().resolve_command(ctx, args)
 
 
