@@ -504,6 +504,14 @@ def test_a_lock_survives_its_deletion_and_ends_with_its_holder(tmp_path: Path) -
         pass
 
 
+def test_where_nothing_is_stored_ls_says_what_to_do(hybrid: Hybrid, home: Path) -> None:
+    assert lines(hybrid("models", "ls")) == ["no model is stored; run: hybrid pull"]
+    assert hybrid("models", "ls", "-q").stderr == b""
+    assert lines(hybrid("consent", "ls")) == [
+        "no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN"
+    ]
+
+
 def test_a_damaged_record_is_listed_with_what_to_do(hybrid: Hybrid, home: Path, file: Path) -> None:
     for name in ("good", "bad"):
         lines(hybrid("models", "import", file, "--name", name))

@@ -33,6 +33,8 @@ def list_origins(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     rows = list(Consent(invocation.environment).granted().items())
+    if not rows:
+        invocation.environment.note("no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN")
     invocation.environment.tell(*listed(rows, invocation.environment))
 
 

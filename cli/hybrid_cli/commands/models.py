@@ -66,6 +66,8 @@ def list_models(
             for name, entry in catalog(invocation.environment).items()
             if name not in stored
         ]
+    if not rows:
+        invocation.environment.note("no model is stored; run: hybrid pull")
     invocation.environment.tell(*listed(rows, invocation.environment, right=[1]))
 
 
