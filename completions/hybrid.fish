@@ -1,9 +1,23 @@
 # fish completion for hybrid
 # Made of the command tree by: python -m hybrid_cli.manual
 
-# Whether the words typed so far name the command in the arguments.
+# The words typed so far, but for the options that may stand before and between commands, and their values.
+function __hybrid_words
+    set -l is_value false
+    for word in (commandline -opc)[2..]
+        if $is_value
+            set is_value false
+        else if contains -- $word --color --by --since --profile -p
+            set is_value true
+        else if not string match -q -- '-*' $word
+            echo $word
+        end
+    end
+end
+
+# Whether they name the command in the arguments.
 function __hybrid_at
-    set -l words (commandline -opc)[2..]
+    set -l words (__hybrid_words)
     set -l last (count $argv)
     test $last -eq 0; and return 0
     test (count $words) -ge $last; and test "$words[1..$last]" = "$argv"
@@ -11,7 +25,7 @@ end
 
 # Whether no command stands there yet.
 function __hybrid_needs
-    __hybrid_at $argv; and test (count (commandline -opc)) -eq (math 1 + (count $argv))
+    __hybrid_at $argv; and test (count (__hybrid_words)) -eq (count $argv)
 end
 
 function __hybrid_profiles
@@ -57,7 +71,7 @@ complete -c hybrid -n '__hybrid_at run' -l system -s s -x -d 'The system message
 complete -c hybrid -n '__hybrid_at run' -l escalation -x -a 'forbid auto force ask' -d 'Forbid, allow or force the handoff to the cloud'
 complete -c hybrid -n '__hybrid_at run' -l tag -x -d 'A word that rules can ask for; may be repeated'
 complete -c hybrid -n '__hybrid_at run' -l tool -x -a 'web_search image_generation' -d 'A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out'
-complete -c hybrid -n '__hybrid_at run' -l max-tokens -x -d 'The longest answer, in tokens'
+complete -c hybrid -n '__hybrid_at run' -l max-tokens -x -d 'The most tokens of an answer, thinking included'
 complete -c hybrid -n '__hybrid_at run' -l temperature -x -d '0 is greedy and repeatable'
 complete -c hybrid -n '__hybrid_at run' -l seed -x -d 'The seed of local sampling'
 complete -c hybrid -n '__hybrid_at run' -l timeout -x -d 'Give up after so long (code 124)'
@@ -67,7 +81,7 @@ complete -c hybrid -n '__hybrid_at run' -l stop -x -d 'End the answer before TEX
 complete -c hybrid -n '__hybrid_at run' -l json -d 'Print JSON'
 complete -c hybrid -n '__hybrid_at run' -l output -s o -r -F -d 'Write to FILE, in one step'
 complete -c hybrid -n '__hybrid_at run' -l stream -d 'Stream into a pipe or a file, too'
-complete -c hybrid -n '__hybrid_at run' -l raw -d 'Leave terminal control sequences in what is no terminal\'s, and bidi controls everywhere'
+complete -c hybrid -n '__hybrid_at run' -l raw -d 'Keep control sequences, except on a terminal, and bidi controls, even there'
 complete -c hybrid -n '__hybrid_at run' -l render -d 'Show Markdown as what it means, on a terminal'
 complete -c hybrid -n '__hybrid_at run' -l show-thinking -d 'Show the model\'s thinking on stderr'
 complete -c hybrid -n '__hybrid_at run' -l no-stdin -d 'Never read stdin'
@@ -90,7 +104,7 @@ complete -c hybrid -n '__hybrid_at pipe' -l model -s m -r -F -a '(__hybrid_model
 complete -c hybrid -n '__hybrid_at pipe' -l system -s s -x -d 'The system message'
 complete -c hybrid -n '__hybrid_at pipe' -l escalation -x -a 'forbid auto force ask' -d 'Forbid, allow or force the handoff to the cloud'
 complete -c hybrid -n '__hybrid_at pipe' -l tag -x -d 'A word that rules can ask for; may be repeated'
-complete -c hybrid -n '__hybrid_at pipe' -l max-tokens -x -d 'The longest answer, in tokens'
+complete -c hybrid -n '__hybrid_at pipe' -l max-tokens -x -d 'The most tokens of an answer, thinking included'
 complete -c hybrid -n '__hybrid_at pipe' -l timeout -x -d 'Give up after so long (code 124)'
 complete -c hybrid -n '__hybrid_at pipe' -l jobs -x -d 'Records decoded together; by default what pays'
 complete -c hybrid -n '__hybrid_at pipe' -l cloud-jobs -x -d 'Handoffs side by side'
@@ -198,7 +212,7 @@ complete -c hybrid -n '__hybrid_at consent revoke' -l color -x -a 'auto always n
 complete -c hybrid -n '__hybrid_at consent revoke' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_needs usage' -a purge -d 'Forget what was sent. Amounts of this month stay, so that a purge gives no budget back'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l by -x -a 'day model origin profile reason outcome' -d 'What to sum up by'
-complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l since -x -d 'From this day or month on (UTC), such as 2026-11'
+complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l since -x -d 'From this day, month or year on (UTC): 2026-11-24, 2026-11 or 2026'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'The profile to run under'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l json -d 'Print JSON'
 complete -c hybrid -n '__hybrid_at usage; and not __hybrid_at usage purge' -l csv -d 'Print the sums as CSV'
@@ -215,7 +229,7 @@ complete -c hybrid -n '__hybrid_at eval' -l model -s m -r -F -a '(__hybrid_model
 complete -c hybrid -n '__hybrid_at eval' -l cloud -x -a 'recorded live none' -d 'The cloud\'s side: as the data records it, by asking the profile\'s cloud, or none'
 complete -c hybrid -n '__hybrid_at eval' -l split -x -a 'all fit test' -d 'Which half of the questions'
 complete -c hybrid -n '__hybrid_at eval' -l limit -x -d 'The first N of them'
-complete -c hybrid -n '__hybrid_at eval' -l max-tokens -x -d 'The longest answer, in tokens'
+complete -c hybrid -n '__hybrid_at eval' -l max-tokens -x -d 'The most tokens of an answer, thinking included'
 complete -c hybrid -n '__hybrid_at eval' -l rows -r -F -d 'Keep what was measured, and go on from there'
 complete -c hybrid -n '__hybrid_at eval' -l unseen -x -a 'questions subjects' -d 'What the score of a question was fitted without: it, or all of its subject'
 complete -c hybrid -n '__hybrid_at eval' -l plot -r -F -d 'Draw accuracy against the share handed off (svg, png, pdf)'
@@ -235,7 +249,7 @@ complete -c hybrid -n '__hybrid_at calibrate' -l model -s m -r -F -a '(__hybrid_
 complete -c hybrid -n '__hybrid_at calibrate' -l cloud -x -a 'recorded live none' -d 'The cloud\'s side: as the data records it, by asking the profile\'s cloud, or none'
 complete -c hybrid -n '__hybrid_at calibrate' -l split -x -a 'all fit test' -d 'Which half of the questions'
 complete -c hybrid -n '__hybrid_at calibrate' -l limit -x -d 'The first N of them'
-complete -c hybrid -n '__hybrid_at calibrate' -l max-tokens -x -d 'The longest answer, in tokens'
+complete -c hybrid -n '__hybrid_at calibrate' -l max-tokens -x -d 'The most tokens of an answer, thinking included'
 complete -c hybrid -n '__hybrid_at calibrate' -l rows -r -F -d 'Keep what was measured, and go on from there'
 complete -c hybrid -n '__hybrid_at calibrate' -l run-commands -d 'Let the data\'s questions of the kind verify run theirs'
 complete -c hybrid -n '__hybrid_at calibrate' -l yes -s y -d 'Send to the cloud without a question'

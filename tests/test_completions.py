@@ -111,12 +111,22 @@ def shell(request: pytest.FixtureRequest, folders: tuple[Path, Path]) -> Shell:
         ("hybrid usage pu", "purge"),
         ("hybrid eval REA", "README.md"),
         ("hybrid completion fi", "fish"),
+        ("hybrid --color never ru", "run"),
+        ("hybrid -q --color=never mod", "models"),
+        ("hybrid models --color never r", "rm"),
+        ("hybrid usage --by model pu", "purge"),
     ],
 )
 def test_a_shell_completes(shell: Shell, line: str, expected: str) -> None:
     screen = shell.tab(line)
     assert all(word in screen for word in expected.split()), screen
     assert "rror" not in screen and "not found" not in screen, screen
+
+
+def test_a_shell_lists_models_and_nothing_else_as_such(shell: Shell) -> None:
+    screen = shell.tab("hybrid run -m ")
+    assert "yak-7b" in screen
+    assert "default" not in screen, screen
 
 
 def test_zsh_and_fish_describe(folders: tuple[Path, Path]) -> None:

@@ -16,6 +16,8 @@ from conftest import Hybrid, environment
 from hybrid_cli.app import command_tree
 from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
+from hybrid_cli.folding import folded_command, page_width
+from hybrid_cli.manual.topics import TOPICS, topic
 from hybrid_cli.manual.tree import Command, read_tree
 from hybrid_cli.shape import EVERYWHERE
 from scripted_cloud import ScriptedCloud
@@ -186,6 +188,51 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
     assert hybrid("help").stdout == hybrid("--help").stdout
 
 
+def texts(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """All help and its topics, for a terminal of that width."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    yield from (topic(name, page_width()) for name in TOPICS)
+    root = command_tree()
+    context = root.make_context("hybrid", [], resilient_parsing=True)
+    for one in read_tree(root).walk():
+        found = context
+        for name in one.path:
+            found = type(context)(found.command.get_command(found, name), info_name=name, parent=found)
+        yield found.get_help()
+
+
+@pytest.mark.parametrize("columns", [40, 59, 60, 80, 200])
+def test_help_fits_the_terminal_and_cuts_no_word(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def words(text: str) -> str:
+        return re.sub(r"[\s\\]", "", text)
+
+    usual = list(texts(80, monkeypatch))
+    for text, at_rest in zip(texts(columns, monkeypatch), usual, strict=True):
+        assert words(text) == words(at_rest)
+        for line in text.splitlines():
+            word = line.strip().removesuffix(" \\")
+            assert len(line) <= columns or len(shlex.split(word, posix=False)) == 1, line
+
+
+def test_a_folded_command_is_the_same_to_a_shell() -> None:
+    for one in read_tree(command_tree()).walk():
+        for example in one.examples:
+            lines = folded_command(example, 30)
+            assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(example)
+            assert len(lines) > 1 or len(example) <= 30
+
+
+def test_a_prompt_without_a_command_is_told_where_it_stands(hybrid: Hybrid) -> None:
+    done = hybrid("What is 2+2?")
+    says = "hybrid: there is no command `What is 2+2?`; a prompt stands behind `hybrid run`\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", says)
+
+
+NO_DATE = (
+    "invalid value for `--since`: it must be a date, as 2026-11-24, 2026-11 or 2026; see hybrid usage --help"
+)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -207,10 +254,40 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
         ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),
+        ("rnu", "there is no command `rnu`; did you mean `run`?"),
+        ("run --no x", "run has no option `--no`; did you mean `--no-stdin`?"),
+        ("run --nope x", "run has no option `--nope`; see hybrid run --help"),
+        ("run -p", "-p needs a value: NAME|PATH; see hybrid run --help"),
+        (
+            "usage --by",
+            "--by needs a value: day|model|origin|profile|reason|outcome; see hybrid usage --help",
+        ),
+        ("usage --since foo", NO_DATE),
+        ("usage --since 2026-02-30", NO_DATE),
+        ("completion", "completion needs SHELL; see hybrid completion --help"),
     ],
 )
 def test_a_mistyped_word_is_told_with_the_nearest(hybrid: Hybrid, line: str, says: str) -> None:
     done = hybrid(*line.split())
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        (
+            "HYBRID_CONSENT",
+            "foo",
+            "HYBRID_CONSENT: `foo` is not an origin; write it like https://api.openai.com",
+        ),
+        ("HYBRID_ESCALATION", "frbid", "HYBRID_ESCALATION is `frbid`; did you mean `forbid`?"),
+        ("HYBRID_ESCALATION", "x", "HYBRID_ESCALATION is `x`; it may be forbid, auto, force, ask"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_told_with_its_form(
+    hybrid: Hybrid, variable: str, value: str, says: str
+) -> None:
+    done = hybrid("run", "hi", **{variable: value})
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
 
 
@@ -224,5 +301,6 @@ def test_the_screens_can_be_made_again() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     page = (ROOT / "docs" / "screens.md").read_text("utf-8")
     titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
-    assert titles == ["A first run", "A handoff", "What was handed off", "What works here"]
+    tab = "A Tab in bash, with 50 models and 50 profiles"
+    assert titles == ["A first run", "A handoff", "What was handed off", "What works here", tab]
     assert str(Path.home()) not in page and str(ROOT) not in page

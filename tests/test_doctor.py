@@ -40,6 +40,7 @@ def bash_home(hybrid: Hybrid, tmp_path: Path) -> dict[str, str]:
     folder = tmp_path / "user/.local/share/bash-completion/completions"
     folder.mkdir(parents=True)
     (folder / "hybrid").write_bytes(hybrid("completion", "bash").stdout)
+    (tmp_path / "user/.bashrc").write_text(f"source {folder}/hybrid\n")  # where there is no bash-completion
     return {"HOME": str(tmp_path / "user"), "SHELL": "/bin/bash"}
 
 
@@ -252,6 +253,13 @@ def test_completions_that_are_missing_stale_or_for_no_shell(
             env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             check=True,
         )
+        if shell == "zsh":
+            folder = tmp_path / "nobody/.zfunc"
+            line = f"fpath=({folder} $fpath)"
+            assert f"add to {tmp_path}/nobody/.zshrc, before compinit: {line}; " in says
+            says = doctor(code=0, SHELL="/usr/bin/zsh", **nowhere)["completions"][1]
+            assert says.startswith(f"zsh does not look into {folder}; ")
+            (folder.parent / ".zshrc").write_text(f"{line}\nautoload -Uz compinit; compinit\n")
         assert doctor(code=0, SHELL=f"/usr/bin/{shell}", **nowhere)["completions"][0] == "ok"
     assert "there are none for tcsh" in doctor(code=0, SHELL="/bin/tcsh", **nowhere)["completions"][1]
     script = tmp_path / "bash_completion"

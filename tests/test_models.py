@@ -513,6 +513,29 @@ def test_a_lock_survives_its_deletion_and_ends_with_its_holder(tmp_path: Path) -
         pass
 
 
+def test_where_nothing_is_stored_ls_says_what_to_do(hybrid: Hybrid, home: Path) -> None:
+    assert lines(hybrid("models", "ls")) == ["no model is stored; run: hybrid pull"]
+    assert hybrid("models", "ls", "-q").stderr == b""
+    assert lines(hybrid("consent", "ls")) == [
+        "no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN"
+    ]
+
+
+def test_a_damaged_record_is_listed_with_what_to_do(hybrid: Hybrid, home: Path, file: Path) -> None:
+    for name in ("good", "bad"):
+        lines(hybrid("models", "import", file, "--name", name))
+    (home / "data" / "models" / "bad.json").write_text("{")
+    says = "its record is damaged; pull or import it again, or run: hybrid models rm bad"
+    listed = hybrid("models", "ls").stdout.decode().splitlines()
+    assert [line.split("\t")[0] for line in listed] == ["good", "bad"]
+    assert listed[1].endswith(f"\t{says}")
+    done = hybrid("models", "ls", "--json")
+    assert [model["name"] for model in json.loads(done.stdout)] == ["good"]
+    assert lines(done) == [f"bad: {says}"]
+    lines(hybrid("models", "rm", "bad"))
+    assert hybrid("models", "ls").stdout.decode().splitlines() == listed[:1]
+
+
 def test_verify_tells_programs_too(hybrid: Hybrid, home: Path, file: Path) -> None:
     for name in ("good", "bad"):
         body = file.read_bytes() + name.encode()

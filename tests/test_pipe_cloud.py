@@ -281,3 +281,17 @@ def test_a_terminal_shows_how_it_goes_and_is_left_clean(command: str, home: Path
     child.expect(r"\r\x1b\[K(\x1b\[1m)?hybrid:(\x1b\[0m)? 60 records: 60 kept")
     child.close()
     assert len(out.read_text().splitlines()) == 60
+
+
+def test_a_terminal_is_shown_each_answer_once(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(pieces=("one\n", "two"))]
+    path, records = profile(cloud.section() + "escalation: {mode: force}\n"), tmp_path / "records"
+    records.write_text("a\nb\nc\n")
+    variables = environment(home, HYBRID_CONSENT=cloud.origin, TERM="xterm")
+    arguments = ["pipe", "-q", "-p", str(path), "Say it.", str(records)]
+    child = pexpect.spawn(command, arguments, env=variables, timeout=60, encoding="utf-8")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.before == "one\\ntwo\r\n" * 3

@@ -60,6 +60,7 @@ def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
         ("escalation: {mode: off}", 2, "`off` is a boolean to some YAML readers"),
         ("escalation: {mode: no}", 2, "`no` is a boolean"),
         ("escalation: {mode: never}", 2, "Invalid enum value 'never'; write "),
+        ("escalation: {mode: frbid}", 2, "Invalid enum value 'frbid'; did you mean `forbid`?"),
         ("escalation:\n  mood: auto", 3, "escalation.mood: unknown key; did you mean `mode`?"),
         ("escalatoin: {}", 2, "escalatoin: unknown key; did you mean `escalation`?"),
         ("zzz: 1", 2, "zzz: unknown key; known are version, extends, local, cloud"),

@@ -51,6 +51,26 @@ def test_the_examples_do_what_they_show(command: str, home: Path, tmp_path: Path
         assert words == expected if about is None else about in words
 
 
+def test_the_first_handoff_hands_off(command: str, home: Path, cloud: ScriptedCloud) -> None:
+    script = block("sh", 1)
+    assert "https://api.openai.com" in script
+    profiles = home / "config" / "profiles"
+    profiles.mkdir(parents=True)
+    key = ", key: {env: OPENAI_API_KEY}, prices: {input: 1, output: 1}"
+    (profiles / "default.yaml").write_text(f"version: 1\n{cloud.section(key)}")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("https://api.openai.com", cloud.origin)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**environment(home), "PATH": f"{Path(command).parent}:{environment(home)['PATH']}"},
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "The cloud says hello.\n"), done.stderr
+    assert re.search("^hybrid: handed off to scripted: forced, ", done.stderr, re.MULTILINE)
+
+
 def outputs(console: str) -> list[str]:
     """What stands below each command."""
     return re.split(r"^\$ .*\n", console, flags=re.MULTILINE)

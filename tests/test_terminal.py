@@ -16,7 +16,7 @@ from hybrid_cli.display import aligned, width
 from hybrid_cli.ledger.report import Group, as_table
 from hybrid_cli.manual.tree import read_tree
 from hybrid_cli.render import MarkdownWriter
-from hybrid_cli.terminal import wants_colour
+from hybrid_cli.terminal import shortened, wants_colour
 from scripted_cloud import Reply, ScriptedCloud
 
 RED = "\x1b[1;31mhybrid:\x1b[0m"
@@ -90,6 +90,8 @@ def test_who_decides_on_colour(
         ("--color always models lst", {"NO_COLOR": "1"}, True),
         ("models --color never lst", {}, False),
         ("models verify --color never ./none.gguf", {}, False),
+        ("run --nope --color never", {}, False),
+        ("run --color=always --nope", {"NO_COLOR": "1"}, True),
         ("--color never models verify --color always ./none.gguf", {}, True),
     ],
 )
@@ -134,7 +136,15 @@ def test_names_are_shown_safely_on_a_terminal_and_exactly_in_a_pipe(
     listed = on_terminal("profile", "ls")
     assert "evil\\u202e [31m  " in listed
     assert "\x1b" not in listed and "\u202e" not in listed
-    assert "evil\u202e\t" in hybrid("profile", "ls").stdout.decode()
+    assert "evil\u202e\x1b[31m\t" in hybrid("profile", "ls").stdout.decode()
+
+
+def test_a_table_is_folded_between_words(on_terminal: Screen) -> None:
+    wide = on_terminal("models", "ls", "--all", columns=200)
+    for columns in (40, 80, 120):
+        table = on_terminal("models", "ls", "--all", columns=columns)
+        assert max(len(line) for line in table.splitlines()) <= columns
+        assert table.split() == wide.split()
 
 
 MARKDOWN = (
@@ -192,6 +202,25 @@ def test_a_spinner_turns_while_a_cloud_is_slow(
     assert on_terminal("run", "-q", *to_cloud, **consent) == "The cloud says hello.\n"
 
 
+def test_what_moves_stays_on_its_line_however_narrow(
+    on_terminal: Screen, cloud: ScriptedCloud, to_cloud: tuple[str, ...]
+) -> None:
+    def slow(_body: object) -> Reply:
+        cloud.released.wait(1)
+        return Reply()
+
+    cloud.respond = slow
+    text = on_terminal("run", *to_cloud, columns=20, HYBRID_CONSENT=cloud.origin)
+    drawn = re.findall(r"\r([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [^\x1b]*)\x1b\[K", text)
+    assert drawn and set(map(len, drawn)) == {19}
+    assert [shortened("日本語 a", columns) for columns in (7, 6, 5, 0)] == [
+        "日本語 ",
+        "日本語",
+        "日本",
+        "日本語 a",
+    ]
+
+
 def test_a_pull_moves_on_a_terminal_and_not_in_ci(
     on_terminal: Screen, model_file: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +260,39 @@ def test_nobody_is_asked_in_ci(
     assert cloud.received == []
 
 
+def test_no_text_commands_a_runner(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = home / "config" / "profiles"
+    folder.mkdir(parents=True)
+    rule = 'escalation: {rules: [{when: {matches: "a\n  ::error::b"}, then: local}]}'
+    loud = f"version: 1\n{rule}\n##[group]c\n# ##vso[d]e\n"
+    (folder / "loud.yaml").write_text(loud)
+    (folder / "::error::name.yaml").write_text("version: 1\n")
+    (tmp_path / "::error file=x::bad.yaml").write_text("verson: 1\n")
+    forced = profile(f"{cloud.section()}escalation: {{mode: force}}\n")
+    in_ci = {"CI": "true", "HYBRID_CONSENT": cloud.origin}
+    for line in (
+        "profile show loud",
+        "profile ls",
+        f"profile explain -p {folder}/##[x].yaml",
+        "profile check ::error\tfile=x::bad.yaml",
+        "models verify ./##vso[x].gguf",
+        "models show ##[x]",
+        f"run --dry-run -p {forced} ##[debug]",
+        "doctor -p ##[y]",
+        "##[z]",
+    ):
+        words = [word.replace("\t", " ") for word in line.split(" ")]
+        done = hybrid(*words, cwd=tmp_path, **in_ci)
+        for text in (done.stdout.decode(), done.stderr.decode()):
+            assert not re.search(r"(^|\r)\s*::|##\w*\[", text, re.MULTILINE), (line, text)
+        assert b"\\" in done.stdout + done.stderr, line
+    assert hybrid("profile", "show", "loud").stdout.decode() == loud
+    listed = hybrid("models", "ls", "--json", **in_ci).stdout
+    assert listed == hybrid("models", "ls", "--json").stdout
+
+
 QUIET_LINES = [
     "run -p offline Hi",
     "models ls",
@@ -265,6 +327,16 @@ def test_quiet_is_silent_but_for_errors_in_every_command(hybrid: Hybrid, tmp_pat
     assert hybrid("-q", "models", "rm", "none").stderr != b""
 
 
+def test_a_quiet_pipe_tells_of_failures_alone(hybrid: Hybrid) -> None:
+    line = ("pipe", "-q", "-p", "offline", "Is it a letter?", "--choices", "yes,no")
+    done = hybrid(*line, stdin=b"a\n")
+    assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (0, 1, b"")
+    done = hybrid(*line, stdin=b"a\n\xff\n")
+    assert (done.returncode, done.stdout.count(b"\n")) == (2, 2)
+    told = ["hybrid: record 2: it is not UTF-8 (byte 0)", "hybrid: 1 of 2 records failed"]
+    assert done.stderr.decode().splitlines() == told
+
+
 def test_quiet_in_commands_that_change_weights(hybrid: Hybrid, model_file: Path, home: Path) -> None:
     (home / "data").unlink()
     for line in (
@@ -275,6 +347,18 @@ def test_quiet_in_commands_that_change_weights(hybrid: Hybrid, model_file: Path,
     ):
         done = hybrid(*line.split(), "-q")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), line
+
+
+def test_markdown_loses_no_word_on_a_narrow_terminal() -> None:
+    shown: list[str] = []
+    writer = MarkdownWriter(shown.append, columns=24, colour=False)
+    writer.feed(
+        "see ![the house](http://a.b/c) and the garden that follow it, 日本語の, [there](http://d.e)\n"
+    )
+    writer.flush()
+    text = re.sub(r"\s", "", re.sub(r"\x1b\[[0-9;]*m", "", "".join(shown)))
+    assert text == "seethehouse(http://a.b/c)andthegardenthatfollowit,日本語の,there(http://d.e)"
+    assert max(map(width, shown[0].splitlines())) <= 24
 
 
 def test_columns_are_as_wide_as_a_terminal_shows_them() -> None:

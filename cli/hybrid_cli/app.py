@@ -10,7 +10,7 @@ from typer.exceptions import TyperException
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.environment import Environment
-from hybrid_cli.shape import EVERYWHERE, Group, usage_failure
+from hybrid_cli.shape import EVERYWHERE, Group, colour_of, usage_failure
 
 COMMANDS = {
     "run": "Answer one prompt.",
@@ -83,6 +83,7 @@ def command_tree() -> Any:
 
 def invoke(arguments: list[str], environment: Environment, worker: Any) -> None:
     """Run the command that `arguments` name. Raises Failure, also for wrong usage."""
+    environment.color = colour_of(arguments)
     command = command_tree()
     try:
         with command.make_context("hybrid", list(arguments), obj=Invocation(environment, worker)) as context:

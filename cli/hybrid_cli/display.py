@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Sequence
 
 from hybrid_cli.environment import Environment, one_line
 
 _GAP = "  "
+_INDENT = 4
+"""Columns, where there is no room below the last cell."""
 
 
 def width(text: str) -> int:
@@ -36,7 +40,22 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[st
 
 
 def listed(rows: Sequence[Sequence[str]], environment: Environment, right: Sequence[int] = ()) -> list[str]:
-    """`rows` as lines: aligned on a terminal, and there safe to show; else exact, with tabs between."""
+    """`rows` as lines: on a terminal aligned, folded and safe to show; else exact, with tabs between."""
     if not environment.stdout_is_terminal():
         return ["\t".join(row) for row in rows]
-    return aligned([[one_line(cell) for cell in row] for row in rows], right)
+    columns = shutil.get_terminal_size().columns
+    lines = aligned([[one_line(cell) for cell in row] for row in rows], right)
+    return [
+        folded for row, line in zip(rows, lines, strict=True) for folded in _folded(line, row[-1], columns)
+    ]
+
+
+def _folded(line: str, last: str, columns: int) -> list[str]:
+    """`line` over several of `columns` that end between words; a `last` cell of one word stays whole."""
+    if width(line) <= columns or " " not in last:
+        return [line]
+    start = width(line) - width(one_line(last))
+    indent = " " * (start if start <= columns // 2 else _INDENT)
+    return textwrap.wrap(
+        line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

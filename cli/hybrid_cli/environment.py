@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.runners import runs_in_ci, without_runner_commands
 from hybrid_cli.terminal import ColorChoice, Spinner, StatusLine, is_terminal, painted, wants_colour
 
 SILENCE_SECONDS = 2.0
@@ -155,8 +156,30 @@ class Environment:
 
     def animates(self) -> bool:
         """Whether something may move on stderr: on a terminal that can, under nobody's --quiet, and not in CI."""
-        moves = self.variables.get("TERM") != "dumb" and not self.variables.get("CI")
+        moves = self.variables.get("TERM") != "dumb" and not self.in_ci()
         return moves and self.verbosity >= 0 and self.stderr_is_terminal()
+
+    def in_ci(self) -> bool:
+        """Whether this is a CI job."""
+        return runs_in_ci(self.variables)
+
+    def harmless(self, text: str) -> str:
+        """`text`, in CI without what a runner would take as its commands. All text passes here, but JSON."""
+        return without_runner_commands(text) if self.in_ci() else text
+
+    def tell(self, *lines: str) -> None:
+        """Lines on stdout, for people. What programs read (JSON, CSV, scripts) is printed as it is."""
+        text = self.harmless("".join(f"{line}\n" for line in lines))
+        self.put(text.encode("utf-8", "backslashreplace"))
+
+    def put(self, data: bytes) -> None:
+        """Bytes on stdout, at once and as they are; nowhere, where it is closed."""
+        if self.stdout is not None:
+            try:
+                self.stdout.write(data)
+                self.stdout.flush()
+            except OSError as error:  # made anew it is of the same class, and says where
+                raise OSError(error.errno, error.strerror, "stdout") from error
 
     def error(self, message: str) -> None:
         """One line on stderr, even under --quiet."""
@@ -177,9 +200,9 @@ class Environment:
         self.aside(f"{name} {self.subject}{one_line(message)}\n")
 
     def aside(self, text: str) -> None:
-        """A piece of running text on stderr, as it comes."""
+        """Text on stderr as it comes: in CI, in whole lines."""
         if self.stderr is not None:
-            self.status_line.write(self.stderr, text)
+            self.status_line.write(self.stderr, self.harmless(text))
 
     def draw(self, text: str) -> None:
         """Show `text` on the terminal's last line, in the place of what was drawn there; "" takes it away."""
@@ -200,7 +223,7 @@ class Environment:
 
     def can_ask(self) -> bool:
         """Whether somebody is there to answer a question: stderr is a terminal, and this is no CI."""
-        return self.stderr_is_terminal() and not self.variables.get("CI")
+        return self.stderr_is_terminal() and not self.in_ci()
 
     def confirm(self, question: str) -> bool:
         """Ask yes or no on the controlling terminal. Where nobody can be asked, the answer is no."""

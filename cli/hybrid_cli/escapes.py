@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from hybrid_cli.environment import printable
 
@@ -51,18 +50,3 @@ _DIRECTIONS = {
 def undirected(text: str) -> str:
     """`text` in which nothing can make a terminal show it in another order than it is read by programs."""
     return text.translate(_DIRECTIONS)
-
-
-_RUNNER_VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
-# `::` counts where a line begins with it, the others anywhere in a line
-_RUNNER_COMMAND = re.compile(r"^\s*(?=::)|#(?=#(?:vso)?\[)", re.MULTILINE | re.IGNORECASE)
-
-
-def runs_in_ci(variables: Mapping[str, str]) -> bool:
-    """Whether a CI runner reads what is written."""
-    return any(variables.get(name) for name in _RUNNER_VARIABLES)
-
-
-def without_runner_commands(text: str) -> str:
-    """`text` whose lines no CI runner takes as commands (`::error::`, `##vso[...]`): a backslash breaks them."""
-    return _RUNNER_COMMAND.sub(r"\g<0>\\", text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import EscapeFilter, plain, runs_in_ci, undirected, without_runner_commands
+from hybrid_cli.escapes import EscapeFilter, plain, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.render import MarkdownWriter
 
@@ -30,19 +30,19 @@ class Output:
         render: bool = False,
         whole: bool = False,
     ) -> None:
-        """`raw` leaves the text as it is, but for terminal control sequences on a terminal.
+        """`raw` leaves the text as it is, except for terminal control sequences on a terminal.
 
         `render` shows Markdown on a terminal, as what it means; `whole` never streams.
         """
         self._as_json = as_json
         self._file = _Replacement(file) if file is not None and str(file) != "-" else None
-        self._stdout = environment.stdout
-        if self._file is None and self._stdout is None:
+        self._environment = environment
+        if self._file is None and environment.stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
         self._is_terminal = environment.stdout_is_terminal()
         wanted = stream or self._is_terminal
         self.streams = wanted and self._file is None and not as_json and not whole
-        self._is_runners = self._file is None and not raw and runs_in_ci(environment.variables)
+        self._is_runners = self._file is None and not raw and environment.in_ci()
         if self._is_runners:  # a line is judged whole
             self.streams = False
         self._raw = raw and (self._file is not None or not self._is_terminal)
@@ -109,7 +109,7 @@ class Output:
                 self._markdown.feed(shown)
                 self._markdown.flush()
             else:
-                self._write((without_runner_commands(shown) if self._is_runners else shown) + "\n")
+                self._write((self._environment.harmless(shown) if self._is_runners else shown) + "\n")
         if self._file is not None:
             self._file.commit()
 
@@ -119,12 +119,8 @@ class Output:
     def _write_bytes(self, data: bytes) -> None:
         if self._file is not None:
             self._file.file.write(data)
-        elif self._stdout is not None:
-            try:
-                self._stdout.write(data)
-                self._stdout.flush()
-            except OSError as error:  # made anew it is of the same class, and says where
-                raise OSError(error.errno, error.strerror, "stdout") from error
+        else:
+            self._environment.put(data)
 
     def close(self) -> None:
         """Drop what was not committed."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 
@@ -62,7 +63,17 @@ class MarkdownWriter:
         console = Console(
             file=shown, force_terminal=True, width=self._columns, no_color=not self._colour, highlight=False
         )
-        console.print(Markdown(text, hyperlinks=False))  # a link whose target cannot be seen deceives
+        document = Markdown(text, hyperlinks=False)  # a link whose target cannot be seen deceives
+        _spell_images(document.parsed)
+        console.print(document)
         lines = [line.rstrip() for line in shown.getvalue().strip("\n").split("\n")]
         self._write(("\n" if self._wrote else "") + "\n".join(lines) + "\n")
         self._wrote = True
+
+
+def _spell_images(tokens: Iterable[Any]) -> None:
+    """Make text of images, as of links: rich puts their names before the paragraph, and cuts off what follows."""
+    for token in tokens:
+        for inner in token.children or ():
+            if inner.type == "image":
+                inner.type, inner.content = "text", f"{inner.content} ({inner.attrs.get('src', '')})"

@@ -12,12 +12,21 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.folding import folded_choices, folded_command, page_width
+from hybrid_cli.nearest import nearest
+from hybrid_cli.terminal import ColorChoice
 
 EVERYWHERE = "Everywhere"
 """The group of the options that each command has."""
 ARGUMENTS = "Arguments"
 _WIDEST = 27
 """Columns of the longest option that has its help beside it."""
+_BESIDE = 60
+"""Columns of the narrowest terminal with room beside options; else their help stands below them, so far in:"""
+_BELOW = 4
+
+
+_COLOURS: tuple[ColorChoice, ...] = ("auto", "always", "never")
 
 
 class Color(str, Enum):
@@ -31,9 +40,17 @@ def _quieten(context: typer.Context, wanted: bool) -> None:
         context.obj.environment.verbosity = -1
 
 
-def _colour(context: typer.Context, choice: Color | None) -> None:
-    if choice is not None and context.obj is not None:
-        context.obj.environment.color = choice.value
+def colour_of(arguments: Sequence[str]) -> ColorChoice:
+    """What --color says, wherever it stands; read before the parser, whose errors are coloured by it, too."""
+    chosen: ColorChoice = "auto"
+    for number, word in enumerate(arguments):
+        if word == "--":
+            break
+        name, equals, value = word.partition("=")
+        value = value if equals else "".join(arguments[number + 1 : number + 2])
+        if name == "--color":
+            chosen = next((choice for choice in _COLOURS if choice == value), chosen)
+    return chosen
 
 
 def _everywhere(
@@ -47,8 +64,6 @@ def _everywhere(
         Color | None,
         typer.Option(
             "--color",
-            callback=_colour,
-            is_eager=True,
             help="By default on terminals; NO_COLOR and FORCE_COLOR are heard.",
             rich_help_panel=EVERYWHERE,
         ),
@@ -72,6 +87,14 @@ class _Shaped:
     params: list[Any]
     epilog: str | None
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc]
+        except TyperException as error:
+            if getattr(error, "ctx", None) is None:  # the parser does not say whose option it is
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {ARGUMENTS: []}  # first
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
@@ -83,11 +106,15 @@ class _Shaped:
                 groups.setdefault(group_of(parameter), []).append((spelled, told))
         groups |= {EVERYWHERE: groups.pop(EVERYWHERE)}  # last
         width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
+        if formatter.width < _BESIDE:
+            width = _BELOW
+        room = formatter.width - 2
         for name, records in groups.items():
             if not records:
                 continue
             with formatter.section(name):
-                formatter.write_dl([(spelled.ljust(width), told) for spelled, told in records], _WIDEST)
+                rows = [(folded_choices(spelled, room).ljust(width), told) for spelled, told in records]
+                formatter.write_dl(rows, width)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
@@ -96,10 +123,14 @@ class _Shaped:
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         if self.epilog:
             with formatter.section("Examples"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"  {line}\n")
+                for example in self.epilog.splitlines():
+                    first, *more = folded_command(example, formatter.width - 4)
+                    formatter.write(
+                        "".join(f"{line}\n" for line in (f"  {first}", *(f"    {line}" for line in more)))
+                    )
 
     def get_help(self, ctx: Any) -> str:
+        ctx.terminal_width = page_width()
         text: str = super().get_help(ctx)  # type: ignore[misc]
         environment = getattr(ctx.obj, "environment", None)
         if environment is None or not environment.colours(environment.stdout):
@@ -149,7 +180,10 @@ class Group(_Shaped, TyperGroup):
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-"):
             told = f"there is no command `{' '.join([*ctx.command_path.split()[1:], args[0]])}`"
-            raise Failure(ExitStatus.USAGE, f"{told}; {hint(args[0], names, ctx.command_path)}")
+            near = hint(args[0], names, ctx.command_path)
+            if " " in args[0] and "run" in names:
+                near = "a prompt stands behind `hybrid run`"
+            raise Failure(ExitStatus.USAGE, f"{told}; {near}")
         return super().resolve_command(ctx, args)
 
 
@@ -169,10 +203,8 @@ class App(typer.Typer):
 
 def hint(word: str, known: Iterable[str], command: str) -> str:
     """What to say after a word that nothing is called: the nearest, or where to look."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(known), n=1)
-    return f"did you mean `{close[0]}`?" if close else f"see {command} --help"
+    close = nearest(word, known)
+    return f"did you mean `{close}`?" if close else f"see {command} --help"
 
 
 def usage_failure(error: TyperException) -> Failure:
@@ -188,6 +220,8 @@ def usage_failure(error: TyperException) -> Failure:
         name: str = error.option_name  # type: ignore[attr-defined]
         known = [spelled for option in context.command.get_params(context) for spelled in option.opts]
         told = f"{command} has no option `{name}`; {hint(name, known, path)}"
+    elif type(error).__name__ == "BadOptionUsage" and (lacking := _lacking_value(error, context)):
+        told = f"{lacking}; {see}"
     elif type(error).__name__ == "MissingParameter":
         is_option = parameter.param_type_name == "option"
         needed = parameter.opts[0] if is_option else parameter.metavar or parameter.name.upper()
@@ -204,3 +238,12 @@ def usage_failure(error: TyperException) -> Failure:
         told = re.sub(r"'([^']*)'", r"`\1`", error.format_message().rstrip(".")) or "it cannot be read"
         told = f"{told[0].lower()}{told[1:]}; {see}"
     return Failure(ExitStatus.USAGE, told)
+
+
+def _lacking_value(error: TyperException, context: Any) -> str | None:
+    """What to say where an option stands without its value; None where something else is wrong with it."""
+    name: str = error.option_name  # type: ignore[attr-defined]
+    for option in context.command.get_params(context):
+        if name in option.opts and not option.is_flag:
+            return f"{name} needs a value: {option.metavar or '|'.join(option.type.choices)}"
+    return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
+import unicodedata
 from collections.abc import Mapping
 from typing import BinaryIO, Literal, TextIO
 
@@ -43,6 +45,16 @@ def painted(text: str, style: str) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
+def shortened(text: str, columns: int) -> str:
+    """As much of `text` as `columns` show; 0 columns are those of a terminal that does not tell."""
+    used = 0
+    for place, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns > 0:
+            return text[:place]
+    return text
+
+
 class StatusLine:
     """The last line of the terminal behind `stream`, which all threads share; what is printed goes above."""
 
@@ -52,7 +64,8 @@ class StatusLine:
 
     def draw(self, stream: TextIO, text: str) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
-            stream.write(f"\r{text}\x1b[K")
+            columns = os.get_terminal_size(stream.fileno()).columns
+            stream.write(f"\r{shortened(text, columns - 1)}\x1b[K")  # a longer one could not be drawn over
             stream.flush()
             self._drawn = True
 

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripted_cloud import Reply, ScriptedCloud
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "screens.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "screens.md"
 COLUMNS, LINES = 118, 42
 INTRO = """\
 <!-- Made by: python tests/benchmarks/screens.py -->
@@ -64,6 +65,11 @@ SCREENS = (
         "What works here",
         "hybrid doctor -p strict",
         (r"ok    llama\.cpp", r"ok    weights", r"ok    guard", r"ok    consent", r"budget"),
+    ),
+    Screen(
+        "A Tab in bash, with 50 models and 50 profiles",
+        f"bash {ROOT}/tests/benchmarks/tab.sh",
+        (r"\d us  hybrid run -p", r"\d us  hybrid models rm"),
     ),
 )
 
@@ -131,6 +137,7 @@ def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen
     completions.mkdir(parents=True)
     made = subprocess.run([command / "hybrid", "completion", "bash"], capture_output=True, check=True)
     (completions / "hybrid").write_bytes(made.stdout)
+    (folder / ".bashrc").write_text(f"source {completions}/hybrid\n")  # where there is no bash-completion
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
     variables = {
         **kept,
@@ -166,7 +173,7 @@ def main() -> int:
         for screen, text in screens:
             lacking += [f"{screen.title}: {form}" for form in screen.shows if not re.search(form, text)]
             shown = text.replace(cloud.origin, "http://127.0.0.1:8000").replace(str(Path(work)), "/home")
-            shown = shown.replace(sys.executable, "/home/you/venv/bin/python")
+            shown = shown.replace(sys.executable, "/home/you/venv/bin/python").replace(f"{ROOT}/", "")
             page += f"\n## {screen.title}\n\n```text\n{shown}```\n"
     if lacking:
         sys.stderr.write(page + "\nlacks:\n" + "\n".join(lacking) + "\n")

@@ -11,6 +11,7 @@ import typer
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.eval import Cloud, CloudSide, DryRun, Half, Limit, Rows, RunCommands, Split, Yes
 from hybrid_cli.commands.options import CHOICE, DATA, AsJson, MaxTokens, Model, Profile
+from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app()
@@ -88,4 +89,7 @@ def calibrate(
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
         return
     told = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)
-    typer.echo(json.dumps(told) if as_json else "\n".join(f"{key}: {value}" for key, value in told.items()))
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        invocation.environment.tell(*(one_line(f"{key}: {value}") for key, value in told.items()))

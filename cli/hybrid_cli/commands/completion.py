@@ -24,7 +24,10 @@ class Shell(str, Enum):
         "hybrid completion fish > ~/.config/fish/completions/hybrid.fish",
     ),
 )
-def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument(help="Whose script.")]) -> None:
+def completion(
+    context: typer.Context,
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> None:
     """Print the completion script of a shell.
 
     An installation brings all three along, under share/ of its prefix. Where your shell does not look

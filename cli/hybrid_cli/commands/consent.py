@@ -33,8 +33,9 @@ def list_origins(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     rows = list(Consent(invocation.environment).granted().items())
-    for line in listed(rows, invocation.environment):
-        typer.echo(line)
+    if not rows:
+        invocation.environment.note("no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN")
+    invocation.environment.tell(*listed(rows, invocation.environment))
 
 
 @app.command(

@@ -53,7 +53,7 @@ def doctor(
             if environment.verbosity >= 0 or finding.state != "ok":
                 state = f"{finding.state:<4}"
                 shown = painted(state, _STYLES[finding.state]) if colours else state
-                typer.echo(f"{shown}  {finding.subject:<11}  {one_line(finding.says)}", color=colours or None)
+                environment.tell(f"{shown}  {finding.subject:<11}  {one_line(finding.says)}")
     failed = [finding.subject for finding in findings if finding.state == "fail"]
     if failed:
         raise Failure(ExitStatus.FAILURE, f"{', '.join(failed)}: see above")

@@ -106,7 +106,7 @@ def evaluate(
     where known `task`, `subject`, `cloud_correct` and `cloud_answer`. Nothing is sent anywhere but under
     `--cloud live`, and then as a handoff would be: policy, consent, scan and limits hold.
     """
-    from hybrid_cli.evaluate.evaluation import as_text, evaluate_gate
+    from hybrid_cli.evaluate.evaluation import as_lines, evaluate_gate
     from hybrid_cli.evaluate.run import Data, show_estimate
     from hybrid_cli.profile.policy import Flags
 
@@ -125,4 +125,7 @@ def evaluate(
         unseen=unseen.value,
         plot=plot,
     )
-    typer.echo(json.dumps(told) if as_json else as_text(told))
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        invocation.environment.tell(*as_lines(told))

@@ -26,10 +26,11 @@ def help_on(
     ] = None,
 ) -> None:
     """Explain exit codes, profiles, variables or privacy; or a command, as its --help does."""
+    from hybrid_cli.folding import page_width
     from hybrid_cli.manual.topics import TOPICS, topic
 
     if words and words[0] in TOPICS:
-        typer.echo(topic(words[0]), nl=False)
+        typer.echo(topic(words[0], page_width()))
         return
     found = context.find_root()
     for word in words or ():

@@ -48,22 +48,27 @@ def list_models(
     invocation: Invocation = context.obj
     store = Store(invocation.environment)
     models = [described(manifest, store, invocation.environment) for manifest in store.manifests()]
+    damaged = store.damaged()
     if as_json:
+        for name, problem in damaged.items():
+            invocation.environment.error(f"{name}: {problem}")
         typer.echo(json.dumps(models))
         return
     rows = [
-        (model["name"], _megabytes(model["size"]), model["licence"], model["last_used"] or "never used")
+        (model["name"], _megabytes(model["size"]), model["licence"], _last_used(model["last_used"]))
         for model in models
     ]
+    rows += [(name, "?", "?", problem) for name, problem in damaged.items()]
     if every:
-        stored = {model["name"] for model in models}
+        stored = {row[0] for row in rows}
         rows += [
             (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
             for name, entry in catalog(invocation.environment).items()
             if name not in stored
         ]
-    for line in listed(rows, invocation.environment, right=[1]):
-        typer.echo(line)
+    if not rows:
+        invocation.environment.note("no model is stored; run: hybrid pull")
+    invocation.environment.tell(*listed(rows, invocation.environment, right=[1]))
 
 
 @app.command(
@@ -94,7 +99,9 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            typer.echo(one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}"))
+            invocation.environment.tell(
+                one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
+            )
 
 
 @app.command(
@@ -131,7 +138,7 @@ def verify(
         if one["message"]:
             environment.error(one["message"])
         elif not as_json and environment.verbosity >= 0:
-            typer.echo(f"{model}: verified")
+            environment.tell(f"{model}: verified")
     if as_json:
         typer.echo(json.dumps(found))
     failed = sum(not one["verified"] for one in found)
@@ -233,6 +240,10 @@ def prune(context: typer.Context) -> None:
 
     invocation: Invocation = context.obj
     invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
+
+
+def _last_used(time: str | None) -> str:
+    return "never used" if time is None else f"used {time[:10]}"
 
 
 def _megabytes(size: int) -> str:

@@ -87,7 +87,7 @@ MaxTokens = Annotated[
         min=1,
         max=10_000_000,
         metavar="N",
-        help="The longest answer, in tokens.",
+        help="The most tokens of an answer, thinking included.",
         rich_help_panel=ANSWER,
     ),
 ]

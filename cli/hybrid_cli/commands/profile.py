@@ -40,8 +40,7 @@ def list_profiles(context: typer.Context) -> None:
     for folder in profile_folders(invocation.environment):
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, str(path))
-    for line in listed(list(found.items()), invocation.environment):
-        typer.echo(line)
+    invocation.environment.tell(*listed(list(found.items()), invocation.environment))
 
 
 @app.command(
@@ -57,9 +56,9 @@ def show(
     from hybrid_cli.profile.loader import find_profile, read_checked
 
     invocation: Invocation = context.obj
-    text = read_checked(find_profile(name, invocation.environment)).text
-    shown = undirected(plain(text.decode())) if invocation.environment.stdout_is_terminal() else text
-    typer.echo(shown, nl=False)
+    text = read_checked(find_profile(name, invocation.environment)).text.decode().removesuffix("\n")
+    is_terminal = invocation.environment.stdout_is_terminal()
+    invocation.environment.tell(undirected(plain(text)) if is_terminal else text)
 
 
 @app.command(
@@ -77,8 +76,7 @@ def check(
 
     invocation: Invocation = context.obj
     mistakes = [mistake for file in files for mistake in every_mistake(file, invocation.environment)]
-    for mistake in mistakes:
-        typer.echo(mistake)
+    invocation.environment.tell(*map(one_line, mistakes))
     if mistakes:
         plural = "s" if len(mistakes) > 1 else ""
         raise Failure(ExitStatus.USAGE, f"{len(mistakes)} mistake{plural} in {len(files)} file(s)")
@@ -107,9 +105,9 @@ def explain(
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return
     for key, value in values.items():
-        typer.echo(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
+        invocation.environment.tell(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
         for refused in value.refused:
-            typer.echo(one_line(f"  refused: {refused}"))
+            invocation.environment.tell(one_line(f"  refused: {refused}"))
 
 
 @app.command(

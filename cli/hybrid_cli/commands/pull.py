@@ -95,5 +95,4 @@ def _list(model: str | None, reporter: Reporter) -> None:
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
     rows = [(f"{offer.size / 1e6:,.0f} MB", offer.file) for offer in source.offers(reporter)]
-    for line in listed(rows, reporter.environment, right=[0]):
-        typer.echo(line)
+    reporter.environment.tell(*listed(rows, reporter.environment, right=[0]))

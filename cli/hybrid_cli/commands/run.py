@@ -106,7 +106,7 @@ def run(
         bool,
         typer.Option(
             "--raw",
-            help="Leave terminal control sequences in what is no terminal's, and bidi controls everywhere.",
+            help="Keep control sequences, except on a terminal, and bidi controls, even there.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from datetime import datetime
+from datetime import date
 from enum import Enum
 from typing import Annotated
 
@@ -33,16 +33,31 @@ class By(str, Enum):
     outcome = "outcome"
 
 
+def _date(since: str | None) -> str | None:
+    """Refuse what is no day, month or year."""
+    try:
+        if since is not None:
+            if not re.fullmatch("[0-9]{4}(-[0-9]{2}){0,2}", since):
+                raise ValueError
+            date.fromisoformat(since + "2000-01-01"[len(since) :])
+    except ValueError:
+        raise typer.BadParameter("it must be a date, as 2026-11-24, 2026-11 or 2026") from None
+    return since
+
+
 @app.callback(invoke_without_command=True)
 def usage(
     context: typer.Context,
     by: Annotated[By, typer.Option(help="What to sum up by.", rich_help_panel=CHOICE)] = By.day,
     since: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="DATE", help="From this day or month on (UTC), such as 2026-11.", rich_help_panel=CHOICE
+            metavar="DATE",
+            callback=_date,
+            help="From this day, month or year on (UTC): 2026-11-24, 2026-11 or 2026.",
+            rich_help_panel=CHOICE,
         ),
-    ] = "",
+    ] = None,
     profile: Profile = None,
     as_json: AsJson = False,
     as_csv: Annotated[
@@ -62,8 +77,6 @@ def usage(
         return
     if as_json + as_csv + export > 1:
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
-    if since and not _is_date(since):
-        raise Failure(ExitStatus.USAGE, "--since takes a day, month or year, such as 2026-11-24 or 2026-11")
     from hybrid_cli.handoff.budget import limits_of
     from hybrid_cli.ledger import report
     from hybrid_cli.ledger.store import Ledger, usd
@@ -72,7 +85,7 @@ def usage(
     invocation: Invocation = context.obj
     environment = invocation.environment
     ledger = Ledger(environment.state_folder)
-    rows = ledger.rows(since)
+    rows = ledger.rows(since or "")
     groups = report.group(rows, by.value)
     if export:
         observed = ledger.observations()
@@ -97,21 +110,9 @@ def usage(
     if not groups:
         environment.note("nothing was handed off")
     for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
-        typer.echo(line)
+        environment.tell(line)
     for key, value in left.items():
-        typer.echo(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
-
-
-def _is_date(text: str) -> bool:
-    """Whether `text` is a year, a month or a day of the calendar."""
-    shape = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}.get(len(text))
-    if shape is None or not re.fullmatch(r"[0-9-]+", text):
-        return False
-    try:
-        datetime.strptime(text, shape)
-    except ValueError:
-        return False
-    return True
+        environment.tell(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
 
 
 @app.command(

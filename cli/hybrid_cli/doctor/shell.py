@@ -32,12 +32,15 @@ def completion_findings(environment: Environment, scripts: Mapping[str, str]) ->
         )
         return
     own, system = _places(shell, environment)
+    first = _to_be_read(shell, own, environment)
     run = f"hybrid completion {shell} > {shlex.quote(str(own))}"
-    found = next((path for path in [own, *system] if path.is_file()), None)
-    installed = Path(sys.prefix) / "share" / _NAMES[shell]
+    found = next((path for path in (system if first else [own, *system]) if path.is_file()), None)
     if found is None:
-        why = f"{shell} does not look into {installed.parent}" if installed.is_file() else "not installed"
-        yield Finding("completions", "warn", f"{why}; run: mkdir -p {shlex.quote(str(own.parent))} && {run}")
+        installed = Path(sys.prefix) / "share" / _NAMES[shell]
+        there = next((path for path in (own, installed) if path.is_file()), None)
+        why = "not installed" if there is None else f"{shell} does not look into {there.parent}"
+        make = f"mkdir -p {shlex.quote(str(own.parent))} && {run}"
+        yield Finding("completions", "warn", f"{why}; {first}run: {make}")
     elif found.read_text(encoding="utf-8", errors="replace") != scripts[shell]:
         yield Finding("completions", "warn", f"{found} is of another version; run: {run}")
     else:
@@ -71,9 +74,28 @@ def _places(shell: str, environment: Environment) -> tuple[Path, list[Path]]:
     return data / _NAMES[shell], [share / _NAMES[shell] for share in shares]
 
 
-def _bash_completion_version(script: Path = _BASH_COMPLETION) -> tuple[int, ...]:
+def _to_be_read(shell: str, own: Path, environment: Environment) -> str:
+    """What must be done besides, so that the shell reads `own`; "" for nothing."""
+    home = Path(environment.variables.get("HOME") or "/")
+    if shell == "zsh":
+        start = Path(environment.variables.get("ZDOTDIR") or home) / ".zshrc"
+        known = environment.variables.get("FPATH", "").split(":")
+        if str(own.parent) not in known and own.parent.name not in _text(start):
+            return f"add to {start}, before compinit: fpath=({shlex.quote(str(own.parent))} $fpath); "
+    if shell == "bash" and not _BASH_COMPLETION.is_file():
+        start = home / ".bashrc"
+        if str(own) not in _text(start):
+            return f"install bash-completion, or add to {start}: source {shlex.quote(str(own))}; "
+    return ""
+
+
+def _text(path: Path) -> str:
     try:
-        found = re.search(r"BASH_COMPLETION_VERSINFO=\((\d+) (\d+)", script.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ()
+        return ""
+
+
+def _bash_completion_version(script: Path = _BASH_COMPLETION) -> tuple[int, ...]:
+    found = re.search(r"BASH_COMPLETION_VERSINFO=\((\d+) (\d+)", _text(script))
     return (int(found[1]), int(found[2])) if found else ()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.environment import Environment, one_line
 from hybrid_cli.evaluate import early, fit, rows, thresholds
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
@@ -79,7 +79,7 @@ def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[st
     return early.shares(stops, kept, measured)
 
 
-def as_text(told: dict[str, Any]) -> str:
+def as_lines(told: dict[str, Any]) -> list[str]:
     """The report for a reader: a figure a line, with its interval."""
     lines = [
         f"{told['rows']} questions (split {told['split']}), {told['model']}",
@@ -95,7 +95,7 @@ def as_text(told: dict[str, Any]) -> str:
         lines += [_line(f"  {name}", value) for name, value in figures.items() if name != "rows"]
     lines += ["", f"of {_SHARE:.0%} handed off, how early:"]
     lines += [f"  {name:<22} {_shown(value)}" for name, value in told["early"].items()]
-    return "\n".join(lines)
+    return [one_line(line) for line in lines]
 
 
 def _line(name: str, figure: dict[str, float | None]) -> str:

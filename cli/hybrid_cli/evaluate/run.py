@@ -157,9 +157,8 @@ def show_estimate(data: Data, flags: Flags, environment: Environment, *, as_json
     """What `data` would take, on stderr, or as one object on stdout. Nothing is loaded or sent."""
     work = Work.prepare(data, flags, environment)
     plan = work.estimate()
-    if as_json and environment.stdout is not None:
-        environment.stdout.write(json.dumps(plan.as_json()).encode() + b"\n")
-        environment.stdout.flush()
+    if as_json:
+        environment.put(json.dumps(plan.as_json()).encode() + b"\n")
         return
     for line in plan.lines(work.policy.local.model):
         environment.error(line)

@@ -22,7 +22,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.budget import Account
 from hybrid_cli.handoff.traffic import Traffic
-from hybrid_cli.ledger.store import Settlement, usd
+from hybrid_cli.ledger.store import Settlement, usd_bound
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -277,7 +277,7 @@ class _Handoff:
             self.traffic.turn(origin, self._left())
             with self.traffic.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
                 if attempt == 0:
-                    price = "" if worst is None else f", at most {usd(worst)}"
+                    price = "" if worst is None else f", at most {usd_bound(worst)}"
                     self.environment.note(f"handed off to {self.server.model}: {words}{price}")
                 try:
                     sent = self._once(row, key, vault, on_text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.escapes import EscapeFilter, runs_in_ci, undirected, without_runner_commands
+from hybrid_cli.escapes import EscapeFilter, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.gate import LocalResult
@@ -26,7 +26,7 @@ class Thinking:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._filter = EscapeFilter()
-        self._by_lines = runs_in_ci(environment.variables)  # a runner's command is one by its line's start
+        self._by_lines = environment.in_ci()  # a runner's command is one by its line's start
         self._line = ""
 
     def show(self, text: str) -> None:
@@ -34,14 +34,14 @@ class Thinking:
         if self._by_lines:
             text, newline, rest = (self._line + text).rpartition("\n")
             self._line = rest
-            self._environment.aside(without_runner_commands(text) + newline)
+            self._environment.aside(text + newline)
         elif text:
             self._environment.aside(text)
             self._line = text.rpartition("\n")[2]
 
     def end(self) -> None:
         if self._line:
-            self._environment.aside(f"{without_runner_commands(self._line) if self._by_lines else ''}\n")
+            self._environment.aside(f"{self._line if self._by_lines else ''}\n")
             self._line = ""
 
 

@@ -8,6 +8,7 @@ whole nano-dollars (1e-9 USD), so that sums are exact. Days and months are those
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -376,6 +377,11 @@ def usd(amount: float) -> str:
     digits = 2 if amount >= 1 else 4 if amount >= 0.01 else 8
     whole, _, part = f"{amount:.{digits}f}".partition(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def usd_bound(amount: float) -> str:
+    """As `usd`, of an amount that will not be passed: rounded up to a hundredth of a cent."""
+    return usd(math.ceil(amount * 10_000) / 10_000)
 
 
 def in_unit(value: float, unit: Unit) -> str:

@@ -151,12 +151,13 @@ __hybrid_profiles() {{
 __hybrid_models() {{
   local data=${{XDG_DATA_HOME:-$HOME/.local/share}}/hybrid
   [[ -n $HYBRID_HOME ]] && data=$HYBRID_HOME/data
-  local -aU names=($@ $data/models/*.json(N:t:r))
+  local -aU names=($catalog $data/models/*.json(N:t:r))
   _alternative 'models:model:('"${{(j: :)names}}"')' 'files:file:_files -g "*.gguf(-.)"'
 }}
 
 __hybrid_catalog() {{
-  __hybrid_models {catalog}
+  local -a catalog=({catalog})
+  __hybrid_models
 }}
 
 {functions}
@@ -185,7 +186,7 @@ def _zsh_function(command: Command) -> str:
         body = " \\\n    ".join(["_arguments -s -S", *lines])
         return f"{name}() {{\n  {body}\n}}\n"
     lines += ["'1: :->command'", "'*:: :->rest'"]
-    body = " \\\n    ".join(["_arguments -s -S -C", *lines])
+    body = " \\\n    ".join(["_arguments -s -S -C -A '-*'", *lines])
     offered = "\n        ".join(
         _quoted(f"{one.path[-1]}:{one.summary.rstrip('.')}") for one in command.commands
     )
@@ -238,9 +239,12 @@ def fish(root: Command) -> str:
     """Lines of fish's `complete`, with descriptions."""
     names = known_names()
     lines = [line for command in root.walk() for line in _fish_lines(command)]
+    of_groups = [option for command in root.walk() if command.commands for option in command.options]
+    valued = dict.fromkeys(name for option in of_groups if option.kind is not None for name in option.names)
     return _FISH.format(
         made=_MADE,
         lines="\n".join(lines),
+        valued=" ".join(valued),
         profiles=" ".join(names["profile"]),
         catalog=" ".join(names["catalog"]),
     )
@@ -249,9 +253,23 @@ def fish(root: Command) -> str:
 _FISH = """\
 # fish completion for hybrid
 {made}
-# Whether the words typed so far name the command in the arguments.
+# The words typed so far, but for the options that may stand before and between commands, and their values.
+function __hybrid_words
+    set -l is_value false
+    for word in (commandline -opc)[2..]
+        if $is_value
+            set is_value false
+        else if contains -- $word {valued}
+            set is_value true
+        else if not string match -q -- '-*' $word
+            echo $word
+        end
+    end
+end
+
+# Whether they name the command in the arguments.
 function __hybrid_at
-    set -l words (commandline -opc)[2..]
+    set -l words (__hybrid_words)
     set -l last (count $argv)
     test $last -eq 0; and return 0
     test (count $words) -ge $last; and test "$words[1..$last]" = "$argv"
@@ -259,7 +277,7 @@ end
 
 # Whether no command stands there yet.
 function __hybrid_needs
-    __hybrid_at $argv; and test (count (commandline -opc)) -eq (math 1 + (count $argv))
+    __hybrid_at $argv; and test (count (__hybrid_words)) -eq (count $argv)
 end
 
 function __hybrid_profiles

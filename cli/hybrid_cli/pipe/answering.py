@@ -80,7 +80,7 @@ class Answering:
         environment = replace(
             self.environment, verbosity=self.environment.verbosity - 1, subject=f"record {number}: "
         )
-        output = Output(environment, file=None, as_json=self.as_objects, stream=False)
+        output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
         side: Any = None if self.engine is None else Side(self.engine, ends, environment.clock)
         return Cascade(
             request,

@@ -93,9 +93,8 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
 
 
 def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
-    if as_json and environment.stdout is not None:
-        environment.stdout.write(json.dumps(plan).encode() + b"\n")
-        environment.stdout.flush()
+    if as_json:
+        environment.put(json.dumps(plan).encode() + b"\n")
         return
     for name, value in plan.items():
         environment.error(f"{name}: {value}")
@@ -197,14 +196,16 @@ class _Pipe:
         finally:
             self._progress.end()
             self._shadows.send()
-        counts = self._counts
-        summary = counts.summary(self._elapsed())
-        if counts.worst:
-            raise Failure(counts.worst, summary)
-        self._environment.note(summary)
+        if self._counts.worst:
+            raise Failure(self._counts.worst, self._summary())
+        self._environment.note(self._summary())
 
-    def _elapsed(self) -> float:
-        return self._environment.clock() - self._environment.started
+    def _summary(self) -> str:
+        """What became of the records; under --quiet, how many failed."""
+        environment = self._environment
+        if environment.verbosity < 0:
+            return f"{self._counts.failed} of {self._counts.records} records failed"
+        return self._counts.summary(environment.clock() - environment.started)
 
     def _looks_up(self) -> bool:
         self._progress.show()
@@ -283,7 +284,7 @@ class _Pipe:
             self._write(self._sink.failure(record, outcome))
             if self._options.fail_fast:
                 self._desk.close()
-                words = f"stopped at record {ticket.number} (--fail-fast); {self._counts.summary(self._elapsed())}"
+                words = f"stopped at record {ticket.number} (--fail-fast); {self._summary()}"
                 raise Failure(outcome.status, words)
         elif isinstance(outcome, Blank):
             self._write(self._sink.blank())
@@ -312,7 +313,7 @@ class _Pipe:
         while (ticket := self._desk.next(lambda: self._environment.clock() > ends)) is not None:
             self._deliver(ticket)
         self._progress.end()
-        self._environment.error(f"stopped; {self._counts.summary(self._elapsed())}; {self._how_to_go_on()}")
+        self._environment.error(f"stopped; {self._summary()}; {self._how_to_go_on()}")
         raise Interrupted(status)
 
     def _how_to_go_on(self) -> str:

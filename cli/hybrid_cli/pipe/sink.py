@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hybrid_cli.environment import Environment, cut
-from hybrid_cli.escapes import plain, runs_in_ci, undirected, without_runner_commands
+from hybrid_cli.escapes import plain, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Answer
 from hybrid_cli.input import MAX_BYTES
@@ -38,7 +38,7 @@ class Lines:
     """The answers alone. A record that failed has an empty line."""
 
     def __init__(self, environment: Environment) -> None:
-        self._is_runners = runs_in_ci(environment.variables)
+        self._harmless = environment.harmless
         self._is_terminals = environment.stdout_is_terminal()
 
     def problem(self, record: Record) -> str | None:  # noqa: ARG002  as that of Objects
@@ -49,9 +49,7 @@ class Lines:
         text = plain(answer.answer).replace("\\", "\\\\").replace("\n", "\\n")
         if self._is_terminals:
             text = undirected(text)
-        if self._is_runners:
-            text = without_runner_commands(text)
-        return text.encode("utf-8", "replace") + b"\n"
+        return self._harmless(text).encode("utf-8", "replace") + b"\n"
 
     def failure(self, record: Record, failure: Failure) -> bytes:  # noqa: ARG002
         return b"\n"

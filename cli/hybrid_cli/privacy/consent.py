@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.origin import OriginError, origin_of
+from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.records import Records
 
 _ANY = "*"
@@ -19,7 +19,10 @@ class Consent:
     def __init__(self, environment: Environment) -> None:
         self._records = Records(environment.config_folder / "consent.json")
         named = environment.variables.get("HYBRID_CONSENT", "")
-        self._variable = {_named(url) for url in named.split(",") if url.strip()}
+        try:
+            self._variable = {origin_of(url) for url in named.split(",") if url.strip()}
+        except Failure as failure:
+            raise Failure(failure.status, f"HYBRID_CONSENT: {failure}") from None
 
     def covers(self, url: str, model: str) -> bool:
         """Whether prompts may be sent to `model` at the origin of `url`."""
@@ -49,11 +52,3 @@ class Consent:
         del recorded[origin]
         self._records.write(recorded)
         return origin
-
-
-def _named(url: str) -> str:
-    """An origin of the variable. Raises OriginError with the variable's name."""
-    try:
-        return origin_of(url)
-    except OriginError as error:
-        raise OriginError(f"HYBRID_CONSENT: {error}") from None

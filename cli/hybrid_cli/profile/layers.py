@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.loader import anchored, find_profile, read_checked, read_whole
 from hybrid_cli.profile.schema import MODES
 
@@ -98,5 +99,7 @@ def variable_layer(environment: Environment) -> Layer | None:
     if not word:
         return None
     if word not in MODES:
-        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION is `{word}`; it may be {', '.join(MODES)}")
+        close = nearest(word, MODES)
+        hint = f"did you mean `{close}`?" if close else f"it may be {', '.join(MODES)}"
+        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION is `{cut(word)}`; {hint}")
     return Layer("HYBRID_ESCALATION", {"escalation": {"mode": word}})

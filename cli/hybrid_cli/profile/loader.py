@@ -11,6 +11,7 @@ from typing import Any
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.mistakes import schema_mistakes
 from hybrid_cli.profile.strict_yaml import MAX_BYTES, parse_strict
 
@@ -43,11 +44,9 @@ def find_profile(name: str, environment: Environment, folder: Path = Path()) -> 
 
 
 def _unknown(name: str, environment: Environment) -> Failure:
-    from difflib import get_close_matches
-
     known = sorted({path.stem for folder in profile_folders(environment) for path in folder.glob("*.yaml")})
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}, or give a path"
+    close = nearest(name, known)
+    hint = f"did you mean `{close}`?" if close else f"known are {', '.join(known)}, or give a path"
     return Failure(ExitStatus.USAGE, f"there is no profile `{name}`; {hint}")
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from hybrid_cli.environment import cut
+from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.profile.strict_yaml import Document, KeyPath
 
@@ -20,6 +21,7 @@ _MOST_MISTAKES = 50
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
 _PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
+_WRONG_WORD = re.compile(r"Invalid enum value '(?P<word>.*)'", re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?P<field>\w+): (?P<problem>.*)", re.DOTALL)
 
 
@@ -79,10 +81,14 @@ def _explain(error: str) -> tuple[KeyPath, str]:
         return (*path, named["field"]), named["problem"]
     choices = _choices(_type_at(path))
     if choices and (problem.startswith("Invalid enum value") or "got `bool`" in problem):
-        problem += (
-            f"; write {', '.join(choices[:-1])} or {choices[-1]}" if choices[1:] else f"; write {choices[0]}"
-        )
+        wrong = _WRONG_WORD.fullmatch(problem)
+        close = nearest(wrong["word"], choices) if wrong else None
+        problem += f"; did you mean `{close}`?" if close else f"; write {_one_of(choices)}"
     return path, problem
+
+
+def _one_of(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}" if words[1:] else words[0]
 
 
 def _line_of(path: KeyPath, document: Document) -> int:
@@ -110,10 +116,8 @@ def _take_out(data: Any, path: KeyPath, taken: _TakenItems) -> bool:
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(known)}"
+    close = nearest(word, known)
+    return f"; did you mean `{close}`?" if close else f"; known are {', '.join(known)}"
 
 
 def _options(kind: inspect.Type) -> list[inspect.Type]:

@@ -40,9 +40,9 @@ def _require_one_of(section: msgspec.Struct) -> None:
 
 
 class Sampling(_Section, frozen=True):
-    temperature: Annotated[float, Meta(ge=0, le=5)] = 0.0
-    max_tokens: PositiveInt = 512
-    seed: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
+    temperature: Annotated[float, Meta(ge=0, le=5), _says("0 is greedy and repeatable.")] = 0.0
+    max_tokens: Annotated[PositiveInt, _says("The most tokens of an answer, thinking included.")] = 512
+    seed: Annotated[int, Meta(ge=0, le=0xFFFFFFFF), _says("The seed of local sampling.")] = 0
     repeat_penalty: Annotated[
         float,
         Meta(ge=1, le=2),
@@ -56,7 +56,10 @@ class Local(_Section, frozen=True):
         PositiveInt | Literal["auto"],
         _says("Tokens; auto is what the prompt needs, up to what the model was trained for."),
     ] = "auto"
-    threads: Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"] = "auto"
+    threads: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"],
+        _says("auto goes by affinity, quota and what else the machine is doing."),
+    ] = "auto"
     prefix_cache: Annotated[
         bool,
         _says(

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.strict_yaml import Document, KeyPath, parse_strict
 from hybrid_cli.weights.names import check_name
 
@@ -97,9 +98,7 @@ def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
     """The failure for a name that is neither stored nor in the catalog, with the nearest one."""
-    from difflib import get_close_matches
-
-    known = sorted({*stored, *catalog(environment)} - {name})
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}, or give a path"
+    known = [one for one in dict.fromkeys([*stored, *catalog(environment)]) if one != name]
+    close = nearest(name, known)
+    hint = f"did you mean `{close}`?" if close else f"known are {', '.join(sorted(known))}, or give a path"
     return Failure(ExitStatus.USAGE, f"there is no model `{name}`; {hint}")

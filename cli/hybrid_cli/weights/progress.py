@@ -27,9 +27,8 @@ class Reporter:
 
     def event(self, event: str, **fields: Any) -> None:
         """One JSON object for a program, where it was asked for."""
-        if self.as_json and self.environment.stdout is not None:
-            self.environment.stdout.write(json.dumps({"event": event, **fields}).encode() + b"\n")
-            self.environment.stdout.flush()
+        if self.as_json:
+            self.environment.put(json.dumps({"event": event, **fields}).encode() + b"\n")
 
     def progress(self, file: str, size: int | None, done: int) -> Progress:
         """Start to tell of `file`, of which `done` bytes are here already."""

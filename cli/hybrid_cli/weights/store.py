@@ -95,6 +95,17 @@ class Store:
         """All that can be read, by name."""
         return [manifest for name in self.names() if (manifest := self.manifest(name)) is not None]
 
+    def damaged(self) -> dict[str, str]:
+        """The records that cannot be read, by name, each with what to do about it."""
+        told = {}
+        for name in self.names():
+            if self.manifest(name) is None:
+                again = f"pull or import it again, or run: hybrid models rm {name}"
+                told[name] = (
+                    f"its record is damaged; {again if is_name(name) else 'run: hybrid models prune'}"
+                )
+        return told
+
     def manifest(self, name: str) -> Manifest | None:
         """The manifest of `name`, or None where nothing usable is stored under it."""
         if not is_name(name):
