@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,7 @@ from hybrid_cli.weights.store import Store
 
 _KNOCK_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
+_LOOK_SECONDS = 2.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Of a cluster that is started here: batches of text are small."""
 _SHARE_OF_A_CORE = 0.01
@@ -95,18 +97,36 @@ def _join(address: str) -> None:
     except ConnectionError as error:
         if named != "auto":
             raise _unreachable(named, "it does not answer") from error
-        ray.init(
-            num_cpus=usable_cores(),
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            **quiet,
-        )
+        with _uninterrupted():
+            ray.init(
+                num_cpus=usable_cores(),
+                object_store_memory=_OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                **quiet,
+            )
     except Interrupted as interrupted:
         if interrupted.status is not ExitStatus.DEADLINE:
             raise
         raise _unreachable(named, f"no Ray answered within {_JOIN_SECONDS:g} s") from None
     except (RuntimeError, ValueError) as error:
         raise _unreachable(named, "this machine is not a node of it, or runs another Ray") from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait for the end of the block: of a cluster that is half started, processes would be left."""
+    noted: list[int] = []
+    numbers = [
+        number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, lambda given, _: noted.append(given)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if noted:
+        signal.raise_signal(noted[0])
 
 
 def _knock(address: str) -> None:
@@ -130,6 +150,9 @@ def job_of(answering: Answering, sink: Sink, source: Source, jobs: int | None) -
     """What the nodes are told. Raises Failure (WEIGHTS) where the weights are not here either."""
     policy, environment = answering.policy, answering.environment
     weights = None if policy.mode == "force" else Store(environment).locate(policy.local.model).sha256
+    cores = _cores()
+    if not cores:
+        raise Failure(ExitStatus.FAILURE, "no node of the cluster has a core to work with")
     cloud = policy.cloud
     agreed = cloud is not None and egress.has_consent(cloud, environment)
     return Job(
@@ -146,7 +169,7 @@ def job_of(answering: Answering, sink: Sink, source: Source, jobs: int | None) -
         environment.variables.get("HYBRID_HOME"),
         environment.verbosity,
         jobs,
-        _cores(),
+        cores,
     )
 
 
@@ -154,24 +177,39 @@ def _cores() -> dict[str, int]:
     """The nodes that have any, each with how many."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in alive}
-    found = {node: count for node, count in cores.items() if count}
-    if not found:
-        raise Failure(ExitStatus.FAILURE, "no node of the cluster has a core to work with")
-    return found
+    return {node: count for node, count in cores.items() if count}
 
 
 def judged(job: Job, done: Done | None, answering: Answering) -> Iterator[Arrival]:
     """The records, each judged on some node, in the order of input. Raises Failure where the cluster fails."""
     environment = answering.environment
     nodes = len(job.cores)
-    with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as begun:
-        for batch in _batches(job, done):
-            begun()
-            environment.aside(batch.told)
-            if batch.failure is not None:
-                raise batch.failure
-            for arrival in batch.arrivals:
-                yield _gone_on_with(arrival, batch, answering)
+    over = threading.Event()
+    threading.Thread(target=_tell_losses, args=(job, environment, over), daemon=True).start()
+    try:
+        with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as begun:
+            for batch in _batches(job, done):
+                begun()
+                environment.aside(batch.told)
+                if batch.failure is not None:
+                    raise batch.failure
+                for arrival in batch.arrivals:
+                    yield _gone_on_with(arrival, batch, answering)
+    finally:
+        over.set()
+
+
+def _tell_losses(job: Job, environment: Environment, over: threading.Event) -> None:
+    """Say so when a node is lost: until Ray has given its work to another, nothing may come."""
+    left = set(job.cores)
+    while not over.wait(_LOOK_SECONDS):
+        with contextlib.suppress(Exception):  # the cluster is being left
+            alive = left & set(_cores())
+            if alive != left:
+                environment.note(
+                    f"{len(left - alive)} of {len(left)} nodes lost; others do again what was in hand there"
+                )
+            left = alive
 
 
 def _batches(job: Job, done: Done | None) -> Iterator[Batch]:
