@@ -59,16 +59,16 @@ class LoopbackCluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def processes(word: str) -> list[int]:
+def processes(word: str) -> set[int]:
     """The processes whose command line or variables hold `word`, but this one."""
-    found = []
+    found = set()
     for entry in os.listdir("/proc"):  # noqa: PTH208
         if entry.isdecimal() and int(entry) != os.getpid():
             for kind in ("cmdline", "environ"):
                 try:
                     with open(f"/proc/{entry}/{kind}", "rb") as file:  # noqa: PTH123
                         if word.encode() in file.read():
-                            found.append(int(entry))
+                            found.add(int(entry))
                             break
                 except OSError:
                     continue

@@ -180,15 +180,18 @@ def _cores() -> dict[str, int]:
     return {node: count for node, count in cores.items() if count}
 
 
-def judged(job: Job, done: Done | None, answering: Answering) -> Iterator[Arrival]:
-    """The records, each judged on some node, in the order of input. Raises Failure where the cluster fails."""
+def judged(job: Job, done: Done | None, answering: Answering, *, ordered: bool) -> Iterator[Arrival]:
+    """The records, each judged on some node; `ordered`: as they were read.
+
+    Raises Failure where the cluster fails.
+    """
     environment = answering.environment
     nodes = len(job.cores)
     over = threading.Event()
     threading.Thread(target=_tell_losses, args=(job, environment, over), daemon=True).start()
     try:
         with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as begun:
-            for batch in _batches(job, done):
+            for batch in _batches(job, done, ordered):
                 begun()
                 environment.aside(batch.told)
                 if batch.failure is not None:
@@ -212,12 +215,12 @@ def _tell_losses(job: Job, environment: Environment, over: threading.Event) -> N
             left = alive
 
 
-def _batches(job: Job, done: Done | None) -> Iterator[Batch]:
+def _batches(job: Job, done: Done | None, ordered: bool) -> Iterator[Batch]:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = 1  # a batch is passed on as soon as it is there
-    context.execution_options.preserve_order = True
+    context.execution_options.preserve_order = ordered
     records = read_datasource(Records(job, done), override_num_blocks=1, num_cpus=0)
     judged = records.map_batches(
         Node,

@@ -84,44 +84,48 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
     if options.dry_run:
         _show(estimate(source, asked, policy, environment), environment, as_json=as_objects)
         return
-    if options.cluster is not None and policy.mode == "forbid":
-        raise Failure(
-            ExitStatus.DENIED,
-            f"{policy.decided_by} forbids escalation, which keeps this process from the network that --cluster needs",
-        )
     enforcement = guard(policy, environment)
     answering = Answering(asked, policy, enforcement, environment, None, as_objects=as_objects)
-    shadows = Shadows(flags, options.tags, environment)
-    if options.cluster is not None:
-        if worker is not None:
-            worker.stop()
-        cluster = _cluster()
-        with (
-            cluster.joined(options.cluster, environment),
-            _destination(options, environment) as (file, begun),
-        ):
-            job = cluster.job_of(answering, sink, source, options.jobs)
-            found = cluster.judged(job, _done(begun), answering)
-            _answer(options, found, answering, sink, file, shadows)
-        return
+    local_side = _here if options.cluster is None else _on_nodes
+    with (
+        local_side(options, source, answering, sink, worker) as (file, found),
+        stopping() as stop,
+    ):
+        shadows = Shadows(flags, options.tags, environment)
+        _Pipe(options, found, answering, sink, file, stop, shadows).run()
+
+
+@contextlib.contextmanager
+def _here(
+    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    """Where the lines go, and the records, with an engine of this process's that decides about them."""
+    policy, environment = answering.policy, answering.environment
     with engine_of(policy, worker) as engine, _destination(options, environment) as (file, begun):
         if engine is not None:  # at once, so that the model loads while the first record is waited for
             weights = Store(environment).locate(policy.local.model)
-            answering.engine = Shared(engine, asked.flow(weights, policy, options.jobs))
-        found = arrivals(source, sink, answering.key, _done(begun))
-        _answer(options, found, answering, sink, file, shadows)
+            answering.engine = Shared(engine, answering.asked.flow(weights, policy, options.jobs))
+        yield file, arrivals(source, sink, answering.key, _done(begun))
 
 
-def _answer(
-    options: Options,
-    found: Iterator[Arrival],
-    answering: Answering,
-    sink: Sink,
-    file: BinaryIO,
-    shadows: Shadows,
-) -> None:
-    with stopping() as stop:
-        _Pipe(options, found, answering, sink, file, stop, shadows).run()
+@contextlib.contextmanager
+def _on_nodes(
+    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    """Where the lines go, and the records as nodes of a cluster have decided about them."""
+    policy, environment = answering.policy, answering.environment
+    if policy.mode == "forbid":
+        words = f"{policy.decided_by} forbids escalation, which keeps this process from the network"
+        raise Failure(ExitStatus.DENIED, f"{words} that --cluster needs")
+    if worker is not None:
+        worker.stop()
+    cluster = _cluster()
+    with (
+        cluster.joined(options.cluster, environment),
+        _destination(options, environment) as (file, begun),
+    ):
+        job = cluster.job_of(answering, sink, source, options.jobs)
+        yield file, cluster.judged(job, _done(begun), answering, ordered=not options.unordered)
 
 
 def _done(begun: Begun | None) -> Done | None:
