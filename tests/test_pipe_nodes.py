@@ -72,7 +72,7 @@ def test_what_cannot_be_joined_or_read_is_one_line(
     )
     code, words = told("-p", path, "--cluster", "auto", *CHOICES, records, RAY_ADDRESS="here")
     assert (code, words.count(b"\n")) == (2, 1)
-    assert b"--cluster here is no HOST:PORT" in words
+    assert b"`here` is no cluster's HOST:PORT" in words
     code, words = told("-p", path, "--cluster", "auto", *CHOICES, stdin=b"1\n")
     assert (code, words) == (2, b"hybrid: --cluster reads files; name them, or a pattern\n")
     code, words = told("-p", "offline", "--cluster", "auto", *CHOICES, records)

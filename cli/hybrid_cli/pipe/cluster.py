@@ -21,7 +21,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, read_datasource
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_cli.environment import Environment, deadline
+from hybrid_cli.environment import Environment, cut, deadline
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.handoff import egress
 from hybrid_cli.handoff.criterion import criterion_of
@@ -134,7 +134,7 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise Failure(
-            ExitStatus.USAGE, f"--cluster {address} is no HOST:PORT; `auto` finds one that runs here"
+            ExitStatus.USAGE, f"`{cut(address)}` is no cluster's HOST:PORT; `auto` finds one that runs here"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
