@@ -37,6 +37,7 @@ _hybrid_value() {
     'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
     'pipe --cloud-jobs') kind=text ;;
+    'pipe --cluster') kind=text ;;
     'pipe --color') kind=words words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=words words='auto always never' ;;
@@ -97,7 +98,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --system -s --escalation --tag --tool --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --no-stdin --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--each --field --template --jsonl --key --resume --choices --schema --verify --profile -p --model -m --system -s --escalation --tag --max-tokens --timeout --jobs --cloud-jobs --cluster --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;

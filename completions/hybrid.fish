@@ -108,6 +108,7 @@ complete -c hybrid -n '__hybrid_at pipe' -l max-tokens -x -d 'The most tokens of
 complete -c hybrid -n '__hybrid_at pipe' -l timeout -x -d 'Give up after so long (code 124)'
 complete -c hybrid -n '__hybrid_at pipe' -l jobs -x -d 'Records decoded together; by default what pays'
 complete -c hybrid -n '__hybrid_at pipe' -l cloud-jobs -x -d 'Handoffs side by side'
+complete -c hybrid -n '__hybrid_at pipe' -l cluster -x -d 'Answer on the nodes of a Ray cluster, by files; auto: the one here, or a new one'
 complete -c hybrid -n '__hybrid_at pipe' -l unordered -d 'Print answers as they come'
 complete -c hybrid -n '__hybrid_at pipe' -l fail-fast -d 'Stop at the first failure'
 complete -c hybrid -n '__hybrid_at pipe' -l dry-run -d 'Say what it may take and cost, and stop'

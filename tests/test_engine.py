@@ -68,9 +68,17 @@ def engine() -> Any:
     return Engine(Loader())
 
 
-def test_tokens_and_signals_are_those_of_a_full_softmax(engine: Any, model_file: Path) -> None:
+def test_tokens_and_signals_are_those_of_a_full_softmax(
+    engine: Any, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import llama_cpp
     import numpy as np
+
+    from hybrid_cli.local.loading import has_sound_kernels
+
+    parameters = llama_cpp.llama_model_default_params()
+    parameters.use_extra_bufts = has_sound_kernels()  # the class has no argument for it
+    monkeypatch.setattr("llama_cpp.llama_cpp.llama_model_default_params", lambda: parameters)
 
     made = make(engine, model_file, messages=HAIKU, repeat_penalty=1.0)
     # logits_all keeps every position's raw logits: the slow but independent way to the same numbers.

@@ -11,7 +11,18 @@ import pytest
 from conftest import environment
 from scripted_cloud import ScriptedCloud
 
-HEAVY = {"openai", "llama_cpp", "numpy", "pydantic", "httpx", "httpx2", "huggingface_hub", "rich", "jinja2"}
+HEAVY = {
+    "openai",
+    "llama_cpp",
+    "numpy",
+    "pydantic",
+    "httpx",
+    "httpx2",
+    "huggingface_hub",
+    "rich",
+    "jinja2",
+    "ray",
+}
 
 
 def imported_by(home: Path, *arguments: str, **variables: str) -> set[str]:

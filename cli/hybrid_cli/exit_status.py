@@ -38,6 +38,10 @@ class Failure(Exception):  # noqa: N818  a failure is expected; it is no program
         super().__init__(message)
         self.status = status
 
+    def __reduce__(self) -> tuple[type[Failure], tuple[ExitStatus, str]]:
+        """As pickle makes it again in another process; of a subclass what the user is told."""
+        return Failure, (self.status, str(self))
+
 
 class Interrupted(BaseException):
     """A signal or the deadline ends the run.

@@ -120,6 +120,14 @@ def pipe(
         int,
         typer.Option(min=1, max=64, metavar="N", help="Handoffs side by side.", rich_help_panel=INPUT),
     ] = 4,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|auto",
+            help="Answer on the nodes of a Ray cluster, by files; auto: the one here, or a new one.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     unordered: Annotated[
         bool,
         typer.Option("--unordered", help="Print answers as they come.", rich_help_panel=OUTPUT),
@@ -168,5 +176,6 @@ def pipe(
         fail_fast=fail_fast,
         resume=resume,
         dry_run=dry_run,
+        cluster=cluster,
     )
     pipe_records(flags, options, invocation.environment, invocation.worker)

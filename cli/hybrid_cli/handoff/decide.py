@@ -14,7 +14,7 @@ from hybrid_cli.handoff import egress, gate
 from hybrid_cli.handoff.agreement import agreement
 from hybrid_cli.handoff.answer import Answer, Handoff, PolicyView, Request, StageScore, Timings, Tokens, Usage
 from hybrid_cli.handoff.choices import chosen
-from hybrid_cli.handoff.criterion import criterion_of
+from hybrid_cli.handoff.criterion import Criterion, criterion_of
 from hybrid_cli.handoff.gate import LocalResult, Verdict
 from hybrid_cli.handoff.local_side import Thinking, new_request, run_local
 from hybrid_cli.handoff.refusal import is_refusal
@@ -51,6 +51,8 @@ class Cascade:
     """Tools that the local model is told of, each with the policy that its call goes out under."""
     traffic: Traffic = field(default_factory=Traffic)
     """Shared by the prompts that are answered side by side."""
+    criterion: Criterion | None = None
+    """What the answer is judged by, where that is known already."""
     stages: list[StageScore] = field(default_factory=list, init=False)
     """What each stage of the gate saw of the local answer."""
     observation: Observation | None = field(default=None, init=False)
@@ -121,7 +123,7 @@ class Cascade:
 
     def _judged(self, result: LocalResult, denied: str | None) -> Verdict:
         weights = Store(self.environment).locate(self.policy.local.model)
-        criterion = criterion_of(self.policy, weights.sha256, self.environment)
+        criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
         live = denied is not None and answers_anyway
 
@@ -318,8 +320,19 @@ class Cascade:
         policy = self.policy
         return PolicyView(policy.profile, policy.mode, policy.decided_by, self.enforcement)
 
+    def goes_on(self, carried: Carried) -> Decided:
+        """What another process decided by the same request and policy, to be settled here."""
+        result = carried.result
+        cascade = self if result.call is None else self._following(result.call)
+        cascade.stages, cascade.observation = carried.stages, carried.observation
+        cascade.environment.started -= carried.seconds
+        return Decided(cascade, carried.leaves, carried.verdict, result)
+
     def _elapsed(self) -> float:
         return round(self.environment.clock() - self.environment.started, 4)
+
+
+Leaves = Literal["not", "at once", "unless denied"]
 
 
 @dataclass(frozen=True)
@@ -327,7 +340,7 @@ class Decided:
     """A prompt that was decided about: kept, or to be handed off. Settled beside other prompts or at once."""
 
     cascade: Cascade
-    leaves: Literal["not", "at once", "unless denied"]
+    leaves: Leaves
     verdict: Verdict
     result: LocalResult
     denied: str | None = None
@@ -357,3 +370,22 @@ class Decided:
         if self.leaves == "at once":
             return cascade.hand_off(verdict, result)
         return cascade.hand_off_or_fall_back(verdict, result)
+
+    def carried(self) -> Carried:
+        """This for `Cascade.goes_on` in another process, where the cloud is still needed."""
+        cascade = self.cascade
+        seconds = cascade.environment.clock() - cascade.environment.started
+        return Carried(self.leaves, self.verdict, self.result, cascade.stages, cascade.observation, seconds)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What was decided about a prompt, without all that belongs to the process that did."""
+
+    leaves: Leaves
+    verdict: Verdict
+    result: LocalResult
+    stages: list[StageScore]
+    observation: Observation | None
+    seconds: float
+    """That it took."""

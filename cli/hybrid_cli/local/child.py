@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -131,11 +131,20 @@ class _Emitter:
             data = data[os.write(self._descriptor, data) :]
 
 
+def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those that the engine may need, none of which is a secret."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
+
+
 def _prepare_environment() -> None:
     """Drop all that may be a secret, and keep libraries' threads from spinning the machine away."""
-    for name in list(os.environ):
-        if name not in _KEPT_VARIABLES and not name.startswith(_KEPT_PREFIXES):
-            del os.environ[name]
+    kept = kept_variables(os.environ)
+    for name in [name for name in os.environ if name not in kept]:
+        del os.environ[name]
     wipe_start_environment()
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)

@@ -12,10 +12,6 @@ from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
-_AMX = b"AMX_INT8 = 1"
-"""Such a build ends by SIGILL where GCC 12 made it: that compiler takes `_tile_loadconfig` (amxtileintrin.h) to read
-8 bytes of the 64 and leaves the rest of ggml's tile configuration out. The kernels are chosen by the buffer type, so
-without the extra ones (AMX, repacked weights) none of them runs."""
 
 
 class Loader:
@@ -71,10 +67,19 @@ class Loader:
             self._errors.append(text.decode("utf-8", "replace").strip())
 
 
+def has_sound_kernels() -> bool:
+    """Whether this build's kernels for extra buffers (repacked weights, AMX) can be relied on.
+
+    One with AMX ends by SIGILL where GCC 12 made it: that compiler takes `_tile_loadconfig` (amxtileintrin.h) to read
+    8 bytes of the 64, and leaves the rest of ggml's tile configuration out.
+    """
+    return b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
+
+
 def _call(path: str) -> Any:
     parameters = llama_cpp.llama_model_default_params()
     parameters.n_gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
-    parameters.use_extra_bufts = _AMX not in llama_cpp.llama_print_system_info()
+    parameters.use_extra_bufts = has_sound_kernels()
     return llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -35,6 +36,24 @@ class Worker:
         os.close(request_end)
         os.close(event_end)
         return cls(pid, requests, events)
+
+    @classmethod
+    def spawn(cls) -> Worker:
+        """Start the child as a new program, where threads run already. It is slower than `fork`."""
+        from hybrid_cli.local.child import kept_variables
+
+        request_end, requests = os.pipe()
+        events, event_end = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hybrid_cli.local.worker", str(request_end), str(event_end)],
+            pass_fds=(request_end, event_end),
+            env=kept_variables(os.environ),
+            cwd="/",  # python looks for modules where it starts, and projects hold all sorts
+        )
+        process.returncode = 0  # whoever has the pid waits for it, not this object
+        os.close(request_end)
+        os.close(event_end)
+        return cls(process.pid, requests, events)
 
     def events(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Send one request and yield its events, up to and with the one called `done` or `failed`.
@@ -109,3 +128,7 @@ def _become_child(requests: int, events: int) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
+
+
+if __name__ == "__main__":
+    _become_child(int(sys.argv[1]), int(sys.argv[2]))

@@ -10,19 +10,23 @@ from typing import Any
 
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.answer import Request
+from hybrid_cli.handoff.answer import Answer, Request
 from hybrid_cli.handoff.choices import told
+from hybrid_cli.handoff.criterion import Criterion
 from hybrid_cli.handoff.decide import Cascade, Decided
 from hybrid_cli.handoff.offers import offers
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
+from hybrid_cli.handoff.shadow import Shadow, shadow_of
 from hybrid_cli.handoff.structured import AnswerSchema
 from hybrid_cli.handoff.traffic import Traffic
 from hybrid_cli.input import Question
+from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.output import Output
 from hybrid_cli.pipe.records import Record
 from hybrid_cli.pipe.side import Shared, Side
 from hybrid_cli.pipe.view import View
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.weights.store import Weights
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,29 @@ class Asked:
         """Requests about two records that have nothing in common."""
         return [self.request(text) for text in self.view.examples()]
 
+    def flow(
+        self, weights: Weights, policy: Policy, places: int | None, threads: int | None = None
+    ) -> FlowRequest:
+        """The engine's work on all records; where the profile does not say how many `threads`, this does."""
+        local = policy.local
+        return FlowRequest(
+            path=str(weights.path.absolute()),
+            examples=[request.messages() for request in self.examples()],
+            places=places,
+            context=None if local.context == "auto" else local.context,
+            threads=threads if local.threads == "auto" else local.threads,
+            require_enforcement=policy.escalation.require_enforcement,
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a record here: answered, failed, or to be handed off."""
+
+    outcome: Answer | Failure | Decided
+    shadow: Shadow | None = None
+    """What goes to the cloud, too, once the record's line is out."""
+
 
 @dataclass
 class Answering:
@@ -63,16 +90,25 @@ class Answering:
     enforcement: str
     environment: Environment
     engine: Shared | None
-    """None under `force`."""
+    """None where no answer is made here: under `force`, and beside a cluster."""
     as_objects: bool
     """The answer is written as an object, which has a place for more than text."""
+    criterion: Criterion | None = None
+    """What answers are judged by; None to look it up for each."""
     traffic: Traffic = field(default_factory=Traffic)
 
-    def decide(self, record: Record, number: int, ends: float | None = None) -> Decided:
-        """The verdict on one record; nothing was sent. Raises Failure where there is none.
+    def judge(self, record: Record, number: int, ends: float | None = None) -> Judged:
+        """The local side of one record; nothing is asked or sent.
 
-        Its local side is given up at the time `ends`, by the environment's clock.
+        It is given up at the time `ends`, by the environment's clock.
         """
+        try:
+            return kept(self.cascade(record, number, ends).decide())
+        except Failure as failure:
+            return Judged(failure)
+
+    def cascade(self, record: Record, number: int, ends: float | None = None) -> Cascade:
+        """The way of one record, at its beginning. Raises Failure where it cannot go any."""
         request = self.asked.of(record)
         facts = RequestFacts(request, self.asked.tags)
         policy, ruling = under_rules(self.policy, facts)
@@ -92,7 +128,8 @@ class Answering:
             environment,
             offers=offers(request, policy, ruling, facts, output, environment),
             traffic=self.traffic,
-        ).decide()
+            criterion=self.criterion,
+        )
 
     def key(self, record: Record) -> str:
         """What tells whether `record` was answered before: a hash of it and of all that its answer rests on."""
@@ -106,6 +143,17 @@ class Answering:
         local = self.policy.local
         words = [examples, self.asked.view.parts, local.model, vars_of(local.sampling)]
         return hashlib.blake2b(json.dumps(words, sort_keys=True).encode() + b"\n", digest_size=16)
+
+
+def kept(decided: Decided) -> Judged:
+    """The answer where it stays here. Raises Failure where there is none."""
+    if decided.needs_cloud:
+        return Judged(decided)
+    answer, cascade = decided.settle(), decided.cascade
+    return Judged(
+        answer,
+        shadow_of(cascade.request, answer, cascade.observation, cascade.policy, cascade.environment),
+    )
 
 
 def vars_of(struct: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Input is foreign: whatever a record holds, it is one record, at most one failure
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,10 +58,10 @@ class Source:
 
     def __init__(self, files: Sequence[Path], each: Each, environment: Environment) -> None:
         """Raises Failure (USAGE) where a file cannot be read, or there is no input at all."""
-        self._each = each
-        self._files = files or [Path("-")]
+        self.each = each
+        self.files = files or [Path("-")]
         self._environment = environment
-        for path in self._files:
+        for path in self.files:
             if str(path) == "-":
                 if environment.stdin is None or environment.stdin_is_terminal():
                     raise Failure(ExitStatus.USAGE, "there are no records; pipe them in, or name a FILE")
@@ -71,9 +72,9 @@ class Source:
                 raise Failure(ExitStatus.USAGE, f"{path} {why}")
 
     def __iter__(self) -> Iterator[Record]:
-        for path in self._files:
+        for path in self.files:
             with self._opened(path) as descriptor:
-                yield from _records(self._each, _chunks(descriptor), str(path))
+                yield from _records(self.each, _chunks(descriptor), str(path))
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
@@ -82,6 +83,20 @@ class Source:
             return
         with path.open("rb", buffering=0) as file:
             yield file.fileno()
+
+
+def matching(names: Sequence[Path]) -> list[Path]:
+    """The files that `names` are or, where there is none, match as patterns (`**` for folders in folders).
+
+    Raises Failure (USAGE) for none at all, and for stdin.
+    """
+    if not names or Path("-") in names:
+        raise Failure(ExitStatus.USAGE, "--cluster reads files; name them, or a pattern")
+    files = []
+    for name in names:
+        found = [] if name.exists() else sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207  absolute, too
+        files += [path for path in map(Path, found) if path.is_file()] or [name]
+    return files
 
 
 def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[Record]:

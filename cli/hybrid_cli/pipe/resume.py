@@ -20,22 +20,25 @@ from typing import BinaryIO
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 
+class Done(Counter[str]):
+    """How often each record's key is in the file, less what was passed over."""
+
+    def passes(self, key: str) -> bool:
+        """Whether the record with `key` was answered before: said once for each of its lines."""
+        if not self[key]:
+            return False
+        self[key] -= 1
+        return True
+
+
 @dataclass
 class Begun:
     """The file, open at its end, and what is done in it."""
 
     file: BinaryIO
-    done: Counter[str]
-    """How often each record's key is in it, less what was passed over."""
+    done: Done
     again: int
     """Lines that told of a failure, and are no longer there."""
-
-    def passes(self, key: str) -> bool:
-        """Whether the record with `key` was answered before: said once for each of its lines."""
-        if not self.done[key]:
-            return False
-        self.done[key] -= 1
-        return True
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def resumed(path: Path, field: str) -> Iterator[Begun]:
     """
     file = _locked(path)
     try:
-        done: Counter[str] = Counter()
+        done = Done()
         end, failed = _look_through(file, path, field, done)
         file.truncate(end)
         if failed:
@@ -79,7 +82,7 @@ def _locked(path: Path) -> BinaryIO:
         file.close()
 
 
-def _look_through(file: BinaryIO, path: Path, field: str, done: Counter[str]) -> tuple[int, set[int]]:
+def _look_through(file: BinaryIO, path: Path, field: str, done: Done) -> tuple[int, set[int]]:
     """Count what is `done`; where the last whole line ends, and the places of lines that tell of a failure."""
     failed: set[int] = set()
     start = 0

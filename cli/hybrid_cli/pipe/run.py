@@ -7,6 +7,7 @@ crew, so that no cloud holds up the local work, and written by the main thread.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,17 +21,17 @@ from hybrid_cli.handoff.choices import read_choices
 from hybrid_cli.handoff.decide import Decided
 from hybrid_cli.handoff.ruling import known_tags
 from hybrid_cli.handoff.run import engine_of, guard
-from hybrid_cli.handoff.shadow import Shadows, shadow_of
+from hybrid_cli.handoff.shadow import Shadows
 from hybrid_cli.handoff.structured import read_schema
-from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.pipe.answering import Answering, Asked
+from hybrid_cli.pipe.answering import Answering, Asked, Judged
+from hybrid_cli.pipe.arrivals import Arrival, arrivals
 from hybrid_cli.pipe.desk import Blank, Crew, Desk, Ticket
 from hybrid_cli.pipe.estimate import estimate
 from hybrid_cli.pipe.progress import Counts, Progress
-from hybrid_cli.pipe.records import Each, Source
-from hybrid_cli.pipe.resume import Begun, resumed
-from hybrid_cli.pipe.side import EngineOver, Shared
+from hybrid_cli.pipe.records import Each, Source, matching
+from hybrid_cli.pipe.resume import Begun, Done, resumed
+from hybrid_cli.pipe.side import LOCAL_CREW, EngineOver, Shared
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.pipe.stopping import GRACE_SECONDS, Stop, stopping
 from hybrid_cli.pipe.view import View, field_view, template_view
@@ -38,8 +39,6 @@ from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.weights.store import Store
 
-_LOCAL_CREW = 24
-"""More than the engine makes side by side, so that the next ones wait at its door."""
 _LONGEST_TURN = 60.0
 """Seconds that a record waits for a cloud that holds requests back, where no limit says otherwise."""
 _FAILURES_TOLD = 20
@@ -70,6 +69,8 @@ class Options:
     fail_fast: bool = False
     resume: Path | None = None
     dry_run: bool = False
+    cluster: str | None = None
+    """Ray's address, or `auto`."""
 
 
 def pipe_records(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
@@ -78,18 +79,67 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
     asked = _asked(options, policy, environment)
     as_objects = options.as_objects or options.resume is not None
     sink: Sink = Objects(options.key) if as_objects else Lines(environment)
-    source = Source(options.files, _each(options, as_objects=as_objects), environment)
+    files = options.files if options.cluster is None else matching(options.files)
+    source = Source(files, _each(options, as_objects=as_objects), environment)
     if options.dry_run:
         _show(estimate(source, asked, policy, environment), environment, as_json=as_objects)
         return
     enforcement = guard(policy, environment)
+    answering = Answering(asked, policy, enforcement, environment, None, as_objects=as_objects)
+    local_side = _here if options.cluster is None else _on_nodes
+    with (
+        local_side(options, source, answering, sink, worker) as (file, found),
+        stopping() as stop,
+    ):
+        shadows = Shadows(flags, options.tags, environment)
+        _Pipe(options, found, answering, sink, file, stop, shadows).run()
+
+
+@contextlib.contextmanager
+def _here(
+    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    """Where the lines go, and the records, with an engine of this process's that decides about them."""
+    policy, environment = answering.policy, answering.environment
     with engine_of(policy, worker) as engine, _destination(options, environment) as (file, begun):
-        # At once, so that the model loads while the first record is waited for.
-        shared = None if engine is None else _flow(engine, policy, asked, options.jobs, environment)
-        answering = Answering(asked, policy, enforcement, environment, shared, as_objects=as_objects)
-        with stopping() as stop:
-            shadows = Shadows(flags, options.tags, environment)
-            _Pipe(options, source, answering, sink, file, begun, stop, shadows).run()
+        if engine is not None:  # at once, so that the model loads while the first record is waited for
+            weights = Store(environment).locate(policy.local.model)
+            answering.engine = Shared(engine, answering.asked.flow(weights, policy, options.jobs))
+        yield file, arrivals(source, sink, answering.key, _done(begun))
+
+
+@contextlib.contextmanager
+def _on_nodes(
+    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    """Where the lines go, and the records as nodes of a cluster have decided about them."""
+    policy, environment = answering.policy, answering.environment
+    if policy.mode == "forbid":
+        words = f"{policy.decided_by} forbids escalation, which keeps this process from the network"
+        raise Failure(ExitStatus.DENIED, f"{words} that --cluster needs")
+    if worker is not None:
+        worker.stop()
+    cluster = _cluster()
+    with (
+        cluster.joined(options.cluster, environment),
+        _destination(options, environment) as (file, begun),
+    ):
+        job = cluster.job_of(answering, sink, source, options.jobs)
+        yield file, cluster.judged(job, _done(begun), answering, ordered=not options.unordered)
+
+
+def _done(begun: Begun | None) -> Done | None:
+    return begun.done if begun is not None else None
+
+
+def _cluster() -> Any:
+    """The module that alone knows Ray. Raises Failure (USAGE) where that is not installed."""
+    try:
+        return importlib.import_module("hybrid_cli.pipe.cluster")
+    except ImportError:
+        raise Failure(
+            ExitStatus.USAGE, "--cluster needs Ray; run: pip install 'hybrid-cli[cluster]'"
+        ) from None
 
 
 def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
@@ -145,41 +195,27 @@ def _destination(options: Options, environment: Environment) -> Iterator[tuple[B
         yield environment.stdout, None
 
 
-def _flow(worker: Worker, policy: Policy, asked: Asked, jobs: int | None, environment: Environment) -> Shared:
-    local = policy.local
-    request = FlowRequest(
-        path=str(Store(environment).locate(local.model).path.absolute()),
-        examples=[request.messages() for request in asked.examples()],
-        places=jobs,
-        context=None if local.context == "auto" else local.context,
-        threads=None if local.threads == "auto" else local.threads,
-        require_enforcement=policy.escalation.require_enforcement,
-    )
-    return Shared(worker, request)
-
-
 class _Pipe:
     """The records on their way."""
 
     def __init__(
         self,
         options: Options,
-        source: Source,
+        found: Iterator[Arrival],
         answering: Answering,
         sink: Sink,
         file: BinaryIO,
-        begun: Begun | None,
         stop: Stop,
         shadows: Shadows,
     ) -> None:
-        self._options, self._source, self._answering = options, source, answering
-        self._sink, self._file, self._begun, self._stop = sink, file, begun, stop
+        self._options, self._found, self._answering = options, found, answering
+        self._sink, self._file, self._stop = sink, file, stop
         self._shadows = shadows
         self._environment = environment = answering.environment
         self._desk = Desk(
             environment.clock, ordered=not options.unordered, seconds=answering.policy.limits.seconds
         )
-        self._local: Crew[Ticket] = Crew(_LOCAL_CREW, self._decide, self._end)
+        self._local: Crew[Ticket] = Crew(LOCAL_CREW, self._decide, self._end)
         self._cloud: Crew[tuple[Ticket, Decided]] = Crew(options.cloud_jobs, self._hand_off, self._end)
         self._last = 0
         self._counts = Counts()
@@ -214,17 +250,19 @@ class _Pipe:
     def _take(self) -> None:
         """Take records as fast as there is room: behind that, their producer waits."""
         try:
-            for number, record in enumerate(self._source, 1):
-                if self._begun is not None and self._begun.passes(self._answering.key(record)):
+            for arrival in self._found:
+                if arrival.record is None:
                     self._counts.passed_over += 1
                     continue
-                ticket = self._desk.take(record, number)
+                ticket = self._desk.take(arrival.record, arrival.number)
                 if ticket is None:
                     return
-                if record.is_blank:
+                if arrival.record.is_blank:
                     self._desk.finish(ticket, Blank())
-                else:
+                elif arrival.judged is None:
                     self._local.put(ticket)
+                else:
+                    self._go_on(ticket, arrival.judged)
         except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
             self._end(error)
         else:
@@ -236,26 +274,16 @@ class _Pipe:
 
     def _decide(self, ticket: Ticket) -> None:
         """The local side of one record."""
-        record = ticket.record
-        ends = self._desk.begin(ticket)
-        try:
-            problem = self._sink.problem(record)
-            if problem is not None:
-                raise Failure(ExitStatus.USAGE, problem)
-            decided = self._answering.decide(record, ticket.number, ends)
-            if not decided.needs_cloud:
-                answer = decided.settle()
-                cascade = decided.cascade
-                ticket.shadow = shadow_of(
-                    cascade.request, answer, cascade.observation, cascade.policy, cascade.environment
-                )
-                self._desk.finish(ticket, answer)
-                return
-        except Failure as failure:
-            self._desk.finish(ticket, failure)
-        else:
+        self._go_on(ticket, self._answering.judge(ticket.record, ticket.number, self._desk.begin(ticket)))
+
+    def _go_on(self, ticket: Ticket, judged: Judged) -> None:
+        """Write what was `judged`, or hand it off."""
+        if isinstance(judged.outcome, Decided):
             self._desk.wait(ticket)
-            self._cloud.put((ticket, decided))
+            self._cloud.put((ticket, judged.outcome))
+        else:
+            ticket.shadow = judged.shadow
+            self._desk.finish(ticket, judged.outcome)
 
     def _hand_off(self, waiting: tuple[Ticket, Decided]) -> None:
         """The cloud's side of one record."""

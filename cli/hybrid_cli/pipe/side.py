@@ -13,6 +13,10 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.protocol import FlowRequest
 from hybrid_cli.local.worker import Worker
 
+LOCAL_CREW = 24
+"""Threads that decide about records: more than the engine makes side by side, so that the next ones wait at
+its door."""
+
 Events = queue.SimpleQueue[dict[str, Any]]
 
 
