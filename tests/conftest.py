@@ -125,7 +125,15 @@ def model_server(model_file: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     arguments = ["--model", str(model_file), "--model_alias", "smollm2", "--n_ctx", "1024"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "llama_cpp.server", "--host", "127.0.0.1", "--port", str(port), *arguments],
+        [
+            sys.executable,
+            Path(__file__).with_name("model_server.py"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            *arguments,
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

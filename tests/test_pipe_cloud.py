@@ -130,17 +130,17 @@ def test_a_budget_that_is_gone_is_asked_for_no_more(
     path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits)
     # Each may cost 0.001 and costs 0.000003: side by side they must not take each other's room.
     done = hybrid(
-        "pipe", "-p", path, *CHOICES, "--max-tokens", "1000", "Is it?", stdin=alternating(40), HYBRID_CONSENT=cloud.origin
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "1000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(cloud.received) == 20
+    assert len(cloud.received) == 10
     path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits, "small.yaml")
     done = hybrid(
-        "pipe", "-p", path, *CHOICES, "--max-tokens", "3000", "Is it?", stdin=alternating(40), HYBRID_CONSENT=cloud.origin
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "3000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
     )  # fmt: skip
     assert done.returncode == 8
-    assert len(cloud.received) == 20
-    assert b"40 records: 20 kept, 0 handed off, 0 denied, 20 failed" in done.stderr
+    assert len(cloud.received) == 10
+    assert b"20 records: 10 kept, 0 handed off, 0 denied, 10 failed" in done.stderr
 
 
 def test_where_the_policy_keeps_what_no_cloud_answers_the_run_is_a_success(

@@ -9,8 +9,8 @@ _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
 _LEAST = 8
 """Done before the time left is told: the first of many side by side come late."""
-_BAR = 24
-"""Columns."""
+_BAR = 10
+"""Columns; the words beside it must have room in 80."""
 
 
 class Progress:

@@ -13,6 +13,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.answer import Answer
 from hybrid_cli.input import MAX_BYTES
 from hybrid_cli.pipe.records import Record
+from hybrid_cli.runners import without_runner_commands
 
 _INPUT = "input"
 """The field of a record that is no object."""
@@ -35,10 +36,10 @@ class Sink(Protocol):
 
 
 class Lines:
-    """The answers alone. A record that failed has an empty line."""
+    """The answers alone. A record that failed has an empty line. It can be pickled, for the nodes of a cluster."""
 
     def __init__(self, environment: Environment) -> None:
-        self._harmless = environment.harmless
+        self._is_runners = environment.in_ci()
         self._is_terminals = environment.stdout_is_terminal()
 
     def problem(self, record: Record) -> str | None:  # noqa: ARG002  as that of Objects
@@ -49,7 +50,9 @@ class Lines:
         text = plain(answer.answer).replace("\\", "\\\\").replace("\n", "\\n")
         if self._is_terminals:
             text = undirected(text)
-        return self._harmless(text).encode("utf-8", "replace") + b"\n"
+        if self._is_runners:
+            text = without_runner_commands(text)
+        return text.encode("utf-8", "replace") + b"\n"
 
     def failure(self, record: Record, failure: Failure) -> bytes:  # noqa: ARG002
         return b"\n"
