@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import subprocess
 import time
@@ -307,3 +308,21 @@ def test_killed_at_any_moment_it_goes_on_and_has_each_record_once(
     other = [*arguments[:-3], "--system", "Be brief.", *arguments[-3:]]
     subprocess.run(other, env=environment(home), capture_output=True, timeout=120, check=True)
     assert len(objects(out.read_bytes())) == 72  # another question has answers of its own
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/null", "folder", "fifo"])
+def test_what_is_no_regular_file_is_not_resumed(hybrid: Hybrid, tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    for more in ((), ("--dry-run",)):
+        done = hybrid("pipe", *CHOOSE, "Is it?", "--resume", tmp_path / place, *more, stdin=b'{"n": 1}\n')
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"cannot be resumed: it is no regular file" in done.stderr
+
+
+def test_an_estimate_leaves_out_what_is_done(hybrid: Hybrid, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    flags = ("pipe", *CHOOSE, "Is it even?", "--resume", out)
+    assert hybrid(*flags, stdin=b'{"n": 1}\n{"n": 2}\n').returncode == 0
+    (plan,) = objects(hybrid(*flags, "--dry-run", stdin=b'{"n": 1}\n{"n": 2}\n{"n": 3}\n').stdout)
+    assert (plan["records"], plan["done_before"]) == (1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import subprocess
 import threading
 import time
@@ -295,3 +296,18 @@ def test_a_terminal_is_shown_each_answer_once(
     child.expect(pexpect.EOF)
     child.close()
     assert child.before == "one\\ntwo\r\n" * 3
+
+
+def test_the_summary_has_what_the_ledger_has(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    replies = iter([Reply(pieces=("none of them",)), Reply(status=500), YES])
+    cloud.respond = lambda _body: next(replies)
+    path = profile(cloud.section(", retries: 0, prices: {input: 1000, output: 1000}") + ODD)
+    flags = ("pipe", "-p", path, *CHOICES, "--max-tokens", "10", "--cloud-jobs", "1", "Is it?")
+    done = hybrid(*flags, stdin=b"odd\n" * 3, HYBRID_CONSENT=cloud.origin)
+    rows = json.loads(hybrid("usage", "--export").stdout)["requests"]
+    spent = sum(row["reserved"] if row["cost"] is None else row["cost"] for row in rows)
+    (told,) = re.findall(rb"3 records: 0 kept, 1 handed off, 0 denied, 2 failed, \$([0-9.]+),", done.stderr)
+    assert float(told) == pytest.approx(spent, abs=0.01)
+    assert spent > 0

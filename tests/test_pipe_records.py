@@ -326,9 +326,15 @@ def test_a_crew_is_as_large_as_the_work_and_no_larger() -> None:
 
 
 def test_choices_are_read_and_found_in_what_a_cloud_says() -> None:
-    assert read_choices("yes, no,yes") == ("yes", "no")
-    for few in ("yes", "", ",", "a,a"):
-        with pytest.raises(Failure, match="at least two"):
-            read_choices(few)
+    assert read_choices('yes, "no, never"') == ("yes", "no, never")
+    for listed, told in (
+        ("yes", "at least two"),
+        ("", "at least two"),
+        ("a,", "an empty choice"),
+        ("a,b,a", "`a` twice"),
+        ('a,"b', "each quote"),
+    ):
+        with pytest.raises(Failure, match=told):
+            read_choices(listed)
     assert chosen('"Yes".', ("yes", "no")) == "yes"
     assert chosen("Yes, but no", ("yes", "no")) == "Yes, but no"

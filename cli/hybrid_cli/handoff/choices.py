@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 
+from hybrid_cli.environment import cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 _AROUND = " \t\r\n.,;:!\"'`*()[]"
 
 
 def read_choices(given: str) -> tuple[str, ...]:
-    """The choices of a comma-separated list. Raises Failure (USAGE) for less than two different ones."""
-    found = tuple(dict.fromkeys(choice.strip() for choice in given.split(",") if choice.strip()))
+    """The choices of a line of CSV: separated by commas, in quotes where they hold one.
+
+    Raises Failure (USAGE) for less than two, an empty one, or one that is there twice.
+    """
+    try:
+        (row,) = csv.reader([given], skipinitialspace=True, strict=True)
+    except csv.Error:
+        raise Failure(
+            ExitStatus.USAGE, "--choices must be one line of CSV, each quote with its end"
+        ) from None
+    found = tuple(choice.strip() for choice in row)
     if len(found) < 2:
         raise Failure(ExitStatus.USAGE, "--choices needs at least two, separated by commas")
+    if "" in found:
+        raise Failure(ExitStatus.USAGE, "--choices has an empty choice")
+    for choice in found:
+        if found.count(choice) > 1:
+            raise Failure(ExitStatus.USAGE, f"--choices has `{cut(choice)}` twice")
     return found
 
 

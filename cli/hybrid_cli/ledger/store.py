@@ -202,6 +202,14 @@ class Ledger:
             used = _used(connection, limit, run, _now())
         return max(0.0, limit.at_most - (used / NANO if limit.unit == "usd" else used))
 
+    def spent(self, run: str) -> float:
+        """USD that the requests of `run` have cost, or, where that is not settled, may cost."""
+        if not self.path.exists():
+            return 0.0
+        with self._transaction() as connection:
+            found = connection.execute(f"SELECT SUM({_SPENT}) FROM sent WHERE run = ?", [run])  # noqa: S608  as in _used
+            return float(found.fetchone()[0] or 0) / NANO
+
     def rows(self, since: str = "") -> list[dict[str, Any]]:
         """Every row from the day `since` (ISO 8601) on, oldest first; amounts in USD."""
         if not self.path.exists():

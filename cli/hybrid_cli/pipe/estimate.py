@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
 from hybrid_cli.ledger.store import Ledger, in_unit, usd
 from hybrid_cli.pipe.answering import Asked
-from hybrid_cli.pipe.records import Source
+from hybrid_cli.pipe.arrivals import Arrival
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.weights.store import Store
@@ -31,11 +32,17 @@ class _Sum:
         self.tokens += tokens
 
 
-def estimate(source: Source, asked: Asked, policy: Policy, environment: Environment) -> dict[str, Any]:
+def estimate(
+    found: Iterable[Arrival], asked: Asked, policy: Policy, environment: Environment
+) -> dict[str, Any]:
     """Reads all records; nothing is loaded or sent. Tokens are by four bytes each."""
     stay, leave, judged = _Sum(), _Sum(), _Sum()
-    failing = 0
-    for record in source:
+    failing = done_before = 0
+    for arrival in found:
+        record = arrival.record
+        if record is None:
+            done_before += 1
+            continue
         if record.is_blank:
             continue
         try:
@@ -54,6 +61,7 @@ def estimate(source: Source, asked: Asked, policy: Policy, environment: Environm
     all_ = stay.records + leave.records + judged.records
     plan = {
         "records": all_ + failing,
+        "done_before": done_before,
         "failing": failing,
         "tokens": stay.tokens + leave.tokens + judged.tokens,
         "model": "not used" if policy.mode == "force" else policy.local.model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hybrid_cli.environment import Environment
@@ -24,7 +25,6 @@ class Counts:
     failed: int = 0
     passed_over: int = 0
     """Answered by an earlier run."""
-    cost: float = 0.0
     unpriced: int = 0
     worst: ExitStatus = ExitStatus.ANSWERED
 
@@ -39,16 +39,15 @@ class Counts:
             return
         decision = outcome.handoff.decision
         setattr(self, decision, getattr(self, decision) + 1)
-        self.cost += outcome.cost_usd or 0.0
         self.unpriced += outcome.cost_usd is None
 
-    def summary(self, seconds: float) -> str:
-        """One line."""
+    def summary(self, seconds: float, spent: float) -> str:
+        """One line. `spent` is in USD, with what failed and what is not settled."""
         unpriced = f" and {self.unpriced} of unknown price" if self.unpriced else ""
         again = f", {self.passed_over} done before" if self.passed_over else ""
         return (
             f"{self.records} records: {self.kept} kept, {self.escalated} handed off, {self.denied} denied,"
-            f" {self.failed} failed{again}, {usd(self.cost)}{unpriced}, {self.records / max(seconds, 1e-9):.1f} records/s"
+            f" {self.failed} failed{again}, {usd(spent)}{unpriced}, {self.records / max(seconds, 1e-9):.1f} records/s"
         )
 
 
@@ -58,6 +57,8 @@ class Progress:
 
     environment: Environment
     counts: Counts
+    spent: Callable[[], float]
+    """USD so far."""
     _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RATE_SAMPLES))
 
     def __post_init__(self) -> None:
@@ -76,7 +77,7 @@ class Progress:
         share = 100 * counts.escalated / max(records, 1)
         self.environment.draw(
             f"hybrid: {records} records, {(records - before) / (now - start):.1f}/s, {share:.0f} % handed off,"
-            f" {counts.failed} failed, {usd(counts.cost)}"
+            f" {counts.failed} failed, {usd(self.spent())}"
         )
 
     def end(self) -> None:

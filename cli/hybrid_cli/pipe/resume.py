@@ -67,9 +67,11 @@ def _locked(path: Path) -> BinaryIO:
     """The file, locked. One that was replaced while that was waited for is opened anew."""
     while True:
         try:
+            if path.exists() and not path.is_file():
+                raise _refused(path, "it is no regular file")
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
         except OSError as error:
-            raise Failure(ExitStatus.USAGE, f"{path} cannot be resumed: {error.strerror}") from None
+            raise _refused(path, error.strerror or str(error)) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
@@ -80,6 +82,25 @@ def _locked(path: Path) -> BinaryIO:
         except FileNotFoundError:
             pass
         file.close()
+
+
+def _refused(path: Path, why: str) -> Failure:
+    return Failure(ExitStatus.USAGE, f"{path} cannot be resumed: {why}")
+
+
+def done_in(path: Path, field: str) -> Done:
+    """What is done in the file at `path`, which is not changed. Raises Failure (USAGE) as `resumed` does."""
+    done = Done()
+    try:
+        if path.exists() and not path.is_file():
+            raise _refused(path, "it is no regular file")
+        with path.open("rb") as file:
+            _look_through(file, path, field, done)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from None
+    return done
 
 
 def _look_through(file: BinaryIO, path: Path, field: str, done: Done) -> tuple[int, set[int]]:

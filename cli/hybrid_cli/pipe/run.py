@@ -23,6 +23,7 @@ from hybrid_cli.handoff.ruling import known_tags
 from hybrid_cli.handoff.run import engine_of, guard
 from hybrid_cli.handoff.shadow import Shadows
 from hybrid_cli.handoff.structured import read_schema
+from hybrid_cli.ledger.store import Ledger
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.answering import Answering, Asked, Judged
 from hybrid_cli.pipe.arrivals import Arrival, arrivals
@@ -30,7 +31,7 @@ from hybrid_cli.pipe.desk import Blank, Crew, Desk, Ticket
 from hybrid_cli.pipe.estimate import estimate
 from hybrid_cli.pipe.progress import Counts, Progress
 from hybrid_cli.pipe.records import Each, Source, matching
-from hybrid_cli.pipe.resume import Begun, Done, resumed
+from hybrid_cli.pipe.resume import Begun, Done, done_in, resumed
 from hybrid_cli.pipe.side import LOCAL_CREW, EngineOver, Shared
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.pipe.stopping import GRACE_SECONDS, Stop, stopping
@@ -82,7 +83,10 @@ def pipe_records(flags: Flags, options: Options, environment: Environment, worke
     files = options.files if options.cluster is None else matching(options.files)
     source = Source(files, _each(options, as_objects=as_objects), environment)
     if options.dry_run:
-        _show(estimate(source, asked, policy, environment), environment, as_json=as_objects)
+        answering = Answering(asked, policy, "", environment, None, as_objects=as_objects)
+        done = done_in(options.resume, options.key) if options.resume is not None else None
+        plan = estimate(arrivals(source, sink, answering.key, done), asked, policy, environment)
+        _show(plan, environment, as_json=as_objects)
         return
     enforcement = guard(policy, environment)
     answering = Answering(asked, policy, enforcement, environment, None, as_objects=as_objects)
@@ -219,7 +223,7 @@ class _Pipe:
         self._cloud: Crew[tuple[Ticket, Decided]] = Crew(options.cloud_jobs, self._hand_off, self._end)
         self._last = 0
         self._counts = Counts()
-        self._progress = Progress(environment, self._counts)
+        self._progress = Progress(environment, self._counts, self._spent)
 
     def run(self) -> None:
         """Write a line a record. Raises Failure or Interrupted where it ends early, or not well."""
@@ -241,7 +245,10 @@ class _Pipe:
         environment = self._environment
         if environment.verbosity < 0:
             return f"{self._counts.failed} of {self._counts.records} records failed"
-        return self._counts.summary(environment.clock() - environment.started)
+        return self._counts.summary(environment.clock() - environment.started, self._spent())
+
+    def _spent(self) -> float:
+        return Ledger(self._environment.state_folder).spent(self._environment.run)
 
     def _looks_up(self) -> bool:
         self._progress.show()
