@@ -16,7 +16,7 @@ from hybrid_cli.weights.catalog import shipped_catalog
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
-SHORT = ("--max-tokens", "24", "--quiet")
+SHORT = ("--max-tokens", "16", "--quiet")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,8 @@ def test_a_cloud_that_fails_half_the_time_stops_nothing(
     assert handed_off["cloud"] == 10
     assert sum("error" in answer for answer in found) == 10
     assert done.returncode == 5
-    assert b"40 records: 20 kept, 10 handed off, 0 denied, 10 failed, $0.0001" in done.stderr
+    # what a 500 has cost is not known: its reservation stays
+    assert b"40 records: 20 kept, 10 handed off, 0 denied, 10 failed, $0.00" in done.stderr
 
 
 def test_a_slow_cloud_holds_no_local_record_up(
