@@ -206,7 +206,7 @@ class Ledger:
         """USD that the requests of `run` have cost, or, where that is not settled, may cost."""
         if not self.path.exists():
             return 0.0
-        with self._transaction() as connection:
+        with self._open() as connection:  # no transaction: a reader waits for no writer
             found = connection.execute(f"SELECT SUM({_SPENT}) FROM sent WHERE run = ?", [run])  # noqa: S608  as in _used
             return float(found.fetchone()[0] or 0) / NANO
 

@@ -67,8 +67,7 @@ def _locked(path: Path) -> BinaryIO:
     """The file, locked. One that was replaced while that was waited for is opened anew."""
     while True:
         try:
-            if path.exists() and not path.is_file():
-                raise _refused(path, "it is no regular file")
+            _check_regular(path)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
         except OSError as error:
             raise _refused(path, error.strerror or str(error)) from None
@@ -84,6 +83,11 @@ def _locked(path: Path) -> BinaryIO:
         file.close()
 
 
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise _refused(path, "it is no regular file")
+
+
 def _refused(path: Path, why: str) -> Failure:
     return Failure(ExitStatus.USAGE, f"{path} cannot be resumed: {why}")
 
@@ -92,8 +96,7 @@ def done_in(path: Path, field: str) -> Done:
     """What is done in the file at `path`, which is not changed. Raises Failure (USAGE) as `resumed` does."""
     done = Done()
     try:
-        if path.exists() and not path.is_file():
-            raise _refused(path, "it is no regular file")
+        _check_regular(path)
         with path.open("rb") as file:
             _look_through(file, path, field, done)
     except FileNotFoundError:
