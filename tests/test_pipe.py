@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from conftest import Hybrid, environment
-from scripted_cloud import ScriptedCloud
+from scripted_cloud import Reply, ScriptedCloud
 
 OFFLINE = ("-p", "offline", "--max-tokens", "24")
 WHOLE = ("-p", "offline", "--max-tokens", "200")
@@ -273,8 +273,27 @@ def test_an_estimate_reads_all_and_asks_nothing(
     assert (plan["records"], plan["failing"], plan["tokens"]) == (31, 1, 30 * 3)
     assert plan["handed_off"] == "43% (13 records)"
     assert plan["handed_off_at_most"] == "67% (20 records)"
-    # 20 prompts of 3 tokens at $1 a million, and 20 answers of 100 at $2
-    assert plan["usd_at_most"] == "$0.00406"
+    # 13 prompts of 3 tokens at $1 a million, and 13 answers of 100 at $2
+    assert plan["usd"] == "$0.00264"
+
+
+def test_what_an_estimate_names_is_what_the_budget_holds(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    section = cloud.section(", prices: {input: 1000, output: 1}") + "escalation: {mode: force}\n"
+    flags = ("--jsonl", "--schema", '{"type": "object", "required": ["sum"]}', "Add them up.")
+    record = b'{"numbers": [1, 2, 3]}\n'
+    planned = hybrid(
+        "pipe", "-p", profile(section), "--dry-run", *flags, stdin=record, HYBRID_CONSENT=cloud.origin
+    )
+    (plan,) = objects(planned.stdout)
+    most = float(plan["usd_at_most"].removeprefix("$"))
+    cloud.replies = [Reply(pieces=('{"sum": 6}',))]
+    for share, code in ((0.98, 8), (1.02, 0)):
+        path = profile(f"{section}limits: {{usd_per_run: {share * most:.6f}}}\n")
+        done = hybrid("pipe", "-p", path, *flags, stdin=record, HYBRID_CONSENT=cloud.origin)
+        assert done.returncode == code, done.stderr
+    assert len(cloud.received) == 1
 
 
 def test_killed_at_any_moment_it_goes_on_and_has_each_record_once(

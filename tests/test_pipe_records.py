@@ -122,6 +122,35 @@ def test_csv_is_read_as_it_was_written(
         assert [list(record.value.values()) for record in found] == rows
 
 
+def test_a_quote_that_is_never_closed_is_told_and_what_it_took_is_kept(tmp_path: Path) -> None:
+    whole, open_ = records(tmp_path, "csv", b'a,b\n1,"2\n3"\n4,"5\n6,7\n8,9')
+    assert (whole.problem, whole.value) == (None, {"a": "1", "b": "2\n3"})
+    assert "never closed" in str(open_.problem)
+    assert open_.named(2) == f"record 2 ({tmp_path / '0.txt'}:4)"
+    assert b"6,7\\n8,9" in Objects("hybrid").failure(open_, WRONG)
+    with pytest.raises(Failure, match=r"the first row of .* is never closed"):
+        records(tmp_path, "csv", b'a,"b\n1,2\n')
+
+
+@pytest.mark.parametrize(
+    ("each", "content", "lines"),
+    [
+        ("line", b"a\n\nb", [1, 2, 3]),
+        ("jsonl", b"\n1\n\n2\n", [2, 4]),
+        ("para", b"\na\nb\n\n\nc\n", [2, 6]),
+        ("csv", b'a\n"x\ny"\n\nz\n', [2, 5]),
+        ("nul", b"a\0b", [None, None]),
+    ],
+)
+def test_a_record_is_named_by_its_place(
+    tmp_path: Path, each: Each, content: bytes, lines: list[int | None]
+) -> None:
+    found = records(tmp_path, each, content, content)
+    assert [record.line for record in found] == lines * 2
+    last = found[-1]
+    assert last.named(9) == f"record 9 ({last.file}{'' if last.line is None else f':{last.line}'})"
+
+
 def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"two columns of .* are named `a`"):
         records(tmp_path, "csv", b"a,b,a\n1,2,3\n")

@@ -114,7 +114,7 @@ class Answering:
         policy, ruling = under_rules(self.policy, facts)
         # Its own clock, and its messages one level more quiet: there may be thousands of them.
         environment = replace(
-            self.environment, verbosity=self.environment.verbosity - 1, subject=f"record {number}: "
+            self.environment, verbosity=self.environment.verbosity - 1, subject=f"{record.named(number)}: "
         )
         output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
         side: Any = None if self.engine is None else Side(self.engine, ends, environment.clock)

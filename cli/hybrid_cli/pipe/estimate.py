@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import Used, cost
 from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.handoff import budget, egress
+from hybrid_cli.handoff.answer import Request
 from hybrid_cli.handoff.criterion import criterion_of
 from hybrid_cli.handoff.ruling import RequestFacts, under_rules
 from hybrid_cli.ledger.store import Ledger, in_unit, usd
@@ -22,20 +24,26 @@ from hybrid_cli.weights.store import Store
 
 @dataclass
 class _Sum:
-    """Records of one fate, and the tokens of their prompts."""
+    """Records of one fate."""
 
     records: int = 0
     tokens: int = 0
+    """Of their prompts."""
+    usd_at_most: float | None = 0.0
+    """What a budget would have to hold for them; None where no price is known."""
 
-    def add(self, tokens: int) -> None:
+    def add(self, facts: RequestFacts, policy: Policy) -> None:
         self.records += 1
-        self.tokens += tokens
+        self.tokens += facts.tokens()
+        if self.usd_at_most is not None:
+            worst = _worst(facts.request, policy)
+            self.usd_at_most = None if worst is None else self.usd_at_most + worst
 
 
 def estimate(
     found: Iterable[Arrival], asked: Asked, policy: Policy, environment: Environment
 ) -> dict[str, Any]:
-    """Reads all records; nothing is loaded or sent. Tokens are by four bytes each."""
+    """Reads all records; nothing is loaded or sent. Tokens are by four bytes each, USD at most as reserved."""
     stay, leave, judged = _Sum(), _Sum(), _Sum()
     failing = done_before = 0
     for arrival in found:
@@ -52,11 +60,12 @@ def estimate(
             failing += 1
             continue
         if egress.denial(own, environment, facts.request) or (ruling and ruling.then == "local"):
-            stay.add(facts.tokens())
+            stay.records += 1
+            stay.tokens += facts.tokens()
         elif own.forced_by is not None or (ruling and ruling.then == "force"):
-            leave.add(facts.tokens())
+            leave.add(facts, own)
         else:
-            judged.add(facts.tokens())
+            judged.add(facts, own)
     share, why = _share(policy, environment) if judged.records else (0.0, "")
     all_ = stay.records + leave.records + judged.records
     plan = {
@@ -112,19 +121,26 @@ def _share(policy: Policy, environment: Environment) -> tuple[float | None, str]
     return None, f"{named} does not say; hybrid calibrate again"
 
 
+def _worst(request: Request, policy: Policy) -> float | None:
+    """USD that is reserved before `request` is sent, as it stands."""
+    if policy.cloud is None:
+        return None
+    schema = request.schema.data if request.schema is not None and request.schema.is_object else None
+    longest = policy.local.sampling.max_tokens
+    messages = egress.leaving(request, policy.cloud)
+    call = Call(
+        policy.cloud, messages, longest, policy.cloud_temperature, request.tools, schema, request.stop
+    )
+    return budget.worst_cost(call, len(call.content()))
+
+
 def _money(policy: Policy, leave: _Sum, judged: _Sum, share: float | None) -> dict[str, str]:
-    """USD, if each answer is as long as it may be."""
-
-    def price(tokens_in: float, answers: float) -> float | None:
-        if policy.cloud is None:
-            return None
-        tokens_out = answers * policy.local.sampling.max_tokens
-        return cost(policy.cloud, Used(round(tokens_in), round(tokens_out)))
-
-    most = price(leave.tokens + judged.tokens, leave.records + judged.records)
-    if most is None:
+    """USD: likely, if each answer is as long as it may be, and at most, as the limits count it."""
+    if policy.cloud is None or leave.usd_at_most is None or judged.usd_at_most is None:
         return {"usd": "not known; cloud.prices sets the price"}
+    most = {"usd_at_most": usd(leave.usd_at_most + judged.usd_at_most)}
     if share is None:
-        return {"usd_at_most": usd(most)}
-    expected = price(leave.tokens + share * judged.tokens, leave.records + share * judged.records)
-    return {"usd": usd(expected or 0.0), "usd_at_most": usd(most)}
+        return most
+    tokens_out = (leave.records + share * judged.records) * policy.local.sampling.max_tokens
+    likely = Used(round(leave.tokens + share * judged.tokens), round(tokens_out))
+    return {"usd": usd(cost(policy.cloud, likely) or 0.0), **most}

@@ -10,8 +10,8 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -37,6 +37,17 @@ class Record:
     is_json: bool = False
     problem: str | None = None
     """Why there is nothing to be asked about it."""
+    file: str | None = None
+    """Where it is from; None for stdin."""
+    line: int | None = None
+    """The line there on which it begins, from 1; None in input that is not of lines."""
+
+    def named(self, number: int) -> str:
+        """Which one it is, for a reader: its `number` in the input, and where to look for it."""
+        if self.file is not None:
+            place = self.file if self.line is None else f"{self.file}:{self.line}"
+            return f"record {number} ({place})"
+        return f"record {number}" if self.line in (None, number) else f"record {number} (line {self.line})"
 
     @property
     def is_object(self) -> bool:
@@ -73,8 +84,10 @@ class Source:
 
     def __iter__(self) -> Iterator[Record]:
         for path in self.files:
+            name = None if str(path) == "-" else str(path)
             with self._opened(path) as descriptor:
-                yield from _records(self.each, _chunks(descriptor), str(path))
+                for line, record in _records(self.each, _chunks(descriptor), str(path)):
+                    yield replace(record, file=name, line=line)
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
@@ -99,18 +112,22 @@ def matching(names: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[Record]:
+def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[tuple[int | None, Record]]:
+    """Each with its line, where there are lines."""
     pieces = _pieces(chunks, _ENDS.get(each, b"\n"))
+    if each == "nul":
+        yield from ((None, _text(piece)) for piece in pieces)
+        return
     if each == "csv":
         yield from _rows(pieces, name)
-    elif each == "para":
-        yield from map(_text, _paragraphs(pieces))
-    elif each == "nul":
-        yield from map(_text, pieces)
+        return
+    lines = enumerate(map(_line, pieces), 1)
+    if each == "para":
+        yield from ((line, _text(raw)) for line, raw in _paragraphs(lines))
     elif each == "jsonl":
-        yield from (_json(piece) for piece in map(_line, pieces) if piece.strip())
+        yield from ((line, _json(raw)) for line, raw in lines if raw.strip())
     else:
-        yield from (_text(_line(piece)) for piece in pieces)
+        yield from ((line, _text(raw)) for line, raw in lines)
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:
@@ -144,20 +161,21 @@ def _line(piece: bytes) -> bytes:
     return piece.removesuffix(b"\r")
 
 
-def _paragraphs(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines up to the next blank one, together."""
+def _paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Lines up to the next blank one, together, with the number of the first."""
     held: list[bytes] = []
-    size = 0
-    for line in map(_line, lines):
+    first = size = 0
+    for number, line in lines:
         if line.strip():
+            first = first if held else number
             if size <= MAX_BYTES:
                 held.append(line)
             size += len(line) + 1
         elif held:
-            yield b"\n".join(held)
+            yield first, b"\n".join(held)
             held, size = [], 0
     if held:
-        yield b"\n".join(held)
+        yield first, b"\n".join(held)
 
 
 def _problem(raw: bytes) -> str | None:
@@ -190,24 +208,41 @@ def _no_json(_constant: str) -> NoReturn:
     raise ValueError
 
 
-def _rows(lines: Iterable[bytes], name: str) -> Iterator[Record]:
+class _Text:
+    """The lines of a file of CSV as text. Bytes that are none stay with their own record."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+        self.is_over = False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            yield f"{line.decode('utf-8', 'surrogateescape')}\n"
+        self.is_over = True
+
+
+def _rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, Record]]:
     """The rows of CSV (RFC 4180), each as an object by the first row's names."""
     csv.field_size_limit(MAX_BYTES)
-    # Bytes that are no text stay with their own record.
-    decoded = (f"{line.decode('utf-8', 'surrogateescape')}\n" for line in lines)
-    with closing(decoded):
-        rows = csv.reader(decoded)
-        names = _header(rows, name)
-        while names:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Record(b"", problem=f"it is no row of CSV ({error})")
-                continue
-            if row:
-                yield _row(names, row)
+    text = _Text(lines)
+    rows = csv.reader(text)
+    names = _header(rows, name)
+    if names and text.is_over:
+        raise Failure(ExitStatus.USAGE, f"a quote in the first row of {name} is never closed")
+    while names:
+        line = rows.line_num + 1
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, Record(b"", problem=f"it is no row of CSV ({error})")
+            continue
+        if text.is_over:  # it was read on for the end of a quote
+            problem = "a quote in it is never closed; the file ends in it"
+            yield line, replace(_row(names, row), problem=problem)
+        elif row:
+            yield line, _row(names, row)
 
 
 def _header(rows: Iterator[list[str]], name: str) -> list[str]:

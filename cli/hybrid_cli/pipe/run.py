@@ -315,11 +315,12 @@ class _Pipe:
         self._last = ticket.number
         if isinstance(outcome, Failure):
             self._counts.add(outcome)
-            self._tell(ticket.number, outcome)
+            named = record.named(ticket.number)
+            self._tell(named, outcome)
             self._write(self._sink.failure(record, outcome))
             if self._options.fail_fast:
                 self._desk.close()
-                words = f"stopped at record {ticket.number} (--fail-fast); {self._summary()}"
+                words = f"stopped at {named} (--fail-fast); {self._summary()}"
                 raise Failure(outcome.status, words)
         elif isinstance(outcome, Blank):
             self._write(self._sink.blank())
@@ -328,11 +329,11 @@ class _Pipe:
             self._write(self._sink.answer(record, outcome, self._answering.key(record)))
             self._shadows.add(ticket.shadow)
 
-    def _tell(self, number: int, failure: Failure) -> None:
+    def _tell(self, named: str, failure: Failure) -> None:
         """On stderr: all failures that have no other place, else the first ones."""
         told = self._counts.failed
         if isinstance(self._sink, Lines) or told <= _FAILURES_TOLD or self._environment.verbosity > 0:
-            self._environment.error(f"record {number}: {failure}")
+            self._environment.error(f"{named}: {failure}")
         elif told == _FAILURES_TOLD + 1:
             self._environment.error("further failures are in their records' objects only")
 
