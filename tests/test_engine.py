@@ -118,6 +118,26 @@ def test_sequences_side_by_side_are_what_each_is_alone(engine: Any, model_file: 
             assert one[:3] == pytest.approx(other[:3], abs=0.001)
 
 
+def test_what_is_left_of_many_sequences_is_decoded_in_one_pass(
+    engine: Any, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp reads the weights once for slots that follow each other, and again behind each gap."""
+    from hybrid_cli.local.decode import Decoder
+
+    decode, slots = Decoder._decode, []
+
+    def listen(decoder: Any, entries: Any, **options: Any) -> None:
+        slots.append([slot for _token, _position, slot, _wanted in entries])
+        decode(decoder, entries, **options)
+
+    monkeypatch.setattr(Decoder, "_decode", listen)
+    record(engine, model_file, *({"max_tokens": most} for most in (9, 2, 7, 3, 8, 4)))
+    beside = [found for found in slots if found[0] != 6]  # where the prefix is
+    assert len(beside) >= 9
+    assert all(sorted(set(found)) == list(range(len(set(found)))) for found in beside)
+    assert all(found == sorted(found) for found in beside)
+
+
 def test_more_sequences_than_slots_take_turns(engine: Any, model_file: Path) -> None:
     tasks = [
         {"messages": [{"role": "user", "content": f"Tell me of {number} foxes."}], "max_tokens": 4}

@@ -100,7 +100,7 @@ class Decoder:
         self.prefix_slot = size.slots if size.several else 0
         """The sequence that holds what the prompts begin with: of several jobs one of its own."""
         self.active: list[Job] = []
-        self._free = deque(range(size.slots))
+        self._free = set(range(size.slots))
         self._prefix: list[int] = []
         self._used = 0
 
@@ -147,7 +147,8 @@ class Decoder:
     def admit(self, job: Job) -> None:
         """Give `job` a slot. What an earlier job left there goes only now: a free cell in the middle would
         be filled out of order, and the order of cells is that of additions."""
-        job.slot, job.position = self._free.popleft(), self._begun(job)
+        job.slot, job.position = min(self._free), self._begun(job)
+        self._free.remove(job.slot)
         if self._size.several:
             llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)
             if job.position:
@@ -169,7 +170,23 @@ class Decoder:
         """End `job`, finished or not; its slot is free again."""
         self.active.remove(job)
         self._used -= job.cells - self._shared
-        self._free.append(job.slot)
+        self._free.add(job.slot)
+
+    def _close_ranks(self) -> None:
+        """Move sequences into free slots below theirs.
+
+        Where each sequence has its own buffer, llama.cpp decodes only slots side by side together: each gap
+        would cost another pass over the weights, and a move is a copy of one buffer.
+        """
+        while self._free:
+            last, gap = max(self.active, key=lambda job: job.slot), min(self._free)
+            if last.slot < gap:
+                return
+            llama_cpp.llama_memory_seq_rm(self._memory, gap, -1, -1)
+            llama_cpp.llama_memory_seq_cp(self._memory, last.slot, gap, -1, -1)
+            self._free.remove(gap)
+            self._free.add(last.slot)
+            last.slot = gap
 
     @property
     def _shared(self) -> int:
@@ -178,14 +195,13 @@ class Decoder:
 
     def step(self) -> None:
         """Decode one batch: a token of each sequence under way, and prompts in what room is left."""
-        entries: list[tuple[int, int, int, bool]] = []
-        due: list[Job] = []
+        if not self._size.unified:
+            self._close_ranks()
         # Where states are read, every token of the batch becomes an output: it holds none that is not one.
         reads = any(job.wants_state and job.left == 1 for job in self.active)
-        for job in sorted(self.active, key=lambda job: job.left > 0):
-            if reads and job.left > 1:
-                continue
-            tokens = job.pending(BATCH - len(entries))
+        entries: list[tuple[int, int, int, bool]] = []
+        due: list[Job] = []
+        for job, tokens in self._next_tokens([job for job in self.active if not reads or job.left <= 1]):
             whole = job.position + len(tokens) >= len(job.prompt)
             last = len(tokens) - 1
             entries += [
@@ -205,6 +221,16 @@ class Decoder:
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
                 self.release(job)
+
+    def _next_tokens(self, jobs: list[Job]) -> list[tuple[Job, list[int]]]:
+        """What of each is in the next batch, in the order of slots, which llama.cpp wants (`_close_ranks`)."""
+        room = BATCH
+        shares = []
+        for job in sorted(jobs, key=lambda job: job.left > 0):
+            tokens = job.pending(room)
+            room -= len(tokens)
+            shares.append((job, tokens))
+        return sorted(shares, key=lambda share: share[0].slot)
 
     def _extend(self, job: Job, row: int) -> str | None:
         """Choose and report the next token of `job`; why it is over, if it is."""
