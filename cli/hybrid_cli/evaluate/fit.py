@@ -131,6 +131,8 @@ def _cut(fitted: list[Row]) -> Any:
 
 
 def _in_words(figure: Estimate) -> str:
+    if not np.isfinite(figure.value):
+        return "cannot be told, as their answers are all of one kind"
     return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
 
 
