@@ -60,25 +60,20 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     assert 0 < told["metrics"]["accuracy_local"]["value"] < 1
     assert told["by_task"]["small"]["rows"] == 50
     assert set(told["baselines"]) == {"random", "prompt_length", "mean_logprob", "oracle"}
-    text = hybrid("eval", questions, "--rows", rows, *SHORT).stdout.decode()
-    assert "accuracy_local" in text
-    picture = rows.with_name("picture.svg")
-    drawn = hybrid(
-        "eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, "--json", *SHORT
-    )
-    told = json.loads(drawn.stdout)
-    assert told["unseen"] == "subjects"
     assert set(told["early"]) >= {"by_token_8", "false_aborts", "tokens_saved"}
+    picture = rows.with_name("picture.svg")
+    drawn = hybrid("eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, *SHORT)
+    assert "accuracy_local" in drawn.stdout.decode()
+    assert "each on subjects that it had not seen" in drawn.stdout.decode()
     assert "<svg" in picture.read_text()
     bad = hybrid("eval", questions, "--rows", rows, "--plot", "picture.doc", *SHORT)
     assert (bad.returncode, bad.stdout) == (2, b"")
     assert b"a picture ends in .svg, .png, .pdf" in bad.stderr
-    halves = [
-        json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--json", *SHORT).stdout)[
-            "rows"
-        ]
+    plans = [
+        json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--dry-run", "--json").stdout)
         for half in ("fit", "test")
     ]
+    halves = [plan["questions"] for plan in plans]
     assert sum(halves) == 100
     assert min(halves) > 40
 

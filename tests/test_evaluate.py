@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_cli.evaluate import early, fit, metrics, thresholds
+from hybrid_cli.evaluate.metrics import Curve
 from hybrid_cli.evaluate.probe import fit_probe
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
@@ -53,28 +54,29 @@ def test_metrics_by_hand() -> None:
     score = np.array([3.0, 2.0, 1.0, 0.0])
     local, cloud = np.array([0.0, 1.0, 0.0, 1.0]), np.ones(4)
     assert metrics.auroc(score, 1 - local) == 0.75
-    x, y = metrics.recovery_curve(score, local, cloud)
-    assert x.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert y.tolist() == [0, 0.5, 0.5, 1, 1]
-    assert metrics.apgr(score, local, cloud) == 0.625
-    assert metrics.cpt(score, local, cloud, 0.5) == 0.25
-    assert metrics.cpt(score, local, cloud, 0.8) == pytest.approx(0.65)
-    assert metrics.accuracy_at(score, local, cloud, 0.25) == 0.75
-    assert metrics.accuracy_at(score, local, local, 0.25) == 0.5
+    curve = Curve.of(score, local, cloud)
+    assert curve.x.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert curve.y.tolist() == [0, 0.5, 0.5, 1, 1]
+    assert curve.apgr == 0.625
+    assert curve.cpt(0.5) == 0.25
+    assert curve.cpt(0.8) == pytest.approx(0.65)
+    assert curve.accuracy(0.25) == 0.75
+    assert Curve.of(score, local, local).accuracy(0.25) == 0.5
     assert metrics.ece(np.array([0.9, 0.9]), np.array([1.0, 0.0])) == pytest.approx(0.4)
 
 
 def test_all_of_one_score_is_random() -> None:
     local, cloud = np.array([0.0, 1.0, 0.0]), np.ones(3)
-    assert metrics.apgr(np.zeros(3), local, cloud) == pytest.approx(0.5)
-    assert metrics.napgr(np.zeros(3), local, cloud) == pytest.approx(0)
-    assert metrics.napgr(cloud - local, local, cloud) == pytest.approx(1)
+    best = Curve.of(cloud - local, local, cloud)
+    assert Curve.of(np.zeros(3), local, cloud).apgr == pytest.approx(0.5)
+    assert Curve.of(np.zeros(3), local, cloud).napgr(best) == pytest.approx(0)
+    assert best.napgr(best) == pytest.approx(1)
     assert metrics.auroc(np.zeros(3), 1 - local) == 0.5
 
 
 def test_what_is_not_defined_is_nan() -> None:
     assert math.isnan(metrics.auroc(np.array([1.0, 2.0]), np.zeros(2)))
-    assert math.isnan(metrics.apgr(np.array([1.0, 2.0]), np.ones(2), np.ones(2)))
+    assert math.isnan(Curve.of(np.array([1.0, 2.0]), np.ones(2), np.ones(2)).apgr)
 
 
 @given(ROWS)
@@ -85,13 +87,10 @@ def test_metrics_equal_another_implementations(reference: Any, rows: tuple[Any, 
         assert metrics.auroc(score, 1 - local) == pytest.approx(reference.auroc(score, local == 0))
     if cloud.sum() == local.sum():
         return
-    assert metrics.apgr(score, local, cloud) == pytest.approx(reference.apgr(score, local, cloud))
+    curve = Curve.of(score, local, cloud)
+    assert curve.apgr == pytest.approx(reference.apgr(score, local, cloud))
     for recovered in (0.503, 0.807):  # which no share of so few rows equals to the last digit
-        ours, theirs = (
-            metrics.cpt(score, local, cloud, recovered),
-            reference.cpt(score, local, cloud, recovered),
-        )
-        assert ours == pytest.approx(theirs)
+        assert curve.cpt(recovered) == pytest.approx(reference.cpt(score, local, cloud, recovered))
     assert metrics.ece(score / 6, local) == pytest.approx(reference.ece(score / 6, local))
 
 
@@ -119,7 +118,8 @@ def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
 
 def test_draws_that_define_nothing_are_left_out_in_silence() -> None:
     score, local = np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, 1.0])
-    found = metrics.estimate(metrics.apgr, score, local, np.array([1.0, 1.0, 0.0]))  # in all there is no gap
+    cloud = np.array([1.0, 1.0, 0.0])  # in all there is no gap
+    found = metrics.estimate(lambda *columns: Curve.of(*columns).apgr, score, local, cloud)
     assert math.isfinite(found.low)
     assert not math.isfinite(found.value)
 

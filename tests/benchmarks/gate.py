@@ -3,17 +3,14 @@
     python tests/benchmarks/gate.py ROWS.jsonl
 
 Prints, over 200 resplits, the share handed off under escalate_at_most=0.3 and how often wrong_at_most breaks its
-promise at delta = 0.1; and what the gate's own work costs for an answer that is kept. A resplit fits the score
-on a random 40 % of the rows. The other 60 % then are the world: rows drawn from it with replacement set the
+promise at delta = 0.1 (gate_time.py has what the gate's work costs). A resplit fits the score on a random 40 % of the rows. The other 60 % then are the world: rows drawn from it with replacement set the
 threshold, and what that does is known exactly, in all of the world. So no test part's own noise is in the figure.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +19,6 @@ import numpy as np
 
 from hybrid_cli.evaluate import fit, rows, thresholds
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.handoff.calibration import Calibration, Model
-from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.gate import LocalResult, judge, signals_of
-from hybrid_cli.local.protocol import TokenSignal
 
 SPLITS = 200
 DELTA = 0.1
@@ -54,7 +47,6 @@ def main(file: Path) -> None:
     )
     for part_of_error in (0.6, 0.75):
         _promise(worlds, round(wrong * part_of_error, 2))
-    _cost(fit.fit(measured, fit.RICH, "wrong"))
 
 
 def _promise(worlds: list[tuple[Any, Any, Any]], limit: float) -> None:
@@ -73,24 +65,6 @@ def _promise(worlds: list[tuple[Any, Any, Any]], limit: float) -> None:
         f"wrong_at_most={limit:g}, delta {DELTA}: promised in {promised} of {len(worlds)} resplits, broken in {broken};"
         f" kept {kept_share:.2f} on average"
     )
-
-
-def _cost(model: Model) -> None:
-    """The parent's share of one kept answer of 64 tokens, told in groups of 8, in milliseconds."""
-    calibration = Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0)
-    criterion = Criterion(0.0, calibration)
-    times = []
-    for _ in range(50):
-        result = LocalResult(text="word " * 64, finish_reason="stop", tokens_in=50, tokens_out=64)
-        started = time.perf_counter()
-        for number in range(64):
-            result.add(TokenSignal(math.log(0.9), 0.8, 0.2, "content" if number else "first"))
-            if number % 8 == 7:
-                criterion.leans(signals_of(result, criterion))
-                criterion.fails_early(result.logprobs)
-        judge(result, criterion)
-        times.append((time.perf_counter() - started) * 1000)
-    print(f"the gate's work for a kept answer of 64 tokens: {statistics.median(times):.2f} ms")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ quality of either side's answer to each prompt, 0 to 1; all one-dimensional and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +29,29 @@ class Estimate:
 
 def estimate(metric: Callable[..., float], *columns: Numbers, resamples: int = RESAMPLES) -> Estimate:
     """`metric` of `columns`, with the percentile interval over resampled rows (Efron 1979); seeded."""
+    (found,) = estimates(lambda *drawn: (metric(*drawn),), *columns, resamples=resamples)
+    return found
+
+
+def estimates(
+    metrics: Callable[..., Sequence[float]], *columns: Numbers, resamples: int = RESAMPLES
+) -> list[Estimate]:
+    """The same for several figures of the same draws."""
     generator = np.random.default_rng(0)
     rows = len(columns[0])
     drawn = []
     with np.errstate(divide="ignore", invalid="ignore"):  # of a small task some draws define nothing
         for _ in range(resamples):
             chosen = generator.integers(0, rows, rows)
-            drawn.append(metric(*(column[chosen] for column in columns)))
-    defined = [value for value in drawn if np.isfinite(value)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
-    return Estimate(metric(*columns), float(low), float(high))
+            drawn.append(metrics(*(column[chosen] for column in columns)))
+        values = metrics(*columns)
+    return [_interval(value, figures) for value, figures in zip(values, np.array(drawn).T, strict=True)]
+
+
+def _interval(value: float, drawn: Numbers) -> Estimate:
+    defined = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high))
 
 
 def auroc(score: Numbers, wrong: Numbers) -> float:
@@ -54,58 +67,61 @@ def auroc(score: Numbers, wrong: Numbers) -> float:
     return float((middle_rank[place][positive].sum() - positives * (positives + 1) / 2) / pairs)
 
 
-def recovery_curve(score: Numbers, local: Numbers, cloud: Numbers) -> tuple[Numbers, Numbers]:
-    """Share handed off (x) and share of the performance gap recovered (y), each from 0 to 1.
+@dataclass(frozen=True)
+class Curve:
+    """What handing off by falling score wins: RouteLLM (arXiv 2406.18665), section 3."""
 
-    Prompts are handed off by falling score; those of one score come in any order, which is a straight
-    line between the points before and after them. RouteLLM (arXiv 2406.18665), section 3.
-    """
-    values, place = np.unique(-score, return_inverse=True)
-    gained = np.bincount(place, weights=cloud - local, minlength=len(values))
-    counted = np.bincount(place, minlength=len(values))
-    with np.errstate(divide="ignore", invalid="ignore"):  # no gap, no recovery: nan
-        recovered = np.cumsum(gained) / (cloud - local).sum()
-    return (
-        np.concatenate([[0.0], np.cumsum(counted) / len(score)]),
-        np.concatenate([[0.0], recovered]),
-    )
+    x: Numbers
+    """Share handed off, 0 to 1. Prompts of one score come in any order, which is a straight line."""
+    gained: Numbers
+    """The quality that is won by it, summed over all prompts; at last the gap between the two sides."""
+    local: float
+    """The quality without the cloud, summed."""
+    prompts: int
 
+    @classmethod
+    def of(cls, score: Numbers, local: Numbers, cloud: Numbers) -> Curve:
+        values, place = np.unique(-score, return_inverse=True)
+        gained = np.cumsum(np.bincount(place, weights=cloud - local, minlength=len(values)))
+        counted = np.cumsum(np.bincount(place, minlength=len(values)))
+        return cls(
+            np.concatenate([[0.0], counted / len(score)]),
+            np.concatenate([[0.0], gained]),
+            float(local.sum()),
+            len(score),
+        )
 
-def apgr(score: Numbers, local: Numbers, cloud: Numbers) -> float:
-    """The average performance gap recovered: the area under the recovery curve; random order gives 0.5."""
-    x, y = recovery_curve(score, local, cloud)
-    return float(np.trapezoid(y, x))
+    @property
+    def y(self) -> Numbers:
+        """The share of the gap that is won; NaN where there is none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.divide(self.gained, self.gained[-1])
 
+    @property
+    def apgr(self) -> float:
+        """The average performance gap recovered: the area under the curve; random order gives 0.5."""
+        return float(np.trapezoid(self.y, self.x))
 
-def napgr(score: Numbers, local: Numbers, cloud: Numbers) -> float:
-    """APGR between random (0) and an oracle that knows both outcomes (1)."""
-    best = apgr(cloud - local, local, cloud)
-    if abs(best - 0.5) < 1e-12:
-        return float("nan")
-    return (apgr(score, local, cloud) - 0.5) / (best - 0.5)
+    def napgr(self, best: Curve) -> float:
+        """APGR between random (0) and `best`, the oracle's, which knows both outcomes (1)."""
+        most = best.apgr - 0.5
+        return float("nan") if abs(most) < 1e-12 else (self.apgr - 0.5) / most
 
+    def cpt(self, recovered: float) -> float:
+        """The least share handed off at which `recovered` of the gap is won (call-performance threshold)."""
+        y = self.y
+        reached = np.flatnonzero(y >= recovered - 1e-12)  # sums of floats miss what they meet by as much
+        if not len(reached):
+            return 1.0
+        last = int(reached[0])
+        if last == 0:
+            return 0.0
+        step = y[last] - y[last - 1]
+        return float(self.x[last - 1] + (recovered - y[last - 1]) / step * (self.x[last] - self.x[last - 1]))
 
-def cpt(score: Numbers, local: Numbers, cloud: Numbers, recovered: float) -> float:
-    """The least share handed off at which `recovered` of the gap is won (call-performance threshold)."""
-    x, y = recovery_curve(score, local, cloud)
-    reached = np.flatnonzero(y >= recovered - 1e-12)  # sums of floats miss what they meet by as much
-    if not len(reached):
-        return 1.0
-    last = int(reached[0])
-    if last == 0:
-        return 0.0
-    step = y[last] - y[last - 1]
-    return float(x[last - 1] + (recovered - y[last - 1]) / step * (x[last] - x[last - 1]))
-
-
-def accuracy_at(score: Numbers, local: Numbers, cloud: Numbers, share: float) -> float:
-    """The mean quality when `share` of the prompts, those of the highest score, are handed off."""
-    x, y = recovery_curve(score, np.zeros_like(local), cloud - local + 0.0)
-    total = (cloud - local).sum()
-    if total == 0:  # the curve is in shares of the gap; without one it has to be walked in sums
-        order = np.argsort(-score, kind="stable")[: round(share * len(score))]
-        return float((local.sum() + (cloud - local)[order].sum()) / len(local))
-    return float((local.sum() + np.interp(share, x, y) * total) / len(local))
+    def accuracy(self, share: float) -> float:
+        """The mean quality when `share` of the prompts, those of the highest score, are handed off."""
+        return float((self.local + np.interp(share, self.x, self.gained)) / self.prompts)
 
 
 def ece(confidence: Numbers, right: Numbers) -> float:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid_cli.evaluate import metrics, rows
-from hybrid_cli.evaluate.metrics import Numbers
+from hybrid_cli.evaluate import rows
+from hybrid_cli.evaluate.metrics import Curve, Numbers
 from hybrid_cli.evaluate.report import baselines
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -38,7 +38,8 @@ def draw(file: Path, score: Numbers, measured: list[Row], model: str) -> None:
     drawn = [("this gate", score)]
     drawn += [pair for pair in baselines(measured, local, cloud) if pair[0] != "random"]
     for name, values in drawn:
-        accuracy = [metrics.accuracy_at(values, local, cloud, share) for share in shares]
+        curve = Curve.of(values, local, cloud)
+        accuracy = [curve.accuracy(share) for share in shares]
         axes.plot(shares, accuracy, label=name.replace("_", " "), linewidth=2.5 if values is score else 1.2)
     axes.set(
         xlabel="share handed off", ylabel="accuracy", xlim=(0, 1), title=f"{model}, {len(measured)} questions"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.evaluate import metrics, rows
-from hybrid_cli.evaluate.metrics import Numbers, estimate
+from hybrid_cli.evaluate.metrics import Curve, Numbers, estimate, estimates
 from hybrid_cli.evaluate.rows import Row
 
 
@@ -30,6 +30,8 @@ class Scores:
 
 SHARES = (10, 20, 30, 50)
 """Percent handed off at which the hybrid's accuracy is told."""
+_PARTS = (50, 80)
+"""Percent of the gap that is to be won."""
 
 
 def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str, Any]:
@@ -78,28 +80,33 @@ def _figures(scores: Scores, local: Numbers, cloud: Numbers | None) -> dict[str,
 
 
 def _with_cloud(score: Numbers, local: Numbers, cloud: Numbers) -> dict[str, Any]:
-    figures = {
-        "accuracy_cloud": estimate(np.mean, cloud),
-        "apgr": estimate(metrics.apgr, score, local, cloud),
-        "napgr": estimate(metrics.napgr, score, local, cloud),
-    }
-    for percent in (50, 80):
-        figures[f"cpt{percent}"] = estimate(
-            lambda s, w, c, part=percent / 100: metrics.cpt(s, w, c, part), score, local, cloud
-        )
-    for percent in SHARES:
-        figures[f"accuracy_hybrid_{percent}"] = estimate(
-            lambda s, w, c, part=percent / 100: metrics.accuracy_at(s, w, c, part), score, local, cloud
-        )
+    names = ["apgr", "napgr", *(f"cpt{part}" for part in _PARTS), *(f"accuracy_hybrid_{s}" for s in SHARES)]
+
+    def of_curve(score: Numbers, local: Numbers, cloud: Numbers) -> list[float]:
+        curve = Curve.of(score, local, cloud)
+        parts = [curve.cpt(part / 100) for part in _PARTS]
+        return [*_areas(curve, local, cloud), *parts, *(curve.accuracy(share / 100) for share in SHARES)]
+
+    told = estimates(of_curve, score, local, cloud)
+    figures = {"accuracy_cloud": estimate(np.mean, cloud), **dict(zip(names, told, strict=True))}
     return {name: _told(figure) for name, figure in figures.items()}
 
 
 def _ranked(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
-    figures = {"auroc": _told(estimate(metrics.auroc, score, 1 - local))}
+    figures = {"auroc": estimate(metrics.auroc, score, 1 - local)}
     if cloud is not None:
-        figures["apgr"] = _told(estimate(metrics.apgr, score, local, cloud))
-        figures["napgr"] = _told(estimate(metrics.napgr, score, local, cloud))
-    return figures
+        figures["apgr"], figures["napgr"] = estimates(
+            lambda score, local, cloud: _areas(Curve.of(score, local, cloud), local, cloud),
+            score,
+            local,
+            cloud,
+        )
+    return {name: _told(figure) for name, figure in figures.items()}
+
+
+def _areas(curve: Curve, local: Numbers, cloud: Numbers) -> tuple[float, float]:
+    """APGR and normalised APGR."""
+    return curve.apgr, curve.napgr(Curve.of(cloud - local, local, cloud))
 
 
 def _tasks(measured: list[Row]) -> Iterator[tuple[str, Any]]:
