@@ -95,7 +95,8 @@ class Curve:
     def y(self) -> Numbers:
         """The share of the gap that is won; NaN where there is none."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.divide(self.gained, self.gained[-1])
+            shares: Numbers = self.gained / self.gained[-1]
+        return shares
 
     @property
     def apgr(self) -> float:
