@@ -41,7 +41,7 @@ def test_threads_give_way_to_other_processes() -> None:
                 break
         return count.value
 
-    assert ThreadCount(7).value == 7
+    assert (ThreadCount(1).value, ThreadCount(1000).value) == (1, cores)
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
     try:
         assert follow(20, lambda value: value < cores) < cores

@@ -12,6 +12,7 @@ import pytest
 from conftest import Hybrid
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.structured import read_schema
+from hybrid_cli.local.grammar import grammar_of
 from scripted_cloud import Reply, ScriptedCloud
 
 PERSON = {
@@ -179,7 +180,7 @@ def test_a_failing_answer_is_handed_off_and_the_clouds_is_validated(
         ('{"$ref": "#/$defs/none"}', "refers to #/$defs/none, which is not in it"),
         ('{"$ref": "#"}', "cannot read"),
         ('{"const": NaN}', "is not JSON"),
-        ('{"const": 1e400}', "is not JSON"),
+        ('{"const": 1e400}', "too large"),
         ("", "it is empty"),
         ('{"type": "objec"}', "is no JSON Schema"),
         ('{"$ref": "https://example.com/s.json"}', "refers to https://example.com/s.json"),
@@ -216,6 +217,53 @@ def test_schemas_and_problems_in_words(tmp_path: Path) -> None:
         with pytest.raises(Failure) as raised:
             read_schema(bad)
         assert raised.value.status is ExitStatus.USAGE
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "integer", "minimum": 5, "maximum": 3}, "`minimum` is above `maximum`"),
+        ({"type": "string", "minLength": 9, "maxLength": 2}, "`minLength` is above `maxLength`"),
+        ({"type": "string", "enum": [1, 2]}, "no value of `enum`"),
+        ({"enum": []}, "no value of `enum`"),
+        ({"const": "a", "type": "integer"}, "no value of `const`"),
+        ({"type": "object", "required": ["z"], "additionalProperties": False}, "it requires `z`"),
+        (
+            {"type": "object", "required": ["a"], "properties": {"a": {"type": "array", "minItems": 2, "maxItems": 1}}},
+            "`minItems` is above `maxItems`",
+        ),
+        (True, "it must be an object"),
+    ],
+)  # fmt: skip
+def test_a_schema_that_nothing_fits_is_refused_before_it_is_paid_for(
+    hybrid: Hybrid, schema: Any, told: str
+) -> None:
+    done = hybrid("run", "-p", "offline", "--schema", json.dumps(schema), "hi")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert told in done.stderr.decode()
+
+
+def test_bounds_of_other_types_and_references_are_no_contradiction() -> None:
+    for schema in (
+        {"minimum": 5, "maximum": 3},  # a text fits
+        {"enum": [1], "$ref": "#/$defs/n", "$defs": {"n": {"type": "string"}}},  # not seen at a glance
+        {"type": "object", "properties": {"a": {"type": "string", "enum": [1]}}},  # it may be left out
+        {"type": "object", "required": ["a"], "additionalProperties": False, "patternProperties": {"a": {}}},
+    ):
+        assert read_schema(json.dumps(schema)).data == schema
+
+
+def test_messages_of_what_is_no_schema_are_short() -> None:
+    for given, told in (
+        ("[" * 100_000, "deep"),
+        ("x" * 10_000, "cannot be read"),
+        ('{"const": ' + "9" * 5000 + "}", "too large"),
+    ):
+        with pytest.raises(Failure, match=told) as raised:
+            read_schema(given)
+        assert len(str(raised.value)) < 200
+    with pytest.raises(Failure, match="enum has 6000 values"):
+        grammar_of(json.dumps({"enum": list(range(6000))}))
 
 
 def test_a_handoff_takes_schema_and_stop_along(hybrid: Hybrid, cloud: ScriptedCloud, profile: Any) -> None:

@@ -28,7 +28,7 @@ def _threads(policy: Policy | None) -> Finding:
     count, why = chosen(fixed)
     says, cores = f"{count}: {why}", usable_cores()
     if fixed is not None and fixed > cores:
-        return Finding("threads", "warn", f"{says}; only {cores} may run, so fewer are faster")
+        return Finding("threads", "warn", f"{says}; only {cores} may run, so there are no more")
     if count < cores and fixed is None:
         return Finding("threads", "warn", f"{says}; answers take longer until they end")
     return Finding("threads", "ok", says)

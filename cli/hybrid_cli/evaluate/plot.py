@@ -42,7 +42,10 @@ def draw(file: Path, score: Numbers, measured: list[Row], model: str) -> None:
         accuracy = [curve.accuracy(share) for share in shares]
         axes.plot(shares, accuracy, label=name.replace("_", " "), linewidth=2.5 if values is score else 1.2)
     axes.set(
-        xlabel="share handed off", ylabel="accuracy", xlim=(0, 1), title=f"{model}, {len(measured)} questions"
+        xlabel="share handed off",
+        ylabel="accuracy",
+        xlim=(0, 1),
+        title=f"{Path(model).name}, {len(measured)} questions",
     )
     axes.grid(alpha=0.3)
     axes.legend()

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hybrid_cli.environment import cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 _MOST_BYTES = 256_000
+_BOUNDS = {"integer": "imum", "number": "imum", "string": "Length", "array": "Items", "object": "Properties"}
+"""What is bounded of a type: min and max of it."""
+_OTHER_JSON = ("true", "false", "null")
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,15 @@ class AnswerSchema:
 
 def read_schema(given: str) -> AnswerSchema:
     """The schema that `given` is, or the file of that name holds. Raises Failure (USAGE) for anything else."""
-    source, text = ("--schema", given) if given.lstrip().startswith("{") else (given, _read(Path(given)))
+    is_json = given.lstrip().startswith(("{", "[", '"')) or given.strip() in _OTHER_JSON
+    source, text = ("--schema", given) if is_json else (cut(given), _read(Path(given)))
     try:
         data = json.loads(text, parse_constant=_no_number)
         json.dumps(data, allow_nan=False)  # 1e400 is read as infinity, which no answer can be
-    except ValueError as error:
+    except (json.JSONDecodeError, _NoNumberError) as error:
         raise Failure(ExitStatus.USAGE, f"{source} is not JSON: {error}") from None
+    except ValueError:
+        raise Failure(ExitStatus.USAGE, f"{source} holds a number that is too large") from None
     except RecursionError:
         raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
     return checked_schema(data, source)
@@ -78,15 +85,44 @@ def checked_schema(data: Any, source: str) -> AnswerSchema:
             )
         if not _leads_somewhere(reference, data):
             raise Failure(ExitStatus.USAGE, f"{source} refers to {reference}, which is not in it")
+    contradiction = _contradiction(data)
+    if contradiction is not None:
+        raise Failure(ExitStatus.USAGE, f"no answer can fit {source}: {contradiction}")
     return AnswerSchema(data)
+
+
+def _contradiction(data: Any) -> str | None:
+    """What of the whole answer, or of a part that it must have, no value can be; as far as is seen at a glance.
+
+    An answer that cannot fit would be paid for at a cloud, too.
+    """
+    if not isinstance(data, dict):
+        return None
+    values = data.get("enum", [data["const"]] if "const" in data else None)
+    if values is not None and not _references(data) and not any(map(_validator(data).is_valid, values)):
+        return f"no value of `{'enum' if 'enum' in data else 'const'}` is what the rest asks for"
+    bounded = _BOUNDS.get(data["type"]) if isinstance(data.get("type"), str) else None
+    low, high = f"min{bounded}", f"max{bounded}"
+    if low in data and high in data and data[low] > data[high]:
+        return f"`{low}` is above `{high}`"
+    if data.get("type") != "object":
+        return None
+    properties, required = data.get("properties", {}), data.get("required", [])
+    if data.get("additionalProperties") is False and "patternProperties" not in data:
+        missing = [name for name in required if name not in properties]
+        if missing:
+            return f"it requires `{cut(missing[0])}`, which `additionalProperties` forbids"
+    found = (_contradiction(properties[name]) for name in required if name in properties)
+    return next((one for one in found if one is not None), None)
 
 
 def _read(path: Path) -> str:
     try:
         with path.expanduser().open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise Failure(ExitStatus.USAGE, f"the schema {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "that is no name of a file"
+        raise Failure(ExitStatus.USAGE, f"the schema {cut(str(path))} cannot be read: {why}") from error
     if len(content) > _MOST_BYTES:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
     try:
@@ -95,8 +131,12 @@ def _read(path: Path) -> str:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is not UTF-8") from None
 
 
+class _NoNumberError(ValueError):
+    """A constant that JSON does not have."""
+
+
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"it has no {name}")
+    raise _NoNumberError(f"it has no {name}")
 
 
 def _validator(schema: Any) -> Any:

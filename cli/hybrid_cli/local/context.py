@@ -26,7 +26,8 @@ class Size:
     """Whether there is more than one task: then a sequence of its own holds what all prompts begin with."""
     unified: bool
     """One buffer for all sequences, so that a large shared prefix is stored once. Else each has its own,
-    which is some percent faster and keeps a sequence's numbers exactly what they are alone."""
+    which is some percent faster and keeps a sequence's numbers what they are alone, as far as its prompt is
+    read in pieces of the same size."""
     cells: int
     """Of all sequences together."""
     longest: int

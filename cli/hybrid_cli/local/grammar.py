@@ -13,6 +13,8 @@ from hybrid_cli.local.bindings import low_level
 _WHOLE = "whole-schema"
 _MOST_REPEATS = 1000
 """llama.cpp's stack does not hold many more optional repetitions within each other."""
+_MOST_VALUES = 5000
+"""Of an enum: each is a way that llama.cpp follows at every token."""
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems")
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
 """What a JSON string has escaped only, as the inside of a class in GBNF."""
@@ -30,7 +32,10 @@ def grammar_of(schema: str) -> str:
     """
     try:
         return _converted(_named(_portable(json.loads(schema))))
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        words = "its parts go too deep, or too many properties are optional"
+        raise Failure(ExitStatus.USAGE, f"the schema cannot be a grammar: {words}") from None
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Failure(
             ExitStatus.USAGE, f"the schema cannot be a grammar: {error or type(error).__name__}"
         ) from error
@@ -62,6 +67,8 @@ def _portable(data: Any) -> Any:
         if key in _BOUNDS and isinstance(value, int) and value > _MOST_REPEATS:
             if key.startswith("min"):
                 kept[key] = _MOST_REPEATS
+        elif key == "enum" and isinstance(value, list) and len(value) > _MOST_VALUES:
+            raise ValueError(f"an enum has {len(value)} values, over {_MOST_VALUES}")
         elif key == "pattern" and isinstance(value, str):
             kept[key] = _pattern(value)
         else:

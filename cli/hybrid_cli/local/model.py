@@ -25,7 +25,7 @@ class Model:
         self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
         if self.trained_context <= 0:
             raise Failure(
-                ExitStatus.WEIGHTS, "the model's header is damaged: it was trained for no context at all"
+                ExitStatus.WEIGHTS, "the model's header is damaged: no model has a context of such a length"
             )
         own = llama_cpp.llama_model_chat_template(handle, None)
         self._template = FALLBACK if own is None else own.decode("utf-8", "replace")

@@ -136,7 +136,8 @@ def _read_state(path: Path) -> bytearray:
     """The entry's state. Raises ValueError where its checksum differs."""
     with path.open("rb") as file:
         _magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
-        if _HEAD.size + count * 4 + length != path.stat().st_size:
+        size = _HEAD.size + count * 4 + length
+        if size > MOST_BYTES or size != path.stat().st_size:
             raise ValueError("damaged")
         digest = hashlib.sha256(file.read(count * 4))
         state = bytearray(length)

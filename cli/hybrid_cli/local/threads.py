@@ -30,10 +30,10 @@ class ThreadCount:
     """The number of threads that pays, followed as the load of the machine changes."""
 
     def __init__(self, fixed: int | None = None) -> None:
-        self._fixed = fixed
         self._cores = usable_cores()
         self._then = _Usage.now() if fixed is None and self._cores > 1 else None
-        self.value = fixed or self._cores
+        # Threads that have to take turns at a barrier make each other wait for ever.
+        self.value = min(fixed or self._cores, self._cores)
 
     def update(self) -> bool:
         """Look at the load of the last quarter of a second, if it is over; whether the value changed."""
