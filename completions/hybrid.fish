@@ -244,7 +244,7 @@ complete -c hybrid -n '__hybrid_at eval' -l help -s h -d 'Show this message and 
 complete -c hybrid -n '__hybrid_at eval' -r -F
 complete -c hybrid -n '__hybrid_at calibrate' -l target -x -d 'escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95'
 complete -c hybrid -n '__hybrid_at calibrate' -l from-ledger -d 'Go by what escalation.shadow recorded, in the place of DATA'
-complete -c hybrid -n '__hybrid_at calibrate' -l delta -x -d 'The chance that wrong_at_most is broken'
+complete -c hybrid -n '__hybrid_at calibrate' -l delta -x -d 'The chance that wrong_at_most is broken, 0.001 to 0.5'
 complete -c hybrid -n '__hybrid_at calibrate' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'The profile to run under'
 complete -c hybrid -n '__hybrid_at calibrate' -l model -s m -r -F -a '(__hybrid_models)' -d 'The local model'
 complete -c hybrid -n '__hybrid_at calibrate' -l cloud -x -a 'recorded live none' -d 'The cloud\'s side: as the data records it, by asking the profile\'s cloud, or none'

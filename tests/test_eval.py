@@ -73,6 +73,13 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
         json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--dry-run", "--json").stdout)
         for half in ("fit", "test")
     ]
+    other = hybrid("eval", questions, "--rows", rows, "--max-tokens", "17", "--dry-run", "--json")
+    assert json.loads(other.stdout)["to_answer"] == 100  # an answer of 16 tokens says nothing of one of 17
+    twice = rows.with_name("twice.jsonl")
+    twice.write_text(questions.read_text() * 2)
+    once = hybrid("eval", twice, "--rows", rows, "--dry-run", "--json", "--max-tokens", "16")
+    assert (json.loads(once.stdout)["questions"], json.loads(once.stdout)["to_answer"]) == (100, 0)
+    assert b"100 questions have come before; each counts once" in once.stderr
     halves = [plan["questions"] for plan in plans]
     assert sum(halves) == 100
     assert min(halves) > 40
@@ -144,6 +151,7 @@ def test_a_calibration_of_other_weights_is_not_used(hybrid: Hybrid, home: Path, 
     ("target", "code", "told"),
     [
         ("wrong_at_most=0.01", 1, "cannot be promised for smollm2-135m"),
+        ("quality_at_least=0.999", 1, "; they bear quality_at_least=0."),
         ("wrong_at_most=2", 2, "is no target; write one like"),
         ("faster=0.5", 2, "is no target"),
     ],

@@ -191,6 +191,11 @@ def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
         ),
         ('{"prompt": "x", "answer": ["y"], "kind": "text"}', "`answer` of the kind text is text"),
         ('{"prompt": "x", "answer": {"type": 7}, "kind": "schema"}', "bad.jsonl:2 is no JSON Schema"),
+        ('{"prompt": "x", "answer": "four", "kind": "number"}', "holds no number"),
+        ('{"prompt": "x", "answer": "Z", "kind": "letter"}', "a letter from A to E"),
+        ('{"prompt": "x\\ud800", "answer": "y", "kind": "text"}', "bad.jsonl:2: .* cannot be read here"),
+        ("[" * 200_000, "bad.jsonl:2: .* cannot be read here"),
+        ('{"prompt": "x", "answer": ' + "9" * 6000 + "}", "bad.jsonl:2: .* cannot be read here"),
         ('{"prompt": "x", "answer": "(", "kind": "regex"}', "bad.jsonl:2: `\\(` is no pattern of RE2"),
     ],
 )
@@ -425,6 +430,55 @@ def test_few_labels_choose_the_sum_where_it_ranks_better() -> None:
         signals = {**row.signals, "sum_logprob": (row.signals["mean_logprob"] or 0) * tokens}
         rows.append(msgspec.structs.replace(row, signals=signals))
     assert fit.choose(rows, "wrong").model.signals == ["sum_logprob"]
+
+
+def test_what_the_rows_could_bear_is_what_they_bear() -> None:
+    generator = np.random.default_rng(6)
+    wrong = (generator.random(400) < 0.3).astype(float)
+    score = wrong + generator.normal(size=400)
+    score[:40] = np.inf  # cut
+    best = thresholds.least_wrong(score, wrong, 0.1)
+    assert thresholds.wrong_at_most(score, wrong, best + 0.001, 0.1) is not None
+    assert thresholds.wrong_at_most(score, wrong, best - 0.001, 0.1) is None
+    best = thresholds.least_lost(score, wrong)
+    assert thresholds.lost_at_most(score, wrong, best + 1e-6) is not None
+    assert thresholds.lost_at_most(score, wrong, best - 1e-6) is None
+    assert thresholds.lost_at_most(score, wrong, 1.0) == score[40:].max()  # and nothing that was cut
+    assert math.isfinite(thresholds.wrong_at_most(score, wrong, 1.0, 0.1) or math.inf)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"weights": []},
+        {"signals": [], "means": [], "scales": [], "weights": []},
+        {"scales": [0.0]},
+        {"signals": ["nope"]},
+    ],
+)
+def test_a_calibration_that_cannot_be_read_is_none(damage: dict[str, Any]) -> None:
+    whole = {"signals": ["mean_logprob"], "means": [0.0], "scales": [1.0], "weights": [1.0], "bias": 0.0}
+    assert msgspec.convert(whole, Model).chance({"mean_logprob": 0.0}) == 0.5
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({**whole, **damage}, Model)
+    with pytest.raises(ValueError, match="checkpoints"):
+        msgspec.structs.replace(calibration_of(msgspec.convert(whole, Model)), early=[None])
+
+
+def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for bad in (tmp_path, tmp_path / "fifo", tmp_path / "loop", Path(os.devnull), tmp_path / "none" / "rows"):
+        with pytest.raises(Failure, match=r"is no file|there is no folder"):
+            Kept.read(bad)
+    damaged = tmp_path / "rows"
+    row = made_rows(np.random.default_rng(7), 1, "a")[0]
+    whole = msgspec.json.encode(row)
+    for part in ({"signals": {}}, {"running": []}):
+        damaged.write_bytes(
+            msgspec.json.encode({**msgspec.json.decode(whole), **part}) + b"\n" + whole + b"\n"
+        )
+        assert list(Kept.read(damaged).rows) == [row.key]  # what lacks something is measured again
 
 
 def calibration_of(model: Model) -> Calibration:

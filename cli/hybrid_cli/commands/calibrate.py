@@ -48,10 +48,8 @@ def calibrate(
     delta: Annotated[
         float,
         typer.Option(
-            min=0.001,
-            max=0.5,
             metavar="D",
-            help="The chance that wrong_at_most is broken.",
+            help="The chance that wrong_at_most is broken, 0.001 to 0.5.",
             rich_help_panel=CHOICE,
         ),
     ] = 0.1,

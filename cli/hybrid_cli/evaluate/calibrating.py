@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from hybrid_cli.weights.store import Store
 
 TARGETS = ("escalate_at_most", "wrong_at_most", "quality_at_least")
 LEAST_ROWS = 100
+_DELTA = (0.001, 0.5)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def parse_target(text: str, delta: float) -> Target:
     if name not in TARGETS or not 0 <= share <= 1:
         known = ", ".join(f"{target}=0.1" for target in TARGETS)
         raise Failure(ExitStatus.USAGE, f"`{text}` is no target; write one like {known}")
+    if not _DELTA[0] <= delta <= _DELTA[1]:
+        raise Failure(ExitStatus.USAGE, f"--delta is {_DELTA[0]:g} to {_DELTA[1]:g}")
     return Target(name, share, delta)
 
 
@@ -59,6 +63,10 @@ def calibrate(
 
     The rows are those of `data`, or, where that is None, of the ledger's traffic. Raises Failure where the target cannot be promised, with what could be.
     """
+    if data is not None and data.cloud == "none" and target.name == "quality_at_least":
+        raise Failure(
+            ExitStatus.USAGE, "quality_at_least counts on the cloud's side; leave --cloud none away"
+        )
     if data is None:
         policy = merge_policy(flags, environment)
         checksum = Store(environment).locate(policy.local.model).sha256
@@ -81,7 +89,7 @@ def calibrate(
         raise Failure(
             ExitStatus.FAILURE,
             f"{target.name}={target.value:g} cannot be promised for {policy.local.model} with"
-            f" {len(held)} rows; {bound}; ask for less, or bring more questions",
+            f" {len(held)} rows; {bound}; {_at_best(target, score, held)}",
         )
     kept = score <= keep_to
     calibration = Calibration(
@@ -107,6 +115,7 @@ def calibrate(
         "rows": len(measured),
         "held_out": len(held),
         "objective": objective,
+        "cloud": calibration.cloud,
         "signals": choice.model.signals,
         "why": choice.why,
         "bound": bound,
@@ -140,6 +149,23 @@ def _threshold(target: Target, score: Numbers, held: list[Row]) -> float | None:
 def _finite(keep_to: float | None) -> float | None:
     """None where the threshold would keep what no score keeps."""
     return None if keep_to is None or np.isinf(keep_to) else keep_to
+
+
+def _at_best(target: Target, score: Numbers, held: list[Row]) -> str:
+    """What these rows could bear, in words."""
+    if target.name == "escalate_at_most":
+        best = 1 - np.isfinite(score).sum() / (len(score) + 1)
+    elif target.name == "wrong_at_most":
+        best = thresholds.least_wrong(score, 1 - rows.right(held), target.delta)
+    else:
+        cloud = rows.cloud_right(held)
+        loss = np.maximum(0.0, cloud - rows.right(held))
+        best = 1 - thresholds.least_lost(score, loss) / float(cloud.mean()) if cloud.any() else 0.0
+    # Rounded to the side that can be kept.
+    best = math.floor(best * 100) / 100 if target.name == "quality_at_least" else math.ceil(best * 100) / 100
+    if not 0 < best < 1:
+        return "more questions, or a better model, are needed"
+    return f"they bear {target.name}={best:g}, and more questions may bear more"
 
 
 def _bound(target: Target, measured: list[Row]) -> str:

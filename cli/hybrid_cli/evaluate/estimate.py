@@ -61,12 +61,12 @@ def estimate(
     questions: Sequence[Question],
     unsent: Sequence[Question],
     policy: Policy,
-    weights: str,
+    source: str,
     kept: Kept,
     environment: Environment,
 ) -> Estimate:
     """For `questions` of which the cloud is still to get `unsent`."""
-    keys = {key_of(question, weights) for question in questions}
+    keys = {key_of(question, source) for question in questions}
     known = [kept.rows[key] for key in keys if key in kept.rows]
     times = [row.seconds for row in known if row.seconds is not None]
     to_answer = len(keys) - len(known)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hybrid_cli.environment import Environment, one_line
-from hybrid_cli.evaluate import early, fit, rows, thresholds
+from hybrid_cli.evaluate import early, fit, rows
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.run import Data, Work
@@ -70,13 +70,14 @@ def evaluate_gate(
 
 def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[str, Any]:
     """How early the handoffs of a share of 30 % are decided, by floors set on other rows."""
-    kept = (score <= thresholds.escalate_at_most(score, _SHARE)).tolist()
+    kept = np.ones(len(score), dtype=bool)
+    kept[np.argsort(-score, kind="stable")[: round(_SHARE * len(score))]] = False
     stops: list[int | None] = [None] * len(measured)
     for rest, left_out in fit.folds(measured, by):
-        floors = early.floors([kept[place] for place in rest], [measured[place] for place in rest])
+        floors = early.floors(kept[rest].tolist(), [measured[place] for place in rest])
         for place in left_out:
             stops[place] = early.given_up_at(measured[place], floors)
-    return early.shares(stops, kept, measured)
+    return early.shares(stops, kept.tolist(), measured)
 
 
 def as_lines(told: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.structured import checked_schema
 from hybrid_cli.handoff.verify import verify
+from hybrid_cli.profile.schema import quiet_options
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])([A-E])(?![A-Za-z0-9'])")
@@ -49,6 +50,10 @@ class Question(msgspec.Struct, frozen=True):
         type_, words = _LABELS.get(self.kind, (str, "text"))
         if not isinstance(self.answer, type_) or not self.answer:
             raise ValueError(f"`answer` of the kind {self.kind} is {words}")
+        if self.kind == "number" and not _NUMBER.search(self.label):
+            raise ValueError("`answer` of the kind number holds no number")
+        if self.kind == "letter" and not re.fullmatch(r"\s*[A-Ea-e]\s*", self.label):
+            raise ValueError("`answer` of the kind letter is a letter from A to E")
 
     @property
     def asked(self) -> str:
@@ -64,7 +69,7 @@ class Question(msgspec.Struct, frozen=True):
 def read_questions(path: Path) -> Iterator[Question]:
     """The questions of the file at `path`. Raises Failure (USAGE) with the line that is none."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _question(line, f"{path}:{number}")
@@ -77,10 +82,16 @@ def read_questions(path: Path) -> Iterator[Question]:
 def _question(line: str, place: str) -> Question:
     try:
         question = msgspec.convert(json.loads(line), Question)
+        f"{question.prompt}{question.label}".encode()
     except json.JSONDecodeError:
         raise Failure(ExitStatus.USAGE, f"{place}: this line is no JSON") from None
     except msgspec.ValidationError as error:
         raise Failure(ExitStatus.USAGE, f"{place}: {error}") from None
+    except (
+        ValueError,
+        RecursionError,
+    ):  # half a character, a number of thousands of digits, brackets without end
+        raise Failure(ExitStatus.USAGE, f"{place}: this line is JSON that cannot be read here") from None
     if question.kind == "schema":
         checked_schema(question.answer, place)
     if question.kind == "regex":
@@ -127,7 +138,7 @@ def _pattern(text: str, place: str) -> Any:
     import re2
 
     try:
-        return re2.compile(text)
+        return re2.compile(text, quiet_options())
     except re2.error:
         raise Failure(ExitStatus.USAGE, f"{place}: `{text}` is no pattern of RE2's syntax") from None
 

@@ -18,7 +18,7 @@ from hybrid_cli.evaluate.questions import Question
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.handoff.calibration import Objective
 from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.handoff.signals import CHECKPOINTS, VERSION, answer_signals, running_mean
+from hybrid_cli.handoff.signals import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
 
 Answerer = Callable[[Sequence[Question]], Iterable[tuple[Question, LocalResult]]]
 """From questions to each with its result, in whatever order they are finished."""
@@ -46,6 +46,10 @@ class Row(msgspec.Struct, frozen=True):
     state: bytes | None = None
     """The model's hidden state at the prompt's last token, as float16. The prompt cannot be read from it, but
     what it is about can be guessed."""
+
+    def __post_init__(self) -> None:
+        if not set(NAMES) <= set(self.signals) or len(self.running) != len(CHECKPOINTS):
+            raise ValueError("it lacks signals")
 
 
 class CloudRow(msgspec.Struct, frozen=True):
@@ -76,8 +80,13 @@ class Kept:
     def read(cls, file: Path | None) -> Kept:
         """Raises Failure (USAGE) where the file is of another kind."""
         kept = cls(file)
-        for row in _read(file) if file is not None and file.exists() else ():
-            kept._hold(row)
+        if file is None:
+            return kept
+        if not file.parent.is_dir():
+            raise Failure(ExitStatus.USAGE, f"--rows {file}: there is no folder {file.parent}")
+        if file.is_symlink() or file.exists():
+            for row in _read(file):
+                kept._hold(row)
         return kept
 
     def add(self, row: Row | CloudRow) -> None:
@@ -97,23 +106,23 @@ class Kept:
 
 
 def answered(
-    questions: Sequence[Question], answer: Answerer, score: Scorer, weights: str, kept: Kept
+    questions: Sequence[Question], answer: Answerer, score: Scorer, source: str, kept: Kept
 ) -> Iterator[Row]:
-    """Answer, with `weights`, the questions that `kept` has no row of, and add a row for each."""
-    missing = {key_of(question, weights): question for question in questions}
+    """Answer, by `source`, the questions that `kept` has no row of, and add a row for each."""
+    missing = {key_of(question, source): question for question in questions}
     missing = {key: question for key, question in missing.items() if key not in kept.rows}
     before = time.monotonic()
     for question, result in answer(list(missing.values())):
         now = time.monotonic()
-        row = _row(question, result, weights, score, now - before)
+        row = _row(question, result, source, score, now - before)
         before = now
         kept.add(row)
         yield row
 
 
-def key_of(question: Question, weights: str) -> str:
-    """What a question's row is found by."""
-    return _digest(str(VERSION), weights, question.kind, question.asked, question.label)
+def key_of(question: Question, source: str) -> str:
+    """What the row of a question is found by, as answered by `source`."""
+    return _digest(str(VERSION), source, question.kind, question.asked, question.label)
 
 
 def cloud_key_of(question: Question, model: str) -> str:
@@ -125,9 +134,9 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _row(question: Question, result: LocalResult, weights: str, score: Scorer, seconds: float) -> Row:
+def _row(question: Question, result: LocalResult, source: str, score: Scorer, seconds: float) -> Row:
     return Row(
-        key=key_of(question, weights),
+        key=key_of(question, source),
         task=question.task,
         group=question.subject or question.task,
         signals=answer_signals(result.logprobs, result.tokens_in, result.first),
@@ -149,7 +158,13 @@ def _ends_a_line(lines: BinaryIO) -> bool:
 
 def _read(file: Path) -> Iterator[Row | CloudRow]:
     """The rows of `file`, without those that a stop cut short. Raises Failure (USAGE) for another file."""
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    if not file.is_file():
+        raise Failure(ExitStatus.USAGE, f"--rows {file} is no file")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Failure(ExitStatus.USAGE, f"--rows {file} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(content.splitlines(), start=1):
         kind = next((kind for start, kind in _KINDS.items() if line.startswith(start)), None)
         if kind is None:
             raise Failure(ExitStatus.USAGE, f"{file}:{number}: this line is no row of an evaluation")

@@ -58,6 +58,16 @@ class Data:
         return found
 
 
+def _each_once(questions: list[Question], environment: Environment) -> list[Question]:
+    """A question that comes again is no new evidence, and would stand on both sides of a fit."""
+    once = list(
+        {(question.kind, question.asked, question.label): question for question in questions}.values()
+    )
+    if len(once) < len(questions):
+        environment.note(f"{len(questions) - len(once)} questions have come before; each counts once")
+    return once
+
+
 def split_of(question: Question) -> Split:
     """Half of all questions, told by the prompt alone: one that comes twice stays on one side."""
     digest = hashlib.sha256(question.prompt.encode()).digest()
@@ -80,14 +90,14 @@ class Work:
         """Everything that can fail before the model is loaded. Raises Failure."""
         policy = merge_policy(flags, environment)
         guard(policy, environment)
-        questions = data.questions()
+        questions = _each_once(data.questions(), environment)
         weights = Store(environment).locate(policy.local.model)
         return cls(data, questions, policy, weights, Kept.read(data.rows), environment)
 
     def estimate(self) -> Estimate:
         """What is left to do, and what it will take."""
         unsent = cloud_side.missing(self.questions, self.policy, self.kept) if self._is_live else []
-        return estimate(self.questions, unsent, self.policy, self.weights.sha256, self.kept, self.environment)
+        return estimate(self.questions, unsent, self.policy, self.source, self.kept, self.environment)
 
     def begin(self, *, agreed: bool) -> None:
         """Tell the estimate, and have a yes where something would be sent. Raises Failure (DENIED, USAGE)."""
@@ -115,8 +125,13 @@ class Work:
         return rows
 
     def _row(self, question: Question) -> Row:
-        row = self.kept.rows[key_of(question, self.weights.sha256)]
+        row = self.kept.rows[key_of(question, self.source)]
         return msgspec.structs.replace(row, cloud_right=self._cloud_right(question))
+
+    @property
+    def source(self) -> str:
+        """What the local answers come of: the weights, and how they are sampled and cut."""
+        return f"{self.weights.sha256} {msgspec.json.encode(self.policy.local.sampling).decode()}"
 
     @property
     def _is_live(self) -> bool:
@@ -127,7 +142,7 @@ class Work:
         name, left = self.policy.local.model, self.estimate().to_answer
         try:
             answers = LocalModel(engine, self.policy, self.weights, self.environment).answers
-            rows = answered(self.questions, answers, self._is_right, self.weights.sha256, self.kept)
+            rows = answered(self.questions, answers, self._is_right, self.source, self.kept)
             with Progress(self.environment, f"answered by {name}", left) as progress:
                 for _ in rows:
                     progress.step()

@@ -38,11 +38,26 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
         return None
     for quantile in np.linspace(LEAST_KEPT / len(score), 1, _STEPS):
         threshold = float(np.quantile(score, quantile, method="inverted_cdf"))
+        if math.isinf(threshold):  # of what no score keeps
+            break
         kept = score <= threshold
         if upper_bound(int((wrong[kept] > 0.5).sum()), int(kept.sum()), delta) > share:
             break
         passed = threshold
     return passed
+
+
+def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
+    """The least share that `wrong_at_most` could promise: what its strictest threshold shows."""
+    if len(score) < LEAST_KEPT:
+        return 1.0
+    kept = score <= np.quantile(score, LEAST_KEPT / len(score), method="inverted_cdf")
+    return upper_bound(int((wrong[kept] > 0.5).sum()), int(kept.sum()), delta)
+
+
+def least_lost(score: Numbers, loss: Numbers) -> float:
+    """The least loss that `lost_at_most` could promise: of what is kept first."""
+    return float((loss[score <= score.min()].sum() + 1) / (len(score) + 1))
 
 
 def lost_at_most(score: Numbers, loss: Numbers, share: float) -> float | None:
@@ -55,7 +70,7 @@ def lost_at_most(score: Numbers, loss: Numbers, share: float) -> float | None:
     ends = np.append(ranked[1:] != ranked[:-1], True)
     passed = None
     for threshold, lost in zip(ranked[ends], total[ends], strict=True):
-        if (lost + 1) / (len(score) + 1) > share:
+        if math.isinf(threshold) or (lost + 1) / (len(score) + 1) > share:
             break
         passed = float(threshold)
     return passed

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from hybrid_cli.environment import Environment
-from hybrid_cli.handoff.signals import VERSION, Signals
+from hybrid_cli.handoff.signals import CHECKPOINTS, NAMES, VERSION, Signals
 
 _SHIPPED = Path(__file__).with_name("calibrations")
 _MARGIN = 1e-9
@@ -57,6 +57,13 @@ class Model(msgspec.Struct, frozen=True):
     probe: Probe | None = None
     """What makes the signal `PROBE`, where that is one of the signals."""
 
+    def __post_init__(self) -> None:
+        columns = (self.means, self.scales, self.weights)
+        if not self.signals or any(len(column) != len(self.signals) for column in columns):
+            raise ValueError("it lacks signals")
+        if not set(self.signals) <= {*NAMES, PROBE} or 0.0 in self.scales:
+            raise ValueError("its signals cannot be read")
+
     def complete(self, signals: Signals, state: bytes | None) -> Signals:
         """`signals`, and what the probe reads from `state`."""
         return signals if self.probe is None else {**signals, PROBE: self.probe.value(state)}
@@ -97,6 +104,10 @@ class Calibration(msgspec.Struct, frozen=True):
     handed_off: float | None = None
     """The share of the rows that it hands off; None in one that was made before this was kept."""
     version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if len(self.early) not in (0, len(CHECKPOINTS)):
+            raise ValueError("its checkpoints are others")
 
     def misfit(self, weights: str, cloud: str | None) -> str | None:
         """None where it may be used with these, or what differs, in words."""
@@ -144,6 +155,8 @@ def _stored(environment: Environment) -> Iterator[Calibration]:
     for folder in (_own(environment), _SHIPPED):
         for path in sorted(folder.glob("*.json")):
             try:
+                if not path.is_file():  # a pipe would be waited for
+                    raise OSError
                 yield msgspec.json.decode(path.read_bytes(), type=Calibration)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, OSError):
                 environment.note(f"{path} is no calibration; it is not used")

@@ -91,6 +91,7 @@ def criterion_of(policy: Policy, weights: str, environment: Environment) -> Crit
         raise Failure(
             ExitStatus.USAGE,
             f"{policy.values['escalation.target'].layer} sets escalation.target.{name}, which needs a calibration"
-            f" of {policy.local.model}, but {reason}; run: hybrid calibrate DATA --target {name}={value:g}",
+            f" of {policy.local.model}, but {reason}; run: hybrid calibrate DATA --target {name}={value:g}"
+            " (with the same --profile and --model)",
         )
     return Criterion(1 - calibration.keep_to, calibration)
