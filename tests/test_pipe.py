@@ -274,7 +274,7 @@ def test_an_estimate_reads_all_and_asks_nothing(
     assert plan["handed_off"] == "43% (13 records)"
     assert plan["handed_off_at_most"] == "67% (20 records)"
     # 13 prompts of 3 tokens at $1 a million, and 13 answers of 100 at $2
-    assert plan["usd"] == "$0.00264"
+    assert plan["usd"] == "$0.002639"
 
 
 def test_what_an_estimate_names_is_what_the_budget_holds(
