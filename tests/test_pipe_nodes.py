@@ -112,7 +112,7 @@ def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(
         assert set(out.splitlines()) <= {b"yes"}
         assert b"to go on: from record" in told.splitlines()[-1]
         assert all(line.startswith(b"hybrid: ") for line in told.splitlines())
-        for _ in range(400):  # Ray's agents look now and then whether their node is there
+        for _ in range(900):  # Ray's agents look now and then whether their node is there
             if not (left := processes(folder) | (processes(ENGINE) - before)):
                 break
             time.sleep(0.1)
