@@ -61,6 +61,9 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     assert told["by_task"]["small"]["rows"] == 50
     assert set(told["baselines"]) == {"random", "prompt_length", "mean_logprob", "oracle"}
     assert set(told["early"]) >= {"by_token_8", "false_aborts", "tokens_saved"}
+    assert (
+        told["early"]["by_token_16"] == 1.0
+    )  # no answer is longer, and 30 % are handed off whatever was cut
     picture = rows.with_name("picture.svg")
     drawn = hybrid("eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, *SHORT)
     assert "accuracy_local" in drawn.stdout.decode()

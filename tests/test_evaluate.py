@@ -244,6 +244,8 @@ def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
         for row in rows
     ]
     assert fit.choose(plain, "wrong").model.signals == ["mean_logprob"]  # where nothing more is known
+    alike = [msgspec.structs.replace(row, local_right=True) for row in rows[:20]]
+    assert "cannot be told" in fit.choose(alike, "wrong").why
 
 
 def test_no_score_keeps_what_lacks_a_signal_or_an_end() -> None:
@@ -440,6 +442,13 @@ def test_what_the_rows_could_bear_is_what_they_bear() -> None:
     best = thresholds.least_wrong(score, wrong, 0.1)
     assert thresholds.wrong_at_most(score, wrong, best + 0.001, 0.1) is not None
     assert thresholds.wrong_at_most(score, wrong, best - 0.001, 0.1) is None
+    nothing = np.full(400, np.inf)
+    assert thresholds.least_wrong(nothing, wrong, 0.1) == thresholds.least_lost(nothing, wrong) == 1
+    assert (
+        thresholds.wrong_at_most(nothing, wrong, 0.9, 0.1)
+        is thresholds.lost_at_most(nothing, wrong, 0.9)
+        is None
+    )
     best = thresholds.least_lost(score, wrong)
     assert thresholds.lost_at_most(score, wrong, best + 1e-6) is not None
     assert thresholds.lost_at_most(score, wrong, best - 1e-6) is None

@@ -172,6 +172,11 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
         (new,) = tmp_path.glob("*/*")
         assert new != entry
         new.replace(entry)
+    huge = 1 << 40  # more than any memory, and the file is as long as it says: all of it a hole
+    entry.write_bytes(whole[:16] + huge.to_bytes(8, "little") + whole[24:])
+    os.truncate(entry, huge + len(whole) - int.from_bytes(whole[16:24], "little"))
+    assert ask().events["done"]["cached"] == 0
+    assert not entry.exists()
     assert ask().events["done"]["cached"] > 250
 
 

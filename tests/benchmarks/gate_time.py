@@ -50,13 +50,13 @@ def answer(path: str, tokens: int, *, wants_state: bool = False) -> tuple[float,
     def emit(event: str, **_fields: Any) -> None:
         marks.setdefault(event, time.perf_counter())
 
-    Meter.read = timed  # type: ignore[method-assign]
+    Meter.read = timed  # type: ignore[method-assign]  # a clock around it
     task = Task([{"role": "user", "content": STORY}], tokens, repeat_penalty=1.1, wants_state=wants_state)
     started = time.perf_counter()
     loader = Loader()
     Engine(loader).answer(LocalRequest(path, [task], threads=os.cpu_count()), emit)
     took = time.perf_counter() - started
-    Meter.read = read  # type: ignore[method-assign]
+    Meter.read = read  # type: ignore[method-assign]  # and away again
     llama_cpp.llama_model_free(loader.handle)
     return took, sum(reading), marks["first"] - marks["loaded"]
 

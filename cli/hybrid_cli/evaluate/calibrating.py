@@ -137,18 +137,15 @@ def _objective(target: Target, measured: list[Row]) -> Objective:
 def _threshold(target: Target, score: Numbers, held: list[Row]) -> float | None:
     if target.name == "escalate_at_most":
         keep_to = thresholds.escalate_at_most(score, target.value)
-        return 1.0 if np.isinf(keep_to) and np.isfinite(score).all() else _finite(keep_to)
+        if np.isfinite(keep_to):
+            return keep_to
+        return 1.0 if np.isfinite(score).all() else None  # it would keep what no score keeps
     wrong = 1 - rows.right(held)
     if target.name == "wrong_at_most":
-        return _finite(thresholds.wrong_at_most(score, wrong, target.value, target.delta))
+        return thresholds.wrong_at_most(score, wrong, target.value, target.delta)
     cloud = rows.cloud_right(held)
     loss = np.maximum(0.0, cloud - rows.right(held))
-    return _finite(thresholds.lost_at_most(score, loss, (1 - target.value) * float(cloud.mean())))
-
-
-def _finite(keep_to: float | None) -> float | None:
-    """None where the threshold would keep what no score keeps."""
-    return None if keep_to is None or np.isinf(keep_to) else keep_to
+    return thresholds.lost_at_most(score, loss, (1 - target.value) * float(cloud.mean()))
 
 
 def _at_best(target: Target, score: Numbers, held: list[Row]) -> str:

@@ -48,15 +48,17 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
 
 
 def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
-    """The least share that `wrong_at_most` could promise: what its strictest threshold shows."""
-    if len(score) < LEAST_KEPT:
+    """The least share that `wrong_at_most` could promise: what its strictest threshold shows; 1 for none."""
+    if np.isfinite(score).sum() < LEAST_KEPT:
         return 1.0
     kept = score <= np.quantile(score, LEAST_KEPT / len(score), method="inverted_cdf")
     return upper_bound(int((wrong[kept] > 0.5).sum()), int(kept.sum()), delta)
 
 
 def least_lost(score: Numbers, loss: Numbers) -> float:
-    """The least loss that `lost_at_most` could promise: of what is kept first."""
+    """The least loss that `lost_at_most` could promise: of what is kept first; 1 for none."""
+    if not np.isfinite(score).any():
+        return 1.0
     return float((loss[score <= score.min()].sum() + 1) / (len(score) + 1))
 
 
