@@ -1,5 +1,5 @@
 # bash completion for hybrid
-# Made of the command tree by: python -m hybrid_cli.manual
+# Made of the command tree by: python docs/generator
 
 # What the value of option $2 of command $1 is; false for a switch.
 _hybrid_value() {

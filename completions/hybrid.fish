@@ -1,5 +1,5 @@
 # fish completion for hybrid
-# Made of the command tree by: python -m hybrid_cli.manual
+# Made of the command tree by: python docs/generator
 
 # The words typed so far, but for the options that may stand before and between commands, and their values.
 function __hybrid_words

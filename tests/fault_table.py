@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trustme
 
-from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.ledger.database import Ledger
 from scripted_cloud import Reply, ScriptedCloud
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "faults.md"

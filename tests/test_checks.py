@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_cli.checks import verify as verify_module
+from hybrid_cli.checks.refusal import is_refusal
+from hybrid_cli.checks.verify import verify
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff import verify as verify_module
-from hybrid_cli.handoff.refusal import is_refusal
-from hybrid_cli.handoff.verify import verify
 
 PYTHON = [sys.executable, "-c"]
 

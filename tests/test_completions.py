@@ -10,9 +10,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from files import made_files
 from hybrid_cli.app import command_tree
-from hybrid_cli.manual.files import made_files
-from hybrid_cli.manual.tree import read_tree
+from hybrid_cli.help.command_tree import read_tree
 
 ROOT = Path(__file__).resolve().parents[1]
 START = {
@@ -30,7 +30,7 @@ SET_UP = {
 @pytest.mark.parametrize("name", sorted(made_files(command_tree())))
 def test_what_is_made_of_the_tree_is_up_to_date(name: str) -> None:
     made = made_files(command_tree())[name]
-    assert (ROOT / name).read_text(encoding="utf-8") == made, "run: python -m hybrid_cli.manual"
+    assert (ROOT / name).read_text(encoding="utf-8") == made, "run: python docs/generator"
 
 
 class Shell:

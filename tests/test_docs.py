@@ -16,10 +16,10 @@ from conftest import Hybrid, environment
 from hybrid_cli.app import command_tree
 from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
-from hybrid_cli.folding import folded_command, page_width
-from hybrid_cli.manual.topics import TOPICS, topic
-from hybrid_cli.manual.tree import Command, read_tree
-from hybrid_cli.shape import EVERYWHERE
+from hybrid_cli.help.command_tree import Command, read_tree
+from hybrid_cli.help.topics import TOPICS, topic
+from hybrid_cli.ui.command_base import EVERYWHERE
+from hybrid_cli.ui.wrap import folded_command, page_width
 from scripted_cloud import ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[1]

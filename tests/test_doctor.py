@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Hybrid, environment
-from hybrid_cli.doctor.engine import _build, _guard, _memory, _of_processor
-from hybrid_cli.doctor.shell import _bash_completion_version
+from hybrid_cli.doctor.engine_findings import _build, _guard, _memory, _of_processor
+from hybrid_cli.doctor.shell_findings import _bash_completion_version
 from hybrid_cli.local.threads import threads_beside
 from loopback_hub import gguf
 from scripted_cloud import ScriptedCloud

@@ -19,8 +19,8 @@ from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import cost as cost_of
 from hybrid_cli.cloud.prices import is_guess as is_guess_of
 from hybrid_cli.cloud.streams import Reply as Answered
-from hybrid_cli.handoff.budget import used_by, worst_cost
-from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.egress.budget import used_by, worst_cost
+from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.schema import Extra, Server
 from scripted_cloud import Reply, ScriptedCloud
 

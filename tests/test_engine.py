@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from hybrid_cli.exit_status import Failure
+from hybrid_cli.local.chat_template import TemplateError, render
 from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
-from hybrid_cli.local.template import TemplateError, render
 
 TASK: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 2+2?"}], "max_tokens": 24}
 HAIKU = [{"role": "user", "content": "Write a haiku about rain."}]
@@ -204,19 +203,6 @@ def test_a_long_prompt_is_prefilled_in_chunks(engine: Any, model_file: Path) -> 
     assert "sky" in made.text
 
 
-def test_hidden_states_of_chosen_layers(engine: Any, model_file: Path) -> None:
-    plain = make(engine, model_file)
-    recorder = record(engine, model_file, hidden_layers=[0, 15, 29])
-    hidden = recorder.events["done"]["hidden"]
-    assert sorted(hidden) == ["0", "15", "29"]
-    assert all(len(state) == 576 and any(state) for state in hidden.values())
-    assert recorder.made[0].text == plain.text
-    again = record(engine, model_file, {"messages": HAIKU}, hidden_layers=[15])
-    assert again.events["done"]["hidden"]["15"] != hidden["15"]
-    with pytest.raises(Failure, match="layers 0 to 29"):
-        record(engine, model_file, hidden_layers=[30])
-
-
 def test_the_last_state_of_each_sequence(engine: Any, model_file: Path) -> None:
     import base64
 
@@ -271,7 +257,7 @@ def test_readings_of_what_is_no_number() -> None:
 
     import numpy as np
 
-    from hybrid_cli.local.signals import Meter, Reading
+    from hybrid_cli.local.logits import Meter, Reading
 
     meter = Meter(3)
     even = meter.read(np.zeros(3, dtype=np.float32))
@@ -289,7 +275,7 @@ def test_readings_of_what_is_no_number() -> None:
 def test_the_highest_tokens_are_those_that_sorting_finds(vocabulary: int) -> None:
     import numpy as np
 
-    from hybrid_cli.local.signals import Meter
+    from hybrid_cli.local.logits import Meter
 
     generator = np.random.default_rng(vocabulary)
     meter = Meter(vocabulary)
@@ -314,7 +300,7 @@ def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
 
     from hybrid_cli.local.engine import Engine
     from hybrid_cli.local.loading import Loader
-    from hybrid_cli.local.signals import Meter
+    from hybrid_cli.local.logits import Meter
 
     def text() -> str:
         pieces: list[str] = []

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from conftest import Hybrid
-from hybrid_cli.handoff import calibration
-from hybrid_cli.handoff.signals import VERSION
+from hybrid_cli.gate import calibration
+from hybrid_cli.gate.features import VERSION
 from hybrid_cli.weights.catalog import shipped_catalog
 from scripted_cloud import Reply, ScriptedCloud
 

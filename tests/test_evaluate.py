@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_cli.evaluate import early, fit, metrics, thresholds
+from hybrid_cli.evaluate import early_exit, fit, metrics, thresholds
 from hybrid_cli.evaluate.metrics import Curve
 from hybrid_cli.evaluate.probe import fit_probe
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Kept, Row, answered
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.handoff.calibration import Calibration, Model
-from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.handoff.signals import answer_signals
+from hybrid_cli.gate.calibration import Calibration, Model
+from hybrid_cli.gate.criterion import Criterion
+from hybrid_cli.gate.features import answer_signals
+from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import TokenSignal
 
 FIRST = TokenSignal(-0.1, 0.8, 0.3, "first")
@@ -298,16 +298,16 @@ def test_early_floors_spare_what_is_kept() -> None:
     rows = made_rows(np.random.default_rng(10), 400, "a")
     unsure = [msgspec.structs.replace(row, running=[-3.0, None, None], tokens_out=100) for row in rows[:100]]
     kept = [False] * 100 + [True] * 300
-    floors = early.floors(kept, unsure + rows[100:])
+    floors = early_exit.floors(kept, unsure + rows[100:])
     assert floors[0] is not None
     assert floors[1:] == [None, None]
-    stops = [early.given_up_at(row, floors) for row in unsure + rows[100:]]
-    told = early.shares(stops, kept, unsure + rows[100:])
+    stops = [early_exit.given_up_at(row, floors) for row in unsure + rows[100:]]
+    told = early_exit.shares(stops, kept, unsure + rows[100:])
     assert told["by_token_8"] == 1
     assert told["tokens_saved"] == pytest.approx(0.92)
-    assert 0 < told["false_aborts"] <= early.FALSE_ABORTS
-    assert early.shares([None] * 400, kept, unsure + rows[100:])["by_token_8"] == 0
-    assert early.floors(kept[:120], (unsure + rows[100:])[:120]) == [None] * 3  # 20 kept bear no promise
+    assert 0 < told["false_aborts"] <= early_exit.FALSE_ABORTS
+    assert early_exit.shares([None] * 400, kept, unsure + rows[100:])["by_token_8"] == 0
+    assert early_exit.floors(kept[:120], (unsure + rows[100:])[:120]) == [None] * 3  # 20 kept bear no promise
 
 
 def test_the_report_holds_every_figure_and_its_baselines() -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Hybrid, environment
-from hybrid_cli.environment import Environment
+from hybrid_cli.cascade.run_prompt import Options, run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
-from hybrid_cli.handoff.run import Options, run_prompt
 from hybrid_cli.profile.policy import Flags
+from hybrid_cli.ui.environment import Environment
 from ways_out import ATTEMPTS, attempt
 
 pytestmark = pytest.mark.skipif(
@@ -113,7 +113,7 @@ def test_the_best_level_is_found_without_giving_up_the_network() -> None:
 
 def test_required_enforcement_refuses_what_is_weaker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # A mock: no kernel without seccomp can be had here, and the process under test would be this one.
-    monkeypatch.setattr("hybrid_cli.handoff.run.forbid_network", lambda _variables: "namespace")
+    monkeypatch.setattr("hybrid_cli.cascade.session.forbid_network", lambda _variables: "namespace")
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
     path = tmp_path / "strict.yaml"
     path.write_text("version: 1\nescalation: {mode: forbid, require_enforcement: true}\n")

@@ -14,10 +14,10 @@ import pytest
 
 from conftest import Hybrid, environment
 from hybrid_cli.cloud.streams import gather
-from hybrid_cli.environment import cut, one_line
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.schema import Server
+from hybrid_cli.ui.environment import cut, one_line
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Hybrid
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, find_project_file
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.schema import MODES
+from hybrid_cli.ui.environment import Environment
 from scripted_cloud import ScriptedCloud
 
 STRICTNESS = {"forbid": 3, "ask": 2, "auto": 1, "force": 1}

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from conftest import Hybrid, environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ledger.database import Entry, Ledger, Limit, Settlement, usd
 from hybrid_cli.ledger.report import as_table, group
-from hybrid_cli.ledger.store import Entry, Ledger, Limit, Settlement, usd
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]

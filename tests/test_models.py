@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Hybrid
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.capacity import best
 from hybrid_cli.weights.catalog import DEFAULT_MODEL, catalog
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.locks import Busy, locked
-from hybrid_cli.weights.machine import best
 from hybrid_cli.weights.names import shards_of
 from hybrid_cli.weights.quantisation import choose, offers
 from hybrid_cli.weights.sources import OllamaSource, UrlSource, parse_source
@@ -226,8 +226,8 @@ def test_best_is_the_largest_general_model_that_fits(tmp_path: Path, monkeypatch
 
     def chosen(memory: float, disk: float) -> str:
         # No test can have machines of all sizes: what is measured of this one is replaced.
-        monkeypatch.setattr("hybrid_cli.weights.machine.memory", lambda: round(memory * 1e9))
-        monkeypatch.setattr("hybrid_cli.weights.machine.free_disk", lambda _folder: round(disk * 1e9))
+        monkeypatch.setattr("hybrid_cli.weights.capacity.memory", lambda: round(memory * 1e9))
+        monkeypatch.setattr("hybrid_cli.weights.capacity.free_disk", lambda _folder: round(disk * 1e9))
         name, why = best(entries, set(), world)
         assert f"{memory:.0f} GB of memory and {disk:.0f} GB of free disk; {name} asks for" in why
         return name

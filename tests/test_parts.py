@@ -7,13 +7,12 @@ import math
 import pytest
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.answer import Request
-from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.gate import LocalResult, judge
-from hybrid_cli.handoff.signals import answer_signals
-from hybrid_cli.input import Question
+from hybrid_cli.gate.criterion import Criterion
+from hybrid_cli.gate.features import answer_signals
+from hybrid_cli.gate.verdict import LocalResult, judge
 from hybrid_cli.local.repetition import is_looping
 from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.prompt import Question, Request
 
 
 @pytest.mark.parametrize(

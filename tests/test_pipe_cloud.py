@@ -18,8 +18,8 @@ import pytest
 
 from conftest import Hybrid, environment
 from hybrid_cli.cloud.faults import CloudFault, asked_pause
+from hybrid_cli.egress.backpressure import Reservation, Traffic
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.traffic import Reservation, Traffic
 from scripted_cloud import Reply, ScriptedCloud
 
 ODD = "escalation: {rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]}\n"

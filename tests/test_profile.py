@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Hybrid
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer
 from hybrid_cli.profile.loader import find_profile, read_checked, read_profile, shipped_folder
@@ -23,6 +22,7 @@ from hybrid_cli.profile.merge import merge
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import json_schema
 from hybrid_cli.profile.strict_yaml import parse_strict
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog
 from test_layers import STRICT
 

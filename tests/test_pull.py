@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Hybrid, environment
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import DEFAULT_MODEL, catalog
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.hub import HubSource

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import Hybrid
-from hybrid_cli.ledger.store import Ledger
+from hybrid_cli.ledger.database import Ledger
 
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"

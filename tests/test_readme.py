@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from conftest import environment
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus
-from hybrid_cli.manual.topics import VARIABLES
+from hybrid_cli.help.topics import VARIABLES
 from hybrid_cli.profile.loader import read_checked, shipped_folder
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
+from hybrid_cli.ui.environment import Environment
 from scripted_cloud import ScriptedCloud
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")

@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from conftest import Hybrid, environment
-from hybrid_cli.environment import Environment
-from hybrid_cli.handoff import shadow
-from hybrid_cli.handoff.agreement import agreement
-from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.ledger.store import Entry, Ledger, Settlement
+from hybrid_cli.cascade import shadow
+from hybrid_cli.checks.agreement import agreement
+from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.ledger.database import Entry, Ledger, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.ui.environment import Environment
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]

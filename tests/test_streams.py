@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hybrid_cli.escapes import EscapeFilter, plain
-from hybrid_cli.local.stop import StopWords
+from hybrid_cli.local.stop_strings import StopWords
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Style, splitter_for, style_of
+from hybrid_cli.ui.sanitize import EscapeFilter, plain
 
 HARMONY = (
     "<|channel|>analysis<|message|>Let me think < 2.<|end|><|start|>assistant<|channel|>commentary to=x"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from conftest import Hybrid
+from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.structured import read_schema
 from hybrid_cli.local.grammar import grammar_of
 from scripted_cloud import Reply, ScriptedCloud
 

@@ -12,11 +12,11 @@ import pytest
 
 from conftest import Hybrid, environment
 from hybrid_cli.app import command_tree
-from hybrid_cli.display import aligned, width
+from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.ledger.report import Group, as_table
-from hybrid_cli.manual.tree import read_tree
-from hybrid_cli.render import MarkdownWriter
-from hybrid_cli.terminal import shortened, wants_colour
+from hybrid_cli.ui.markdown import MarkdownWriter
+from hybrid_cli.ui.table import aligned, width
+from hybrid_cli.ui.terminal import shortened, wants_colour
 from scripted_cloud import Reply, ScriptedCloud
 
 RED = "\x1b[1;31mhybrid:\x1b[0m"

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Hybrid
-from hybrid_cli.handoff.tool_calls import Name, ToolCall, described, is_broken, own_call
-from hybrid_cli.local.template import render, with_note
+from hybrid_cli.checks.tool_calls import Name, ToolCall, described, is_broken, own_call
+from hybrid_cli.local.chat_template import render, with_note
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]

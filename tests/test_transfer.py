@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Hybrid, environment
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.https import Remote, is_safe
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.progress import Progress, Reporter
 from hybrid_cli.weights.ranges import Tuning
+from hybrid_cli.weights.reporter import Progress, Reporter
 from hybrid_cli.weights.transfer import transfer
 from loopback_hub import LoopbackHub, Served, gguf
 

@@ -74,8 +74,8 @@ def _with_worker(arguments: list[str]) -> int:
 
 def _bounded(arguments: list[str], worker: object) -> int:
     """Run the command; every exception becomes at most one line on stderr and an exit code."""
-    from hybrid_cli.environment import Environment
     from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+    from hybrid_cli.ui.environment import Environment
 
     environment = Environment.of_process()
     try:

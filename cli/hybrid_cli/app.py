@@ -9,8 +9,8 @@ import typer
 from typer.exceptions import TyperException
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.environment import Environment
-from hybrid_cli.shape import EVERYWHERE, Group, colour_of, usage_failure
+from hybrid_cli.ui.command_base import EVERYWHERE, Group, colour_of, usage_failure
+from hybrid_cli.ui.environment import Environment
 
 COMMANDS = {
     "run": "Answer one prompt.",

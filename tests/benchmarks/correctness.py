@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--model")
     chosen = parser.parse_args()
     if chosen.model is None:
-        from hybrid_cli.environment import Environment
+        from hybrid_cli.ui.environment import Environment
         from hybrid_cli.weights.store import Store
 
         chosen.model = str(Store(Environment.of_process()).locate("smollm2-135m").path)

@@ -47,7 +47,7 @@ class Bench:
 
     def _default_model(self) -> str:
         subprocess.run([self.hybrid, "pull"], check=True, capture_output=True)
-        from hybrid_cli.environment import Environment
+        from hybrid_cli.ui.environment import Environment
         from hybrid_cli.weights.store import Store
 
         return str(Store(Environment.of_process()).locate("smollm2-135m").path)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.https import Remote
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.progress import Reporter
 from hybrid_cli.weights.ranges import Tuning
+from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.transfer import transfer
 from loopback_hub import LoopbackHub, Served, gguf
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store
 
 _HEADER = 2_000_000  # bytes: metadata, vocabulary and the table of tensors

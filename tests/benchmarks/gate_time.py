@@ -20,9 +20,9 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the worker has them
 
 from hybrid_cli.evaluate.fit import RICH
-from hybrid_cli.handoff.calibration import Calibration, Model
-from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.gate import LocalResult, judge, signals_of
+from hybrid_cli.gate.calibration import Calibration, Model
+from hybrid_cli.gate.criterion import Criterion
+from hybrid_cli.gate.verdict import LocalResult, judge, signals_of
 from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
 from hybrid_cli.local.threads import SPIN_COUNT
 
@@ -36,7 +36,7 @@ def answer(path: str, tokens: int, *, wants_state: bool = False) -> tuple[float,
 
     from hybrid_cli.local.engine import Engine
     from hybrid_cli.local.loading import Loader
-    from hybrid_cli.local.signals import Meter
+    from hybrid_cli.local.logits import Meter
 
     read, reading, marks = Meter.read, [], {}
 

@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--only", choices=ROWS, action="append")
     chosen = parser.parse_args()
     if not chosen.model:
-        from hybrid_cli.environment import Environment
+        from hybrid_cli.ui.environment import Environment
         from hybrid_cli.weights.store import Store
 
         chosen.model = str(Store(Environment.of_process()).locate("smollm2-135m").path)

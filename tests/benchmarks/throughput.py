@@ -17,11 +17,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.https import Remote
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.integrity import sha256_of
-from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.transfer import transfer
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")

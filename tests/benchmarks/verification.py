@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import DEFAULT_MODEL
 from hybrid_cli.weights.store import Store
 

@@ -8,8 +8,8 @@ from typing import Any
 from hybrid_cli.cloud import faults, sdk
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply, gather
-from hybrid_cli.environment import Environment
 from hybrid_cli.profile.schema import Server
+from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 32_000_000
 """The longest answer that is read; a generated image is a few MB."""

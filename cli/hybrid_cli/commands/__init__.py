@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.shape import App, Group
+from hybrid_cli.ui.command_base import App, Group
+from hybrid_cli.ui.environment import Environment
 
 
 @dataclass

@@ -11,8 +11,8 @@ import typer
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.eval import Cloud, CloudSide, DryRun, Half, Limit, Rows, RunCommands, Split, Yes
 from hybrid_cli.commands.options import CHOICE, DATA, AsJson, MaxTokens, Model, Profile
-from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import one_line
 
 app = new_app()
 
@@ -70,9 +70,9 @@ def calibrate(
     `escalation.target` in a profile then means what it says, for exactly these weights. A promise that the
     questions cannot bear is refused, with the figure, and not relaxed.
     """
-    from hybrid_cli.evaluate.calibrating import calibrate as fit_gate
-    from hybrid_cli.evaluate.calibrating import parse_target
-    from hybrid_cli.evaluate.run import Data, show_estimate
+    from hybrid_cli.evaluate.calibrate import calibrate as fit_gate
+    from hybrid_cli.evaluate.calibrate import parse_target
+    from hybrid_cli.evaluate.collect import Data, show_estimate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj

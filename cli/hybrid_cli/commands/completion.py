@@ -34,7 +34,7 @@ def completion(
     there, write the script to a file that it reads. Of zsh that is a file called _hybrid in a folder of
     $fpath. The script starts no Python: it lists your models and profiles itself.
     """
-    from hybrid_cli.manual.completions import SCRIPTS
-    from hybrid_cli.manual.tree import read_tree
+    from hybrid_cli.help.command_tree import read_tree
+    from hybrid_cli.help.completions import SCRIPTS
 
     typer.echo(SCRIPTS[shell.value](read_tree(context.find_root().command)), nl=False)

@@ -28,8 +28,8 @@ Origin = Annotated[str, typer.Argument(metavar="ORIGIN", help="Such as https://a
 )
 def list_origins(context: typer.Context) -> None:
     """List the origins consented to, and for which of their models."""
-    from hybrid_cli.display import listed
     from hybrid_cli.privacy.consent import Consent
+    from hybrid_cli.ui.table import listed
 
     invocation: Invocation = context.obj
     rows = list(Consent(invocation.environment).granted().items())

@@ -9,9 +9,9 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CHOICE, AsJson, Profile
-from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.terminal import painted
+from hybrid_cli.ui.environment import one_line
+from hybrid_cli.ui.terminal import painted
 
 app = new_app()
 
@@ -37,8 +37,8 @@ def doctor(
     With --quiet only what is not ok.
     """
     from hybrid_cli.doctor.examine import examine
-    from hybrid_cli.manual.completions import SCRIPTS
-    from hybrid_cli.manual.tree import read_tree
+    from hybrid_cli.help.command_tree import read_tree
+    from hybrid_cli.help.completions import SCRIPTS
 
     invocation: Invocation = context.obj
     environment = invocation.environment

@@ -106,8 +106,8 @@ def evaluate(
     where known `task`, `subject`, `cloud_correct` and `cloud_answer`. Nothing is sent anywhere but under
     `--cloud live`, and then as a handoff would be: policy, consent, scan and limits hold.
     """
+    from hybrid_cli.evaluate.collect import Data, show_estimate
     from hybrid_cli.evaluate.evaluation import as_lines, evaluate_gate
-    from hybrid_cli.evaluate.run import Data, show_estimate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj

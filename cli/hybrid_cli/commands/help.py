@@ -8,7 +8,7 @@ import typer
 
 from hybrid_cli.commands import new_app
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.shape import hint
+from hybrid_cli.ui.command_base import hint
 
 app = new_app()
 
@@ -26,8 +26,8 @@ def help_on(
     ] = None,
 ) -> None:
     """Explain exit codes, profiles, variables or privacy; or a command, as its --help does."""
-    from hybrid_cli.folding import page_width
-    from hybrid_cli.manual.topics import TOPICS, topic
+    from hybrid_cli.help.topics import TOPICS, topic
+    from hybrid_cli.ui.wrap import page_width
 
     if words and words[0] in TOPICS:
         typer.echo(topic(words[0], page_width()))

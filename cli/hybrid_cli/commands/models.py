@@ -10,8 +10,8 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
-from hybrid_cli.environment import one_line
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import one_line
 
 if TYPE_CHECKING:
     from hybrid_cli.weights.store import Store
@@ -40,7 +40,7 @@ def list_models(
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
-    from hybrid_cli.display import listed
+    from hybrid_cli.ui.table import listed
     from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import described
     from hybrid_cli.weights.store import Store
@@ -190,8 +190,8 @@ def import_model(
 ) -> None:
     """Take a model file of this machine into the store."""
     from hybrid_cli.weights.names import check_name, path_of
-    from hybrid_cli.weights.progress import Reporter
     from hybrid_cli.weights.pull import pull_source
+    from hybrid_cli.weights.reporter import Reporter
     from hybrid_cli.weights.sources import FileSource, parse_source
 
     invocation: Invocation = context.obj

@@ -145,7 +145,7 @@ def pipe(
 
     Line ends in an answer are written as \\n. What run would hand off, pipe does, beside the local work.
     """
-    from hybrid_cli.pipe.run import Options, pipe_records
+    from hybrid_cli.pipe.pipeline import Options, pipe_records
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj

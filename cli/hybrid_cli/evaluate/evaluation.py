@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hybrid_cli.environment import Environment, one_line
-from hybrid_cli.evaluate import early, fit, rows
+from hybrid_cli.evaluate import early_exit, fit, rows
+from hybrid_cli.evaluate.collect import Data, Work
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.run import Data, Work
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.calibration import Objective
+from hybrid_cli.gate.calibration import Objective
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags
+from hybrid_cli.ui.environment import Environment, one_line
 
 Unseen = Literal["questions", "subjects"]
 _SHARE = 0.3
@@ -74,10 +74,10 @@ def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[st
     kept[np.argsort(-score, kind="stable")[: round(_SHARE * len(score))]] = False
     stops: list[int | None] = [None] * len(measured)
     for rest, left_out in fit.folds(measured, by):
-        floors = early.floors(kept[rest].tolist(), [measured[place] for place in rest])
+        floors = early_exit.floors(kept[rest].tolist(), [measured[place] for place in rest])
         for place in left_out:
-            stops[place] = early.given_up_at(measured[place], floors)
-    return early.shares(stops, kept.tolist(), measured)
+            stops[place] = early_exit.given_up_at(measured[place], floors)
+    return early_exit.shares(stops, kept.tolist(), measured)
 
 
 def as_lines(told: dict[str, Any]) -> list[str]:

@@ -12,8 +12,8 @@ from hybrid_cli.evaluate import metrics, rows
 from hybrid_cli.evaluate.metrics import Estimate, Numbers
 from hybrid_cli.evaluate.probe import can_be_fitted, fit_probe, values
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.handoff.calibration import PROBE, Model, Objective
-from hybrid_cli.handoff.signals import NAMES
+from hybrid_cli.gate.calibration import PROBE, Model, Objective
+from hybrid_cli.gate.features import NAMES
 
 SINGLE = ("mean_logprob", "sum_logprob")
 """One of these alone is what few labels bear. The sum is the log-probability of the whole answer: in a long one

@@ -8,7 +8,7 @@ import numpy as np
 
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.handoff.calibration import Probe
+from hybrid_cli.gate.calibration import Probe
 
 _RIDGE = 10.0
 """On states scaled to a length of about 1: from 3 to 30 the outcome is much the same, whatever the rows."""

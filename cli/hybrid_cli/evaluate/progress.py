@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hybrid_cli.environment import SILENCE_SECONDS, Environment
-from hybrid_cli.weights.progress import duration
+from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
+from hybrid_cli.weights.reporter import duration
 
 _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from hybrid_cli.checks.json_schema import checked_schema
+from hybrid_cli.checks.verify import verify
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.structured import checked_schema
-from hybrid_cli.handoff.verify import verify
 from hybrid_cli.profile.schema import quiet_options
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")

@@ -16,9 +16,9 @@ import numpy as np
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.questions import Question
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.calibration import Objective
-from hybrid_cli.handoff.gate import LocalResult
-from hybrid_cli.handoff.signals import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
+from hybrid_cli.gate.calibration import Objective
+from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
+from hybrid_cli.gate.verdict import LocalResult
 
 Answerer = Callable[[Sequence[Question]], Iterable[tuple[Question, LocalResult]]]
 """From questions to each with its result, in whatever order they are finished."""

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.display import aligned, width
-from hybrid_cli.environment import one_line
-from hybrid_cli.ledger.store import usd
+from hybrid_cli.ledger.database import usd
+from hybrid_cli.ui.environment import one_line
+from hybrid_cli.ui.table import aligned, width
 
 _BAR = 24
 """The longest bar, in columns."""

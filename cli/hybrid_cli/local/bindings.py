@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import llama_cpp as _seen_by_the_import_contracts  # noqa: F401  the import by name below is not
 
 
 def low_level(module: str) -> Any:

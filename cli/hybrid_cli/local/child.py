@@ -98,8 +98,8 @@ def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: Thread
 
 
 def _flow(loader: Any, fields: dict[str, Any], lines: IO[bytes], emit: _Emitter) -> None:
-    from hybrid_cli.local.flow import Flow, Inbox
     from hybrid_cli.local.protocol import FlowRequest
+    from hybrid_cli.local.scheduler import Flow, Inbox
 
     Flow(loader, FlowRequest(**fields), Inbox(lines), emit).run()
 

@@ -88,7 +88,7 @@ def common_length(prompts: list[list[int]]) -> int:
     return min(alike, min(map(len, prompts)) - 1)
 
 
-def new_context(model: Model, size: Size, threads: int, loader: Loader, eval_callback: Any = None) -> Any:
+def new_context(model: Model, size: Size, threads: int, loader: Loader) -> Any:
     """A context for `size`. Raises Failure where llama.cpp cannot make one."""
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = size.cells
@@ -97,8 +97,6 @@ def new_context(model: Model, size: Size, threads: int, loader: Loader, eval_cal
     parameters.kv_unified = size.unified or not size.several
     parameters.n_threads = parameters.n_threads_batch = threads
     parameters.no_perf = True
-    if eval_callback is not None:
-        parameters.cb_eval = eval_callback
     context = llama_cpp.llama_init_from_model(model.handle, parameters)
     if not context:
         reason = loader.reason(llama_cpp.llama_init_from_model, model.handle, parameters)

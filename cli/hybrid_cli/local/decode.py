@@ -16,13 +16,13 @@ import numpy as np
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.choices import Choices
+from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
+from hybrid_cli.local.logits import Logits, Meter, Reading
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.local.repetition import is_looping
 from hybrid_cli.local.sampler import Sampler
-from hybrid_cli.local.signals import Logits, Meter, Reading
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.threads import ThreadCount

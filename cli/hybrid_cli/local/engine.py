@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.choices import Choices
+from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import Size, new_context
 from hybrid_cli.local.decode import Decoder, Job, Listener
 from hybrid_cli.local.grammar import grammar_of
@@ -90,29 +90,16 @@ class Engine:
         if threads is None or request.threads is not None:
             threads = ThreadCount(request.threads)
         threads.update()
-        hidden: dict[str, list[float]] = {}
         context = new_context(model, size, threads.value, self._loader)
         cache = PrefixCache.of(request, model, context)
         try:
             decoder = Decoder(model, context, size, threads, Teller(emit))
             try:
                 held = cache.load(jobs[0].prompt, decoder.prefix_slot) if cache is not None else 0
-                if request.hidden_layers:
-                    from hybrid_cli.local.hidden import prefill_and_read
-
-                    held, hidden = prefill_and_read(
-                        model,
-                        context,
-                        jobs[0].prompt,
-                        decoder.prefix_slot,
-                        request.hidden_layers,
-                        self._loader,
-                    )
                 kept = decoder.run(jobs, held)
                 if cache is not None:
                     cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=held)
-                more = {"hidden": hidden} if hidden else {}
-                emit("done", context=size.longest, cached=held if cache is not None else 0, **more)
+                emit("done", context=size.longest, cached=held if cache is not None else 0)
             finally:
                 decoder.close()
         finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.template import FALLBACK, Message, TemplateError, Tool, render, with_note
+from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_note
 from hybrid_cli.local.thinking import Style, style_of
 
 _BREAK = "\u200b"  # a zero-width space: put into a control tag it leaves plain text that reads the same

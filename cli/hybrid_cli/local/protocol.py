@@ -82,8 +82,6 @@ class LocalRequest:
     """The most tokens a sequence may have; None for what it needs."""
     threads: int | None = None
     """None to go by what the machine is doing."""
-    hidden_layers: list[int] = field(default_factory=list)
-    """Layers whose hidden state at the last token of the first prompt is wanted."""
     cache_folder: str | None = None
     """Where prefixes are kept; None to keep none."""
     weights_id: str = ""

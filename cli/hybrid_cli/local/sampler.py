@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.logits import Logits, Meter, Tokens
 from hybrid_cli.local.protocol import Task
-from hybrid_cli.local.signals import Logits, Meter, Tokens
 
 _PENALTY_WINDOW = 64  # tokens, llama.cpp's default
 _TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 
 from hybrid_cli.local.protocol import Kind
-from hybrid_cli.local.stop import StopWords
+from hybrid_cli.local.stop_strings import StopWords
 from hybrid_cli.local.thinking import Split, Splitter
 
 

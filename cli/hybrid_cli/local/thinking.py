@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, Protocol
 
-from hybrid_cli.local.stop import overlap
+from hybrid_cli.local.stop_strings import overlap
 
 Style = Literal["none", "think", "harmony"]
 

@@ -21,18 +21,18 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, read_datasource
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_cli.environment import Environment, cut, deadline
+from hybrid_cli.egress import permission
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
-from hybrid_cli.handoff import egress
-from hybrid_cli.handoff.criterion import criterion_of
+from hybrid_cli.gate.criterion import criterion_of
 from hybrid_cli.local.threads import usable_cores
-from hybrid_cli.pipe.answering import Answering, Judged
-from hybrid_cli.pipe.arrivals import Arrival
+from hybrid_cli.pipe.pending import Arrival
+from hybrid_cli.pipe.record_cascade import Answering, Judged
 from hybrid_cli.pipe.records import Source
 from hybrid_cli.pipe.remote import COLUMN, Batch, Job, Node, Records
 from hybrid_cli.pipe.resume import Done
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.ui.environment import Environment, cut, deadline
 from hybrid_cli.weights.store import Store
 
 _KNOCK_SECONDS = 5.0
@@ -154,7 +154,7 @@ def job_of(answering: Answering, sink: Sink, source: Source, jobs: int | None) -
     if not cores:
         raise Failure(ExitStatus.FAILURE, "no node of the cluster has a core to work with")
     cloud = policy.cloud
-    agreed = cloud is not None and egress.has_consent(cloud, environment)
+    agreed = cloud is not None and permission.has_consent(cloud, environment)
     return Job(
         answering.asked,
         policy,

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.input import MAX_BYTES
+from hybrid_cli.prompt import MAX_BYTES
+from hybrid_cli.ui.environment import Environment, cut
 
 Each = Literal["line", "jsonl", "csv", "nul", "para"]
 

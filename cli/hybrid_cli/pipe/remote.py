@@ -22,20 +22,20 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from hybrid_cli import __version__
-from hybrid_cli.environment import Environment
+from hybrid_cli.cascade.cascade import Carried, Decided
+from hybrid_cli.egress import permission
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff import egress
-from hybrid_cli.handoff.criterion import Criterion
-from hybrid_cli.handoff.decide import Carried, Decided
+from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local.threads import usable_cores
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.pipe.answering import Answering, Asked, Judged, kept
-from hybrid_cli.pipe.arrivals import Arrival, arrivals
+from hybrid_cli.pipe.pending import Arrival, arrivals
+from hybrid_cli.pipe.record_cascade import Answering, Asked, Judged, kept
 from hybrid_cli.pipe.records import Each, Record, Source
 from hybrid_cli.pipe.resume import Done
-from hybrid_cli.pipe.side import LOCAL_CREW, EngineOver, Shared
+from hybrid_cli.pipe.shared_engine import LOCAL_CREW, EngineOver, Shared
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store
 
 COLUMN = "batch"
@@ -79,7 +79,7 @@ class Job:
         environment = NodeEnvironment(
             stdin=None, stdout=io.BytesIO(), stderr=None, variables=variables, verbosity=self.verbosity
         )
-        egress.withhold_keys(self.policy, environment)
+        permission.withhold_keys(self.policy, environment)
         return environment
 
     def answering(self, environment: Environment, engine: Any) -> Answering:

@@ -37,8 +37,6 @@ class Begun:
 
     file: BinaryIO
     done: Done
-    again: int
-    """Lines that told of a failure, and are no longer there."""
 
 
 @contextmanager
@@ -58,7 +56,7 @@ def resumed(path: Path, field: str) -> Iterator[Begun]:
             file.close()
             file = kept
         file.seek(0, os.SEEK_END)
-        yield Begun(file, done, len(failed))
+        yield Begun(file, done)
     finally:
         file.close()
 

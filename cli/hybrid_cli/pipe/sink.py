@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hybrid_cli.environment import Environment, cut
-from hybrid_cli.escapes import plain, undirected
+from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.handoff.answer import Answer
-from hybrid_cli.input import MAX_BYTES
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.runners import without_runner_commands
+from hybrid_cli.prompt import MAX_BYTES
+from hybrid_cli.ui.ci import without_runner_commands
+from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.ui.sanitize import plain, undirected
 
 _INPUT = "input"
 """The field of a record that is no object."""

@@ -5,10 +5,10 @@ Kept in the config folder, outside any repository.
 
 from __future__ import annotations
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.records import Records
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.json_map import Records
 
 _ANY = "*"
 

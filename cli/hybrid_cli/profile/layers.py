@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.loader import anchored, find_profile, read_checked, read_whole
 from hybrid_cli.profile.schema import MODES
+from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.ui.suggest import nearest
 
 SYSTEM_FILE = Path("/etc/hybrid/profile.yaml")
 PROJECT_FILE = ".hybrid.yaml"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.mistakes import schema_mistakes
 from hybrid_cli.profile.strict_yaml import MAX_BYTES, parse_strict
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.suggest import nearest
 
 _LONGEST_CHAIN = 8
 

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from hybrid_cli.environment import cut
-from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.profile.strict_yaml import Document, KeyPath
+from hybrid_cli.ui.environment import cut
+from hybrid_cli.ui.suggest import nearest
 
 _MOST_MISTAKES = 50
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.environment import Environment, cut
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, lookup, merge, needing_trust
@@ -22,6 +21,7 @@ from hybrid_cli.profile.schema import (
     Rule,
 )
 from hybrid_cli.profile.trust import Trust
+from hybrid_cli.ui.environment import Environment, cut
 
 
 @dataclass(frozen=True)

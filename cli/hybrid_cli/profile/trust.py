@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
-from hybrid_cli.records import Records
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.json_map import Records
 
 
 class Trust:

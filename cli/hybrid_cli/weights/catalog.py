@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.nearest import nearest
 from hybrid_cli.profile.strict_yaml import Document, KeyPath, parse_strict
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.suggest import nearest
 from hybrid_cli.weights.names import check_name
 
 DEFAULT_MODEL = "smollm2-135m"

@@ -15,14 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.capacity import memory
 from hybrid_cli.weights.https import Remote, is_safe
 from hybrid_cli.weights.incoming import Slot
-from hybrid_cli.weights.machine import memory
 from hybrid_cli.weights.names import as_text, shards_of
-from hybrid_cli.weights.neighbours import hub_file
+from hybrid_cli.weights.other_tools import hub_file
 from hybrid_cli.weights.part import Fetched, Part
-from hybrid_cli.weights.progress import Reporter
 from hybrid_cli.weights.quantisation import Offer, choose, offers
+from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.transfer import transfer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.locks import Busy, locked
 
 _STALE_SECONDS = 14 * 86_400

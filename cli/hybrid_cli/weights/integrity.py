@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.gguf import check_gguf
 
 _CHUNK = 1 << 20

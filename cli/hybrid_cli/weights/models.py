@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hybrid_cli.environment import Environment
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import SYSTEM_FILE, find_project_file
 from hybrid_cli.profile.loader import profile_folders, read_whole
 from hybrid_cli.profile.schema import Local
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog
 from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.store import Manifest, Store

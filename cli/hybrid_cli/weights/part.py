@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hybrid_cli.weights.incoming import Slot
-from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.reporter import Reporter
 
 Fetched = tuple[Path, str | None]
 """The fetched file, or a link to it, in its slot; and its sha256 where it was computed on the way."""

@@ -12,9 +12,9 @@ from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
 from hybrid_cli.weights.integrity import look_at, sha256_of
 from hybrid_cli.weights.names import check_name, name_from_file
-from hybrid_cli.weights.neighbours import find_on_disk
+from hybrid_cli.weights.other_tools import find_on_disk
 from hybrid_cli.weights.part import Part, Source
-from hybrid_cli.weights.progress import Reporter
+from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.sources import UrlSource, parse_source
 from hybrid_cli.weights.store import Manifest, Store, StoredFile
 

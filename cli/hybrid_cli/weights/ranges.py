@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.progress import Progress
+from hybrid_cli.weights.reporter import Progress
 
 CHUNK = 1 << 18
 _HASHED_AT_ONCE = 1 << 20

@@ -17,9 +17,9 @@ from hybrid_cli.weights.https import Remote, is_safe
 from hybrid_cli.weights.hub import HubSource, linked
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.names import as_text, path_of, shards_of
-from hybrid_cli.weights.neighbours import ollama_blob
+from hybrid_cli.weights.other_tools import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, Source
-from hybrid_cli.weights.progress import Progress, Reporter
+from hybrid_cli.weights.reporter import Progress, Reporter
 from hybrid_cli.weights.transfer import look, transfer
 
 # Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.

@@ -9,8 +9,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.progress import Reporter
 from hybrid_cli.weights.ranges import CHUNK, Patience, Ranges, Tuning
+from hybrid_cli.weights.reporter import Reporter
 
 _STARTS = 3
 """How often a file is begun before it is given up."""

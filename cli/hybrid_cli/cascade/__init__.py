@@ -1,0 +1,1 @@
+"""The way of one prompt: local answer, decision, handoff, output."""

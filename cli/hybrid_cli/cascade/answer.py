@@ -1,0 +1,78 @@
+"""The answer object: what `--json` prints."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from hybrid_cli.gate.verdict import Reason, Stage, StageScore
+
+
+class Handoff(msgspec.Struct, frozen=True):
+    """The decision. `confidence` is None where nothing was measured."""
+
+    decision: Literal["kept", "escalated", "denied"]
+    reason: Reason
+    stage: Stage
+    confidence: float | None
+    threshold: float | None
+    signals: dict[str, float | None]
+    stages: list[StageScore] = []
+    """Of a local answer, finished or given up."""
+
+
+class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
+    """None where a cloud did not say; 0 where a side was not used."""
+
+    in_: int | None = 0
+    out: int | None = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    local: Tokens = Tokens()
+    cloud: Tokens = Tokens()
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Seconds since the start of the command, but for `load`, which is the model's own load time, and
+    `local`, which is what the local answer took, also where it was thrown away.
+    """
+
+    load: float | None
+    first_token: float | None
+    total: float
+    local: float | None = None
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    profile: str
+    mode: str
+    decided_by: str
+    enforcement: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One model's whole answer, and how it came to be."""
+
+    id: str
+    answer: str
+    answered_by: Literal["local", "cloud"]
+    model: str
+    handoff: Handoff
+    usage: Usage
+    cost_usd: float | None
+    """0 for a local answer; None where the cloud's price is not known."""
+    timings: Timings
+    policy: PolicyView
+    finish_reason: str
+    cost_is_estimate: bool = False
+    """The cloud gave no usage, so that its tokens were estimated."""
+    citations: list[dict[str, str]] = []
+    """Web pages that the answer names: title and url."""
+    images: list[bytes] = []
+    """Generated images; base64 in JSON."""
+
+    def as_json(self) -> dict[str, Any]:
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built

@@ -1,0 +1,60 @@
+"""Which tools the local model is told of: those whose call the policy would let go out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hybrid_cli.cascade.output import Output
+from hybrid_cli.checks.tool_calls import Name
+from hybrid_cli.egress import permission
+from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.rules import Ruling
+from hybrid_cli.profile.schema import Tool
+from hybrid_cli.prompt import Request
+from hybrid_cli.ui.environment import Environment
+
+
+def offers(
+    request: Request,
+    policy: Policy,
+    ruling: Ruling | None,
+    facts: RequestFacts,
+    output: Output,
+    environment: Environment,
+) -> dict[Name, Policy]:
+    """The tools that the local model may call for `request`, each with the policy for its call.
+
+    None under a schema: its grammar leaves no room for a call.
+    """
+    goes_no_way = policy.mode not in ("auto", "ask") or (ruling is not None and ruling.then == "local")
+    if goes_no_way or request.schema is not None or _denied(request, policy, environment):
+        return {}
+    found: dict[Name, Policy] = {}
+    for tool in policy.cloud.tools if policy.cloud is not None else ():
+        if tool == "image_generation" and not output.has_place_for_image:
+            continue
+        allowed = _policy_for(tool, request, policy, facts, environment)
+        if allowed is not None:
+            found[tool] = allowed
+    if policy.escalation.handoff_tool:
+        found["handoff"] = policy
+    return found
+
+
+def _policy_for(
+    tool: Tool, request: Request, policy: Policy, facts: RequestFacts, environment: Environment
+) -> Policy | None:
+    """The policy under the rules for a prompt that needs `tool`; None where it may not be used."""
+    try:
+        policy, ruling = under_rules(policy, replace(facts, tools=frozenset([tool])))
+    except Failure:
+        return None
+    keeps = ruling is not None and ruling.then == "local"
+    return None if keeps or _denied(replace(request, tools=(tool,)), policy, environment) else policy
+
+
+def _denied(request: Request, policy: Policy, environment: Environment) -> bool:
+    cannot_ask = policy.mode == "ask" and not environment.can_ask()
+    return cannot_ask or permission.denial(policy, environment, request) is not None

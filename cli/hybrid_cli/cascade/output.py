@@ -1,0 +1,170 @@
+"""Where the answer goes: stdout or a file; as text or JSON; streamed, or all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.markdown import MarkdownWriter
+from hybrid_cli.ui.sanitize import EscapeFilter, plain, undirected
+
+
+class Output:
+    """The destination of one answer. Opened before any work, so that a bad one costs nothing."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        file: Path | None,
+        as_json: bool,
+        stream: bool,
+        raw: bool = False,
+        render: bool = False,
+        whole: bool = False,
+    ) -> None:
+        """`raw` leaves the text as it is, except for terminal control sequences on a terminal.
+
+        `render` shows Markdown on a terminal, as what it means; `whole` never streams.
+        """
+        self._as_json = as_json
+        self._file = _Replacement(file) if file is not None and str(file) != "-" else None
+        self._environment = environment
+        if self._file is None and environment.stdout is None:
+            raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
+        self._is_terminal = environment.stdout_is_terminal()
+        wanted = stream or self._is_terminal
+        self.streams = wanted and self._file is None and not as_json and not whole
+        self._is_runners = self._file is None and not raw and environment.in_ci()
+        if self._is_runners:  # a line is judged whole
+            self.streams = False
+        self._raw = raw and (self._file is not None or not self._is_terminal)
+        self._turns = raw or self._file is not None or not self._is_terminal  # direction, by its characters
+        self._markdown: MarkdownWriter | None = None
+        if render and self._is_terminal and self._file is None and not as_json and not self._is_runners:
+            self._markdown = MarkdownWriter(
+                self._write,
+                columns=shutil.get_terminal_size().columns,
+                colour=environment.colours(environment.stdout),
+            )
+        self._filter = EscapeFilter()
+        self._shown = False
+        self._in_line = False
+
+    def stream(self, text: str) -> None:
+        """Show the next piece of the answer at once, where that is what the user sees."""
+        if not self.streams:
+            return
+        self._show(text if self._raw else self._filter.feed(text))
+
+    def _show(self, text: str) -> None:
+        text = text if self._shown else text.lstrip()
+        if text:
+            self._shown = True
+            text = text if self._turns else undirected(text)
+            if self._markdown is not None:
+                self._markdown.feed(text)
+                return
+            self._in_line = not text.endswith("\n")
+            self._write(text)
+
+    def end_line(self) -> None:
+        """End the line of a streamed answer, so that what follows stands on its own."""
+        self._show(self._filter.flush())
+        if self._markdown is not None:
+            self._markdown.flush()
+        if self._in_line:
+            self._in_line = False
+            self._write("\n")
+
+    @property
+    def has_place_for_image(self) -> bool:
+        """Whether an image that nobody asked for by name can be delivered: to a file, or inside JSON."""
+        return self._file is not None or self._as_json
+
+    def refuse_terminal(self) -> None:
+        """Before anything is paid: an image can go to a file or a pipe. Raises Failure (USAGE)."""
+        if self._file is None and self._is_terminal and not self._as_json:
+            raise Failure(ExitStatus.USAGE, "an image does not go to a terminal; give --output FILE")
+
+    def finish(self, text: str, answer: dict[str, Any], image: bytes | None = None) -> None:
+        """Deliver the whole answer: `text`, or `answer` as one JSON object, or `image` where there is one."""
+        if self._as_json:
+            self._write(json.dumps(answer) + "\n")
+        elif image is not None:
+            self._write_bytes(image)
+        elif self._shown:
+            self.end_line()
+        else:
+            shown = text if self._raw else plain(text)
+            shown = shown if self._turns else undirected(shown)
+            if self._markdown is not None:
+                self._markdown.feed(shown)
+                self._markdown.flush()
+            else:
+                self._write((self._environment.harmless(shown) if self._is_runners else shown) + "\n")
+        if self._file is not None:
+            self._file.commit()
+
+    def _write(self, text: str) -> None:
+        self._write_bytes(text.encode("utf-8", "replace"))
+
+    def _write_bytes(self, data: bytes) -> None:
+        if self._file is not None:
+            self._file.file.write(data)
+        else:
+            self._environment.put(data)
+
+    def close(self) -> None:
+        """Drop what was not committed."""
+        if self._file is not None:
+            self._file.discard()
+
+
+class _Replacement:
+    """A file that takes another's place in one step, and is private unless the other was not."""
+
+    def __init__(self, path: Path) -> None:
+        self._target = Path(os.path.realpath(path))
+        self._temporary: Path | None = None
+        self.file: BinaryIO
+        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+            # /dev/stdout and its like lead to a file that others write to as well: it is not replaced
+            self.file = path.open("ab")
+            return
+        mode = 0o600
+        if path.exists():
+            found = path.stat().st_mode
+            if stat.S_ISDIR(found):
+                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output takes a file")
+            if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
+                self.file = path.open("wb")
+                return
+            mode = stat.S_IMODE(found)
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self._target.parent, prefix=".hybrid-")
+        except OSError as error:
+            raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
+        self._temporary = Path(name)
+        self._temporary.chmod(mode)
+        self.file = os.fdopen(descriptor, "wb")
+
+    def commit(self) -> None:
+        self.file.flush()
+        if self._temporary is not None:
+            os.fsync(self.file.fileno())
+            self._temporary.replace(self._target)
+            self._temporary = None
+        self.file.close()
+
+    def discard(self) -> None:
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None

@@ -1,0 +1,132 @@
+"""One `hybrid run`, from its options to its output: policy, guard, question, answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.cascade.answer import Answer
+from hybrid_cli.cascade.cascade import Cascade
+from hybrid_cli.cascade.dry_run import as_lines, make_plan
+from hybrid_cli.cascade.offered_tools import offers
+from hybrid_cli.cascade.output import Output
+from hybrid_cli.cascade.session import engine_of, guard
+from hybrid_cli.cascade.shadow import Shadows, shadow_of
+from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.egress import permission
+from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.guard.forbid import wipe_start_environment
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.profile.schema import Tool
+from hybrid_cli.prompt import Request, read_question
+from hybrid_cli.ui.environment import Environment, deadline, one_line
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of input and output."""
+
+    prompt: str | None
+    system: str | None
+    output: Path | None
+    as_json: bool
+    stream: bool
+    may_read_stdin: bool
+    dry_run: bool
+    tags: frozenset[str]
+    stop: tuple[str, ...] = ()
+    schema: str | None = None
+    """A file's name, or JSON; None for the profile's."""
+    verify: tuple[str, ...] = ()
+    """A command; empty for the profile's."""
+    raw: bool = False
+    render: bool = False
+    show_thinking: bool = False
+    tools: tuple[Tool, ...] = ()
+    """Hosted tools that the prompt needs."""
+
+
+def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
+    """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
+    policy = merge_policy(flags, environment)
+    enforcement = guard(policy, environment)
+    if policy.mode == "force" and not options.dry_run:
+        permission.prepare(policy, environment)
+    with deadline(policy.limits.seconds):
+        schema = options.schema or policy.checks.schema
+        command = options.verify or tuple(policy.checks.verify or ())
+        if command:
+            wipe_start_environment()  # a command can read there what its parent was started with
+        output = Output(
+            environment,
+            file=options.output,
+            as_json=options.as_json,
+            stream=options.stream,
+            raw=options.raw,
+            render=options.render,
+            whole=schema is not None or command != (),  # nothing is shown before it was checked
+        )
+        try:
+            question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
+            checked = read_schema(schema) if schema is not None else None
+            request = Request(question, options.system, options.stop, checked, command, tools=options.tools)
+            tags = known_tags(options.tags, policy, environment)
+            facts = RequestFacts(request, tags, frozenset(options.tools))
+            policy, ruling = under_rules(policy, facts)
+            if enforcement == "none":  # a rule may forbid what the layers allow
+                enforcement = guard(policy, environment)
+            if "image_generation" in options.tools:
+                output.refuse_terminal()
+            if options.dry_run:
+                _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
+                return
+            with engine_of(policy, worker) as engine:
+                cascade = Cascade(
+                    request,
+                    policy,
+                    ruling,
+                    enforcement,
+                    engine,
+                    output,
+                    environment,
+                    shows_thinking=options.show_thinking,
+                    offers=offers(request, policy, ruling, facts, output, environment),
+                )
+                answer = cascade.answer()
+            output.finish(answer.answer, answer.as_json(), *answer.images[:1])
+            _tell(answer, environment)
+            shadows = Shadows(flags, tags, environment)
+            shadows.add(shadow_of(request, answer, cascade.observation, policy, environment))
+        finally:
+            output.close()
+    shadows.send()  # the deadline was for the answer
+
+
+def _show_plan(plan: dict[str, Any], options: Options, output: Output, environment: Environment) -> None:
+    if options.as_json:
+        output.finish("", plan)
+    else:
+        for line in as_lines(plan):
+            environment.aside(f"{one_line(line)}\n")
+    if "forbidden" in plan:  # as the run itself would end
+        raise Failure(ExitStatus.DENIED, plan["forbidden"])
+    if "over_limit" in plan and plan["handoff"] == "always":
+        raise Failure(ExitStatus.LIMIT, plan["over_limit"])
+
+
+def _tell(answer: Answer, environment: Environment) -> None:
+    """Under --verbose, how the answer came to be."""
+    for citation in answer.citations:
+        environment.note(f"source: {citation['title']} {citation['url']}")
+    handoff, usage = answer.handoff, answer.usage
+    for stage in handoff.stages:
+        environment.detail(stage.words())
+    confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
+    environment.detail(
+        f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"
+        f" tokens in/out local {usage.local.in_}/{usage.local.out} cloud {usage.cloud.in_}/{usage.cloud.out},"
+        f" {answer.timings.total:.2f} s, network guard {answer.policy.enforcement}"
+    )

@@ -1,0 +1,46 @@
+"""What every command that answers prompts needs first: the network guard and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hybrid_cli.egress import permission
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+
+
+def guard(policy: Policy, environment: Environment) -> Enforcement:
+    """Keep the keys from whatever this process starts, and itself from the network where the policy forbids
+    it; the level reached."""
+    permission.withhold_keys(policy, environment)
+    if policy.privacy.scanner:
+        wipe_start_environment()
+    if policy.mode != "forbid":
+        return "none"
+    enforcement = forbid_network(environment.variables)
+    if policy.escalation.require_enforcement and enforcement != "seccomp":
+        raise Failure(
+            ExitStatus.FAILURE,
+            f"{policy.values['escalation.require_enforcement'].layer} requires a guard that this system does"
+            f" not have: the best is {enforcement}",
+        )
+    return enforcement
+
+
+@contextmanager
+def engine_of(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
+    """The worker for as long as it is needed; none under `force`."""
+    if policy.mode == "force":
+        if worker is not None:
+            worker.stop()
+        yield None
+        return
+    worker = worker or Worker.fork()
+    try:
+        yield worker
+    finally:
+        worker.stop()

@@ -1,0 +1,175 @@
+"""Shadow mode: a share of the kept prompts goes to the cloud too, to see whether it would have said the same.
+
+It must cost the user nothing but what the budget allows, so it happens in a process of its own that begins
+once the answer is out: whoever waits for the command, its output or its exit code waits for nothing more.
+That process merges the policy anew, and sends through the one way out. It asks nobody and tells nobody;
+what came of it stands in the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from hybrid_cli.cascade.answer import Answer
+from hybrid_cli.checks.agreement import agreement
+from hybrid_cli.egress import permission, send
+from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
+from hybrid_cli.exit_status import Failure, Interrupted
+from hybrid_cli.gate.features import CHECKPOINTS, VERSION, answer_signals, running_mean
+from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.ledger.database import Ledger, Observation
+from hybrid_cli.local.stop_strings import stop_at
+from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.prompt import Request
+from hybrid_cli.ui.environment import Environment, deadline
+
+_TOGETHER = 50
+"""Prompts that are gathered, in a long run, before a process begins for them."""
+_SECONDS = 600.0
+"""For one prompt, where the profile sets no limit."""
+
+
+class Shadow(msgspec.Struct, frozen=True):
+    """A prompt that was answered here and kept."""
+
+    request: Request
+    answer: str
+    observation: Observation
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """What the other process is told: how this one came to its policy, and the prompts."""
+
+    run: str
+    folder: str
+    flags: Flags
+    tags: list[str]
+    shadows: list[Shadow]
+
+
+def observe(
+    result: LocalResult, weights: str, policy: Policy, environment: Environment
+) -> Observation | None:
+    """A finished local answer in numbers, where chance takes it; one that cannot be measured never.
+
+    One draw decides for kept and handed-off prompts alike, so that what is recorded is traffic as it is.
+    """
+    if policy.escalation.shadow <= 0 or environment.chance() >= policy.escalation.shadow:
+        return None
+    signals = answer_signals(result.logprobs, result.tokens_in, result.first)
+    if result.finish_reason != "stop" or signals["mean_logprob"] is None:
+        return None
+    running = [running_mean(result.logprobs, tokens) for tokens in CHECKPOINTS]
+    return Observation(weights, VERSION, signals, running, result.tokens_in, result.tokens_out)
+
+
+def shadow_of(
+    request: Request,
+    answer: Answer,
+    observation: Observation | None,
+    policy: Policy,
+    environment: Environment,
+) -> Shadow | None:
+    """What is to be sent after `answer`; None where it was not drawn, or may not be sent without a question."""
+    kept = (answer.handoff.decision, answer.handoff.reason) == ("kept", "none")
+    with suppress(Failure):  # nothing that goes wrong here may touch the answer that is there
+        if observation is not None and kept and _may_send(request, policy, environment):
+            return Shadow(request, answer.answer, observation)
+    return None
+
+
+def _may_send(request: Request, policy: Policy, environment: Environment) -> bool:
+    return (
+        policy.mode == "auto"
+        and policy.cloud is not None
+        and permission.has_consent(policy.cloud, environment)
+        and permission.denial(policy, environment, request) is None
+    )
+
+
+@dataclass
+class Shadows:
+    """Prompts on their way to the process that sends them."""
+
+    flags: Flags
+    tags: Collection[str]
+    environment: Environment
+    _gathered: list[Shadow] = field(default_factory=list)
+
+    def add(self, shadow: Shadow | None) -> None:
+        if shadow is not None:
+            self._gathered.append(shadow)
+        if len(self._gathered) >= _TOGETHER:
+            self.send()
+
+    def send(self) -> None:
+        """Begin the process for what is gathered, and wait for nothing. What goes wrong is let go."""
+        with suppress(OSError):
+            self._send()
+
+    def _send(self) -> None:
+        shadows, self._gathered = self._gathered, []
+        if not shadows:
+            return
+        environment = self.environment
+        message = _Message(environment.run, str(Path.cwd()), self.flags, list(self.tags), shadows)
+        environment.detail(f"{len(shadows)} kept prompts go to the cloud, too (escalation.shadow)")
+        with _unnamed_file() as stdin:  # unlike a pipe it takes any size at once
+            stdin.write(msgspec.json.encode(message))
+            stdin.seek(0)
+            subprocess.Popen(
+                [sys.executable, "-m", "hybrid_cli.cascade.shadow"],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**environment.variables, **environment.withheld},
+                cwd="/",  # python looks for modules where it starts, and projects hold all sorts
+                start_new_session=True,
+            )
+
+
+def _unnamed_file() -> IO[bytes]:
+    """In memory where the system can: prompts are not for the disk."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("shadow"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def main() -> None:
+    """The process: send each prompt that stdin holds, unless something speaks against it."""
+    message = msgspec.json.decode(sys.stdin.buffer.read(), type=_Message)
+    os.chdir(message.folder)
+    environment = replace(Environment.of_process(), verbosity=-1, run=message.run)
+    with suppress(Failure):
+        policy = merge_policy(message.flags, environment)
+        for shadow in message.shadows:
+            with suppress(Failure, Interrupted), deadline(policy.limits.seconds or _SECONDS):
+                _send(shadow, frozenset(message.tags), policy, replace(environment))
+
+
+def _send(shadow: Shadow, tags: frozenset[str], policy: Policy, environment: Environment) -> None:
+    request = shadow.request
+    policy, ruling = under_rules(policy, RequestFacts(request, tags))
+    if ruling is not None or not _may_send(request, policy, environment):
+        return
+    cause = send.Cause("shadow", "a kept prompt, to compare")
+    sent = send.send(
+        request, policy, cause, environment, lambda _text: None, is_shown=False, traffic=Traffic()
+    )
+    answer = stop_at(sent.reply.text, request.stop)
+    Ledger(environment.state_folder).observe(sent.row, shadow.observation, agreement(shadow.answer, answer))
+
+
+if __name__ == "__main__":
+    main()

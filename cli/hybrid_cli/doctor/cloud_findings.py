@@ -1,0 +1,104 @@
+"""Everything that a handoff needs: the cloud, its key, consent, prices and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hybrid_cli.cloud.keys import key_source, read_key
+from hybrid_cli.cloud.prices import cost, worst_case
+from hybrid_cli.doctor.finding import Finding, State, told
+from hybrid_cli.egress.budget import limits_of
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.ledger.database import Ledger, in_unit
+from hybrid_cli.privacy.consent import Consent
+from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.schema import Server
+from hybrid_cli.ui.environment import Environment
+
+
+def cloud_findings(policy: Policy, environment: Environment, *, online: bool) -> Iterator[Finding]:
+    """Each cloud of `policy`; what is missing fails where nothing else could answer."""
+    if policy.mode == "forbid" or policy.cloud is None:
+        why = "the mode is forbid" if policy.mode == "forbid" else "the profile sets none"
+        missing = policy.mode == "force" and policy.cloud is None
+        yield Finding("cloud", "fail" if missing else "ok", f"none is used: {why}")
+        return
+    bad: State = "fail" if policy.mode == "force" else "warn"
+    servers: list[Server] = [policy.cloud, *policy.cloud.fallbacks]
+    for server in servers:
+        yield _place(server, online=online)
+        yield _key(server, environment, bad, online=online)
+        yield from told("consent", _consent(server, environment, bad))
+        bad = "warn"  # the fallbacks come after one that is enough
+    yield from told("budget", _budgets(policy, environment))
+
+
+def _place(server: Server, *, online: bool) -> Finding:
+    origin = origin_of(server.base_url)
+    if not online:
+        return Finding("cloud", "ok", f"{server.model} at {origin}; not tried without --online")
+    return _reached(origin)
+
+
+def _reached(origin: str) -> Finding:
+    """Whether the origin takes a connection, for https with a valid certificate. Nothing is sent in it."""
+    import socket
+    import ssl
+    from contextlib import ExitStack
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    place = urlsplit(origin)
+    secure = place.scheme == "https"
+    proxy = getproxies().get("https") if secure else None
+    if proxy:
+        return Finding("cloud", "warn", f"{origin} is reached through the proxy of HTTPS_PROXY; not tried")
+    try:
+        with ExitStack() as stack:
+            address = (place.hostname or "", place.port or (443 if secure else 80))
+            connection = stack.enter_context(socket.create_connection(address, timeout=10))
+            if secure:
+                context = ssl.create_default_context()
+                stack.enter_context(context.wrap_socket(connection, server_hostname=place.hostname))
+    except OSError as error:
+        why = error.strerror or error
+        return Finding("cloud", "fail", f"{origin} cannot be reached: {why}; check the network and base_url")
+    return Finding("cloud", "ok", f"{origin} takes connections")
+
+
+def _key(server: Server, environment: Environment, bad: State, *, online: bool) -> Finding:
+    key = server.key
+    if key is None:
+        return Finding("key", "ok", f"{server.model} is sent none: the profile names none (cloud.key)")
+    if key.command is not None and not online:
+        return Finding("key", "ok", f"{key_source(key)}; not started without --online")
+    try:
+        read_key(key, environment)
+    except Failure as failure:
+        hint = f"; run: export {key.env}=..." if key.env is not None else ""
+        return Finding("key", bad, f"{failure}{hint}")
+    return Finding("key", "ok", f"{key_source(key)} gives one")
+
+
+def _consent(server: Server, environment: Environment, bad: State) -> Iterator[Finding]:
+    origin = origin_of(server.base_url)
+    if Consent(environment).covers(server.base_url, server.model):
+        yield Finding("consent", "ok", f"given for {server.model} at {origin}")
+    else:
+        yield Finding("consent", bad, f"none for {origin}; to give it: hybrid consent grant {origin}")
+
+
+def _budgets(policy: Policy, environment: Environment) -> Iterator[Finding]:
+    ledger, limits = Ledger(environment.state_folder), limits_of(policy)
+    if not limits:
+        yield Finding("budget", "warn", "no limit is set; limits.usd_per_day, for one, sets it")
+    for limit in limits:
+        left = ledger.left(limit, environment.run)
+        says = f"{limit.key}: {in_unit(left, limit.unit)} of {in_unit(limit.at_most, limit.unit)} left"
+        hint = "" if left > 0 else f"; {limit.layer} sets it, and hybrid usage shows what was spent"
+        yield Finding("budget", "ok" if left > 0 else "warn", says + hint)
+    dollars = next((limit for limit in limits if limit.unit == "usd"), None)
+    if dollars and policy.cloud is not None and cost(policy.cloud, worst_case(0, 1, ())) is None:
+        says = f"the price of {policy.cloud.model} is not known, and {dollars.key} needs it; set cloud.prices"
+        yield Finding("price", "fail" if policy.mode == "force" else "warn", says)

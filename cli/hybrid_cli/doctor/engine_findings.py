@@ -1,0 +1,114 @@
+"""llama.cpp as it is built here, and whether the weights can be loaded by it: asked of the guarded worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hybrid_cli.doctor.finding import Finding, told
+from hybrid_cli.guard.forbid import best_enforcement
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.capacity import memory
+from hybrid_cli.weights.store import Store
+
+_FEATURES = {"avx": "AVX", "avx2": "AVX2", "fma": "FMA", "f16c": "F16C", "avx512f": "AVX512"}
+"""What makes a model fast: by its name in /proc/cpuinfo, what llama.cpp calls it."""
+_REBUILD = "build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
+
+
+def engine_findings(policy: Policy | None, environment: Environment) -> Iterator[Finding]:
+    """llama.cpp, the memory, and the weights of `policy`, where there is one and it uses any."""
+    path, weights = None, None
+    if policy is not None and policy.mode == "force":
+        weights = Finding("weights", "ok", "none are used: the mode is force")
+    elif policy is not None:
+        located: list[Path] = []
+        weights = next(told("weights", _located(policy, environment, located)), None)
+        path = located[0] if located else None
+    yield from told("llama.cpp", _asked(path, weights, policy))
+
+
+def _located(policy: Policy, environment: Environment, into: list[Path]) -> Iterator[Finding]:
+    """Put the verified weights' path `into` the list; no finding, as they are to be loaded yet."""
+    into.append(Store(environment).locate(policy.local.model).path)
+    yield from ()
+
+
+def _asked(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:
+    worker = Worker.fork()
+    try:
+        events = worker.events({"describe": None if path is None else str(path.absolute())})
+        facts: dict[str, Any] = {}
+        for event in events:
+            facts |= {key: value for key, value in event.items() if key != "event"}
+            if event["event"] == "described":
+                yield _build(facts)
+                yield _memory(facts)
+            elif event["event"] == "failed" and "features" not in facts:
+                yield Finding("llama.cpp", "fail", f"{event['message']}; {_REBUILD}")
+            elif event["event"] == "failed":
+                weights = Finding("weights", "fail", event["message"])
+        if weights is None and policy is not None and path is not None and "load_seconds" in facts:
+            name = policy.local.model
+            size = path.stat().st_size / 1e6
+            weights = Finding(
+                "weights",
+                "ok",
+                f"{name}, {size:,.0f} MB, sha256 as recorded, loaded in {facts['load_seconds']:.2f} s; {path}",
+            )
+        if weights is not None:
+            yield weights
+        yield _guard(facts.get("enforcement") or best_enforcement(), policy)
+    finally:
+        worker.stop()
+
+
+def _build(facts: dict[str, Any]) -> Finding:
+    built = re.findall(r"(\w+) = 1", facts["features"])
+    try:
+        name = f"llama-cpp-python {version('llama-cpp-python')}"
+    except PackageNotFoundError:
+        name = "llama.cpp"
+    missing = [feature for feature in _of_processor() if feature not in built]
+    says = f"{name} with {' '.join(built) or 'no CPU features'}{', GPU' if facts['offloads'] else ''}"
+    if missing:
+        return Finding(
+            "llama.cpp", "warn", f"{says}; this processor has {', '.join(missing)}, too: {_REBUILD}"
+        )
+    return Finding("llama.cpp", "ok", says)
+
+
+def _of_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """What the processor has of `_FEATURES`; nothing where the system does not say."""
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return []
+    has = set(flags[1].split()) if flags else set()
+    return [name for flag, name in _FEATURES.items() if flag in has]
+
+
+def _memory(facts: dict[str, Any]) -> Finding:
+    total, free = memory() / 1e9, facts["available"]
+    if free is None:
+        return Finding("memory", "ok", f"{total:.1f} GB")
+    says = f"{total:.1f} GB, of which {free / 1e9:.1f} are free"
+    if free < 0.5e9:
+        return Finding("memory", "warn", f"{says}; end other programs, or use a smaller model")
+    return Finding("memory", "ok", says)
+
+
+def _guard(level: str, policy: Policy | None) -> Finding:
+    """The level that the worker has really reached; under forbid this very process gets the same."""
+    if level == "seccomp":
+        return Finding(
+            "guard", "ok", "seccomp: the kernel refuses sockets to the model, and under forbid to all"
+        )
+    required = policy is not None and policy.escalation.require_enforcement
+    hint = "the profile requires seccomp" if required else "only Linux with seccomp holds native code, too"
+    return Finding("guard", "fail" if required else "warn", f"{level}; {hint}")

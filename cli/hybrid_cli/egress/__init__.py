@@ -1,0 +1,1 @@
+"""The one way out: whether, what and how a request leaves."""

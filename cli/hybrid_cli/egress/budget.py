@@ -1,0 +1,151 @@
+"""Money and the record of it: what a policy's limits are, and each request's row in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hybrid_cli.cloud.faults import CloudFault
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.prices import Used, cost, estimate, is_guess, worst_case
+from hybrid_cli.cloud.streams import Reply
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ledger.database import Entry, Ledger, Limit, Period, Settlement, Unit
+from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+
+_KEYS: tuple[tuple[str, Unit, Period], ...] = (
+    ("usd_per_run", "usd", "run"),
+    ("usd_per_day", "usd", "day"),
+    ("usd_per_month", "usd", "month"),
+    ("calls_per_run", "calls", "run"),
+    ("calls_per_day", "calls", "day"),
+    ("calls_per_month", "calls", "month"),
+)
+
+
+def limits_of(policy: Policy) -> list[Limit]:
+    """Every limit on spending that `policy` sets."""
+    return [*_limits_in(policy, "limits", None), *_limits_in(policy, "limits.of_profile", policy.profile)]
+
+
+def _limits_in(policy: Policy, section: str, profile: str | None) -> Iterator[Limit]:
+    for name, unit, period in _KEYS:
+        found = policy.values.get(f"{section}.{name}")
+        if found is not None and found.value is not None:
+            yield Limit(f"{section}.{name}", found.layer, unit, period, found.value, profile)
+
+
+@dataclass
+class Account:
+    """The ledger as one run uses it."""
+
+    policy: Policy
+    reason: str
+    redactions: Mapping[str, int]
+    environment: Environment
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(self.environment.state_folder)
+        self._limits = limits_of(self.policy)
+
+    def reserve(self, call: Call) -> tuple[int, float | None]:
+        """The row of `call`, and its worst case in USD (None: not known), which is now reserved.
+
+        Raises Failure (LIMIT) where that is too much.
+        """
+        import hashlib
+
+        content = call.content()
+        worst = self._worst(call, len(content))
+        entry = Entry(
+            run=self.environment.run,
+            profile=self.policy.profile,
+            decided_by=self.policy.decided_by,
+            reason=self.reason,
+            origin=origin_of(call.server.base_url),
+            model=call.server.model,
+            tools=",".join(call.tools),
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            redactions=json.dumps(self.redactions),
+            reserved=worst,
+            prompt=content.decode() if self.policy.log.prompts else None,
+        )
+        with self.environment.waiting("waiting for the ledger"):
+            return self._ledger.reserve(entry, self._limits), worst
+
+    def refusal(self, call: Call) -> str | None:
+        """Why `reserve` would refuse `call` now, in words for the user; None where it would not."""
+        try:
+            worst = self._worst(call, len(call.content()))
+            self._ledger.check(self.environment.run, worst, self._limits)
+        except Failure as failure:
+            if failure.status is not ExitStatus.LIMIT:
+                raise
+            return str(failure)
+        return None
+
+    def _worst(self, call: Call, size: int) -> float | None:
+        """The worst case of `call` in USD. Raises Failure (LIMIT) where a limit needs a price and none is known."""
+        worst = worst_cost(call, size)
+        dollar_limit = next((limit for limit in self._limits if limit.unit == "usd"), None)
+        if worst is None and dollar_limit is not None:
+            raise Failure(
+                ExitStatus.LIMIT,
+                f"the price of {call.server.model} is not known, and {dollar_limit.layer} sets"
+                f" {dollar_limit.key}; set cloud.prices",
+            )
+        return worst
+
+    def settle(self, row: int, call: Call, reply: Reply) -> Settlement:
+        """Pay for a whole reply: by what the server says it used, or else by an estimate."""
+        used = used_by(call, reply)
+        settlement = Settlement(
+            "answered",
+            cost=cost(call.server, used),
+            estimated=used.estimated or is_guess(call.server, used),
+            tokens_in=used.tokens_in,
+            tokens_cached=used.cached,
+            tokens_out=used.tokens_out,
+            tokens_reasoning=used.reasoning,
+            answer=reply.text if self.policy.log.prompts else None,
+        )
+        self._write(row, settlement)
+        return settlement
+
+    def close(self, row: int, fault: CloudFault | None) -> None:
+        """End a row without an answer: nothing to pay, or, where it is not known, what was reserved."""
+        outcome: Literal["refused", "unknown"] = "unknown" if fault is None else fault.outcome
+        self._write(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
+
+    def _write(self, row: int, settlement: Settlement) -> None:
+        """Settle in the ledger. A ledger that fails now takes away neither the answer nor the word of a fault."""
+        try:
+            self._ledger.settle(row, settlement)
+        except Failure as failure:
+            self.environment.note(f"{failure}; the reservation of this call stands")
+
+
+_OVERSHOOT = 4
+"""How many times the limit that was sent an answer may claim to have: servers count its tokens differently."""
+
+
+def worst_cost(call: Call, size: int) -> float | None:
+    """USD for the worst case of `call`, whose payload has `size` bytes; None where no price is known."""
+    tiers = {None, call.server.extra.service_tier}  # a cheaper one may not be had at the time
+    costs = [cost(call.server, worst_case(size, call.max_tokens, call.tools, tier)) for tier in tiers]
+    return max((one for one in costs if one is not None), default=None)
+
+
+def used_by(call: Call, reply: Reply) -> Used:
+    """What `reply` cost in tokens and tools; an estimate where the server says nothing that can be true."""
+    sent, made = reply.tokens_in, reply.tokens_out
+    tier = reply.tier or call.server.extra.service_tier
+    # It was told to end before: a count far over its limit is no count.
+    if not sent or made is None or (reply.text and not made) or made > _OVERSHOOT * call.max_tokens:
+        return replace(estimate(len(call.content()), reply.text, reply.tools), tier=tier)
+    return Used(sent, made, reply.cached, reply.reasoning, reply.tools, tier=tier)

@@ -1,0 +1,113 @@
+"""What an evaluation will take: answers, time, requests and money, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_cli.cloud import prices
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.egress.budget import limits_of, worst_cost
+from hybrid_cli.evaluate.local_answers import asked
+from hybrid_cli.evaluate.questions import Question
+from hybrid_cli.evaluate.rows import Kept, key_of
+from hybrid_cli.ledger.database import Ledger, Limit, in_unit, usd
+from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.reporter import duration
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """None stands for what is not known."""
+
+    questions: int
+    to_answer: int
+    seconds: float | None
+    """For the local answers, by the speed of those that the rows hold."""
+    to_send: int
+    destination: str | None
+    usd: float | None
+    """By the length of the cloud's answers that the rows hold."""
+    usd_at_most: float | None
+    left: dict[str, str]
+    """Of each limit."""
+    short: list[str]
+    """Limits that may end it before its end."""
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def lines(self, model: str) -> list[str]:
+        """For a reader."""
+        time = "" if not self.seconds else f", about {duration(self.seconds)}"
+        lines = [f"{self.questions} questions, {self.to_answer} of them to be answered by {model}{time}"]
+        if self.to_send:
+            known = (
+                "the price is not known" if self.usd_at_most is None else f"at most {usd(self.usd_at_most)}"
+            )
+            about = "" if self.usd is None else f"about {usd(self.usd)}, "
+            lines.append(f"{self.to_send} requests to {self.destination}: {about}{known}")
+            lines += [
+                f"{key} leaves {self.left[key]}: that may end it (code 8), to go on another time"
+                for key in self.short
+            ]
+        return lines
+
+
+def estimate(
+    questions: Sequence[Question],
+    unsent: Sequence[Question],
+    policy: Policy,
+    source: str,
+    kept: Kept,
+    environment: Environment,
+) -> Estimate:
+    """For `questions` of which the cloud is still to get `unsent`."""
+    keys = {key_of(question, source) for question in questions}
+    known = [kept.rows[key] for key in keys if key in kept.rows]
+    times = [row.seconds for row in known if row.seconds is not None]
+    to_answer = len(keys) - len(known)
+    each = sum(times) / len(times) if times else None
+    most, likely = _cost(unsent, policy, kept)
+    limits = limits_of(policy) if unsent else []
+    ledger = Ledger(environment.state_folder)
+    left = {limit: ledger.left(limit, environment.run) for limit in limits}
+    cloud = policy.cloud
+    return Estimate(
+        questions=len(questions),
+        to_answer=to_answer,
+        seconds=None if each is None else round(each * to_answer, 1),
+        to_send=len(unsent),
+        destination=None if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
+        usd=likely,
+        usd_at_most=most,
+        left={limit.key: in_unit(value, limit.unit) for limit, value in left.items()},
+        short=[limit.key for limit, value in left.items() if value < _need(limit, len(unsent), most)],
+    )
+
+
+def _need(limit: Limit, requests: int, most: float | None) -> float:
+    return requests if limit.unit == "calls" else most or 0.0
+
+
+def _cost(unsent: Sequence[Question], policy: Policy, kept: Kept) -> tuple[float | None, float | None]:
+    """USD at most, and likely: of the mean request, as prices may go by its length."""
+    cloud = policy.cloud
+    if cloud is None or not unsent:
+        return 0.0, 0.0
+    longest = policy.local.sampling.max_tokens
+    calls = [Call(cloud, asked(question).messages(), longest) for question in unsent]
+    size = sum(len(call.content()) for call in calls) // len(calls)
+    most = worst_cost(calls[0], size)
+    lengths = [row.tokens_out for row in kept.cloud.values() if row.tokens_out is not None]
+    if most is None or not lengths:
+        return _times(most, len(calls)), None
+    used = prices.Used(prices.estimate(size, "", ()).tokens_in, sum(lengths) // len(lengths))
+    return _times(most, len(calls)), _times(prices.cost(cloud, used), len(calls))
+
+
+def _times(amount: float | None, count: int) -> float | None:
+    return None if amount is None else round(amount * count, 6)

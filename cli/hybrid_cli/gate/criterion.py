@@ -1,0 +1,97 @@
+"""What the profile's target asks of an answer: a confidence, and the least of it that is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.gate.calibration import Calibration, find
+from hybrid_cli.gate.features import CHECKPOINTS, Signals, answer_signals, running_mean
+from hybrid_cli.local.protocol import TokenSignal
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The least confidence of an answer that is kept, and how confidence is told from signals."""
+
+    threshold: float
+    calibration: Calibration | None = None
+
+    def confidence(self, signals: Signals) -> float | None:
+        """0 to 1: without a calibration the geometric mean of the tokens' probabilities, exp(mean
+        log-probability); with one, the chance that nothing is lost by keeping the answer. None where a
+        signal is missing.
+        """
+        if self.calibration is not None:
+            chance = self.calibration.model.chance(signals)
+            return None if chance is None else 1 - chance
+        mean = signals["mean_logprob"]
+        return None if mean is None else math.exp(mean)
+
+    @property
+    def wants_state(self) -> bool:
+        """Whether the calibration judges by the model's hidden state."""
+        return self.calibration is not None and self.calibration.model.probe is not None
+
+    def signals(
+        self,
+        logprobs: Sequence[float | None],
+        prompt_tokens: int,
+        first: TokenSignal | None,
+        state: bytes | None,
+    ) -> Signals:
+        """The answer's signals, with what the calibration makes of the hidden state."""
+        signals = answer_signals(logprobs, prompt_tokens, first)
+        return signals if self.calibration is None else self.calibration.model.complete(signals, state)
+
+    def leans(self, signals: Signals) -> bool:
+        """Whether a running answer is heading for a handoff."""
+        confidence = self.confidence(signals)
+        return confidence is None or confidence < self.threshold
+
+    def fails_early(self, logprobs: Sequence[float | None]) -> int | None:
+        """The checkpoint, in tokens, by which a running answer shows that it will not be kept.
+
+        A running answer can only be given up, never accepted.
+        """
+        if self.calibration is None:
+            return None
+        for tokens, floor in zip(CHECKPOINTS, self.calibration.early, strict=False):
+            if floor is not None and len(logprobs) >= tokens:
+                mean = running_mean(logprobs, tokens)
+                if mean is None or mean < floor:
+                    return tokens
+        return None
+
+    def early_threshold(self, tokens: int) -> float | None:
+        """The least confidence, 0 to 1, at the checkpoint of `tokens` tokens; None where there is none."""
+        early = [] if self.calibration is None else self.calibration.early
+        floor = dict(zip(CHECKPOINTS, early, strict=False)).get(tokens)
+        return None if floor is None else math.exp(floor)
+
+
+def criterion_of(policy: Policy, weights: str, environment: Environment) -> Criterion:
+    """The criterion for the policy's target and these `weights` (sha256).
+
+    Raises Failure (USAGE) where the target needs a calibration, and none fits.
+    """
+    target = policy.escalation.target
+    if target.threshold is not None:
+        return Criterion(target.threshold)
+    ((name, value),) = [
+        (name, value) for name in target.__struct_fields__ if (value := getattr(target, name)) is not None
+    ]
+    cloud = policy.cloud.model if policy.cloud is not None else None
+    calibration, reason = find(name, value, weights, cloud, environment)
+    if calibration is None:
+        raise Failure(
+            ExitStatus.USAGE,
+            f"{policy.values['escalation.target'].layer} sets escalation.target.{name}, which needs a calibration"
+            f" of {policy.local.model}, but {reason}; run: hybrid calibrate DATA --target {name}={value:g}"
+            " (with the same --profile and --model)",
+        )
+    return Criterion(1 - calibration.keep_to, calibration)

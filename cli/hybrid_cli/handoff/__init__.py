@@ -1,1 +1,0 @@
-"""The decision to keep or hand off, and the one way out."""

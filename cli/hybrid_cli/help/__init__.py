@@ -1,0 +1,1 @@
+"""The command tree as data: help topics and completions."""

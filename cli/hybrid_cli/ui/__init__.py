@@ -1,0 +1,1 @@
+"""Terminal, text and the process around a run."""

@@ -1,0 +1,22 @@
+"""Which files are made, and of what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybrid_cli.help.command_tree import read_tree
+from hybrid_cli.help.completions import bash, fish, zsh
+from man_pages import pages
+from profile_reference import profiles_page
+
+
+def made_files(root: Any) -> dict[str, str]:
+    """Each made file's text, by its path in the checkout; `root` is the root command."""
+    tree = read_tree(root)
+    return {
+        "completions/hybrid.bash": bash(tree),
+        "completions/_hybrid": zsh(tree),
+        "completions/hybrid.fish": fish(tree),
+        "docs/profiles.md": profiles_page(),
+        **{f"docs/man/{name}": text for name, text in pages(tree).items()},
+    }
