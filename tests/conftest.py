@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,12 +15,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from hybrid_process import WAITING, Hybrid, environment
 from scripted_cloud import ScriptedCloud
 
 # A job in a shell's background starts with Ctrl-C ignored, and so would every command it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
 @pytest.fixture(scope="session")
@@ -44,22 +42,6 @@ def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str) -> Path
 def model_file(weights_home: Path) -> Path:
     (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
     return blob
-
-
-def environment(home: Path, **variables: str) -> dict[str, str]:
-    """The variables of a clean shell, and `variables`."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in ("PATH", "HOME", "LANG", "TMPDIR") or name.startswith(("PIP_", "SSL_", "REQUESTS_"))
-    }
-    return {**kept, "HYBRID_HOME": str(home), **variables}
-
-
-WAITING = re.compile(
-    rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
-)
-"""What is told of a local step after two seconds. Whether it is depends on what else the machine does."""
 
 
 @pytest.fixture
@@ -127,7 +109,7 @@ def model_server(model_file: Path) -> Iterator[str]:
     process = subprocess.Popen(
         [
             sys.executable,
-            Path(__file__).with_name("model_server.py"),
+            Path(__file__).parent / "support" / "model_server.py",
             "--host",
             "127.0.0.1",
             "--port",

@@ -1,7 +1,7 @@
 """What a download makes of faults: outcome, and the bytes that were sent again. As a table.
 
 Run by hand: python tests/benchmarks/faults.py. SIGKILL falls at 20 random moments of one download of 400 MB over
-four connections; then one clean pull follows. The other faults are those of tests/test_transfer.py, at 40 MB.
+four connections; then one clean pull follows. The other faults are those of tests/weights/test_transfer.py, at 40 MB.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.ui.environment import Environment

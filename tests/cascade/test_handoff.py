@@ -1,0 +1,341 @@
+"""Keep or hand off, with the real local model and clouds on loopback: one real, one that does as told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hybrid_process import Hybrid
+from scripted_cloud import Reply, ScriptedCloud
+
+SUM = "What is 2+2?"
+Profile = Callable[..., Path]
+UNSURE = "escalation: {target: {threshold: 0.99}}\n"
+SURE = "escalation: {target: {threshold: 0.01}}\n"
+KEY = "sk-canary-0123456789abcdef"
+SOON = {"Retry-After-Ms": "20"}  # else the SDK waits by its own, random measure
+
+
+def test_a_whole_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, profile: Profile) -> None:
+    path = profile(f'cloud: {{base_url: "{model_server}/v1", model: smollm2}}\n{UNSURE}')
+    done = hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=model_server)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["answered_by"] == "cloud"
+    assert answer["answer"]
+    assert answer["model"] == "smollm2"
+    assert answer["handoff"]["decision"] == "escalated"
+    assert answer["handoff"]["reason"] == "unsure"
+    assert answer["handoff"]["confidence"] < answer["handoff"]["threshold"] == 0.99
+    assert answer["usage"]["local"]["out"] > 0
+    assert answer["finish_reason"] == "stop"
+    (told,) = [
+        line for line in done.stderr.decode().splitlines() if "handed off" in line
+    ]  # waits are told, too
+    assert told.startswith("hybrid: handed off to smollm2: unsure (0.")
+    assert told.endswith(" < 0.99)")
+
+
+def test_a_sure_answer_is_kept_and_nothing_is_sent(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    done = hybrid("run", "-p", profile(cloud.section() + SURE), SUM, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stderr, cloud.received) == (0, b"", [])
+    assert b"4" in done.stdout
+
+
+def test_what_is_sent_is_the_prompt_and_no_more(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    (tmp_path / "key").chmod(0o600)
+    path = profile(cloud.section(", key: {file: key}") + "escalation: {mode: force}\n")
+    done = hybrid(
+        *("run", "-p", path, "-s", "Be brief.", "--max-tokens", "50", "Sum it up."),
+        stdin=b"A long text.\n",
+        HYBRID_CONSENT=f"https://api.example.com, {cloud.origin}",
+        OPENAI_CUSTOM_HEADERS="x-smuggled: yes",
+        OPENAI_ORG_ID="org-smuggled",
+        OPENAI_API_KEY="sk-smuggled",
+        OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"The cloud says hello.\n"
+    (request,) = cloud.received
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert not any("smuggled" in value for value in request.headers.values())
+    assert not any("smuggled" in name for name in request.headers)
+    assert request.body == {
+        "model": "scripted",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "A long text.\n\nSum it up."},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 50,
+    }
+
+
+def test_without_a_key_no_authorization_is_sent(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, OPENAI_API_KEY=KEY)
+    assert done.returncode == 0
+    assert "authorization" not in cloud.received[0].headers
+
+
+def test_json_of_a_forced_handoff(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    section = cloud.section(", prices: {input: 1.0, output: 10.0}")
+    path = profile(section + "escalation: {mode: force}\n")
+    answer = json.loads(hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin).stdout)
+    assert answer["answer"] == "The cloud says hello."
+    assert answer["handoff"]["reason"] == "forced"
+    assert answer["usage"] == {"local": {"in": 0, "out": 0}, "cloud": {"in": 7, "out": 3}}
+    assert answer["cost_usd"] == pytest.approx(0.000037)
+    assert answer["timings"]["load"] is None
+
+
+def test_force_never_touches_the_weights(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    (home / "data").unlink()
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "-m", "no-such-model", "hi", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0
+    assert not (home / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "prompt", "stdin"),
+    [
+        ("auto", "context", "Sum it up.", b"word " * 9000),
+        ("auto", "check_failed", "Write a long story about a fox.", None),
+        ("auto", "unavailable", "hi", None),
+    ],
+)
+def test_each_reason_to_hand_off(
+    hybrid: Hybrid,
+    home: Path,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    mode: str,
+    reason: str,
+    prompt: str,
+    stdin: bytes | None,
+) -> None:
+    if reason == "unavailable":
+        (home / "data").unlink()
+    path = profile(cloud.section() + SURE)
+    arguments = ("run", "-p", path, "--escalation", mode, "--max-tokens", "8", "--json", prompt)
+    done = hybrid(*arguments, stdin=stdin, HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["answered_by"] == "cloud"
+    assert answer["handoff"]["reason"] == reason
+    assert done.stderr.startswith(b"hybrid: handed off to scripted: ")
+
+
+@pytest.mark.parametrize(("on_denied", "code"), [("answer", 0), ("fail", 3)])
+@pytest.mark.parametrize(("has_cloud", "why"), [(False, "no cloud is set"), (True, "no consent")])
+def test_a_denied_handoff(
+    hybrid: Hybrid,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    on_denied: str,
+    code: int,
+    has_cloud: bool,
+    why: str,
+) -> None:
+    escalation = f"escalation: {{on_denied: {on_denied}, target: {{threshold: 0.99}}}}\n"
+    path = profile((cloud.section() if has_cloud else "") + escalation)
+    done = hybrid("run", "-p", path, "--json", SUM)
+    assert (done.returncode, cloud.received) == (code, [])
+    assert why in done.stderr.decode()
+    if code == 0:
+        answer = json.loads(done.stdout)
+        assert (answer["answered_by"], answer["handoff"]["decision"]) == ("local", "denied")
+        assert answer["handoff"]["reason"] == "unsure"
+    else:
+        assert done.stdout == b""
+
+
+@pytest.mark.parametrize("mode", ["force", "auto"])
+def test_forbid_beats_every_other_word(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, mode: str
+) -> None:
+    path = profile(cloud.section() + f"escalation: {{mode: {mode}, target: {{threshold: 0.99}}}}\n")
+    for arguments, variables in (
+        (("--escalation", "forbid"), {}),
+        ((), {"HYBRID_ESCALATION": "forbid"}),
+    ):
+        done = hybrid("run", "-p", path, *arguments, SUM, HYBRID_CONSENT=cloud.origin, **variables)
+        assert cloud.received == []
+        if mode == "force":
+            assert (done.returncode, done.stdout) == (3, b"")
+        else:
+            assert done.returncode == 0
+            assert b"forbidden by" in done.stderr
+    done = hybrid("run", "-p", "offline", "--escalation", "force", SUM)
+    assert done.returncode == 3
+    assert b"profile `offline` forbids escalation" in done.stderr
+
+
+def test_force_without_consent_is_denied(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT="http://127.0.0.1:1")
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert f"hybrid consent grant {cloud.origin}" in done.stderr.decode()
+    assert hybrid("consent", "grant", f"{cloud.origin}/v1").returncode == 0
+    assert hybrid("consent", "ls").stdout.decode() == f"{cloud.origin}\t*\n"
+    assert hybrid("run", "-p", path, "hi").returncode == 0
+    assert hybrid("consent", "revoke", cloud.origin).returncode == 0
+    assert hybrid("run", "-p", path, "hi").returncode == 3
+    assert hybrid("consent", "revoke", cloud.origin).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("replies", "code", "told", "requests"),
+    [
+        ([Reply(status=401)], 4, "refused the key: 401 (scripted)", 1),
+        ([Reply(status=403)], 4, "refused the key: 403", 1),
+        ([Reply(status=400)], 1, "refused the request: 400", 1),
+        ([Reply(status=404)], 1, "is `scripted` one of its models?", 1),
+        ([Reply(status=429, headers=SOON)], 5, "limits the rate: 429", 3),
+        ([Reply(status=500, headers=SOON)], 5, "is failing: 500", 3),
+        ([Reply(status=503, headers=SOON), Reply()], 0, "handed off", 2),
+        ([Reply(status=307, headers={"Location": "/elsewhere"})], 5, "redirect (307)", 1),
+        ([Reply(fault="cut")], 5, "stream was cut", 1),
+        ([Reply(fault="corrupt")], 5, "cannot be read", 1),
+        ([Reply(finish_reason=None)], 5, "stream was cut", 1),
+        ([Reply(finish_reason="length")], 7, "was cut; --max-tokens", 1),
+        ([Reply(finish_reason="content_filter")], 7, "withheld", 1),
+        ([Reply(pieces=(" ", "\n"))], 7, "is empty", 1),
+    ],
+)
+def test_each_fault_of_a_cloud(
+    hybrid: Hybrid,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    replies: list[Reply],
+    code: int,
+    told: str,
+    requests: int,
+) -> None:
+    cloud.replies = replies
+    path = profile(cloud.section(", key: {env: CANARY}") + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, CANARY=KEY)
+    assert done.returncode == code
+    assert told in done.stderr.decode()
+    assert len(cloud.received) == requests
+    assert (done.stdout == b"") == (code != 0)
+    assert KEY.encode() not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if b"waiting for" not in line]  # said after 2 s
+    assert len(lines) == (1 if code == 0 else 2)
+
+
+def test_a_stalled_cloud_ends_at_the_deadline(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    cloud.replies = [Reply(fault="stall")]
+    path = profile(cloud.section() + "escalation: {mode: force}\nlimits: {seconds: 4}\n")
+    started = time.monotonic()
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (124, b"")
+    assert time.monotonic() - started < 20
+    assert b"deadline" in done.stderr
+
+
+def test_an_unreachable_cloud(hybrid: Hybrid, profile: Profile) -> None:
+    path = profile('cloud: {base_url: "http://127.0.0.1:9/v1", model: m}\nescalation: {mode: force}\n')
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT="http://127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert b"cannot be reached" in done.stderr
+
+
+@pytest.mark.parametrize(("on_failure", "code"), [("answer", 0), ("fail", 5)])
+def test_a_failing_cloud_and_a_local_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, on_failure: str, code: int
+) -> None:
+    cloud.replies = [Reply(fault="cut")]
+    escalation = f"escalation: {{on_cloud_failure: {on_failure}, target: {{threshold: 0.99}}}}\n"
+    done = hybrid("run", "-p", profile(cloud.section() + escalation), SUM, HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == code
+    assert (b"4" in done.stdout) == (code == 0)
+    assert b"stream was cut" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("{env: NO_SUCH_KEY}", "the variable NO_SUCH_KEY gives none"),
+        ("{file: missing}", "cannot be read"),
+        ("{file: open}", "chmod 600"),
+        ("{file: odd}", "odd characters"),
+        ("{command: ['false']}", "the key command false ended with code 1"),
+        ("{command: [no-such-command]}", "No such file"),
+        ("{command: ['true']}", "the command true gives none"),
+    ],
+)
+def test_a_key_that_is_not_to_be_had(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path, key: str, told: str
+) -> None:
+    (tmp_path / "open").write_text(KEY)
+    (tmp_path / "odd").write_text(f"{KEY}\nsecond line\n")
+    (tmp_path / "odd").chmod(0o600)
+    path = profile(cloud.section(f", key: {key}") + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (4, b"", [])
+    (line,) = done.stderr.decode().splitlines()
+    assert told in line
+    assert KEY not in line
+
+
+def test_a_key_command(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section(f", key: {{command: [echo, {KEY}]}}") + "escalation: {mode: force}\n")
+    assert hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin).returncode == 0
+    assert cloud.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_dry_run_sends_nothing_and_loads_nothing(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", key: {env: CANARY}") + UNSURE)
+    done = hybrid("run", "-p", path, "--dry-run", "hi", HYBRID_CONSENT=cloud.origin, CANARY=KEY)
+    assert (done.returncode, done.stdout, cloud.received) == (0, b"", [])
+    told = done.stderr.decode()
+    assert "scripted at http://127.0.0.1" in told
+    assert "the variable CANARY" in told
+    assert "below a confidence of 0.99" in told
+    assert KEY not in told
+
+
+def test_a_cloud_answer_streams_and_keeps_stdout_clean(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(pieces=("\n one\x1b[31m", " two\x07"), fault="cut")]
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "--stream", "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (5, b"one\n")
+    cloud.replies = [Reply(pieces=("\n one\x1b[31m", " two\x07"))]
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b"one two\n")
+
+
+def test_no_answer_commands_a_runner(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    said = "a\n ::error::x\nb ##vso[task]y\n##[group]z"
+    cloud.replies = [Reply(pieces=(said[:4], said[4:]))]
+    broken = b"a\n \\::error::x\nb #\\#vso[task]y\n#\\#[group]z\n"
+    for variables, options, shown in (
+        ({"CI": "true"}, ("--stream",), broken),
+        ({"TF_BUILD": "True"}, (), broken),
+        ({"CI": "true"}, ("--raw",), f"{said}\n".encode()),
+        ({}, (), f"{said}\n".encode()),
+    ):
+        done = hybrid("run", "-p", path, *options, "hi", HYBRID_CONSENT=cloud.origin, **variables)
+        assert done.stdout == shown, done.stderr

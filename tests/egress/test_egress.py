@@ -1,0 +1,451 @@
+"""The one way out against servers that fail in every way, and what the ledger holds of each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fault_table import DOCUMENT, FAULTS, certified_cloud
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.prices import cost as cost_of
+from hybrid_cli.cloud.prices import is_guess as is_guess_of
+from hybrid_cli.cloud.streams import Reply as Answered
+from hybrid_cli.egress.budget import used_by, worst_cost
+from hybrid_cli.ledger.database import Ledger
+from hybrid_cli.profile.schema import Extra, Server
+from hybrid_process import Hybrid
+from scripted_cloud import Reply, ScriptedCloud
+
+Profile = Callable[..., Path]
+FORCE = "escalation: {mode: force}\n"
+SOON = {"Retry-After-Ms": "20"}
+
+
+def outcomes(home: Path) -> list[str]:
+    return [row["outcome"] for row in Ledger(home / "state").rows()]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_comes_of_a_fault_is_documented(command: str, tmp_path: Path, name: str) -> None:
+    outcome = FAULTS[name](command, tmp_path, name)
+    assert outcome.line(name) in DOCUMENT.read_text(encoding="utf-8").splitlines()
+    for row in Ledger(tmp_path / "state").rows():
+        paid = row["cost"]
+        assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[row["outcome"]]
+
+
+def test_no_fault_but_the_documented_ones() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").partition("|---|---:|---|---|\n")[2].splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table] == list(FAULTS)
+
+
+def test_a_certificate_of_a_known_authority(hybrid: Hybrid, profile: Profile, tmp_path: Path) -> None:
+    with certified_cloud(tmp_path, "127.0.0.1", 30, True) as (cloud, known):
+        path = profile(cloud.section(", retries: 0") + FORCE)
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, SSL_CERT_FILE=str(known))
+        assert (done.returncode, len(cloud.received)) == (0, 1), done.stderr
+
+
+def test_the_ledger_knows_the_very_bytes(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    extra = ", extra: {reasoning_effort: low, provider: {data_collection: deny, zdr: true}}"
+    path = profile(cloud.section(extra) + FORCE)
+    assert hybrid("run", "-p", path, "Grüße", HYBRID_CONSENT=cloud.origin).returncode == 0
+    (row,), (request,) = Ledger(home / "state").rows(), cloud.received
+    assert (row["bytes"], row["sha256"]) == (
+        len(request.content),
+        hashlib.sha256(request.content).hexdigest(),
+    )
+    assert request.body["reasoning_effort"] == "low"
+    assert request.body["provider"] == {"data_collection": "deny", "zdr": True}
+    plan = json.loads(hybrid("run", "-p", path, "--dry-run", "--json", "Grüße").stdout)
+    assert plan["payload"].encode() == request.content
+    assert plan["destination"] == f"{cloud.origin}/v1/chat/completions"
+
+
+@pytest.mark.parametrize(("fault", "answered"), [(500, True), (429, True), (400, False), (401, False)])
+@pytest.mark.parametrize("consent", [True, False])
+def test_fallback_clouds(
+    hybrid: Hybrid,
+    home: Path,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    fault: int,
+    answered: bool,
+    consent: bool,
+) -> None:
+    cloud.replies = [Reply(status=fault)]
+    with ScriptedCloud() as other:
+        fallback = f'{{base_url: "{other.origin}/v1", model: second, key: {{env: OPENAI_SECOND_KEY}}}}'
+        path = profile(cloud.section(f", retries: 0, fallbacks: [{fallback}]") + FORCE)
+        origins = f"{cloud.origin},{other.origin}" if consent else cloud.origin
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origins, OPENAI_SECOND_KEY="sk-second")
+        went = answered and consent
+        assert (done.returncode == 0, len(other.received)) == (went, int(went))
+        assert len(cloud.received) == 1
+        assert "authorization" not in cloud.received[0].headers
+        plan = json.loads(
+            hybrid("run", "-p", path, "--dry-run", "--json", "hi", HYBRID_CONSENT=origins).stdout
+        )
+        assert plan["fallbacks"] == f"second at {other.origin}" + ("" if consent else " (no consent)")
+        if answered and not consent:
+            assert f"not tried: second at {other.origin} (no consent)" in done.stderr.decode()
+        if went:
+            assert other.received[0].headers["authorization"] == "Bearer sk-second"
+            assert outcomes(home)[1] == "answered"
+            assert b"; trying second" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "a SOCKS proxy is set, which needs the package `socksio`"),
+        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "is set to what is no proxy's URL"),
+        ({"HTTPS_PROXY": ":::"}, "is set to what is no proxy's URL"),
+        ({"SSL_CERT_FILE": "/no/such.pem"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+        ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+    ],
+)
+def test_settings_of_the_system_that_cannot_be_used(
+    hybrid: Hybrid, home: Path, profile: Profile, variables: dict[str, str], told: str
+) -> None:
+    origin = "https://127.0.0.1:9"
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m}}\n{FORCE}')
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin, **variables)
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert f"was not asked: {told}" in done.stderr.decode() or told in done.stderr.decode()
+    assert outcomes(home) == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "usd", "is_guess"),
+    [
+        ("flex", "flex", 0.0001375, False),
+        ("flex", "default", 0.000275, False),
+        ("priority", None, 0.000495, False),
+        (None, "scale", 0.000275, True),
+        (None, "default", 0.000275, False),
+    ],
+)
+def test_a_service_tier_has_its_own_price(
+    asked: str | None, served: str | None, usd: float, is_guess: bool
+) -> None:
+    server = Server(base_url="https://api.openai.com/v1", model="gpt-5-mini", extra=Extra(service_tier=asked))  # type: ignore[arg-type]
+    call = Call(server, [{"role": "user", "content": "hi"}], 512)
+    reply = Answered(text="hi", tokens_in=300, tokens_out=100, tier=served)
+    used = used_by(call, reply)
+    assert cost_of(server, used) == pytest.approx(usd)
+    assert is_guess_of(server, used) is is_guess
+    worst = worst_cost(call, len(call.content()))
+    assert worst is not None
+    assert worst >= 512 * 2e-6  # never by the cheap tier, which may not be had
+
+
+def test_a_tier_that_the_profile_has_no_price_for_is_an_estimate(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1, output: 2}, extra: {service_tier: flex}") + FORCE)
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is False
+    cloud.tier = "default"
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_is_estimate"] is True
+    assert cloud.received[0].body["service_tier"] == "flex"
+
+
+@pytest.mark.parametrize("where", ["--stop", "--schema"])
+def test_the_clouds_own_key_leaves_in_no_option(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, where: str
+) -> None:
+    key = "plain-words"
+    path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
+    given = key if where == "--stop" else json.dumps({"type": "object", "title": key})
+    done = hybrid("run", "-p", path, where, given, "hi", HYBRID_CONSENT=cloud.origin, CANARY=key)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert f"the cloud's own key in line 1 of {where}" in done.stderr.decode()
+
+
+def test_the_notice_tells_why_and_at_most_how_much(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert re.match(rb"hybrid: handed off to scripted: forced, at most \$0\.00\d\d\n", done.stderr)
+
+
+def _events(*more: dict[str, Any], text: str = "Rain.") -> tuple[dict[str, Any], ...]:
+    usage = {"input_tokens": 50, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 0}}
+    return (
+        {"type": "response.created", "response": {}},
+        *more,
+        {"type": "response.output_text.delta", "delta": text},
+        {"type": "response.completed", "response": {"model": "scripted-1", "usage": usage}},
+    )
+
+
+SEARCH = (
+    {"type": "response.output_item.done", "item": {"type": "web_search_call"}},
+    {
+        "type": "response.output_text.annotation.added",
+        "annotation": {"type": "url_citation", "title": "Weather", "url": "https://example.com/w"},
+    },
+)
+TOOLS = ", api: responses, tools: [web_search, image_generation], prices: {input: 1.0, output: 10.0}"
+
+
+def test_a_web_search_takes_only_its_own_words_out(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(events=_events(*SEARCH))]
+    path = profile(cloud.section(TOOLS))
+    arguments = ("--tool", "web_search", "-s", "The system.", "--json", "Weather in Oslo?")
+    done = hybrid("run", "-p", path, *arguments, stdin=b"A private text.", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0, done.stderr
+    (request,) = cloud.received
+    assert request.path == "/v1/responses"
+    assert request.body["store"] is False
+    assert request.body["tools"] == [{"type": "web_search"}]
+    assert request.body["input"] == [{"role": "user", "content": "Weather in Oslo?"}]
+    answer = json.loads(done.stdout)
+    assert answer["answer"] == "Rain."
+    assert answer["handoff"]["reason"] == "tool"
+    assert answer["citations"] == [{"title": "Weather", "url": "https://example.com/w"}]
+    assert answer["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.01)
+    assert b"source: Weather https://example.com/w" in done.stderr
+    full = profile(cloud.section(TOOLS + ", tool_context: full"), "full.yaml")
+    hybrid("run", "-p", full, *arguments, stdin=b"A private text.", HYBRID_CONSENT=cloud.origin)
+    assert "A private text." in json.dumps(cloud.received[1].body)
+
+
+def test_an_image_goes_to_a_file(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    image = b"\x89PNG\r\n\x1a\n\0\xff"
+    item = {"type": "image_generation_call", "result": base64.b64encode(image).decode()}
+    cloud.replies = [Reply(events=_events({"type": "response.output_item.done", "item": item}, text=""))]
+    path = profile(cloud.section(TOOLS))
+    arguments = ("run", "-p", path, "--tool", "image_generation", "A cat")
+    done = hybrid(*arguments, "-o", tmp_path / "cat.png", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    assert (tmp_path / "cat.png").read_bytes() == image
+    assert hybrid(*arguments, HYBRID_CONSENT=cloud.origin).stdout == image
+
+
+def test_no_image_is_no_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(events=_events(text="Here it is!"))]
+    arguments = (
+        "-p",
+        profile(cloud.section(TOOLS)),
+        "--tool",
+        "image_generation",
+        "-o",
+        tmp_path / "cat.png",
+    )
+    done = hybrid("run", *arguments, "A cat", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"the cloud made no image, but said: Here it is!" in done.stderr
+    assert not (tmp_path / "cat.png").exists()
+
+
+def test_tools_that_only_the_end_names_are_paid_for(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    *before, end = _events()
+    search, message = {"type": "web_search_call"}, {"type": "message", "content": []}
+    end["response"]["output"] = [search, search, message]
+    cloud.replies = [Reply(events=(*before, end))]
+    arguments = ("-p", profile(cloud.section(TOOLS)), "--tool", "web_search", "--json", "Weather?")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.02)
+    end["response"]["output"] = [search, message]
+    cloud.replies = [Reply(events=(*before, *SEARCH, end))]
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["cost_usd"] == pytest.approx(50e-6 + 50e-6 + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("section", "rest", "told"),
+    [
+        ("", "", "does not offer web_search"),
+        (TOOLS, "limits: {tools: [image_generation]}\n", "does not allow web_search"),
+        (TOOLS, "escalation: {mode: forbid}\n", "forbidden"),
+        (
+            TOOLS,
+            "escalation: {rules: [{when: {tools: [web_search]}, then: local}]}\n",
+            "keeps this prompt here",
+        ),
+    ],
+)
+def test_a_tool_that_is_not_allowed_is_an_error(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, section: str, rest: str, told: str
+) -> None:
+    path = profile(cloud.section(section) + rest)
+    done = hybrid("run", "-p", path, "--tool", "web_search", "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert told in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "told"),
+    [
+        ({"type": "response.failed", "response": {}}, 5, "reported an error in its stream"),
+        (
+            {
+                "type": "response.incomplete",
+                "response": {"incomplete_details": {"reason": "max_output_tokens"}},
+            },
+            7,
+            "was cut",
+        ),
+        ({"type": "response.output_text.delta"}, 5, "cannot be read"),
+        ({"no": "type"}, 5, "cannot be read"),
+        ({"type": "response.in_progress"}, 5, "stream was cut"),
+    ],
+)
+def test_responses_that_bring_no_answer(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, event: dict[str, Any], code: int, told: str
+) -> None:
+    cloud.replies = [Reply(events=(event,))]
+    done = hybrid("run", "-p", profile(cloud.section(TOOLS) + FORCE), "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert told in done.stderr.decode()
+
+
+def test_a_key_is_seen_only_where_it_belongs(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    key = "sk-canary-" + "0a1b2c3d" * 4
+    with ScriptedCloud() as other:
+        fallback = f'{{base_url: "{other.origin}/v1", model: second}}'
+        section = cloud.section(f", key: {{env: CANARY}}, retries: 1, fallbacks: [{fallback}]")
+        path = profile(section + FORCE + "log: {prompts: true}\n")
+        cloud.replies = [Reply(status=500, headers=SOON, body=key.encode())]
+        consent = f"{cloud.origin},{other.origin}"
+        done = hybrid("run", "-v", "-p", path, "hi", HYBRID_CONSENT=consent, CANARY=key, HYBRID_DEBUG="1")
+        assert done.returncode == 0, done.stderr
+        assert key not in str(other.received)
+    assert [request.headers["authorization"] for request in cloud.received] == [f"Bearer {key}"] * 2
+    assert key.encode() not in done.stdout + done.stderr
+    kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
+    assert any(path.name == "ledger.db" for path in kept)
+    assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
+
+
+def test_no_command_sees_a_key_by_whatever_name(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    """The user's scanner and check see neither variables nor those that the command was started with."""
+    seen, look = tmp_path / "seen", tmp_path / "look.sh"
+    look.write_text(f"(env; cat /proc/$PPID/environ; echo looked) >> {seen}\necho '{{\"findings\": []}}'\n")
+    other = '{base_url: "http://127.0.0.1:9/v1", model: f, key: {env: OTHERCLOUD}}'
+    section = cloud.section(f", key: {{env: MYCLOUD}}, fallbacks: [{other}]")
+    commands = f"checks: {{verify: [sh, {look}]}}\nprivacy: {{scanner: [sh, {look}]}}\n"
+    path = profile(section + commands + FORCE)
+    keys = {"MYCLOUD": "canary-key-1", "OTHERCLOUD": "canary-key-2"}
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, **keys)
+    assert done.returncode == 0, done.stderr
+    assert seen.read_bytes().count(b"looked") == 2
+    assert b"canary" not in seen.read_bytes()
+
+
+CANARY = "ghp_" + "c4N4rY" * 6
+
+
+@pytest.mark.parametrize("on_secret", ["forbid", "redact"])
+@pytest.mark.parametrize("place", ["prompt", "stdin", "--system", "--schema", "--stop"])
+def test_a_secret_is_seen_nowhere_but_where_it_was_put(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, place: str, on_secret: str
+) -> None:
+    path = profile(cloud.section() + FORCE + f"privacy: {{on_secret: {on_secret}}}\nlog: {{prompts: true}}\n")
+    text = json.dumps({"type": "object", "title": CANARY}) if place == "--schema" else f"see {CANARY} there"
+    cloud.replies = [Reply(pieces=("{}",))]
+    given = [] if place in ("prompt", "stdin") else [place, text]
+    prompt = text if place == "prompt" else "hi"
+    stdin = text.encode() if place == "stdin" else b""
+    done = hybrid(
+        "run", "-v", "-p", path, *given, prompt, stdin=stdin, HYBRID_CONSENT=cloud.origin, HYBRID_DEBUG="1"
+    )
+    expected = (0, 1) if on_secret == "redact" else (3, 0)  # noqa: S105  a word, no password
+    assert (done.returncode, len(cloud.received)) == expected, done.stderr
+    assert CANARY.encode() not in b"".join(request.content for request in cloud.received)
+    assert CANARY.encode() not in done.stdout + done.stderr
+    kept = [path for path in home.rglob("*") if path.is_file() and "blobs" not in str(path)]
+    assert not any(CANARY.encode() in path.read_bytes() for path in kept)
+
+
+def test_the_deadline_leaves_the_reservation(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    cloud.replies = [Reply(fault="hang")]
+    path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE + "limits: {seconds: 5}\n")
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (124, b"")
+    assert [(row["outcome"], row["cost"]) for row in Ledger(home / "state").rows()] == [("unknown", None)]
+
+
+def test_the_clouds_own_key_is_a_secret_whatever_its_form(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
+    done = hybrid(
+        "run", "-p", path, "is plain-words mine?", HYBRID_CONSENT=cloud.origin, CANARY="plain-words"
+    )
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert b"the cloud's own key in line 1 of the prompt" in done.stderr
+    assert b"plain-words" not in done.stderr
+
+
+def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(cloud.section() + FORCE)
+    text = "password=9f8a7b6c5d4e"
+    done = hybrid("run", "-p", path, "--dry-run", text, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert b"a secret would leave" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("prices", "mode", "code", "told"),
+    [
+        (", prices: {input: 1.0, output: 10.0}", "force", 8, "limits.usd_per_run is $0.001 (set by profile"),
+        (", prices: {input: 1.0, output: 10.0}", "auto", 0, "limits.usd_per_run is $0.001 (set by profile"),
+        ("", "force", 8, "the price of scripted is not known"),
+    ],
+)
+def test_a_plan_tells_what_a_limit_refuses(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile,
+    prices: str, mode: str, code: int, told: str,
+) -> None:  # fmt: skip
+    rest = f"escalation: {{mode: {mode}}}\nlimits: {{usd_per_run: 0.001}}\n"
+    arguments = ("-p", profile(cloud.section(prices) + rest), "--dry-run", "--json", "hi")
+    done = hybrid("run", *arguments, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (code, [])
+    assert json.loads(done.stdout)["over_limit"].startswith(told)
+    assert not (home / "state" / "ledger.db").exists()
+
+
+def test_a_key_file_that_is_a_pipe_is_refused(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "key", 0o600)
+    path = profile(cloud.section(", key: {file: key}") + FORCE)
+    done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, timeout=20)
+    assert (done.returncode, cloud.received) == (4, [])
+    assert b"is no regular file" in done.stderr
+
+
+def test_since_is_a_date(hybrid: Hybrid) -> None:
+    for words in ("yesterday", "2026-13", "2026-02-30", "2026-00"):
+        assert hybrid("usage", "--since", words).returncode == 2, words
+    assert hybrid("usage", "--since", "2026-02-28").returncode == 0
+    assert hybrid("usage", "--since", "2026-11").returncode == 0

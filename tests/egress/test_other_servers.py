@@ -1,0 +1,94 @@
+"""Servers that others wrote: they answer in their own words, fail on demand, and judge the client."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from hybrid_process import Hybrid
+
+Profile = Callable[..., Path]
+FORCE = "escalation: {mode: force}\n"
+
+
+@pytest.fixture(scope="module")
+def katan() -> Iterator[str]:
+    """llm-katan's echo server, which checks keys; its origin."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--model", "echo", "--backend", "echo", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [
+            Path(sys.executable).parent / "llm-katan",
+            *arguments,
+            "--validate-keys",
+            "--api-keys",
+            "openai=k-right",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    origin = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, "llm-katan ended at start-up"
+            try:
+                with urlopen(f"{origin}/health", timeout=1):  # noqa: S310  a fixed loopback origin
+                    break
+            except HTTPError:
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield origin
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.mark.parametrize(("key", "code"), [("k-right", 0), ("k-wrong", 4), ("", 4)])
+def test_a_server_that_checks_keys(hybrid: Hybrid, katan: str, profile: Profile, key: str, code: int) -> None:
+    path = profile(f'cloud: {{base_url: "{katan}/v1", model: echo, key: {{env: THE_KEY}}}}\n{FORCE}')
+    done = hybrid("run", "-p", path, "--json", "hello there", HYBRID_CONSENT=katan, THE_KEY=key)
+    assert done.returncode == code, done.stderr
+    if code == 0:
+        assert "hello there" in json.loads(done.stdout)["answer"]
+    assert b"k-wrong" not in done.stderr
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_llmock_finds_no_fault_with_the_client(
+    hybrid: Hybrid, llmock: Any, profile: Profile, api: str
+) -> None:
+    origin = llmock.url.rstrip("/")
+    path = profile(f'cloud: {{base_url: "{llmock.base_url()}", model: gpt-5-mini, api: {api}}}\n{FORCE}')
+    llmock.rate_limit(times=1, retry_after=1)
+    done = hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=origin)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["answer"]
+    assert answer["usage"]["cloud"]["out"] > 0
+    assert len(json.loads(hybrid("usage", "--export").stdout)["requests"]) == 2
+    llmock.assert_resilient()
+
+
+@pytest.mark.parametrize("fault", ["truncate", "corrupt", "disconnect"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_no_broken_stream_passes_for_an_answer(
+    hybrid: Hybrid, llmock: Any, profile: Profile, api: str, fault: str
+) -> None:
+    origin = llmock.url.rstrip("/")
+    section = f'cloud: {{base_url: "{llmock.base_url()}", model: gpt-5-mini, api: {api}, retries: 0}}\n'
+    getattr(llmock, fault)()
+    done = hybrid("run", "-p", profile(section + FORCE), "hi", HYBRID_CONSENT=origin)
+    assert (done.returncode, done.stdout) == (5, b""), done.stderr

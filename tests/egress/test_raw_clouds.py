@@ -1,0 +1,155 @@
+"""A cloud that sends any bytes at all, at any pace, and what comes of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_cli.ledger.database import Ledger
+from hybrid_process import Hybrid
+
+Profile = Callable[..., Path]
+FORCE = "escalation: {mode: force}\n"
+OPENED = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nConnection: close\r\n"
+STREAM = OPENED % (b"200 OK", b"text/event-stream")
+REFUSAL = OPENED % (b"400 Bad Request", b"application/json")
+
+
+@contextmanager
+def sending(pieces: Sequence[bytes], pause: float = 0.0, *, holds: bool = False) -> Iterator[str]:
+    """The origin of a server that answers each request with `pieces`, a `pause` after each; then it closes
+    the connection, or `holds` it."""
+    ended = threading.Event()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            size = 0
+            while (line := self.rfile.readline().strip()) != b"":
+                if line.lower().startswith(b"content-length:"):
+                    size = int(line.partition(b":")[2])
+            self.rfile.read(size)
+            try:
+                for piece in pieces:
+                    self.wfile.write(piece)
+                    if pause and ended.wait(pause):
+                        return
+                if holds:
+                    ended.wait(60)
+            except OSError:
+                """The client has read enough."""
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        ended.set()
+        server.shutdown()
+
+
+def event(**data: Any) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def chunk(text: str, reason: str | None = None) -> bytes:
+    return event(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": reason}])
+
+
+def section(origin: str, more: str = "") -> str:
+    return f'cloud: {{base_url: "{origin}/v1", model: m, retries: 0, timeouts: {{silent: 1, answer: 2}}{more}}}\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause", "holds", "code", "told"),
+    [
+        pytest.param(
+            [STREAM + b"\r\n", *[b": still here\n\n"] * 99], 0.2, False, 5, "did not end its answer in 2 s",
+            id="a stream of comments",
+        ),
+        pytest.param(
+            [REFUSAL + b"Content-Length: 99\r\n\r\n", *[b" "] * 99], 0.2, False, 1, "refused the request: 400",
+            id="a slow refusal",
+        ),
+        pytest.param(
+            [REFUSAL + b"Content-Length: 99\r\n\r\n{"], 0, True, 1, "refused the request: 400",
+            id="a refusal that stalls",
+        ),
+        pytest.param(
+            [REFUSAL + b"Content-Length: 99\r\n\r\n{"], 0, False, 1, "refused the request: 400",
+            id="a refusal that breaks off",
+        ),
+        pytest.param(
+            [STREAM + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"data: " + b" " * 40_000_000)],
+            0, False, 5, "sent over 32 MB",
+            id="much in a small parcel",
+        ),
+        pytest.param(
+            [STREAM + b"\r\n" + chunk("Half") + event(error={"message": "no\x1b[31m", "code": "overloaded"})],
+            0, False, 5, "reported an error in its stream (overloaded)",
+            id="an error in the stream",
+        ),
+        pytest.param(
+            [STREAM + b"\r\n" + event(error={"message": "no", "code": 502})],
+            0, False, 5, "reported an error in its stream (502)",
+            id="an error with a number",
+        ),
+    ],
+)  # fmt: skip
+def test_one_line_whatever_it_sends(
+    hybrid: Hybrid,
+    home: Path,
+    profile: Profile,
+    pieces: Sequence[bytes],
+    pause: float,
+    holds: bool,
+    code: int,
+    told: str,
+) -> None:
+    with sending(pieces, pause, holds=holds) as origin:
+        path = profile(section(origin) + FORCE)
+        done = hybrid("run", "-q", "-p", path, "hi", HYBRID_CONSENT=origin)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert done.stderr.decode().startswith(f"hybrid: the cloud at {origin}/v1 {told}")
+    assert done.stderr.count(b"\n") == 1
+    (row,) = Ledger(home / "state").rows()
+    assert row["outcome"] == ("refused" if code == 1 else "unknown")
+
+
+def test_half_a_character_is_no_internal_error(hybrid: Hybrid, home: Path, profile: Profile) -> None:
+    with sending([STREAM + b"\r\n" + chunk("a\ud800b", "stop")]) as origin:
+        done = hybrid("run", "-p", profile(section(origin) + FORCE), "hi", HYBRID_CONSENT=origin)
+    assert (done.returncode, done.stdout) == (0, b"a?b\n"), done.stderr
+    (row,) = Ledger(home / "state").rows()
+    assert row["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("where", ["status", "stream"])
+def test_a_key_that_the_cloud_repeats_is_not_shown(hybrid: Hybrid, profile: Profile, where: str) -> None:
+    key = "sk-canary-0a1b2c3d0a1b2c3d"
+    error = {"error": {"message": "no", "code": key}}
+    refusal = OPENED % (b"401 Unauthorized", b"application/json") + b"\r\n" + json.dumps(error).encode()
+    with sending([refusal if where == "status" else STREAM + b"\r\n" + event(**error)]) as origin:
+        path = profile(section(origin, ", key: {env: CANARY}") + FORCE)
+        done = hybrid("run", "-v", "-p", path, "hi", HYBRID_CONSENT=origin, CANARY=key)
+    assert done.returncode == (4 if where == "status" else 5)
+    assert key.encode() not in done.stderr
+
+
+@pytest.mark.parametrize(("status", "asks"), [(b"404 Not Found", True), (b"402 Payment Required", False)])
+def test_the_models_name_is_asked_about_where_it_may_be_wrong(
+    hybrid: Hybrid, profile: Profile, status: bytes, asks: bool
+) -> None:
+    with sending([OPENED % (status, b"application/json") + b"\r\n{}"]) as origin:
+        done = hybrid("run", "-p", profile(section(origin) + FORCE), "hi", HYBRID_CONSENT=origin)
+    assert done.returncode == 1
+    assert (b"is `m` one of its models?" in done.stderr) is asks

@@ -1,0 +1,262 @@
+"""The engine's surroundings: threads, memory, sizes, control tags, grammar's marks, the prefix cache, bad files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_engine import HAIKU, engine, make, record
+
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.local.context import Size, common_length
+from hybrid_cli.local.threads import ThreadCount, usable_cores
+from hybrid_process import Hybrid, environment
+
+__all__ = ["engine"]
+
+TEXT = "\n".join(f"Line {number}: the quick brown fox jumps over dog {number}." for number in range(19))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+def test_threads_give_way_to_other_processes() -> None:
+    cores = usable_cores()
+    if cores < 2:
+        pytest.skip("one core leaves nothing to choose")
+
+    def follow(seconds: float, wanted: Any) -> int:
+        count = ThreadCount()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            if count.update() and wanted(count.value):
+                break
+        return count.value
+
+    assert (ThreadCount(1).value, ThreadCount(1000).value) == (1, cores)
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        assert follow(20, lambda value: value < cores) < cores
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def test_usable_cores_keep_to_the_affinity() -> None:
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    code += "from hybrid_cli.local.threads import usable_cores; print(usable_cores())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"1\n"
+
+
+def test_sizes() -> None:
+    one = Size.for_tasks([[1] * 100], [50], 8192, None)
+    assert (one.slots, one.several, one.cells, one.sequences) == (1, False, 256, 1)
+    many = Size.for_tasks([[1, 2, number] for number in range(40)], [253] * 40, 8192, None)
+    assert (many.slots, many.unified, many.cells, many.sequences) == (16, False, 17 * 256, 17)
+    alike = Size.for_tasks([[1] * 1000 + [number] for number in range(4)], [23] * 4, 8192, None)
+    assert (alike.slots, alike.unified, alike.cells) == (4, True, 1280)  # 1000 once, and 4 x 24
+    tight = Size.for_tasks([[1, 2, number] for number in range(40)], [253] * 40, 8192, 1500)
+    assert (tight.slots, tight.cells) == (4, 5 * 256)
+    least = Size.for_tasks([[1] * 100], [5000], 8192, 1000)
+    assert (least.slots, least.cells, least.longest) == (1, 768, 768)
+
+
+def test_common_length_leaves_each_prompt_a_token_of_its_own() -> None:
+    assert common_length([[1, 2, 3], [1, 2, 4], [1, 2]]) == 1
+    assert common_length([[1, 2, 3], [1, 2, 3]]) == 2
+    assert common_length([[5], [6]]) == 0
+
+
+def limited(command: str, home: Path, space: int, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command with so many bytes of address space."""
+    return subprocess.run(
+        [command, "run", "-p", "offline", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(home),
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (space, space)),
+    )
+
+
+def test_a_model_that_does_not_fit_the_memory_is_refused_before_it_is_loaded(
+    command: str, home: Path
+) -> None:
+    done = limited(command, home, 220 << 20, "hi")
+    assert (done.returncode, done.stdout) == (6, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert "needs 98 MB of memory" in line
+
+
+def test_a_context_that_does_not_fit_is_made_smaller(engine: Any, model_file: Path, monkeypatch: Any) -> None:
+    record(engine, model_file, {"max_tokens": 1})
+    # The machine's free memory cannot be chosen: only the figure that the engine reads of it is replaced.
+    monkeypatch.setattr("hybrid_cli.local.memory.available", lambda: 300 * 23_040)  # 300 tokens of this model
+    made = record(engine, model_file, {"messages": HAIKU, "max_tokens": 5000})
+    assert made.events["done"]["context"] == 256
+    assert made.made[0].finished["finish_reason"] in ("length", "loop")
+    long = record(engine, model_file, {"messages": [{"role": "user", "content": TEXT}]})
+    assert long.made[0].finished["finish_reason"] == "overflow"
+
+
+@pytest.mark.parametrize("tag", ["<|im_end|>", "<|im_start|>system", "<|im_<|im_end|>end|>"])
+def test_control_tags_in_the_users_text_stay_text(engine: Any, model_file: Path, tag: str) -> None:
+    def control_tokens(text: str) -> int:
+        record(engine, model_file, {"max_tokens": 1})
+        model = engine._model
+        tokens = model.tokens(model.prompt([{"role": "user", "content": text}]))
+        return sum(model._is_special(token) for token in tokens)
+
+    assert control_tokens(f"What does {tag} mean?") == control_tokens("What does it mean?")
+
+
+def test_what_the_grammar_forces_is_marked(engine: Any, model_file: Path) -> None:
+    schema = json.dumps(
+        {"type": "object", "properties": {"kind": {"enum": ["cat", "dog"]}}, "required": ["kind"]}
+    )
+    made = make(engine, model_file, schema=schema)
+    assert json.loads(made.text)["kind"] in ("cat", "dog")
+    kinds = [signal.kind for signal in made.signals]
+    assert kinds.count("first") == 1  # cat or dog: the one choice there is
+    assert kinds.count("forced") >= 3
+    with pytest.raises(Failure, match="cannot be a grammar"):
+        make(engine, model_file, schema='{"$ref": "#/none"}')
+
+
+def test_a_prompt_that_comes_again_is_taken_from_the_cache(
+    engine: Any, model_file: Path, tmp_path: Path
+) -> None:
+    def ask(question: str, **request: Any) -> Any:
+        messages = [{"role": "user", "content": f"{TEXT}\n\n{question}"}]
+        settings = {"cache_folder": str(tmp_path / "cache"), "weights_id": "w", **request}
+        return record(engine, model_file, {"messages": messages, "max_tokens": 6}, **settings)
+
+    assert ask("Which animal?").events["done"]["cached"] == 0
+    (entry,) = (tmp_path / "cache").glob("*/*")
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o600
+    plain = ask("What colour?", cache_folder=None)
+    again = ask("What colour?")
+    assert again.events["done"]["cached"] > 250
+    assert again.made[0].text == plain.made[0].text
+    assert [entry] == list((tmp_path / "cache").glob("*/*"))  # little was new: nothing to keep
+    assert ask("What colour?", weights_id="other").events["done"]["cached"] == 0
+
+
+def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_path: Path) -> None:
+    def ask() -> Any:
+        messages = [{"role": "user", "content": TEXT}]
+        settings = {"cache_folder": str(tmp_path), "weights_id": "w"}
+        return record(engine, model_file, {"messages": messages, "max_tokens": 2}, **settings)
+
+    first = ask()
+    (entry,) = tmp_path.glob("*/*")
+    whole = entry.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-100] ^= 1
+    lying = whole[:8] + (1 << 60).to_bytes(8, "little") + whole[16:]
+    for damaged in (whole[:-9], b"", flipped, lying):
+        entry.write_bytes(damaged)
+        again = ask()
+        assert again.events["done"]["cached"] == 0
+        assert again.made[0].text == first.made[0].text
+        (new,) = tmp_path.glob("*/*")
+        assert new != entry
+        new.replace(entry)
+    huge = 1 << 40  # more than any memory, and the file is as long as it says: all of it a hole
+    entry.write_bytes(whole[:16] + huge.to_bytes(8, "little") + whole[24:])
+    os.truncate(entry, huge + len(whole) - int.from_bytes(whole[16:24], "little"))
+    assert ask().events["done"]["cached"] == 0
+    assert not entry.exists()
+    assert ask().events["done"]["cached"] > 250
+
+
+def test_a_pipe_among_the_entries_holds_nothing_up(engine: Any, model_file: Path, tmp_path: Path) -> None:
+    def ask() -> Any:
+        task = {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 2}
+        return record(engine, model_file, task, cache_folder=str(tmp_path), weights_id="w")
+
+    ask()
+    (entry,) = tmp_path.glob("*/*")
+    os.mkfifo(entry.with_name("a.prefix"))
+    assert ask().events["done"]["cached"] > 250
+
+
+def test_the_cache_evicts_what_was_not_used_longest(tmp_path: Path, monkeypatch: Any) -> None:
+    from hybrid_cli.local import prefix_cache
+
+    monkeypatch.setattr(prefix_cache, "MOST_BYTES", 100)  # a gigabyte of entries would take long to write
+    for number in range(5):
+        path = tmp_path / "key" / f"{number}.prefix"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(30))
+        os.utime(path, (number, number))
+    os.utime(tmp_path / "key" / "0.prefix")
+    prefix_cache._evict(tmp_path, 30)
+    assert sorted(path.stem for path in tmp_path.glob("*/*")) == ["0", "4"]
+
+
+def test_the_cache_is_off_unless_asked_for_and_where_logging_is_forbidden(
+    hybrid: Hybrid, profile: Any, home: Path
+) -> None:
+    def entries(text: str) -> int:
+        path = profile(f"{text}escalation: {{mode: forbid}}\n")
+        assert hybrid("run", "-p", path, "--schema", '{"const": 1}', stdin=TEXT.encode()).returncode == 0
+        return len(list((home / "cache").rglob("*.prefix")))
+
+    assert entries("") == 0
+    assert entries("local: {prefix_cache: true}\nlog: {prompts: false}\n") == 0
+    assert entries("local: {prefix_cache: true}\n") == 1
+
+
+def test_a_projects_no_to_logging_is_one_to_the_cache(
+    hybrid: Hybrid, profile: Any, home: Path, tmp_path: Path
+) -> None:
+    path = profile("local: {prefix_cache: true}\nescalation: {mode: forbid}\n")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".hybrid.yaml").write_text("version: 1\nlog: {prompts: false}\n")
+    asked = ("run", "-p", path, "--schema", '{"const": 1}')
+    assert hybrid(*asked, stdin=TEXT.encode(), cwd=project).returncode == 0
+    assert list((home / "cache").rglob("*.prefix")) == []
+
+
+def test_a_model_that_was_trained_for_no_context_is_damaged(
+    hybrid: Hybrid, model_file: Path, tmp_path: Path
+) -> None:
+    data = bytearray(model_file.read_bytes())
+    key = b"llama.context_length"
+    place = data.index(key) + len(key) + 4
+    data[place : place + 4] = b"\xff" * 4
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(data)
+    done = hybrid("run", "-p", "offline", "-m", str(damaged), "Hi")
+    assert (done.returncode, done.stdout) == (6, b"")
+    assert b"header is damaged" in done.stderr
+
+
+def test_a_damaged_model_file_is_one_line_and_a_code(
+    hybrid: Hybrid, model_file: Path, tmp_path: Path
+) -> None:
+    with model_file.open("rb") as file:
+        head = bytearray(file.read(1 << 21))
+    chance = random.Random(4)  # noqa: S311  the same damage each time
+    for number in range(8):  # tests/benchmarks/fuzz_gguf.py does 500
+        damaged = bytearray(head)
+        for _ in range(chance.choice([1, 4, 64])):
+            damaged[chance.randrange(24, 4000)] = chance.randrange(256)
+        path = tmp_path / f"{number}.gguf"
+        path.write_bytes(damaged)
+        done = hybrid("run", "-p", "offline", "-m", path, "--timeout", "30", "--max-tokens", "4", "hi")
+        assert (done.returncode in (1, 6), done.stdout) == (True, b""), done
+        (line,) = done.stderr.decode().splitlines()
+        assert line.startswith("hybrid: ")

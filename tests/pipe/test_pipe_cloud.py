@@ -1,0 +1,314 @@
+"""`hybrid pipe` with a cloud that is slow, fails, limits the rate or costs: local work goes on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from hybrid_cli.cloud.faults import CloudFault, asked_pause
+from hybrid_cli.egress.backpressure import Reservation, Traffic
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_process import Hybrid, environment
+from scripted_cloud import Reply, ScriptedCloud
+
+ODD = "escalation: {rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]}\n"
+"""What goes to the cloud is said by each record."""
+CHOICES = ("--choices", "yes,no")
+YES = Reply(pieces=("Yes", "."))
+
+
+def alternating(count: int) -> bytes:
+    return b"".join(b"odd\n" if number % 2 else b"even\n" for number in range(count))
+
+
+def objects(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line)["hybrid"] for line in out.splitlines()]
+
+
+def test_a_cloud_that_fails_half_the_time_stops_nothing(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    turn = itertools.count()
+    cloud.respond = lambda _body: YES if next(turn) % 2 else Reply(status=500)
+    path = profile(cloud.section(", retries: 0, prices: {input: 1, output: 1}") + ODD)
+    done = hybrid(
+        "pipe", "-p", path, *CHOICES, "--each", "line", "--jsonl", "Is it?", stdin=alternating(40), HYBRID_CONSENT=cloud.origin
+    )  # fmt: skip
+    found = objects(done.stdout)
+    assert [answer.get("answered_by") for answer in found[::2]] == ["local"] * 20
+    handed_off = Counter(answer.get("answered_by") for answer in found[1::2])
+    assert handed_off["cloud"] == 10
+    assert sum("error" in answer for answer in found) == 10
+    assert done.returncode == 5
+    # what a 500 has cost is not known: its reservation stays
+    assert b"40 records: 20 kept, 10 handed off, 0 denied, 10 failed, $0.00" in done.stderr
+
+
+def test_a_slow_cloud_holds_no_local_record_up(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    waits = threading.Event()
+
+    def respond(_body: dict[str, Any]) -> Reply:
+        waits.wait(60)
+        return YES
+
+    cloud.respond = respond
+    path = profile(cloud.section() + ODD)
+    process = subprocess.Popen(
+        [command, "pipe", "-p", path, *CHOICES, "--unordered", "--cloud-jobs", "1", "Is it?"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home, HYBRID_CONSENT=cloud.origin),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"odd\n" * 50 + b"even\n" * 50)  # more than any crew has members
+    process.stdin.close()
+    for _ in range(50):
+        assert process.stdout.readline()
+    assert len(cloud.received) == 1
+    waits.set()
+    assert len(process.stdout.read().splitlines()) == 50
+    process.stdout.close()
+    assert process.wait(60) == 0
+
+
+def test_what_one_record_learns_of_a_rate_limit_holds_the_others_back(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    times: list[float] = []
+
+    def respond(_body: dict[str, Any]) -> Reply:
+        times.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": "2"}) if len(times) == 1 else YES
+
+    cloud.respond = respond
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid(
+        "pipe",
+        "-p",
+        path,
+        *CHOICES,
+        "--cloud-jobs",
+        "1",
+        "Is it?",
+        stdin=b"x\n" * 5,
+        HYBRID_CONSENT=cloud.origin,
+    )
+    assert (done.returncode, done.stdout) == (0, b"yes\n" * 5)
+    assert times[1] - times[0] >= 2  # a wait that is asked for is no figure
+
+
+def test_a_cloud_that_does_not_answer_is_not_asked_three_times_for_each_record(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    cloud.replies = [Reply(status=503)]
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid(
+        "pipe", "-p", path, "--cloud-jobs", "1", "Is it?", stdin=b"x\n" * 20, HYBRID_CONSENT=cloud.origin
+    )
+    assert (done.returncode, done.stdout) == (5, b"\n" * 20)
+    assert len(cloud.received) == 3 * 3 + 17  # eight in a row, then one try each
+
+
+def test_a_budget_that_is_gone_is_asked_for_no_more(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    cloud.respond = lambda _body: YES
+    limits = "limits: {usd_per_run: 0.002}\n"
+    path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits)
+    # Each may cost 0.001 and costs 0.000003: side by side they must not take each other's room.
+    done = hybrid(
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "1000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(cloud.received) == 10
+    path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits, "small.yaml")
+    done = hybrid(
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "3000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
+    )  # fmt: skip
+    assert done.returncode == 8
+    assert len(cloud.received) == 10
+    assert b"20 records: 10 kept, 0 handed off, 0 denied, 10 failed" in done.stderr
+
+
+def test_where_the_policy_keeps_what_no_cloud_answers_the_run_is_a_success(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    cloud.replies = [Reply(status=500)]
+    words = "escalation: {target: {threshold: 1.0}, on_cloud_failure: answer}\nlimits: {calls_per_run: 2}\n"
+    path = profile(cloud.section(", retries: 0") + words)
+    done = hybrid("pipe", "-p", path, *CHOICES, "Is it?", stdin=b"a\nb\nc\nd\n", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0
+    assert set(done.stdout.splitlines()) <= {b"yes", b"no"}
+    assert len(cloud.received) == 2
+    assert b"4 records: 4 kept, 0 handed off" in done.stderr
+
+
+def test_a_cloud_that_names_none_of_the_choices_has_not_answered(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("pipe", "-p", path, *CHOICES, "Is it?", stdin=b"x\n", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (7, b"\n")
+    assert "Answer with exactly one of: yes, no." in str(cloud.received[0].body["messages"])
+
+
+def fault(wait: float | None, *, limits_rate: bool = False) -> CloudFault:
+    found = CloudFault(ExitStatus.CLOUD, "it limits the rate", wait=wait, passing=True)
+    found.limits_rate = limits_rate
+    return found
+
+
+def test_traffic_waits_for_one_cloud_and_not_for_another() -> None:
+    traffic = Traffic()
+    traffic.failed("https://one", fault(30.0))
+    with pytest.raises(Failure, match="it limits the rate"):
+        traffic.turn("https://one", 10.0)
+    traffic.turn("https://other", 10.0)
+    traffic.answered("https://one", 0.2)  # a shorter wait shortens nothing
+    with pytest.raises(Failure):
+        traffic.turn("https://one", 10.0)
+    traffic.failed("https://other", fault(None, limits_rate=True))
+    begun = time.monotonic()
+    traffic.turn("https://other", 10.0)
+    assert time.monotonic() - begun > 0.5
+
+
+def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
+    traffic = Traffic()
+    room = 1
+    order: list[str] = []
+
+    def reserve() -> Reservation:
+        nonlocal room
+        if not room:
+            raise Failure(ExitStatus.LIMIT, "no room")
+        room -= 1
+        return 7, None
+
+    def second() -> None:
+        with traffic.reserved(reserve) as (row, _):
+            order.append(f"second {row}")
+
+    thread = threading.Thread(target=second)
+    with traffic.reserved(reserve):
+        thread.start()
+        time.sleep(0.1)
+        order.append("first")
+        room += 1
+    thread.join(10)
+    assert order == ["first", "second 7"]
+    with pytest.raises(Failure, match="no room"), traffic.reserved(reserve):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "1s"}, None),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, 0.02),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1.5"}, 1.5),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, 0.0),
+        ({"x-ratelimit-remaining-requests": "0"}, 0.0),
+    ],
+)
+def test_what_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_pause(headers) == seconds
+
+
+def test_questions_come_one_at_a_time_and_the_answers_are_their_records(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    cloud.respond = lambda _body: YES
+    rule = "escalation: {mode: ask, on_denied: fail, target: {threshold: 1.0}}\n"
+    path, records = profile(cloud.section() + rule), tmp_path / "records"
+    records.write_text("a\nb\nc\n")
+    arguments = ["pipe", "-p", str(path), *CHOICES, "Is it?", str(records)]
+    variables = environment(home, HYBRID_CONSENT=cloud.origin, TERM="xterm")
+    child = pexpect.spawn(command, arguments, env=variables, timeout=60, encoding="utf-8")
+    for answer in ("y", "n", "y"):
+        child.expect(r"send \d+ characters to .*\? \[y/N\]")
+        child.sendline(answer)
+    child.expect("3 records: 0 kept, 2 handed off, 0 denied, 1 failed")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+    assert len(cloud.received) == 2
+
+
+def test_a_no_to_a_new_cloud_is_asked_for_once(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    path, records = (
+        profile(cloud.section() + "escalation: {target: {threshold: 1.0}}\n"),
+        tmp_path / "records",
+    )
+    records.write_text("a\nb\nc\n")
+    arguments = ["pipe", "-p", str(path), *CHOICES, "Is it?", str(records)]
+    child = pexpect.spawn(
+        command, arguments, env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"
+    )
+    child.expect(r"\[y/N\]")
+    child.sendline("n")
+    child.expect("3 records: 0 kept, 0 handed off, 3 denied, 0 failed")
+    assert child.before is not None
+    assert "[y/N]" not in child.before
+    child.close()
+    assert cloud.received == []
+
+
+def test_a_terminal_shows_how_it_goes_and_is_left_clean(command: str, home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = f"seq 60 | {command} pipe -p offline --choices yes,no 'Is it even?' > {out}"
+    child = pexpect.spawn(
+        "bash", ["-c", line], env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"
+    )
+    child.expect(r"\r(\x1b\[K)?hybrid: \d+ records, \d+\.\d/s, 0 % handed off, 0 failed, \$0\.00")
+    child.expect(r"\r\x1b\[K(\x1b\[1m)?hybrid:(\x1b\[0m)? 60 records: 60 kept")
+    child.close()
+    assert len(out.read_text().splitlines()) == 60
+
+
+def test_a_terminal_is_shown_each_answer_once(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(pieces=("one\n", "two"))]
+    path, records = profile(cloud.section() + "escalation: {mode: force}\n"), tmp_path / "records"
+    records.write_text("a\nb\nc\n")
+    variables = environment(home, HYBRID_CONSENT=cloud.origin, TERM="xterm")
+    arguments = ["pipe", "-q", "-p", str(path), "Say it.", str(records)]
+    child = pexpect.spawn(command, arguments, env=variables, timeout=60, encoding="utf-8")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.before == "one\\ntwo\r\n" * 3
+
+
+def test_the_summary_has_what_the_ledger_has(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    replies = iter([Reply(pieces=("none of them",)), Reply(status=500), YES])
+    cloud.respond = lambda _body: next(replies)
+    path = profile(cloud.section(", retries: 0, prices: {input: 1000, output: 1000}") + ODD)
+    flags = ("pipe", "-p", path, *CHOICES, "--max-tokens", "10", "--cloud-jobs", "1", "Is it?")
+    done = hybrid(*flags, stdin=b"odd\n" * 3, HYBRID_CONSENT=cloud.origin)
+    rows = json.loads(hybrid("usage", "--export").stdout)["requests"]
+    spent = sum(row["reserved"] if row["cost"] is None else row["cost"] for row in rows)
+    (told,) = re.findall(rb"3 records: 0 kept, 1 handed off, 0 denied, 2 failed, \$([0-9.]+),", done.stderr)
+    assert float(told) == pytest.approx(spent, abs=0.01)
+    assert spent > 0

@@ -1,0 +1,163 @@
+"""Placeholders on the way out and values on the way back, and what the scan refuses."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy import screen as screen_module
+from hybrid_cli.privacy.redact import Restorer, Vault
+from hybrid_cli.privacy.scan import Finding
+from hybrid_cli.privacy.screen import screen
+from hybrid_cli.profile.schema import Privacy
+from hybrid_process import Hybrid
+from scripted_cloud import Reply, ScriptedCloud
+
+Profile = Callable[..., Path]
+TOKEN = "ghp_" + "a1B2" * 9
+FORCE = "escalation: {mode: force}\n"
+
+
+@st.composite
+def texts_with_findings(draw: st.DrawFn) -> tuple[str, list[Finding]]:
+    """A text of plain pieces, of values that are found, and of what looks like a placeholder."""
+    text, findings = "", []
+    for _ in range(draw(st.integers(0, 6))):
+        text += draw(
+            st.text("ab [_]1\n", max_size=8) | st.sampled_from(["[[EMAIL_1_", "[[", "[[IP_2_abcdef]]"])
+        )
+        value = draw(st.text("xyz[]@", min_size=1, max_size=6))
+        kind = draw(st.sampled_from(["email", "ip"]))
+        findings.append(Finding(kind, kind, len(text), len(text) + len(value)))
+        text += value
+    return text + draw(st.text("a[", max_size=4)), findings
+
+
+@given(texts_with_findings(), st.lists(st.integers(0, 400), max_size=30))
+def test_every_value_comes_back_however_the_answer_is_cut(
+    drawn: tuple[str, list[Finding]], cuts: list[int]
+) -> None:
+    text, findings = drawn
+    vault = Vault([text])
+    answer = vault.redact(text, findings)
+    places = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
+    restorer = Restorer(vault)
+    pieces = [restorer.feed(answer[a:b]) for a, b in pairwise(places)]
+    assert "".join([*pieces, restorer.finish()]) == text
+    assert (restorer.lost, restorer.invented) == (0, 0)
+
+
+def test_the_same_value_has_the_same_placeholder_and_every_run_its_own() -> None:
+    text = "a@b.c d@e.f a@b.c"
+    findings = [Finding("email", "", at, at + 5) for at in (0, 6, 12)]
+    vault = Vault([text])
+    first, second, third = vault.redact(text, findings).split(" ")
+    assert first == third != second
+    assert Vault([text]).redact(text, findings) != vault.redact(text, findings)
+    assert vault.counts["email"] == 6
+
+
+def test_lost_and_invented_placeholders_are_counted() -> None:
+    vault = Vault(["ab"])
+    vault.redact("ab", [Finding("ip", "", 0, 1), Finding("ip", "", 1, 2)])
+    restorer = Restorer(vault)
+    shown = (
+        restorer.feed(f"[[IP_1_{vault.suffix}]] [[IP_9_{vault.suffix}]] [[IP_1_other0]]") + restorer.finish()
+    )
+    assert shown == f"a [[IP_9_{vault.suffix}]] [[IP_1_other0]]"
+    assert (restorer.lost, restorer.invented) == (1, 1)
+
+
+def test_a_scan_that_fails_lets_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> list[Finding]:  # no text is known that breaks the real one
+        raise RecursionError(TOKEN)
+
+    monkeypatch.setattr(screen_module, "find", broken)
+    with pytest.raises(
+        Failure, match=r"^the privacy scan failed \(RecursionError\); nothing was sent$"
+    ) as caught:
+        screen([{"role": "user", "content": "hi"}], Privacy(), {})
+    assert caught.value.status is ExitStatus.DENIED
+
+
+def executable(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exit 3", "ended with code 3"),
+        ("echo no json", "gave no list"),
+        ('echo \'{"findings": [{"kind": "email", "start": 0, "end": 99}]}\'', "gave no list"),
+        ('echo \'{"findings": [{"kind": "email"}]}\'', "gave no list"),
+        ('echo \'{"findings": [{"kind": "person", "start": 0, "end": 2}]}\'', "of the kinds secret, email"),
+    ],
+)
+def test_an_outside_scanner_that_fails_lets_nothing_out(tmp_path: Path, script: str, told: str) -> None:
+    scanner = executable(tmp_path / "scanner", f"cat > /dev/null; {script}")
+    with pytest.raises(Failure, match=told) as caught:
+        screen([{"role": "user", "content": "hi"}], Privacy(scanner=[str(scanner)]), dict(os.environ))
+    assert caught.value.status is ExitStatus.DENIED
+
+
+def test_an_outside_scanner_adds_to_the_own_and_sees_no_key(tmp_path: Path) -> None:
+    script = f'cat > {tmp_path}/stdin; env > {tmp_path}/env; echo \'{{"findings": [{{"kind": "email", "start": 0, "end": 3}}]}}\''
+    scanner = executable(tmp_path / "scanner", script)
+    variables = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": TOKEN}
+    privacy = Privacy(redact=["email"], scanner=[str(scanner)])
+    screened = screen([{"role": "user", "content": "Ann a@example.com"}], privacy, variables)
+    assert screened.vault.counts == {"email": 2}
+    assert screened.messages[1]["content"] == (
+        f"[[EMAIL_1_{screened.vault.suffix}]] [[EMAIL_2_{screened.vault.suffix}]]"
+    )
+    assert TOKEN not in (tmp_path / "env").read_text()
+    assert '"kinds": ["secret", "email"]' in (tmp_path / "stdin").read_text()
+
+
+def test_a_secret_stops_the_handoff_and_is_not_repeated(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    path = profile(cloud.section() + FORCE)
+    text = f"first\nsecond {TOKEN}\n".encode()
+    done = hybrid("run", "-p", path, "Explain.", stdin=text, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
+    assert b"GitHub token in line 2 of the prompt" in done.stderr
+    assert TOKEN.encode() not in done.stderr
+    done = hybrid("run", "-p", path, "-s", f"My key is {TOKEN}", "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (3, [])
+    assert b"GitHub token in line 1 of the system message" in done.stderr
+
+
+def test_redaction_from_end_to_end(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    path = profile(
+        cloud.section() + FORCE + "privacy: {redact: [email, ip], on_secret: redact}\nlog: {prompts: true}\n"
+    )
+    prompt = f"Ann ann@example.com, {TOKEN}, 10.1.2.3, ann@example.com"
+
+    def answer(content: str) -> tuple[str, ...]:
+        placeholders = [word.rstrip(",") for word in content.split() if word.startswith("[[")]
+        return ("To ", *"; ".join(placeholders[:2]), " and [[EMAIL_7_zzzzzz]].")  # a piece a character
+
+    cloud.respond = lambda body: Reply(pieces=answer(body["messages"][1]["content"]))
+    done = hybrid("run", "-p", path, prompt, HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode() == f"To ann@example.com; {TOKEN} and [[EMAIL_7_zzzzzz]].\n"
+    (request,) = cloud.received
+    for value in (b"ann@example.com", TOKEN.encode(), b"10.1.2.3"):
+        assert value not in request.content
+    assert b"redacted before sending: 2 email, 1 ip, 1 secret" in done.stderr
+    assert b"1 of 3 redacted values are not in the answer" in done.stderr
+    usage = hybrid("usage", "-p", path, "--export").stdout
+    assert b'"email": 2' in usage
+    assert TOKEN.encode() not in usage

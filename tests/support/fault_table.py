@@ -1,0 +1,178 @@
+"""Every fault of a cloud, and what comes of it: the data of the tests, and the table in docs/faults.md.
+
+python tests/support/fault_table.py    writes docs/faults.md from real runs of the installed command
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+from hybrid_cli.ledger.database import Ledger
+from scripted_cloud import Reply, ScriptedCloud
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+FORCE = "escalation: {mode: force}\n"
+QUICK = ", prices: {input: 1.0, output: 10.0}, timeouts: {silent: 1, answer: 20}"
+NO_TOKENS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+_SOON = {"Retry-After-Ms": "20"}
+
+REPLIES: dict[str, list[Reply]] = {
+    "400": [Reply(status=400)],
+    "401": [Reply(status=401)],
+    "403": [Reply(status=403)],
+    "404": [Reply(status=404)],
+    "408": [Reply(status=408, headers=_SOON)],
+    "409": [Reply(status=409, headers=_SOON)],
+    "429 without Retry-After": [Reply(status=429)],
+    "429, to come back in an hour": [Reply(status=429, headers={"Retry-After": "3600"})],
+    "429, to come back in a second, then well": [Reply(status=429, headers={"Retry-After": "1"}), Reply()],
+    "500": [Reply(status=500, headers=_SOON)],
+    "503": [Reply(status=503, headers=_SOON)],
+    "503, then well": [Reply(status=503, headers=_SOON), Reply()],
+    "redirect to another origin": [
+        Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})
+    ],
+    "stall before the stream": [Reply(fault="hang")],
+    "stall inside the stream": [Reply(fault="stall")],
+    "disconnect before the stream": [Reply(fault="hang up")],
+    "disconnect inside the stream": [Reply(fault="reset")],
+    "truncated stream": [Reply(fault="cut")],
+    "malformed chunk": [Reply(fault="corrupt")],
+    "wrong content type": [Reply(content_type="text/html")],
+    "answer of 100 MB": [Reply(fault="flood")],
+    "no text": [Reply(pieces=())],
+    "cut at the limit of tokens": [Reply(finish_reason="length")],
+    "withheld by a filter": [Reply(finish_reason="content_filter")],
+    "usage of zero tokens": [Reply(usage=NO_TOKENS)],
+    "no usage": [Reply(usage=None)],
+}
+ORIGINS = {
+    "connection refused": "http://127.0.0.1:9",
+    "name not known": "https://no-such-host.invalid",
+}
+CERTIFICATES = {
+    "certificate of another host": ("elsewhere.example", 30, True),
+    "certificate that has expired": ("127.0.0.1", -1, True),
+    "certificate of an unknown authority": ("127.0.0.1", 30, False),
+}
+"""The host of each, the days that it is valid, and whether its authority is known."""
+
+
+@dataclass
+class Outcome:
+    """What one run came to."""
+
+    code: int
+    message: str
+    """The last line on stderr where it failed."""
+    rows: list[str]
+    """The outcomes that the ledger holds, one a request."""
+
+    def line(self, fault: str) -> str:
+        """The row of the table."""
+        held = ", ".join(f"{number} × {name}" for name, number in Counter(self.rows).items())
+        return f"| {fault} | {self.code} | {self.message or '(an answer)'} | {held} |"
+
+
+def run(command: str, home: Path, section: str, origin: str, **variables: str) -> Outcome:
+    """Force one prompt out to the cloud of `section`."""
+    profile = home / "fault.yaml"
+    profile.write_text(f"version: 1\n{section}{FORCE}", encoding="utf-8")
+    given = {"PATH": os.environ["PATH"], "HYBRID_HOME": str(home), "HYBRID_CONSENT": origin, **variables}
+    done = subprocess.run(
+        [command, "run", "-p", str(profile), "hi"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=given,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout == b"") == (done.returncode != 0), done
+    assert done.stderr.count(b"\n") < 6, done.stderr
+    last = done.stderr.decode().splitlines()[-1].removeprefix("hybrid: ") if done.returncode else ""
+    rows = [row["outcome"] for row in Ledger(home / "state").rows()]
+    return Outcome(done.returncode, last.replace(origin, "ORIGIN"), rows)
+
+
+def of_reply(command: str, home: Path, fault: str) -> Outcome:
+    with ScriptedCloud() as cloud:
+        cloud.replies = REPLIES[fault]
+        outcome = run(command, home, cloud.section(QUICK), cloud.origin)
+        assert len(cloud.received) == len(outcome.rows)
+    return outcome
+
+
+def of_origin(command: str, home: Path, fault: str) -> Outcome:
+    origin = ORIGINS[fault]
+    section = f'cloud: {{base_url: "{origin}/v1", model: m, retries: 1}}\n'
+    return run(command, home, section, origin)
+
+
+def of_certificate(command: str, home: Path, fault: str) -> Outcome:
+    with certified_cloud(home, *CERTIFICATES[fault]) as (cloud, known):
+        section = cloud.section(", retries: 1")
+        outcome = run(command, home, section, cloud.origin, SSL_CERT_FILE=str(known))
+        assert not cloud.received
+    return outcome
+
+
+@contextmanager
+def certified_cloud(
+    folder: Path, host: str, days: int, is_known: bool
+) -> Iterator[tuple[ScriptedCloud, Path]]:
+    """A cloud with a certificate for `host`, and the file of the authorities that are known."""
+    authority = trustme.CA()
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(host, not_after=ends).configure_cert(tls)
+    known = folder / "known.pem"
+    (authority if is_known else trustme.CA()).cert_pem.write_to_path(str(known))
+    with ScriptedCloud(tls) as cloud:
+        yield cloud, known
+
+
+FAULTS = {
+    **dict.fromkeys(REPLIES, of_reply),
+    **dict.fromkeys(ORIGINS, of_origin),
+    **dict.fromkeys(CERTIFICATES, of_certificate),
+}
+_HEAD = """# Faults of a cloud
+
+What comes of each: the exit code, the line on stderr, and the rows of the ledger, one a request (`refused` costs
+nothing, `unknown` keeps its reservation, `answered` its cost). Up to two retries are made, but for the last five
+rows one.
+
+```sh
+hybrid usage --by outcome
+```
+
+Written by `python tests/support/fault_table.py` from real runs; `tests/egress/test_egress.py` runs them all again.
+
+| fault | code | message | ledger |
+|---|---:|---|---|
+"""
+
+
+def main() -> None:
+    command = str(Path(sys.executable).parent / "hybrid")
+    lines = []
+    for fault, come_of in FAULTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            lines.append(come_of(command, Path(folder), fault).line(fault))
+    DOCUMENT.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
