@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.files import Replacement
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.markdown import MarkdownWriter
 from hybrid_cli.ui.sanitize import EscapeFilter, plain, undirected
@@ -35,7 +35,7 @@ class Output:
         `render` shows Markdown on a terminal, as what it means; `whole` never streams.
         """
         self._as_json = as_json
-        self._file = _Replacement(file) if file is not None and str(file) != "-" else None
+        self._file = _OutputFile(file) if file is not None and str(file) != "-" else None
         self._environment = environment
         if self._file is None and environment.stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
@@ -128,18 +128,17 @@ class Output:
             self._file.discard()
 
 
-class _Replacement:
-    """A file that takes another's place in one step, and is private unless the other was not."""
+class _OutputFile:
+    """The file of --output. A regular file is replaced atomically and keeps its mode; a new one is private."""
 
     def __init__(self, path: Path) -> None:
-        self._target = Path(os.path.realpath(path))
-        self._temporary: Path | None = None
+        self._replacement: Replacement | None = None
         self.file: BinaryIO
         if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
             # /dev/stdout and its like lead to a file that others write to as well: it is not replaced
             self.file = path.open("ab")
             return
-        mode = 0o600
+        mode = None
         if path.exists():
             found = path.stat().st_mode
             if stat.S_ISDIR(found):
@@ -149,22 +148,19 @@ class _Replacement:
                 return
             mode = stat.S_IMODE(found)
         try:
-            descriptor, name = tempfile.mkstemp(dir=self._target.parent, prefix=".hybrid-")
+            self._replacement = Replacement(Path(os.path.realpath(path)))
         except OSError as error:
             raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
-        self._temporary = Path(name)
-        self._temporary.chmod(mode)
-        self.file = os.fdopen(descriptor, "wb")
+        self.file = self._replacement.file
+        if mode is not None:
+            os.fchmod(self.file.fileno(), mode)
 
     def commit(self) -> None:
         self.file.flush()
-        if self._temporary is not None:
-            os.fsync(self.file.fileno())
-            self._temporary.replace(self._target)
-            self._temporary = None
+        if self._replacement is not None:
+            self._replacement.commit(durable=True)
         self.file.close()
 
     def discard(self) -> None:
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
+        if self._replacement is not None:
+            self._replacement.close()

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from hybrid_cli import files
 from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, Signals
 from hybrid_cli.ui.environment import Environment
 
@@ -141,9 +142,8 @@ def store(calibration: Calibration, environment: Environment) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{calibration.weights[:12]}-{calibration.target}-{calibration.value:g}"
     path = folder / f"{name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(calibration)))
-    temporary.replace(path)
+    with files.replacing(path, files.SHARED) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(calibration)))
     return path
 
 

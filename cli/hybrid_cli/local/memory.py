@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hybrid_cli import cgroups
 from hybrid_cli.local.bindings import llama_cpp
 
 _BYTES_OF_CACHE_VALUE = 2  # f16, llama.cpp's default for keys and values
 _RESERVE = 64 << 20  # left to the system, and to what no formula here counts
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int | None:
@@ -20,7 +20,7 @@ def available() -> int | None:
     The least of the kernel's MemAvailable (proc(5)), what the control group leaves, and what
     RLIMIT_AS leaves (setrlimit(2)).
     """
-    found = [value for value in (_machine(), _group(), _address_space()) if value is not None]
+    found = [value for value in (_machine(), cgroups.memory_left(), _address_space()) if value is not None]
     return max(0, min(found) - _RESERVE) if found else None
 
 
@@ -63,33 +63,6 @@ def _machine() -> int | None:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10
     return None
-
-
-def _group() -> int | None:
-    """What the control groups leave (cgroups(7), version 2): the limit less what is held by more than files."""
-    left = None
-    for folder in _folders():
-        try:
-            limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-            used = int((folder / "memory.current").read_text(encoding="ascii"))
-            counters = dict(
-                line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-            )
-        except (OSError, ValueError):
-            continue
-        if limit != "max":
-            here = int(limit) - used + int(counters.get("file", 0))
-            left = here if left is None else min(left, here)
-    return left
-
-
-def _folders() -> list[Path]:
-    try:
-        path = Path("/proc/self/cgroup").read_text(encoding="utf-8").strip().rpartition("::")[2]
-    except OSError:
-        return []
-    group = _CGROUP / path.lstrip("/")
-    return [group, *(parent for parent in group.parents if parent.is_relative_to(_CGROUP))]
 
 
 def _address_space() -> int | None:

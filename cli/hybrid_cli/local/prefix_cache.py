@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_cli.files import replacing
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import LocalRequest
@@ -91,16 +92,10 @@ class PrefixCache:
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _evict(self._root, len(state))
-            temporary = self._folder / f"{uuid.uuid4().hex}.tmp"
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(_HEAD.pack(_MAGIC, len(prompt), len(state), digest.digest()))
-                    file.write(tokens)
-                    file.write(state)
-                temporary.replace(temporary.with_suffix(".prefix"))
-            finally:
-                temporary.unlink(missing_ok=True)
+            with replacing(self._folder / f"{uuid.uuid4().hex}.prefix") as file:
+                file.write(_HEAD.pack(_MAGIC, len(prompt), len(state), digest.digest()))
+                file.write(tokens)
+                file.write(state)
 
     def _entries(self) -> list[Path]:
         try:

@@ -10,19 +10,20 @@ import os
 import time
 from pathlib import Path
 
+from hybrid_cli import cgroups
+
 SPIN_COUNT = "20000"
 """GOMP_SPINCOUNT. It keeps llama.cpp's threads awake between two tokens: one that slept costs the next token
 some 5 % with a small model. The default of libgomp, which spins for ever, is several times slower as soon as
 another process wants the cores."""
 
 _WINDOW = 0.25  # seconds between two looks at the load: 25 ticks of the kernel's clock a core
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
     """The cores that this process may use: its affinity, and its control group's quota."""
     cores = len(_affinity())
-    quota = _quota()
+    quota = cgroups.cpu_quota()
     return cores if quota is None else max(1, min(cores, round(quota)))
 
 
@@ -53,7 +54,7 @@ def chosen(fixed: int | None) -> tuple[int, str]:
     """The number of threads that would decode now, and why: a look at the load for a quarter of a second."""
     if fixed is not None:
         return fixed, "as the profile says (local.threads)"
-    allowed, quota = len(_affinity()), _quota()
+    allowed, quota = len(_affinity()), cgroups.cpu_quota()
     cores = usable_cores()
     why = f"affinity allows {allowed} of {os.cpu_count() or allowed} cores"
     why += ", no quota" if quota is None else f", a quota of {quota:g}"
@@ -116,40 +117,3 @@ def _affinity() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
-
-
-def _quota() -> float | None:
-    """The cores' worth of time that the control groups above this process allow, if they limit it.
-
-    cgroups(7): `cpu.max` of version 2 (quota and period), and the two files of version 1.
-    """
-    quotas = []
-    for folder in _groups():
-        try:
-            limit, period = (folder / "cpu.max").read_text(encoding="ascii").split()
-        except (OSError, ValueError):
-            try:
-                limit = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii")
-                period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii")
-            except OSError:
-                continue
-        if limit != "max" and int(limit) > 0:
-            quotas.append(int(limit) / int(period))
-    return min(quotas, default=None)
-
-
-def _groups() -> list[Path]:
-    """The folders of this process's control groups and of all above them."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    folders: list[Path] = []
-    for line in lines:
-        _number, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = _CGROUP / "cpu" if controllers else _CGROUP
-        group = root / path.lstrip("/")
-        folders += [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
-    return folders

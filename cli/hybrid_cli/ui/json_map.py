@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.files import replacing
 
 
 class Records:
@@ -30,8 +30,5 @@ class Records:
     def write(self, records: dict[str, str]) -> None:
         """Replace the file in one step; it is private from the start."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(f"{self._path}.{os.getpid()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(records, file, indent=2)
-        temporary.replace(self._path)
+        with replacing(self._path) as file:
+            file.write(json.dumps(records, indent=2).encode())

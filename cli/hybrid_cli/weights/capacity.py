@@ -6,23 +6,19 @@ import os
 import shutil
 from pathlib import Path
 
+from hybrid_cli import cgroups
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import Entry
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _SLACK = 0.9
 """A machine sold as 8 GB reports a little less."""
 
 
 def memory() -> int:
-    """The machine's memory in bytes, or the container's limit where that is less."""
+    """The machine's memory in bytes, or the control group's limit if that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = _CGROUP_LIMIT.read_text(encoding="ascii").strip()
-    except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdecimal() else total
+    return min(total, cgroups.memory_limit() or total)
 
 
 def free_disk(folder: Path) -> int:

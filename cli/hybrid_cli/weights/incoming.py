@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.files import Busy, locked
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.locks import Busy, locked
 
 _STALE_SECONDS = 14 * 86_400
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from hybrid_cli import files
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog, unknown_model
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
-from hybrid_cli.weights.locks import Busy, locked
 from hybrid_cli.weights.names import as_text, is_name, path_of
 
 
@@ -255,16 +255,16 @@ class Store:
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep what is in the store from being deleted."""
-        with locked(self.folder / "lock", shared=True, on_wait=lambda: None):
+        with files.locked(self.folder / "lock", shared=True, on_wait=lambda: None):
             yield
 
     @contextlib.contextmanager
     def in_repair(self) -> Iterator[None]:
         """Keep pulls out. Raises Failure (FAILURE) where one is under way."""
         try:
-            with locked(self.folder / "lock"):
+            with files.locked(self.folder / "lock"):
                 yield
-        except Busy:
+        except files.Busy:
             raise Failure(
                 ExitStatus.FAILURE, "a pull is under way; nothing can be deleted until it is done"
             ) from None
@@ -318,6 +318,5 @@ class Store:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with files.replacing(path, files.SHARED) as file:
+        file.write(content)

@@ -1,0 +1,121 @@
+"""Files that are replaced atomically, and files that are locked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+
+PRIVATE = 0o600
+SHARED = 0o666
+"""Modes of new files, from which the umask takes bits away."""
+
+
+class Replacement:
+    """A new file that takes the place of `path` when it is committed. Until then `path` does not change.
+
+    It has a unique name in the same folder, so that any number of writers may replace one path. A symbolic
+    link at `path` is replaced, not followed: resolve it before, where its target is meant.
+    """
+
+    def __init__(self, path: Path, mode: int = PRIVATE) -> None:
+        self._path = path
+        self._temporary: Path | None = path.parent / f".hybrid-{os.urandom(8).hex()}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.file: BinaryIO = os.fdopen(os.open(self._temporary, flags, mode), "w+b")
+
+    def commit(self, *, durable: bool = False) -> None:
+        """Replace the path and leave the file open. With `durable` its content survives a power cut."""
+        if self._temporary is None:
+            return
+        self.file.flush()
+        if durable:
+            os.fsync(self.file.fileno())
+        self._temporary.replace(self._path)
+        self._temporary = None
+
+    def close(self) -> None:
+        """Close the file, and delete it unless it was committed."""
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+        self.file.close()
+
+
+@contextmanager
+def replacing(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """A file to write to; it takes the place of `path` at the end of the block, unless the block raises."""
+    replacement = Replacement(path, mode)
+    try:
+        yield replacement.file
+        replacement.commit()
+    finally:
+        replacement.close()
+
+
+class Busy(Exception):  # noqa: N818  another process is at work, which is no error of this one
+    """Another process holds the lock."""
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
+    """Hold the lock of the file at `path` during the block; yields whether another process held it before.
+
+    See `open_locked`. The folder is created, and the block may delete the file. Raises Failure (FAILURE) if
+    the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, waited = open_locked(path, shared=shared, on_wait=on_wait)
+    except OSError as error:
+        raise Failure(
+            ExitStatus.FAILURE,
+            f"cannot write to {path.parent}: {error.strerror}; set HYBRID_HOME to another folder",
+        ) from error
+    try:
+        yield waited
+    finally:
+        os.close(descriptor)
+
+
+def open_locked(
+    path: Path, *, shared: bool = False, on_wait: Callable[[], None] | None = None
+) -> tuple[int, bool]:
+    """Open the file at `path`, or create it, and lock it with flock(2) until its descriptor is closed.
+
+    Returns the descriptor and whether another process held the lock before. Many processes may hold a
+    `shared` lock together. If the lock is taken, `on_wait` is called before the wait; without it, Busy is
+    raised. Raises OSError if the file cannot be opened.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    waited = False
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        try:
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is None:
+                    raise Busy from None
+                if not waited:
+                    on_wait()
+                waited = True
+                fcntl.flock(descriptor, kind)
+            if _is_at(path, descriptor):
+                return descriptor, waited
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last holder deleted or replaced it: lock the file that is there now
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
