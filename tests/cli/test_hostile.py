@@ -149,8 +149,8 @@ def test_a_file_of_mistakes_is_refused_soon(hybrid: Hybrid, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
-        (101 * "{when: {secret: true}, then: forbid}, ", "length <= 100"),
-        ("{when: {matches: '\\pL{900}'}, then: forbid}", "RE2 cannot read it"),
+        (101 * "{when: {secret: true}, then: forbid}, ", "must be a list of at most 100 entries"),
+        ("{when: {matches: '\\pL{900}'}, then: forbid}", "RE2 cannot read this pattern"),
     ],
 )
 def test_rules_are_bounded(hybrid: Hybrid, profile: Profile, rules: str, told: str) -> None:

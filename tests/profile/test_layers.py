@@ -255,7 +255,7 @@ def test_an_untrusted_project_changes_nothing_and_gets_nothing(
 def test_trust_is_to_the_byte(hybrid: Hybrid, cloud: ScriptedCloud, project: Callable[[str], Path]) -> None:
     priced = cloud.section(", prices: {input: 0, output: 0}")  # the default profile has a budget
     folder = project(f"{priced}escalation: {{mode: force}}\n")
-    file = folder.parents[2] / ".hybrid.yaml"
+    file = folder.parents[1] / ".hybrid.yaml"
     assert hybrid("profile", "trust", cwd=folder).returncode == 0
     assert hybrid("run", "hi", cwd=folder, HYBRID_CONSENT=cloud.origin).returncode == 0
     file.write_text(file.read_text() + "# changed\n")
@@ -268,7 +268,7 @@ def test_a_hostile_project_file_is_an_error_and_no_hang(
     hybrid: Hybrid, project: Callable[[str], Path], kind: str
 ) -> None:
     folder = project("")
-    file = folder.parents[2] / ".hybrid.yaml"
+    file = folder.parents[1] / ".hybrid.yaml"
     texts = {
         "deep": "[" * 3000,
         "large": "#" * 1_000_000,
@@ -296,9 +296,9 @@ def test_the_search_stops_at_the_repositorys_root(
     environment = Environment(None, None, io.StringIO(), {})
     folder = project("")
     monkeypatch.chdir(folder)
-    inner = folder.parents[2] / ".hybrid.yaml"
+    inner = folder.parents[1] / ".hybrid.yaml"
     assert find_project_file(environment) == inner
-    (folder.parents[3] / ".hybrid.yaml").write_text("version: 1\n")
+    (folder.parents[2] / ".hybrid.yaml").write_text("version: 1\n")
     inner.unlink()
     assert find_project_file(environment) is None
 
@@ -332,7 +332,7 @@ def test_check_and_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:
     bad.write_text("version: 1\n\nextends: nowhere\n")
     done = hybrid("profile", "check", bad)
     assert done.returncode == 2
-    assert done.stdout.decode().startswith(f"{bad}:3: extends: there is no profile `nowhere`")
+    assert done.stdout.decode().startswith(f"{bad}:3: extends: no profile `nowhere`")
     listed = [line.split("\t")[0] for line in hybrid("profile", "ls").stdout.decode().splitlines()]
     assert {"cloud", "default", "offline"} < set(listed)
     assert listed == sorted(listed)

@@ -174,7 +174,7 @@ def test_a_projects_rules_can_only_keep_prompts_here(
     file.write_text("version: 1\n" + escalation("force").replace("target: {threshold: 0.01}, ", ""))
     done = hybrid("run", "-p", path, SUM, cwd=repository, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
-    assert b"escalation.rules, which only a trusted file may" in done.stderr
+    assert b"is not trusted, and it sets escalation.rules" in done.stderr
     file.write_text("version: 1\n" + escalation("forbid").replace("target: {threshold: 0.01}, ", ""))
     done = hybrid("run", "-p", path, "--json", SUM, cwd=repository, HYBRID_CONSENT=cloud.origin)
     assert json.loads(done.stdout)["policy"]["decided_by"] == "rule 1 of the project's .hybrid.yaml"

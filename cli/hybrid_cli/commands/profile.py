@@ -137,7 +137,7 @@ def trust(
 ) -> None:
     """Let a project's file set more than limits, as long as its content stays exactly as it is."""
     from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file, read_project
-    from hybrid_cli.profile.policy import what_needs_trust
+    from hybrid_cli.profile.policy import settings_needing_trust
     from hybrid_cli.profile.trust import Trust
 
     environment = context.obj.environment
@@ -145,7 +145,7 @@ def trust(
     if path is None:
         raise Failure(ExitStatus.USAGE, f"there is no {PROJECT_FILE} here or above")
     project = read_project(path)
-    for line in what_needs_trust(project):
+    for line in settings_needing_trust(project):
         environment.note(line)
     Trust(environment).record(path, project.text)
     environment.note(f"{path} is trusted as it is now; any change revokes it")

@@ -13,7 +13,7 @@ import msgspec
 from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.schema import quiet_options
+from hybrid_cli.profile.patterns import compiled
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])([A-E])(?![A-Za-z0-9'])")
@@ -135,11 +135,9 @@ def _regex(answer: str, gold: str) -> bool:
 
 
 def _pattern(text: str, place: str) -> Any:
-    import re2
-
     try:
-        return re2.compile(text, quiet_options())
-    except re2.error:
+        return compiled(text)
+    except ValueError:
         raise Failure(ExitStatus.USAGE, f"{place}: `{text}` is no pattern of RE2's syntax") from None
 
 

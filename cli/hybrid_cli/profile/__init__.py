@@ -1,1 +1,1 @@
-"""Profiles: the schema, the strict loader and the policy merged from what was asked."""
+"""Profiles: the schema, the strict loader, and the policy merged from all layers."""

@@ -1,7 +1,7 @@
-"""The layers of a policy, weakest first: who says what, from files, variables and flags.
+"""The layers of a policy: files, variables and flags that set its keys.
 
-Where no profile is chosen the shipped `default` lies below all: then the administrator's file, the
-user's file, the project's file, the chosen profile, the environment and the flags.
+From weakest to strongest: the administrator's file, the user's file, the project's file, the chosen
+profile, the environment, the flags. If no profile is chosen, `default` is the weakest layer of all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.loader import anchored, find_profile, read_checked, read_whole
+from hybrid_cli.profile.loader import find_profile, read_checked, read_whole, with_absolute_paths
 from hybrid_cli.profile.schema import MODES
 from hybrid_cli.ui.environment import Environment, cut
 from hybrid_cli.ui.suggest import nearest
@@ -26,31 +26,36 @@ DEFAULT_PROFILE = "default"
 
 @dataclass(frozen=True)
 class Layer:
-    """One voice. `data` is nested as in a profile, was checked, and names files by absolute paths."""
+    """A source of settings."""
 
     name: str
+    """The source, as messages name it."""
     data: dict[str, Any]
+    """Nested as in a profile, and checked; paths in it are absolute."""
     path: Path | None = None
+    """The file, unless the layer is a flag or a variable."""
     is_project: bool = False
     text: bytes = field(default=b"", repr=False)
+    """The exact content of a project's file, for `Trust`."""
 
 
 def file_layers(chosen: str | None, environment: Environment) -> tuple[str, list[Layer]]:
-    """The chosen profile's name, and every layer that is a file, weakest first."""
+    """The name of the chosen profile, and all layers that are files, weakest first."""
     if chosen is None:
         chosen = environment.variables.get("HYBRID_PROFILE") or None
     profile = find_profile(chosen or DEFAULT_PROFILE, environment)
     own = Layer(f"profile `{profile.stem}`", read_whole(profile, environment), profile)
-    layers = [layer for layer in _standing_layers(environment) if layer.path != profile]
+    layers = [layer for layer in _automatic_layers(environment) if layer.path != profile]
     return profile.stem, [own, *layers] if chosen is None else [*layers, own]
 
 
-def _standing_layers(environment: Environment) -> Iterator[Layer]:
+def _automatic_layers(environment: Environment) -> Iterator[Layer]:
+    """The layers that apply without being chosen: the administrator's, the user's, the project's."""
     for name, path in (
         (f"the administrator's {SYSTEM_FILE}", SYSTEM_FILE),
         ("your profile.yaml", environment.config_folder / "profile.yaml"),
     ):
-        if os.path.lexists(path):  # one that cannot be read is an error: what it forbids must not be lost
+        if os.path.lexists(path):  # an unreadable file is an error: it may forbid something
             yield Layer(name, read_whole(path, environment), path)
     project = find_project_file(environment)
     if project is not None:
@@ -58,21 +63,24 @@ def _standing_layers(environment: Environment) -> Iterator[Layer]:
 
 
 def read_project(path: Path) -> Layer:
-    """A project's file stands alone: what it extended could change without its own content changing."""
+    """The layer of the project's file at `path`.
+
+    Raises Failure (USAGE) for a mistake, and for `extends`: trust covers the content of one file only.
+    """
     checked = read_checked(path)
     if "extends" in checked.data:
         raise Failure(
-            ExitStatus.USAGE, f"{path}: a project's file cannot extend another; write its words out"
+            ExitStatus.USAGE, f"{path}: `extends` is not allowed in a project's file; write the keys into it"
         )
-    data = anchored(checked.data, path.absolute().parent)
+    data = with_absolute_paths(checked.data, path.absolute().parent)
     return Layer(f"the project's {PROJECT_FILE}", data, path, is_project=True, text=checked.text)
 
 
 def find_project_file(environment: Environment) -> Path | None:
-    """The nearest `.hybrid.yaml` from the working folder up to the repository's root or the home.
+    """The nearest `.hybrid.yaml` from the working folder up to the repository's root or the home folder.
 
-    Raises Failure (USAGE) where that name is no plain file: a link could lead out of the project, and a
-    named pipe would hang.
+    Raises Failure (USAGE) if it is not a regular file: a link could lead out of the project, and reading
+    a named pipe could hang.
     """
     home = environment.variables.get("HOME")
     try:
@@ -88,18 +96,20 @@ def find_project_file(environment: Environment) -> Path | None:
                 return None
             continue
         if not stat.S_ISREG(mode):
-            raise Failure(ExitStatus.USAGE, f"{path} is not a plain file; it cannot be a project's profile")
+            raise Failure(
+                ExitStatus.USAGE, f"{path} is not a regular file, so it cannot be the project's profile"
+            )
         return path
     return None
 
 
 def variable_layer(environment: Environment) -> Layer | None:
-    """What HYBRID_ESCALATION says."""
-    word = environment.variables.get("HYBRID_ESCALATION")
-    if not word:
+    """The layer of HYBRID_ESCALATION, if it is set. Raises Failure (USAGE) for an unknown mode."""
+    mode = environment.variables.get("HYBRID_ESCALATION")
+    if not mode:
         return None
-    if word not in MODES:
-        close = nearest(word, MODES)
-        hint = f"did you mean `{close}`?" if close else f"it may be {', '.join(MODES)}"
-        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION is `{cut(word)}`; {hint}")
-    return Layer("HYBRID_ESCALATION", {"escalation": {"mode": word}})
+    if mode not in MODES:
+        close = nearest(mode, MODES)
+        hint = f"did you mean `{close}`?" if close else f"use one of {', '.join(MODES)}"
+        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION: unknown mode `{cut(mode)}`; {hint}")
+    return Layer("HYBRID_ESCALATION", {"escalation": {"mode": mode}})

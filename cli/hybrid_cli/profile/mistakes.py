@@ -1,4 +1,4 @@
-"""Every place where a document does not fit the schema, each with its line and what to write instead."""
+"""What is wrong with a profile: every mistake with its line, and what to write instead."""
 
 from __future__ import annotations
 
@@ -17,74 +17,129 @@ from hybrid_cli.ui.environment import cut
 from hybrid_cli.ui.suggest import nearest
 
 _MOST_MISTAKES = 50
+_LONGEST_VALUE = 40
 
-_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
+_PLACE = re.compile(r"(?P<problem>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
+_ANY_VALUE = "[...]"
+"""In a path of msgspec's: one of a mapping's values, it does not say which."""
 _PART = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
-_WRONG_WORD = re.compile(r"Invalid enum value '(?P<word>.*)'", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_WRONG_VALUE = re.compile(r"Invalid enum value '(?P<value>.*)'", re.DOTALL)
 _NAMED_FIELD = re.compile(r"(?P<field>\w+): (?P<problem>.*)", re.DOTALL)
+_VALIDATOR = re.compile(r"Expected|Invalid|Integer value out of range")
+"""How msgspec's own messages begin; all others come from the schema's `__post_init__`."""
 
 
 def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
-    """Line and message of each mistake: what fails is taken out and the rest is tried again.
+    """Line and message of each place where `document` does not fit the schema.
 
-    Of a list's item the first mistake is told, as the whole item is taken out. After fifty mistakes the
-    rest is not looked for.
+    msgspec stops at the first mistake: its value is removed and the rest checked again, fifty times at
+    most. A list loses the whole item, so each item reports only its first mistake.
     """
     data = deepcopy(document.data)
-    taken = _TakenItems()
+    removed = _RemovedItems()
     for _ in range(_MOST_MISTAKES):
         try:
             msgspec.convert(data, Profile)
         except msgspec.ValidationError as error:
-            path, problem = _explain(str(error))
-            written = taken.as_written(path)
-            shown = cut(".".join(str(part) for part in written))
-            yield _line_of(written, document), f"{shown}: {problem}" if shown else problem
-            if not _take_out(data, path, taken):
+            path, problem = _explain(str(error), data)
+            original = removed.original(path)
+            shown = cut(".".join(str(part) for part in original))
+            yield _line_of(original, document), f"{shown}: {problem}" if shown else problem
+            if not _remove(data, path, removed):
                 return
         else:
             return
 
 
-class _TakenItems:
-    """Which items were taken out of lists, to tell where in the file the ones that follow stand."""
+class _RemovedItems:
+    """The items removed from lists, to find the line of a later item in the file."""
 
     def __init__(self) -> None:
         self._indices: dict[KeyPath, list[int]] = {}
 
-    def as_written(self, path: KeyPath) -> KeyPath:
-        written: list[str | int] = []
+    def original(self, path: KeyPath) -> KeyPath:
+        """`path` as it was before any item was removed."""
+        original: list[str | int] = []
         for part in path:
             if isinstance(part, int):
-                for index in sorted(self._indices.get(tuple(written), [])):
+                for index in sorted(self._indices.get(tuple(original), [])):
                     part += index <= part  # noqa: PLW2901
-            written.append(part)
-        return tuple(written)
+            original.append(part)
+        return tuple(original)
 
     def add(self, path: KeyPath) -> None:
-        *parents, index = self.as_written(path)
+        *parents, index = self.original(path)
         if isinstance(index, int):
             self._indices.setdefault(tuple(parents), []).append(index)
 
 
-def _explain(error: str) -> tuple[KeyPath, str]:
-    """The key path and the message of msgspec's error, with what could stand there instead."""
+def _explain(error: str, data: Any) -> tuple[KeyPath, str]:
+    """The key path and a message of our own for `error`, one of msgspec's about `data`."""
     match = _PLACE.fullmatch(error)
     problem, dotted = (match["problem"], match["path"] or "") if match else (error, "")
-    path: KeyPath = tuple(int(index) if index else word for word, index in _PART.findall(dotted))
-    unknown = _UNKNOWN_FIELD.fullmatch(problem)
-    if unknown:
-        return (*path, unknown["field"]), f"unknown key{_nearest(unknown['field'], _keys_at(path))}"
+    of_key = match is not None and match["key"] is not None
+    path: KeyPath = tuple(int(index) if index else key for key, index in _PART.findall(dotted))
+    if unknown := _UNKNOWN_FIELD.fullmatch(problem):
+        return (*path, unknown["field"]), _unknown("key", unknown["field"], _keys_at(path))
+    if missing := _MISSING_FIELD.fullmatch(problem):
+        return path, _missing(path, missing["field"])
     named = _NAMED_FIELD.fullmatch(problem)
     if named and named["field"] in _keys_at(path):
         return (*path, named["field"]), named["problem"]
-    choices = _choices(_type_at(path))
-    if choices and (problem.startswith("Invalid enum value") or "got `bool`" in problem):
-        wrong = _WRONG_WORD.fullmatch(problem)
-        close = nearest(wrong["word"], choices) if wrong else None
-        problem += f"; did you mean `{close}`?" if close else f"; write {_one_of(choices)}"
-    return path, problem
+    if not _VALIDATOR.match(problem):
+        return path, problem
+    type_ = _type_at(path)
+    (first, *_) = _options(type_)
+    if isinstance(first, inspect.DictType) and (of_key or dotted.endswith(_ANY_VALUE)):
+        type_ = first.key_type if of_key else first.value_type
+    return path, _misfit(path, type_, problem, data)
+
+
+def _missing(path: KeyPath, field: str) -> str:
+    if not path:
+        return f"`{field}: 1` is missing; write it first" if field == "version" else f"`{field}` is missing"
+    if path == ("cloud",):  # layers and `extends` never merge into it
+        return f"replaces the inherited section whole; it needs {field}, too"
+    return f"needs {field}, too"
+
+
+def _misfit(path: KeyPath, type_: inspect.Type, problem: str, data: Any) -> str:
+    """The message for a value that is not of `type_`, is out of bounds or not among the choices."""
+    message = _own_message(type_)
+    if message is not None:
+        return message
+    if not path:
+        return "a profile is a list of keys with values; it starts with `version: 1`"
+    choices = _choices(type_)
+    wrong = _WRONG_VALUE.fullmatch(problem)
+    if choices and wrong:
+        return _unknown("value", wrong["value"], choices)
+    return f"must be {' or '.join(_described(type_))}{_not_this(path, data)}"
+
+
+def _not_this(path: KeyPath, data: Any) -> str:
+    """`, not ...` with the wrong value, if it is a short one; never one that could be a key."""
+    if "key" in path:
+        return ""
+    try:
+        for part in path:
+            data = data[part]
+    except (KeyError, IndexError, TypeError):
+        return ""
+    if isinstance(data, bool):
+        return f", not {str(data).lower()}"
+    if data is None:
+        return "; the value is missing"
+    return "" if isinstance(data, dict | list) else f", not `{cut(str(data), _LONGEST_VALUE)}`"
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    name = cut(name, _LONGEST_VALUE)
+    close = nearest(name, known)
+    named = f"unknown {what}" if what == "key" else f"unknown {what} `{name}`"
+    return f"{named}; did you mean `{close}`?" if close else f"{named}; use {_one_of(known)}"
 
 
 def _one_of(words: list[str]) -> str:
@@ -97,12 +152,12 @@ def _line_of(path: KeyPath, document: Document) -> int:
     return document.lines.get(path, 1)
 
 
-def _take_out(data: Any, path: KeyPath, taken: _TakenItems) -> bool:
-    """Remove what is at `path`, or the list's item around it; whether there was anything."""
+def _remove(data: Any, path: KeyPath, removed: _RemovedItems) -> bool:
+    """Remove the value at `path`, or the list item that holds it. False if there is none."""
     items = [place for place, part in enumerate(path) if isinstance(part, int)]
     if items:
         path = path[: items[-1] + 1]
-        taken.add(path)
+        removed.add(path)
     for part in path[:-1]:
         try:
             data = data[part]
@@ -115,30 +170,65 @@ def _take_out(data: Any, path: KeyPath, taken: _TakenItems) -> bool:
     return True
 
 
-def _nearest(word: str, known: list[str]) -> str:
-    close = nearest(word, known)
-    return f"; did you mean `{close}`?" if close else f"; known are {', '.join(known)}"
+def _options(type_: inspect.Type) -> list[inspect.Type]:
+    """The types that a value may have: unions as their members, without metadata."""
+    if isinstance(type_, inspect.Metadata):
+        return _options(type_.type)
+    if isinstance(type_, inspect.UnionType):
+        return [option for member in type_.types for option in _options(member)]
+    return [type_]
 
 
-def _options(kind: inspect.Type) -> list[inspect.Type]:
-    """The types that a value may be of, without their bounds' and unions' wrapping."""
-    if isinstance(kind, inspect.Metadata):
-        return _options(kind.type)
-    if isinstance(kind, inspect.UnionType):
-        return [option for member in kind.types for option in _options(member)]
-    return [kind]
+def _own_message(type_: inspect.Type) -> str | None:
+    """The message that the schema has for a wrong value of `type_`, if it has one."""
+    if isinstance(type_, inspect.Metadata):
+        return (type_.extra or {}).get("mistake") or _own_message(type_.type)
+    if isinstance(type_, inspect.UnionType):
+        return next((found for member in type_.types if (found := _own_message(member))), None)
+    return None
+
+
+def _described(type_: inspect.Type) -> list[str]:
+    """What may be written for a value of `type_`, in plain words."""
+    return [
+        _DESCRIPTIONS[type(option)](option) for option in _options(type_) if type(option) in _DESCRIPTIONS
+    ]
+
+
+def _number(option: Any, noun: str) -> str:
+    if option.gt is not None:
+        return f"{noun} over {option.gt:g}, at most {option.le:.10g}"
+    return f"{noun} from {option.ge:g} to {option.le:.10g}" if option.ge is not None else noun
+
+
+def _list(option: inspect.ListType) -> str:
+    if option.max_length is not None:
+        return f"a list of at most {option.max_length} entries"
+    return "a list that is not empty" if option.min_length else "a list"
+
+
+_DESCRIPTIONS: dict[type, Any] = {
+    inspect.IntType: lambda option: _number(option, "a whole number"),
+    inspect.FloatType: lambda option: _number(option, "a number"),
+    inspect.StrType: lambda option: "text that is not empty" if option.min_length else "text",
+    inspect.BoolType: lambda _: "true or false",
+    inspect.LiteralType: lambda option: _one_of([str(value) for value in option.values]),
+    inspect.ListType: _list,
+    inspect.DictType: lambda _: "a section of keys with values",
+    inspect.StructType: lambda option: f"a section; its keys are {', '.join(_fields(option))}",
+}
 
 
 def _type_at(path: KeyPath) -> inspect.Type:
-    """The schema's type of what is at `path`."""
-    kind = _profile_type()
+    """The schema's type of the value at `path`."""
+    type_ = _profile_type()
     for part in path:
-        for option in _options(kind):
+        for option in _options(type_):
             if isinstance(option, inspect.StructType) and isinstance(part, str):
-                kind = next(field.type for field in option.fields if field.name == part)
+                type_ = next(field.type for field in option.fields if field.name == part)
             elif isinstance(option, inspect.ListType) and isinstance(part, int):
-                kind = option.item_type
-    return kind
+                type_ = option.item_type
+    return type_
 
 
 @cache
@@ -150,15 +240,17 @@ def _keys_at(path: KeyPath) -> list[str]:
     """The keys that the schema knows below `path`."""
     for option in _options(_type_at(path)):
         if isinstance(option, inspect.StructType):
-            return [field.name for field in option.fields]
+            return _fields(option)
     return []
 
 
-def _choices(kind: inspect.Type) -> list[str]:
-    """The words that may stand where the schema has `kind`; none where it is no choice of words."""
-    return [
-        str(value)
-        for option in _options(kind)
-        if isinstance(option, inspect.LiteralType)
-        for value in option.values
-    ]
+def _fields(option: inspect.StructType) -> list[str]:
+    return [field.name for field in option.fields]
+
+
+def _choices(type_: inspect.Type) -> list[str]:
+    """The words that the schema allows, if it allows nothing but words."""
+    options = [option for option in _options(type_) if not isinstance(option, inspect.NoneType)]
+    if not all(isinstance(option, inspect.LiteralType) for option in options):
+        return []
+    return [str(value) for option in options for value in option.values]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The origin of a URL: what consent and keys are bound to."""
+"""The origin of a URL. Consent and keys belong to an origin."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a
 
 
 class OriginError(Failure, ValueError):
-    """The URL names no origin that may be sent to. A ValueError too: the schema's checks raise those."""
+    """A URL that hybrid never sends to. Also a ValueError, because the schema's checks raise those."""
 
     def __init__(self, message: str) -> None:
         super().__init__(ExitStatus.USAGE, message)
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of `url`, in one spelling; the default port is left out.
+    """Scheme, host and port of `url` in their normal spelling, without a default port.
 
-    Raises OriginError for anything but https, or http to loopback, and for a URL with a password, a query,
-    or letters that others look like (a host in another script is written as xn--...).
+    Raises OriginError unless `url` is https, or http to loopback; also for a user, a password, a query, and
+    for characters outside ASCII, which can imitate others.
     """
     if not _PLAIN.fullmatch(url.strip()) or "\\" in url:
         raise OriginError(
-            "a cloud's URL is written in ASCII and without spaces, a host in another script as xn--..."
+            "the URL of a cloud must be ASCII without spaces; write a host in another script as xn--..."
         )
     try:
         parts = urlsplit(url.strip())
@@ -38,10 +38,10 @@ def origin_of(url: str) -> str:
     if host is None or parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
         raise OriginError(f"`{url}` is not an origin; write it like https://api.openai.com")
     if parts.username is not None or parts.password is not None:
-        raise OriginError("a cloud's URL must not hold a user or a password")
+        raise OriginError("the URL of a cloud must not contain a user or a password")
     if parts.query or parts.fragment:
-        raise OriginError("a cloud's URL must not hold a query or a fragment")
+        raise OriginError("the URL of a cloud must not contain a query or a fragment")
     if parts.scheme == "http" and host not in _LOOPBACK:
-        raise OriginError(f"`{url}` would be sent to in clear; only https, or http to loopback")
+        raise OriginError(f"`{url}` is not encrypted; use https (http works for this machine only)")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")

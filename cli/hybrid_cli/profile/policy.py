@@ -1,4 +1,4 @@
-"""The policy of one run: every layer merged, once, before anything runs."""
+"""The policy of one run: all layers merged, once, before anything runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hybrid_cli.ui.environment import Environment, cut
 
 @dataclass(frozen=True)
 class Flags:
-    """What the command line says of the policy; None where it says nothing."""
+    """Policy options on the command line; None if not given."""
 
     profile: str | None = None
     escalation: Mode | None = None
@@ -37,8 +37,8 @@ class Flags:
     seconds: float | None = None
 
     def layers(self) -> list[Layer]:
-        """A layer each, named as the user wrote it."""
-        words: list[tuple[str, Any, Any]] = [
+        """One layer for each flag, named as the user wrote it."""
+        flags: list[tuple[str, Any, Any]] = [
             ("--escalation", self.escalation, lambda value: {"escalation": {"mode": value}}),
             ("--model", self.model, lambda value: {"local": {"model": value}}),
             ("--max-tokens", self.max_tokens, lambda value: _sampling("max_tokens", value)),
@@ -46,7 +46,7 @@ class Flags:
             ("--seed", self.seed, lambda value: _sampling("seed", value)),
             ("--timeout", self.seconds, lambda value: {"limits": {"seconds": value}}),
         ]
-        return [Layer(name, data(value)) for name, value, data in words if value is not None]
+        return [Layer(name, data(value)) for name, value, data in flags if value is not None]
 
 
 def _sampling(key: str, value: float) -> dict[str, Any]:
@@ -55,54 +55,54 @@ def _sampling(key: str, value: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Policy:
-    """What this run may do."""
+    """The permissions, limits and settings of one run."""
 
     profile: str
     mode: Mode
     decided_by: str
-    """The layer that set the mode, as the user would name it."""
+    """The name of the layer that set the mode."""
     forced_by: str | None
-    """The layer that forces the cloud, also where another asks first."""
+    """The name of the layer that forces the cloud, even if another layer asks first."""
     local: Local
     cloud: Cloud | None
     escalation: Escalation
     rules: list[tuple[str, Rule]]
-    """The escalation's rules, each with the layer that says it."""
+    """The rules of `escalation`, each with the name of its layer."""
     privacy: Privacy
     limits: Limits
     checks: Checks
     log: Log
     cloud_temperature: float | None
-    """Sent only if the user asked for it by flag: many cloud models refuse any but their own."""
+    """From --temperature only: many cloud models refuse any value but their own."""
     values: dict[str, Value]
-    """Every effective value with its layer and what was refused."""
+    """The effective value of each key, with its layer and the values refused."""
 
     @property
     def keeps_prefixes(self) -> bool:
-        """Whether prompts may be kept on disk in the prefix cache: a layer that forbids to log them forbids it."""
+        """Whether the prefix cache may store prompts on disk. A layer with `log.prompts: false` forbids that."""
         log = self.values["log.prompts"]
         return self.local.prefix_cache and (log.value or log.layer == BUILT_IN)
 
 
 def merge_policy(flags: Flags, environment: Environment) -> Policy:
-    """The policy for `flags`; the strictest layer decides about escalation.
+    """The policy for `flags`. The strictest layer sets the escalation mode.
 
-    Raises Failure: USAGE for a bad profile or variable; DENIED when force meets forbid, and for a
-    project's file that asks for what only a trusted one may.
+    Raises Failure: USAGE for an invalid profile or variable; DENIED if one layer forces the cloud and another
+    forbids it, or if an untrusted project's file sets a key that only a trusted one may set.
     """
     name, layers = file_layers(flags.profile, environment)
     project = next((layer for layer in layers if layer.is_project), None)
     trusted = project is not None and _is_trusted(project, environment)
-    spoken = variable_layer(environment)
-    voices = [*layers, *([spoken] if spoken else []), *flags.layers()]
-    values = merge(voices, project_is_trusted=trusted)
+    from_variable = variable_layer(environment)
+    layers += [*([from_variable] if from_variable else []), *flags.layers()]
+    values = merge(layers, project_is_trusted=trusted)
     forcing = [
-        voice.name
-        for voice in voices
-        if lookup(voice.data, "escalation.mode") == "force" and (trusted or not voice.is_project)
+        layer.name
+        for layer in layers
+        if lookup(layer.data, "escalation.mode") == "force" and (trusted or not layer.is_project)
     ]
     profile = as_profile(values)
-    layers_of_rules = [rule["layer"] for rule in values["escalation.rules"].value]
+    rule_layers = [rule["layer"] for rule in values["escalation.rules"].value]
     return Policy(
         profile=name,
         mode=profile.escalation.mode,
@@ -111,7 +111,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         local=profile.local,
         cloud=profile.cloud,
         escalation=profile.escalation,
-        rules=list(zip(layers_of_rules, profile.escalation.rules, strict=True)),
+        rules=list(zip(rule_layers, profile.escalation.rules, strict=True)),
         privacy=profile.privacy,
         limits=profile.limits,
         checks=profile.checks,
@@ -121,8 +121,8 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     )
 
 
-def what_needs_trust(project: Layer) -> list[str]:
-    """What a project's file would do once it is trusted, a key a line: its clouds, commands and models."""
+def settings_needing_trust(project: Layer) -> list[str]:
+    """One line for each setting that takes effect once the project's file is trusted, such as its cloud."""
     return [
         f"{project.path}: {key}: {cut(json.dumps(lookup(project.data, key)), 400)}"
         for key in needing_trust(project)
@@ -130,22 +130,22 @@ def what_needs_trust(project: Layer) -> list[str]:
 
 
 def _is_trusted(project: Layer, environment: Environment) -> bool:
-    """Whether the project's file may set what can loosen. Raises Failure (DENIED) where nobody can be asked.
+    """Whether the project's file may loosen the policy; asks the user if need be.
 
-    A file that only tightens needs no trust, and gets none.
+    A file that only tightens needs no trust, and gets none. Raises Failure (DENIED) if nobody can be asked.
     """
     if project.path is None or Trust(environment).covers(project.path, project.text):
         return True
     keys = needing_trust(project)
     if not keys:
         return False
-    for line in what_needs_trust(project):
+    for line in settings_needing_trust(project):
         environment.error(line)
-    named = f"{project.path} sets {', '.join(keys)}, which only a trusted file may"
+    named = f"{project.path} is not trusted, and it sets {', '.join(keys)}"
     if not environment.can_ask():
         raise Failure(ExitStatus.DENIED, f"{named}; read it, then run: hybrid profile trust")
-    if environment.confirm(f"{named}. Trust exactly this content?"):
+    if environment.confirm(f"{named}. Trust this exact content?"):
         Trust(environment).record(project.path, project.text)
         return True
-    environment.note(f"{named}; they are ignored")
+    environment.note(f"ignoring {', '.join(keys)} in {project.path}: the file is not trusted")
     return False

@@ -1,19 +1,19 @@
-"""Rules: what a prompt's own features decide before any model runs."""
+"""Rules: features of a prompt that decide before any model runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
-from hybrid_cli.profile.schema import Rule, When, quiet_options
+from hybrid_cli.profile.patterns import compiled
+from hybrid_cli.profile.schema import Rule, When
 
 _STRICTEST_FIRST = ("forbid", "local", "ask", "force")
 
 
 class Facts(Protocol):
-    """What rules may look at. What costs time is a method, called only by a rule that needs it."""
+    """The features of a prompt. Slow ones are methods, so that only rules that need them pay for them."""
 
     @property
     def text(self) -> str: ...
@@ -28,17 +28,17 @@ class Facts(Protocol):
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the rules say of one prompt."""
+    """The decision of the rules for one prompt."""
 
     then: str
     words: str
-    """The rule, as the user would find it: its place in its layer's list, and that layer."""
+    """The rule that decided, such as: rule 2 of profile `work`."""
 
 
 def rule_on(rules: Sequence[tuple[str, Rule]], facts: Facts) -> Ruling | None:
-    """The ruling of `rules` (layer and rule, in the order of the files), or None where none matches.
+    """The ruling of `rules` (each with its layer's name, in file order), or None if no rule matches.
 
-    Of each layer the first rule that matches counts; of the layers, the strictest.
+    In each layer the first matching rule counts; among the layers, the strictest.
     """
     matched: dict[str, Ruling] = {}
     numbers: dict[str, int] = {}
@@ -50,20 +50,12 @@ def rule_on(rules: Sequence[tuple[str, Rule]], facts: Facts) -> Ruling | None:
 
 
 def _holds(when: When, facts: Facts) -> bool:
-    """Whether all that `when` asks for is so; the cheap questions come first."""
+    """Whether all conditions of `when` hold. Cheap conditions are checked first."""
     return (
         (when.tags is None or not facts.tags.isdisjoint(tag.casefold() for tag in when.tags))
         and (when.tools is None or not facts.tools.isdisjoint(when.tools))
         and (when.tokens_over is None or facts.tokens() > when.tokens_over)
-        and (when.matches is None or _compiled(when.matches).search(facts.text) is not None)
+        and (when.matches is None or compiled(when.matches).search(facts.text) is not None)
         and (when.secret is None or facts.has_secret() == when.secret)
         and (when.language is None or facts.language() in when.language)
     )
-
-
-@cache
-def _compiled(pattern: str) -> Any:
-    """RE2 takes time linear in the text, whatever the pattern: no prompt can make a rule hang."""
-    import re2
-
-    return re2.compile(pattern, quiet_options())

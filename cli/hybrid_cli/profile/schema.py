@@ -1,4 +1,4 @@
-"""The profile's schema: each field's type, bounds, default and meaning. The loader checks against it."""
+"""The profile's schema: type, bounds, default and meaning of each key. The loader checks profiles against it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ import msgspec
 from msgspec import Meta
 
 from hybrid_cli.profile.origin import OriginError, origin_of
+from hybrid_cli.profile.patterns import compiled
 
 Mode = Literal["forbid", "auto", "force", "ask"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Tool = Literal["web_search", "image_generation"]
 Kind = Literal["secret", "email", "phone", "card", "iban", "ip"]
 
-PositiveInt = Annotated[int, Meta(ge=1, le=10_000_000)]
-Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-# No name of a model is a star, which stands for all of them, or breaks a line.
-ModelName = Annotated[str, Meta(pattern=r"^(?!\*$)[^\x00-\x1f\x7f-\x9f]{1,200}$")]
-Words = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
-
 
 def _says(description: str) -> Meta:
+    """The meaning of a key, for editors and docs/profiles.md."""
     return Meta(description=description)
 
 
+def _if_wrong(message: str) -> Meta:
+    """What `hybrid profile check` says of a wrong value; without it, the message is made from the type."""
+    return Meta(extra={"mistake": message})
+
+
+PositiveInt = Annotated[int, Meta(ge=1, le=10_000_000)]
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+# A consent record joins models with line breaks, and `*` in it means all models: no name may hold either.
+ModelName = Annotated[
+    str,
+    Meta(pattern=r"^(?!\*$)[^\x00-\x1f\x7f-\x9f]{1,200}$"),
+    _if_wrong("must be a model's name: 1 to 200 characters on one line, and not `*`"),
+]
+Words = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
+
+
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A mapping of the profile; a key it does not name is an error."""
+    """A mapping in the profile; unknown keys in it are errors."""
 
 
 def _given(section: msgspec.Struct) -> list[str]:
@@ -36,108 +48,137 @@ def _given(section: msgspec.Struct) -> list[str]:
 
 def _require_one_of(section: msgspec.Struct) -> None:
     if len(_given(section)) != 1:
-        raise ValueError(f"Expected exactly one of {', '.join(section.__struct_fields__)}")
+        raise ValueError(f"set exactly one of {', '.join(section.__struct_fields__)}")
 
 
 class Sampling(_Section, frozen=True):
-    temperature: Annotated[float, Meta(ge=0, le=5), _says("0 is greedy and repeatable.")] = 0.0
-    max_tokens: Annotated[PositiveInt, _says("The most tokens of an answer, thinking included.")] = 512
-    seed: Annotated[int, Meta(ge=0, le=0xFFFFFFFF), _says("The seed of local sampling.")] = 0
+    """How the local model picks each token."""
+
+    temperature: Annotated[float, Meta(ge=0, le=5), _says("0 always picks the likeliest token.")] = 0.0
+    max_tokens: Annotated[PositiveInt, _says("Most tokens in an answer, thinking included.")] = 512
+    seed: Annotated[int, Meta(ge=0, le=0xFFFFFFFF), _says("Seed of random sampling.")] = 0
     repeat_penalty: Annotated[
         float,
         Meta(ge=1, le=2),
-        _says("Over 1, what was said becomes less likely: it keeps very small models out of loops."),
+        _says(
+            "Above 1, tokens that were used become less likely; this keeps very small models out of loops."
+        ),
     ] = 1.0
 
 
 class Local(_Section, frozen=True):
-    model: Annotated[str, Meta(min_length=1), _says("A catalog name, or a path.")] = "smollm2-135m"
+    """The model on this machine."""
+
+    model: Annotated[
+        str,
+        Meta(min_length=1),
+        _says("Name of a model (see: hybrid models ls --all) or path of a GGUF file."),
+    ] = "smollm2-135m"
     context: Annotated[
         PositiveInt | Literal["auto"],
-        _says("Tokens; auto is what the prompt needs, up to what the model was trained for."),
+        _says("Context window in tokens; auto: what the prompt needs, up to what the model was trained for."),
     ] = "auto"
     threads: Annotated[
         Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"],
-        _says("auto goes by affinity, quota and what else the machine is doing."),
+        _says("CPU threads; auto: by CPU affinity, container quota and the load of other programs."),
     ] = "auto"
     prefix_cache: Annotated[
         bool,
         _says(
-            "Keep the state of long prompts on disk, in clear, so that one that comes again starts at once."
+            "Store the state after a long prompt on disk, unencrypted; the same prompt then starts at once."
         ),
     ] = False
     sampling: Sampling = Sampling()
 
 
 class Key(_Section, frozen=True):
-    """Where the key is read from; never the key itself. Exactly one is set."""
+    """Where the API key is read from, never the key itself. Set exactly one."""
 
     env: Annotated[
-        Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] | None, _says("A variable's name.")
+        Annotated[
+            str,
+            Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$"),
+            _if_wrong("must be a variable's name, such as OPENAI_API_KEY; never the key itself"),
+        ]
+        | None,
+        _says("Name of an environment variable, such as OPENAI_API_KEY."),
     ] = None
-    file: Annotated[str | None, _says("A file that only its owner may read (0600).")] = None
-    command: Words | None = None
+    file: Annotated[str | None, _says("File that only its owner can read (chmod 600).")] = None
+    command: Annotated[Words | None, _says("Command that prints the key.")] = None
 
     def __post_init__(self) -> None:
         _require_one_of(self)
 
 
 class Prices(_Section, frozen=True):
-    """USD per million tokens; of a tool, per call."""
+    """Prices in USD. If not set, hybrid uses its price table."""
 
-    input: Usd
-    output: Usd
-    cached_input: Usd | None = None
-    tools: dict[Tool, Usd] = {}
+    input: Annotated[Usd, _says("Per million tokens of the prompt.")]
+    output: Annotated[Usd, _says("Per million tokens of the answer, thinking included.")]
+    cached_input: Annotated[
+        Usd | None, _says("Per million prompt tokens that the server had cached; if not set, as `input`.")
+    ] = None
+    tools: Annotated[dict[Tool, Usd], _says("Per call of a hosted tool.")] = {}
 
 
 class Timeouts(_Section, frozen=True):
-    """Seconds."""
+    """Longest waits for the cloud, in seconds."""
 
-    connect: Annotated[float, Meta(gt=0, le=3600)] = 10
-    silent: Annotated[float, Meta(gt=0, le=3600), _says("Before the first token, and between two.")] = 60
+    connect: Annotated[float, Meta(gt=0, le=3600), _says("To open a connection.")] = 10
+    silent: Annotated[float, Meta(gt=0, le=3600), _says("For the first or the next token.")] = 60
     answer: Annotated[float, Meta(gt=0, le=86_400), _says("For the whole answer.")] = 600
 
 
 class Provider(_Section, frozen=True):
-    """A router's choice among providers, as OpenRouter takes it."""
+    """How a router chooses among providers, in OpenRouter's terms."""
 
-    data_collection: Literal["allow", "deny"] | None = None
-    zdr: bool | None = None
-    allow_fallbacks: bool | None = None
-    only: Words | None = None
-    ignore: Words | None = None
+    data_collection: Annotated[Literal["allow", "deny"] | None, _says("May providers keep prompts?")] = None
+    zdr: Annotated[bool | None, _says("Use only providers with zero data retention.")] = None
+    allow_fallbacks: Annotated[bool | None, _says("Try other providers if the first one fails.")] = None
+    only: Annotated[Words | None, _says("Use only these providers.")] = None
+    ignore: Annotated[Words | None, _says("Never use these providers.")] = None
 
 
 class Extra(_Section, frozen=True):
-    """Hints that are sent as they are, to servers that know them."""
+    """Request fields that are sent unchanged, for servers that know them."""
 
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
+        _says("How long a reasoning model thinks."),
+    ] = None
+    service_tier: Annotated[
+        Literal["auto", "default", "flex", "priority"] | None, _says("Speed and price class.")
+    ] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, _says("How long the answer is.")] = None
     provider: Provider | None = None
 
 
 class Server(_Section, frozen=True):
-    """One model at one origin."""
+    """One model at one server."""
 
-    base_url: Annotated[str, _says("Any OpenAI-compatible server: https, or http on loopback.")]
-    model: ModelName
-    api: Annotated[Literal["chat", "responses"], _says("responses is needed for hosted tools.")] = "chat"
-    key: Key | None = None
+    base_url: Annotated[str, _says("URL of an OpenAI-compatible API: https, or http on this machine.")]
+    model: Annotated[ModelName, _says("The model's name at that server.")]
+    api: Annotated[
+        Literal["chat", "responses"],
+        _says("chat: Chat Completions; responses: the Responses API, which hosted tools need."),
+    ] = "chat"
+    key: Annotated[Key | None, _if_wrong("never the key itself; write {env: OPENAI_API_KEY}")] = None
     tools: Annotated[
-        list[Tool], _says("Hosted tools that a prompt may be handed off for; never run locally.")
+        list[Tool], _says("Hosted tools that a prompt may be handed off for; none runs on this machine.")
     ] = []
     tool_context: Annotated[
         Literal["arguments", "full"],
         _says(
-            "What goes out for a tool: what it is asked for, or the piped text and the system message too."
+            "What a handoff for a tool sends; arguments: what the tool is asked for;"
+            " full: the piped text and the system message, too."
         ),
     ] = "arguments"
     prices: Prices | None = None
     timeouts: Timeouts = Timeouts()
     retries: Annotated[
-        int, Meta(ge=0, le=10), _says("How often a request that failed for the moment is sent again.")
+        int,
+        Meta(ge=0, le=10),
+        _says("How often hybrid repeats a request that failed for a passing reason, such as a rate limit."),
     ] = 2
     extra: Extra = Extra()
 
@@ -147,124 +188,148 @@ class Server(_Section, frozen=True):
         except OriginError as error:
             raise ValueError(f"base_url: {error}") from None
         if self.tools and self.api != "responses":
-            raise ValueError("tools: they need `api: responses`")
+            raise ValueError("tools: hosted tools need `api: responses`")
 
 
 class Cloud(Server, frozen=True):
+    """The cloud model. This section replaces an inherited one whole: no key meets another server."""
+
     fallbacks: Annotated[
-        list[Server], _says("Tried in order where the one before is down; each needs consent of its own.")
+        list[Server], _says("Tried in order if the server before is down; each needs its own consent.")
     ] = []
 
 
 class Target(_Section, frozen=True):
-    """When the local answer is good enough. Exactly one is set."""
+    """Which local answers are good enough to keep. Set exactly one."""
 
     threshold: Annotated[
-        Share | None, _says("The least mean token probability (geometric) of an answer that is kept.")
+        Share | None, _says("Keep an answer if its mean token probability (geometric) is at least this.")
     ] = None
     escalate_at_most: Annotated[
-        Share | None, _says("The share of prompts handed off; like the next two it needs a calibration.")
+        Share | None, _says("Hand off at most this share of prompts. Needs a calibration.")
     ] = None
-    quality_at_least: Share | None = None
-    wrong_at_most: Share | None = None
+    quality_at_least: Annotated[
+        Share | None, _says("Keep at least this share of the cloud's quality. Needs a calibration.")
+    ] = None
+    wrong_at_most: Annotated[
+        Share | None, _says("At most this share of the kept answers is wrong. Needs a calibration.")
+    ] = None
 
     def __post_init__(self) -> None:
         _require_one_of(self)
 
 
 class When(_Section, frozen=True):
-    """What a rule looks for in a prompt. All that are set must hold."""
+    """Conditions on a prompt. All that are set must hold."""
 
     matches: Annotated[
-        str | None, _says("A regular expression of RE2's syntax, searched in the prompt and its context.")
+        str | None, _says("Regular expression (RE2 syntax), searched in the prompt and its context.")
     ] = None
     tokens_over: Annotated[
-        PositiveInt | None,
-        _says("By an estimate of a token for four bytes, made before any model is loaded."),
+        PositiveInt | None, _says("The prompt has more tokens than this, estimated at four bytes a token.")
     ] = None
-    secret: bool | None = None
-    language: Annotated[Words | None, _says("ISO 639-1 codes.")] = None
-    tools: list[Tool] | None = None
-    tags: Annotated[Words | None, _says("Given by --tag.")] = None
+    secret: Annotated[bool | None, _says("The prompt holds a credential (true), or none (false).")] = None
+    language: Annotated[
+        Words | None, _says("The prompt is in one of these languages: ISO 639-1 codes, such as en and de.")
+    ] = None
+    tools: Annotated[list[Tool] | None, _says("The prompt asks for one of these hosted tools.")] = None
+    tags: Annotated[Words | None, _says("--tag names one of these.")] = None
 
     def __post_init__(self) -> None:
         if not _given(self):
-            raise ValueError(f"Expected at least one of {', '.join(self.__struct_fields__)}")
+            raise ValueError(f"set at least one of {', '.join(self.__struct_fields__)}")
         if self.matches is not None:
-            _check_pattern(self.matches)
-
-
-def _check_pattern(pattern: str) -> None:
-    import re2
-
-    try:
-        re2.compile(pattern, quiet_options())
-    except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-        raise ValueError(f"matches: RE2 cannot read it ({reason})") from None
-
-
-def quiet_options() -> Any:
-    """RE2's options: its own log to stderr switched off, and a bound on what a pattern may cost."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1_000_000  # a pattern of a rule is small; large ones take long to compile
-    return options
+            try:
+                compiled(self.matches)
+            except ValueError as error:
+                raise ValueError(f"matches: RE2 cannot read this pattern ({error})") from None
 
 
 class Rule(_Section, frozen=True):
+    """What happens to prompts that meet a condition."""
+
     when: When
-    then: Literal["forbid", "local", "ask", "force"]
+    then: Annotated[
+        Literal["forbid", "local", "ask", "force"],
+        _says(
+            "forbid: run offline; local: keep the local answer; ask: confirm a handoff first;"
+            " force: hand off at once."
+        ),
+    ]
 
 
 class Escalation(_Section, frozen=True):
-    mode: Mode = "auto"
+    """When a prompt is handed off to the cloud."""
+
+    mode: Annotated[
+        Mode,
+        _says(
+            "forbid: never; auto: if the local answer is not good enough; ask: as auto, but confirm each"
+            " handoff; force: always."
+        ),
+    ] = "auto"
     target: Target = Target(threshold=0.5)
     rules: Annotated[
         Annotated[list[Rule], Meta(max_length=100)],
-        _says("The first that matches decides, before any model runs."),
+        _says("The first rule that matches decides, before any model runs."),
     ] = []
-    on_denied: Literal["answer", "fail"] = "answer"
-    on_cloud_failure: Literal["fail", "answer"] = "fail"
+    on_denied: Annotated[
+        Literal["answer", "fail"],
+        _says("If a handoff is denied: give the local answer with a warning, or fail (exit code 3)."),
+    ] = "answer"
+    on_cloud_failure: Annotated[
+        Literal["fail", "answer"], _says("If the cloud fails: fail, or give the local answer with a warning.")
+    ] = "fail"
     handoff_tool: Annotated[
         bool,
         _says(
-            "Offer the local model a tool `handoff(reason)`: where it calls it, the prompt is handed off."
-            " For models that can call tools; it makes each prompt some 200 tokens longer."
+            "Offer the local model a tool `handoff(reason)`; if it calls the tool, hybrid hands the prompt off."
+            " For models that can call tools; adds about 200 tokens to each prompt."
         ),
     ] = False
     shadow: Annotated[
         Share,
         _says(
-            "The share of kept prompts that are sent to the cloud too, once the local answer is out: how often"
-            " both agree is what `hybrid calibrate --from-ledger` goes by."
+            "Share of kept prompts that are also sent to the cloud, once the local answer is out."
+            " `hybrid calibrate --from-ledger` uses how often both answers agree."
         ),
     ] = 0.0
     require_enforcement: Annotated[
         bool,
         _says(
-            "Refuse to run where the kernel cannot keep the local model, and under forbid the whole command,"
-            " from the network."
+            "Refuse to run unless the kernel keeps the local model off the network, and under forbid the whole"
+            " command."
         ),
     ] = False
 
 
 class Privacy(_Section, frozen=True):
+    """What hybrid looks for in a prompt before it leaves."""
+
     redact: Annotated[
-        list[Kind], _says("Replaced by placeholders before a prompt leaves, and restored in the answer.")
+        list[Kind], _says("Replaced by placeholders before a prompt leaves; the answer gets the values back.")
     ] = msgspec.field(default_factory=lambda: ["card", "iban"])
     on_secret: Annotated[
-        Literal["forbid", "redact"], _says("What a credential does to a prompt that would leave.")
-    ] = "forbid"  # noqa: S105  a word, no password
+        Literal["forbid", "redact"],
+        _says(
+            "If a prompt that would leave holds a credential: forbid the handoff, or redact the credential."
+        ),
+    ] = "forbid"  # noqa: S105  no password
     country: Annotated[
-        Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None,
-        _says("ISO 3166: whose telephone numbers are found without +; needs the pii extra."),
+        Annotated[
+            str,
+            Meta(pattern="^[A-Z]{2}$"),
+            _if_wrong("must be a country code of two capital letters (ISO 3166), such as DE"),
+        ]
+        | None,
+        _says("Country (ISO 3166) of telephone numbers written without +. Needs the pii extra."),
     ] = None
     scanner: Annotated[
         Words | None,
-        _says('A second scanner: {"text", "kinds"} on stdin, {"findings": [{"kind", "start", "end"}]} out.'),
+        _says(
+            'Command of a second scanner: reads {"text", "kinds"} from stdin, prints {"findings": [{"kind",'
+            ' "start", "end"}]}.'
+        ),
     ] = None
 
 
@@ -272,41 +337,50 @@ Calls = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 
 class Spending(_Section, frozen=True):
-    """What may be spent on clouds, by calendar day and month in UTC."""
+    """Limits on clouds by calendar day and month, in UTC."""
 
-    usd_per_day: Usd | None = None
-    usd_per_month: Usd | None = None
-    calls_per_day: Calls | None = None
-    calls_per_month: Calls | None = None
+    usd_per_day: Annotated[Usd | None, _says("Most USD a day.")] = None
+    usd_per_month: Annotated[Usd | None, _says("Most USD a month.")] = None
+    calls_per_day: Annotated[Calls | None, _says("Most requests to clouds a day.")] = None
+    calls_per_month: Annotated[Calls | None, _says("Most requests to clouds a month.")] = None
 
 
 class Limits(Spending, frozen=True):
-    """These count all that this user sends, but for `of_profile`."""
+    """Deadline and limits on clouds. Except for `of_profile`, they count all requests of this user."""
 
-    seconds: Annotated[float, Meta(gt=0, le=86_400)] | None = None
-    usd_per_run: Usd | None = None
-    calls_per_run: Calls | None = None
-    of_profile: Annotated[Spending, _says("Counts only what is sent under the same profile.")] = Spending()
+    seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)] | None, _says("Deadline of a command (exit code 124).")
+    ] = None
+    usd_per_run: Annotated[Usd | None, _says("Most USD for one command.")] = None
+    calls_per_run: Annotated[Calls | None, _says("Most requests to clouds for one command.")] = None
+    of_profile: Annotated[
+        Spending, _says("The same limits, counting only requests made under this profile.")
+    ] = Spending()
     tools: Annotated[
         list[Tool] | None,
-        _says("The hosted tools that are allowed, of whatever cloud; not set: those that the cloud has."),
+        _says("Hosted tools that are allowed, whatever the cloud; if not set, those in `cloud.tools`."),
     ] = None
 
 
 class Checks(_Section, frozen=True):
-    schema: Annotated[str | None, _says("A file with a JSON Schema that the answer must fit.")] = None
-    verify: Annotated[Words | None, _says("A command that must end with 0 for the answer to count.")] = None
+    """What every answer must pass."""
+
+    schema: Annotated[str | None, _says("File with a JSON Schema that the answer must match.")] = None
+    verify: Annotated[
+        Words | None,
+        _says("Command that must exit 0 to accept the answer. It gets the answer on stdin and as {file}."),
+    ] = None
 
 
 class Log(_Section, frozen=True):
-    prompts: bool = False
+    """What the ledger stores of each request, besides its figures."""
+
+    prompts: Annotated[bool, _says("Store the prompts and answers of requests to clouds.")] = False
 
 
 class Profile(_Section, frozen=True):
-    version: Literal[1]
-    extends: Annotated[
-        str | None, _says("A profile, by name or path, whose words hold where this one has none.")
-    ] = None
+    version: Annotated[Literal[1], _says("Version of the profile format.")]
+    extends: Annotated[str | None, _says("Base profile; supplies values not set here.")] = None
     local: Local = Local()
     cloud: Cloud | None = None
     escalation: Escalation = Escalation()
@@ -319,7 +393,7 @@ class Profile(_Section, frozen=True):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a profile, for editors and other validators."""
     schema = msgspec.json.schema(Profile)
-    for section in (Key, Target):  # what their own checks ask for, in words that a JSON Schema has
+    for section in (Key, Target):  # as their __post_init__ checks
         schema["$defs"][section.__name__].update(minProperties=1, maxProperties=1)
     schema["$defs"][When.__name__].update(minProperties=1)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hybrid profile", **schema}

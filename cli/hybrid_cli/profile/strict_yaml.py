@@ -1,7 +1,7 @@
-"""A small strict subset of YAML: what a policy may be written in without surprises.
+"""Read a small, strict subset of YAML, in which a policy cannot mean two things.
 
 Duplicate keys, anchors, aliases, tags, several documents, YAML 1.1's yes/no/on/off, deep nesting and
-large files are mistakes with their line. Plain scalars follow YAML 1.2's core schema.
+large files are mistakes, each reported with its line. Plain scalars follow YAML 1.2's core schema.
 """
 
 from __future__ import annotations
@@ -25,19 +25,35 @@ _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]{1,3})
 KeyPath = tuple[str | int, ...]
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_SYNTAX_MISTAKES = {
+    "expected ',' or '}'": "a `{` without its `}`, or a missing comma",
+    "expected ',' or ']'": "a `[` without its `]`, or a missing comma",
+    "expected node content": "a value is missing, or a bracket is not closed",
+    "expected ':'": "a line without `key: value`, or a quote that is not closed",
+    "expected key": "wrong indentation: a key was expected here",
+    "expected <block end>": "wrong indentation: a key was expected here",
+    "expected '-' indicator": "wrong indentation: `- ` was expected here",
+    "mapping values are not allowed": "two `: ` in one line, or wrong indentation; quote text that contains `: `",
+    "sequence entries are not allowed": "wrong indentation: `- ` cannot stand here",
+    "unexpected end of stream": "a quote that is not closed",
+    "cannot start any token": "text that begins with a special character needs quotes",
+}
+"""Parts of the parser's messages, and what hybrid says instead."""
+
 
 @dataclass
 class Document:
-    """What a text holds: its data, the line of each value by key path, and each mistake by line."""
+    """A parsed text."""
 
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    """The line of each value."""
     mistakes: dict[int, str] = field(default_factory=dict)
-    """The first one of a line. Where there is any, `data` may lack what stands there."""
+    """The first mistake of each line. If there is any, `data` may be incomplete."""
 
 
 def parse_strict(text: bytes) -> Document:
-    """Read `text`. Never raises: whatever is wrong is in the document's mistakes."""
+    """The document in `text`. Never raises: whatever is wrong is among the document's mistakes."""
     if len(text) > MAX_BYTES:
         return Document(mistakes={1: f"the file is over {MAX_BYTES // 1000} kB"})
     reader = _Reader()
@@ -50,14 +66,23 @@ def parse_strict(text: bytes) -> Document:
         document.mistakes[1] = "the file is not UTF-8"
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
-        document.mistakes[mark.line + 1 if mark else 1] = error.problem or "not valid YAML"
+        line = mark.line if mark else 0
+        document.mistakes[line + 1] = _syntax_mistake(error.problem or "", text, line)
     except yaml.YAMLError:
-        document.mistakes[1] = "the file holds characters that YAML does not allow"
+        document.mistakes[1] = "the file contains characters that YAML does not allow"
     return document
 
 
+def _syntax_mistake(problem: str, text: bytes, line: int) -> str:
+    """A message for people instead of `problem`, the parser's own about this line of `text` (from 0)."""
+    if any(re.match(rb" *\t", found) for found in text.splitlines()[line : line + 1]):
+        return "YAML is indented with spaces, not tabs"
+    known = (message for part, message in _SYNTAX_MISTAKES.items() if part in problem)
+    return next(known, f"not valid YAML: {problem}")
+
+
 class _Unreadable(Exception):  # noqa: N818  it ends the reading; the mistake is already noted
-    """What follows the last mistake cannot be made sense of."""
+    """The rest of the text cannot be understood after the last mistake."""
 
 
 def _line(event: Any) -> int:
@@ -66,7 +91,7 @@ def _line(event: Any) -> int:
 
 
 class _Reader:
-    """Builds data out of parser events, so that nothing is expanded before it was checked."""
+    """Builds the data from parser events, so that nothing is expanded before it is checked."""
 
     def __init__(self) -> None:
         self.document = Document()
@@ -77,13 +102,13 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._mistake(event, "only one document is allowed")
+                    self._mistake(event, "only one YAML document is allowed; remove `---`")
                     raise _Unreadable
                 self.document.data = self._value(next(events), events, ())
 
     def _value(self, event: Any, events: Iterator[Any], path: KeyPath) -> Any:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            self._mistake(event, "anchors and aliases are not allowed; write the value out")
+            self._mistake(event, "anchors and aliases are not allowed; write the value itself")
         elif event.tag is not None:
             self._mistake(event, f"the tag {event.tag} is not allowed; write the value without it")
         if len(path) > _MAX_DEPTH:
@@ -125,7 +150,7 @@ class _Reader:
             return _BOOLEAN[text]
         if _OLD_BOOLEAN.fullmatch(text):
             self._mistake(
-                event, f"`{text}` is a boolean to some YAML readers; quote it or write the word meant"
+                event, f'YAML readers disagree whether `{text}` is a boolean; write true, false or "{text}"'
             )
         if _INTEGER.fullmatch(text):
             return int(text)

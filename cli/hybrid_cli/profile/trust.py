@@ -1,4 +1,4 @@
-"""Which projects' files the user vouched for: by their exact content, recorded outside any repository."""
+"""The projects' files that the user trusts, by their exact content. Stored outside any repository."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hybrid_cli.ui.json_map import Records
 
 
 class Trust:
-    """The recorded sha256 of each trusted file by its real path."""
+    """The sha256 of each trusted file, by real path."""
 
     def __init__(self, environment: Environment) -> None:
         self._records = Records(environment.config_folder / "trust.json")
 
     def covers(self, path: Path, text: bytes) -> bool:
-        """Whether exactly `text` was trusted at `path`; any change since revokes it."""
+        """Whether the user trusts exactly `text` at `path`; any change to the file ends trust."""
         return self._records.read().get(os.path.realpath(path)) == _digest(text)
 
     def record(self, path: Path, text: bytes) -> None:
-        """Trust exactly `text` at `path`."""
+        """Record that the user trusts exactly `text` at `path`."""
         self._records.write({**self._records.read(), os.path.realpath(path): _digest(text)})
 
 
