@@ -15,11 +15,16 @@ from urllib.request import urlopen
 
 import pytest
 
-from hybrid_process import WAITING, Hybrid, environment
+from fork_server import ForkServer
+from hybrid_process import Hybrid, environment, executed, forked
 from scripted_cloud import ScriptedCloud
 
 # A job in a shell's background starts with Ctrl-C ignored, and so would every command it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exec", action="store_true", help="start each command as a new program; slower")
 
 
 @pytest.fixture(scope="session")
@@ -53,31 +58,25 @@ def home(tmp_path: Path, weights_home: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def fork_server(command: str) -> Iterator[ForkServer]:
+    server = ForkServer(command)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def hybrid(command: str, home: Path) -> Hybrid:
-    """Run the command to its end and return stdout, stderr and code; stdin is /dev/null unless given."""
+def hybrid(request: pytest.FixtureRequest, command: str, home: Path) -> Hybrid:
+    """Run the command to its end; as a fork of a process that has imported everything, unless --exec is given."""
+    if not sys.platform.startswith("linux") or request.config.getoption("--exec"):
+        return executed(command, home)
+    return forked(command, home, request.getfixturevalue("fork_server"))
 
-    def run(
-        *arguments: str | Path,
-        stdin: bytes | None = None,
-        timeout: float = 120,
-        cwd: Path | None = None,
-        **variables: str,
-    ) -> subprocess.CompletedProcess[bytes]:
-        given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(  # type: ignore[call-overload]
-            [command, *map(str, arguments)],
-            capture_output=True,
-            env=environment(home, **variables),
-            timeout=timeout,
-            cwd=cwd,
-            check=False,
-            **given,
-        )
-        done.stderr = WAITING.sub(b"", done.stderr)
-        return done
 
-    return run
+@pytest.fixture
+def installed(command: str, home: Path) -> Hybrid:
+    """Run the command to its end, always as a new program: for what happens before `main`, or in imports."""
+    return executed(command, home)
 
 
 @pytest.fixture

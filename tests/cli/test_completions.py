@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pexpect
@@ -27,10 +28,12 @@ SET_UP = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(made_files(command_tree())))
+MADE = made_files(command_tree())
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
 def test_what_is_made_of_the_tree_is_up_to_date(name: str) -> None:
-    made = made_files(command_tree())[name]
-    assert (ROOT / name).read_text(encoding="utf-8") == made, "run: python docs/generator"
+    assert (ROOT / name).read_text(encoding="utf-8") == MADE[name], "run: python docs/generator"
 
 
 class Shell:
@@ -61,15 +64,19 @@ class Shell:
         self.screen.sendline("echo re'ad'y")
         self.screen.expect("\nready|\rready|ready\r")
 
-    def tab(self, line: str) -> str:
-        """The screen after `line` and Tab, twice as a user does who wants the list."""
+    def tab(self, line: str, expected: str, quiet: float = 0.1) -> str:
+        """The screen after `line` and Tab, twice as a user does who wants the list.
+
+        It is read until the words of `expected` are there and nothing has followed for `quiet` seconds.
+        """
         self.screen.send(f"{line}\t\t")
-        text = ""
-        while True:
+        text, deadline = "", time.monotonic() + 10
+        while time.monotonic() < deadline:
             try:
-                text += self.screen.read_nonblocking(10_000, timeout=0.6)
+                text += self.screen.read_nonblocking(10_000, timeout=quiet)
             except pexpect.TIMEOUT:
-                break
+                if all(word in text for word in expected.split()):
+                    break
         self.screen.send("\x15")  # Ctrl-U: the line is not run
         return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|[\x00-\x08\x0e-\x1a]", "", text)
 
@@ -118,13 +125,13 @@ def shell(request: pytest.FixtureRequest, folders: tuple[Path, Path]) -> Shell:
     ],
 )
 def test_a_shell_completes(shell: Shell, line: str, expected: str) -> None:
-    screen = shell.tab(line)
+    screen = shell.tab(line, expected)
     assert all(word in screen for word in expected.split()), screen
     assert "rror" not in screen and "not found" not in screen, screen
 
 
 def test_a_shell_lists_models_and_nothing_else_as_such(shell: Shell) -> None:
-    screen = shell.tab("hybrid run -m ")
+    screen = shell.tab("hybrid run -m ", "yak-7b", quiet=0.6)
     assert "yak-7b" in screen
     assert "default" not in screen, screen
 
@@ -132,7 +139,7 @@ def test_a_shell_lists_models_and_nothing_else_as_such(shell: Shell) -> None:
 def test_zsh_and_fish_describe(folders: tuple[Path, Path]) -> None:
     for name in ("zsh", "fish"):
         shell = Shell(name, *folders)
-        assert "Answer one prompt" in shell.tab("hybrid "), name
+        assert "Answer one prompt" in shell.tab("hybrid ", "Answer one prompt"), name
         shell.screen.close()
 
 

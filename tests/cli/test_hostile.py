@@ -25,11 +25,11 @@ FORCE = "escalation: {mode: force}\n"
 SUM = "What is 2+2?"
 
 
-def test_pull_runs_nothing_of_the_working_folder(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_pull_runs_nothing_of_the_working_folder(installed: Hybrid, tmp_path: Path) -> None:
     for name in ("re", "pip", "json", "subprocess"):
         (tmp_path / f"{name}.py").write_text("open('PWNED', 'w').write('x')\nraise SystemExit(3)\n")
     home = tmp_path / "fresh"
-    done = hybrid("pull", cwd=tmp_path, HYBRID_HOME=str(home))
+    done = installed("pull", cwd=tmp_path, HYBRID_HOME=str(home))
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "PWNED").exists()
 

@@ -34,8 +34,8 @@ def outcomes(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_comes_of_a_fault_is_documented(command: str, tmp_path: Path, name: str) -> None:
-    outcome = FAULTS[name](command, tmp_path, name)
+def test_what_comes_of_a_fault_is_documented(hybrid: Hybrid, tmp_path: Path, name: str) -> None:
+    outcome = FAULTS[name](hybrid, tmp_path, name)
     assert outcome.line(name) in DOCUMENT.read_text(encoding="utf-8").splitlines()
     for row in Ledger(tmp_path / "state").rows():
         paid = row["cost"]

@@ -6,9 +6,7 @@ python tests/support/fault_table.py    writes docs/faults.md from real runs of t
 from __future__ import annotations
 
 import datetime
-import os
 import ssl
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -20,6 +18,7 @@ from pathlib import Path
 import trustme
 
 from hybrid_cli.ledger.database import Ledger
+from hybrid_process import Hybrid, executed
 from scripted_cloud import Reply, ScriptedCloud
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -86,19 +85,12 @@ class Outcome:
         return f"| {fault} | {self.code} | {self.message or '(an answer)'} | {held} |"
 
 
-def run(command: str, home: Path, section: str, origin: str, **variables: str) -> Outcome:
+def run(hybrid: Hybrid, home: Path, section: str, origin: str, **variables: str) -> Outcome:
     """Force one prompt out to the cloud of `section`."""
     profile = home / "fault.yaml"
     profile.write_text(f"version: 1\n{section}{FORCE}", encoding="utf-8")
-    given = {"PATH": os.environ["PATH"], "HYBRID_HOME": str(home), "HYBRID_CONSENT": origin, **variables}
-    done = subprocess.run(
-        [command, "run", "-p", str(profile), "hi"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=given,
-        timeout=120,
-        check=False,
-    )
+    variables |= {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}
+    done = hybrid("run", "-p", profile, "hi", **variables)
     assert (done.stdout == b"") == (done.returncode != 0), done
     assert done.stderr.count(b"\n") < 6, done.stderr
     last = done.stderr.decode().splitlines()[-1].removeprefix("hybrid: ") if done.returncode else ""
@@ -106,24 +98,24 @@ def run(command: str, home: Path, section: str, origin: str, **variables: str) -
     return Outcome(done.returncode, last.replace(origin, "ORIGIN"), rows)
 
 
-def of_reply(command: str, home: Path, fault: str) -> Outcome:
+def of_reply(hybrid: Hybrid, home: Path, fault: str) -> Outcome:
     with ScriptedCloud() as cloud:
         cloud.replies = REPLIES[fault]
-        outcome = run(command, home, cloud.section(QUICK), cloud.origin)
+        outcome = run(hybrid, home, cloud.section(QUICK), cloud.origin)
         assert len(cloud.received) == len(outcome.rows)
     return outcome
 
 
-def of_origin(command: str, home: Path, fault: str) -> Outcome:
+def of_origin(hybrid: Hybrid, home: Path, fault: str) -> Outcome:
     origin = ORIGINS[fault]
     section = f'cloud: {{base_url: "{origin}/v1", model: m, retries: 1}}\n'
-    return run(command, home, section, origin)
+    return run(hybrid, home, section, origin)
 
 
-def of_certificate(command: str, home: Path, fault: str) -> Outcome:
+def of_certificate(hybrid: Hybrid, home: Path, fault: str) -> Outcome:
     with certified_cloud(home, *CERTIFICATES[fault]) as (cloud, known):
         section = cloud.section(", retries: 1")
-        outcome = run(command, home, section, cloud.origin, SSL_CERT_FILE=str(known))
+        outcome = run(hybrid, home, section, cloud.origin, SSL_CERT_FILE=str(known))
         assert not cloud.received
     return outcome
 
@@ -170,7 +162,8 @@ def main() -> None:
     lines = []
     for fault, come_of in FAULTS.items():
         with tempfile.TemporaryDirectory() as folder:
-            lines.append(come_of(command, Path(folder), fault).line(fault))
+            hybrid = executed(command, Path(folder))
+            lines.append(come_of(hybrid, Path(folder), fault).line(fault))
     DOCUMENT.write_text(_HEAD + "\n".join(lines) + "\n", encoding="utf-8")
 
 
