@@ -9,13 +9,17 @@ from typing import Any
 from hybrid_cli.profile.schema import json_schema
 
 _INTRO = """\
-<!-- Made of the schema by: python docs/generator -->
+<!-- Generated from the schema by: python docs/generator -->
 
 # Profiles: every key
 
-`hybrid help profiles` and the README say how profiles are found and merged. `hybrid profile check FILE`
-checks one, `hybrid profile explain` prints the effective values and who set them, and `hybrid profile schema`
-prints the JSON Schema that this table is made of. `[]` stands for each entry of a list.
+[Profiles and who decides](policy.md) explains how to write a profile and which setting wins.
+
+- `hybrid profile check FILE` checks a profile.
+- `hybrid profile explain` prints the effective values, and the layer that set each.
+- `hybrid profile schema` prints the JSON Schema behind this table.
+
+`[]` means each entry of a list.
 
 | key | type | default | meaning |
 |---|---|---|---|

@@ -30,8 +30,8 @@ INTRO = """\
 
 # Screens
 
-Captured from tmux, {columns} columns wide. A server on loopback stands for the cloud, and is called so. Tokens,
-prices and times are those of the capture.
+Captured from tmux, {columns} columns wide. A loopback server plays the cloud `gpt-5-mini`. Tokens, prices and times are
+those of the capture.
 """
 
 

@@ -24,6 +24,7 @@ from scripted_cloud import ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHERS = [ROOT / name for name in ("SECURITY.md",)]
 RECIPES = re.findall(
     r"<!-- prints: ([^\n]*) -->\n```sh\n(.*?)```", (ROOT / "docs/recipes.md").read_text("utf-8"), re.DOTALL
 )
@@ -100,6 +101,39 @@ def test_a_stale_command_line_is_found() -> None:
     for line in ("hybrid runs x", "hybrid run --shema x", "cat x | hybrid usage --by week", "hybrid help me"):
         (words,) = command_lines(f"```sh\n{line}\n```\n")
         assert mistake(words, tree), line
+
+
+def anchors(page: str) -> set[str]:
+    """The names that a link can point to: the headings of `page`, as GitHub writes them."""
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        file, _, anchor = target.partition("#")
+        if ":" not in target:
+            leads_to = path.parent / file if file else path
+            if not leads_to.is_file() or (anchor and anchor not in anchors(leads_to.read_text("utf-8"))):
+                broken.append(target)
+    assert broken == []
+
+
+def test_the_index_lists_every_page() -> None:
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs/README.md").read_text("utf-8"))
+    assert set(listed) == {path.name for path in DOCUMENTS} - {"README.md"}
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
+def test_every_file_of_the_checkout_that_is_named_exists(path: Path) -> None:
+    named = re.findall(
+        r"(?<![\w/.~])((?:tests|docs|cli|profiles|completions)/[\w./-]*\w)", path.read_text("utf-8")
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_troubleshooting_has_every_exit_code() -> None:

@@ -142,15 +142,15 @@ FAULTS = {
 }
 _HEAD = """# Faults of a cloud
 
-What comes of each: the exit code, the line on stderr, and the rows of the ledger, one a request (`refused` costs
-nothing, `unknown` keeps its reservation, `answered` its cost). Up to two retries are made, but for the last five
-rows one.
+Each row has the exit code, the line on stderr, and the rows that the fault leaves in the ledger, one for each request.
+`refused` costs nothing, `unknown` keeps its reservation, and `answered` has its cost. hybrid retried up to twice here,
+and once in the last five rows.
 
 ```sh
 hybrid usage --by outcome
 ```
 
-Written by `python tests/support/fault_table.py` from real runs; `tests/egress/test_egress.py` runs them all again.
+`python tests/support/fault_table.py` writes this page from real runs, and `tests/egress/test_egress.py` repeats them.
 
 | fault | code | message | ledger |
 |---|---:|---|---|
