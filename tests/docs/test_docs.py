@@ -24,7 +24,10 @@ from scripted_cloud import ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OTHERS = [ROOT / name for name in ("SECURITY.md",)]
+OTHERS = [
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "tests/benchmarks/README.md",
+]
 RECIPES = re.findall(
     r"<!-- prints: ([^\n]*) -->\n```sh\n(.*?)```", (ROOT / "docs/recipes.md").read_text("utf-8"), re.DOTALL
 )
@@ -134,6 +137,21 @@ def test_every_file_of_the_checkout_that_is_named_exists(path: Path) -> None:
         r"(?<![\w/.~])((?:tests|docs|cli|profiles|completions)/[\w./-]*\w)", path.read_text("utf-8")
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_contributing_maps_the_rooms_as_they_are() -> None:
+    package = ROOT / "cli" / "hybrid_cli"
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    spans = re.findall(r"`([a-z_]+(?:/[a-z_]*)?)`", page)
+    modules = [name for name in spans if "/" in name and not (ROOT / name).exists()]
+    assert [
+        name for name in modules if not any(package.glob(f"{name.rstrip('/')}{end}") for end in ("", ".py"))
+    ] == []
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    rooms |= {path.stem for path in package.glob("*.py")} - {"__init__", "exit_status"}
+    (table,) = re.findall(r"^\| room of .*?\n\n", page, re.MULTILINE | re.DOTALL)
+    first_column = " ".join(row.split("|")[1] for row in table.strip().splitlines()[2:])
+    assert set(re.findall(r"`(\w+)`", first_column)) == rooms
 
 
 def test_troubleshooting_has_every_exit_code() -> None:
