@@ -76,12 +76,14 @@ def _bounded(arguments: list[str], worker: object) -> int:
     """Run the command; every exception becomes at most one line on stderr and an exit code."""
     from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
     from hybrid_cli.ui.environment import Environment
+    from hybrid_cli.ui.stopwatch import Stopwatch
 
+    stopwatch = Stopwatch()
     environment = Environment.of_process()
     try:
         from hybrid_cli.app import invoke
 
-        invoke(arguments, environment, worker)
+        invoke(arguments, environment, worker, stopwatch)
         if sys.stdout is not None:
             sys.stdout.flush()
     except Failure as failure:

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.ui.command_base import EVERYWHERE, Group, colour_of, usage_failure
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 COMMANDS = {
     "run": "Answer one prompt.",
@@ -81,12 +82,14 @@ def command_tree() -> Any:
     return typer.main.get_command(root)
 
 
-def invoke(arguments: list[str], environment: Environment, worker: Any) -> None:
+def invoke(arguments: list[str], environment: Environment, worker: Any, stopwatch: Stopwatch) -> None:
     """Run the command that `arguments` name. Raises Failure, also for wrong usage."""
     environment.color = colour_of(arguments)
     command = command_tree()
     try:
-        with command.make_context("hybrid", list(arguments), obj=Invocation(environment, worker)) as context:
+        with command.make_context(
+            "hybrid", list(arguments), obj=Invocation(environment, worker, stopwatch)
+        ) as context:
             command.invoke(context)
     except typer.Exit:
         return

@@ -15,10 +15,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.local.engine import Engine
+from hybrid_cli.local.inference import Inference
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
-from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
+from hybrid_cli.local.protocol import Event, LocalRequest, Task, Tokens, TokenSignal
 
 QUESTIONS = [
     "What is 2+2?",
@@ -48,20 +48,20 @@ def task(question: str, length: int, **settings: Any) -> Task:
     return Task([{"role": "user", "content": question}], length, **settings)
 
 
-def run(engine: Engine, model: str, tasks: list[Task]) -> list[tuple[str, list[TokenSignal]]]:
+def run(engine: Inference, model: str, tasks: list[Task]) -> list[tuple[str, list[TokenSignal]]]:
     """Text and signals of each task."""
     made: dict[int, tuple[list[str], list[TokenSignal]]] = {n: ([], []) for n in range(len(tasks))}
 
-    def take(event: str, **fields: Any) -> None:
-        if event == "tokens":
-            made[fields["sequence"]][0].append(fields["text"])
-            made[fields["sequence"]][1].extend(fields["signals"])
+    def take(event: Event) -> None:
+        if isinstance(event, Tokens):
+            made[event.sequence][0].append(event.text)
+            made[event.sequence][1].extend(event.signals)
 
     engine.answer(LocalRequest(model, tasks, threads=2), take)
     return [("".join(texts), signals) for texts, signals in made.values()]
 
 
-def compare_signals(engine: Engine, loader: Loader, path: str) -> None:
+def compare_signals(engine: Inference, loader: Loader, path: str) -> None:
     import llama_cpp
     import numpy as np
 
@@ -89,7 +89,7 @@ def compare_signals(engine: Engine, loader: Loader, path: str) -> None:
     )
 
 
-def compare_batched(engine: Engine, path: str) -> None:
+def compare_batched(engine: Inference, path: str) -> None:
     tasks = [task(question, 16 + 2 * number) for number, question in enumerate(QUESTIONS[:12])]
     together = run(engine, path, tasks)
     same, worst = 0, 0.0
@@ -106,7 +106,7 @@ def compare_batched(engine: Engine, path: str) -> None:
     )
 
 
-def compare_texts(engine: Engine, loader: Loader, path: str, native: Path) -> None:
+def compare_texts(engine: Inference, loader: Loader, path: str, native: Path) -> None:
     model, same = Model(loader.handle), 0
     for question in QUESTIONS:
         asked = task(question, 32)
@@ -141,7 +141,7 @@ def main() -> None:
         chosen.model = str(Store(Environment.of_process()).locate("smollm2-135m").path)
     loader = Loader()
     loader.load(chosen.model)
-    engine = Engine(loader)
+    engine = Inference(loader)
     compare_signals(engine, loader, chosen.model)
     compare_batched(engine, chosen.model)
     compare_texts(engine, loader, chosen.model, chosen.native)

@@ -23,10 +23,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-from hybrid_cli.local.protocol import LocalRequest, Task
+from hybrid_cli.local.protocol import Event, LocalRequest, Task, Tokens
 from hybrid_cli.local.threads import SPIN_COUNT
 from hybrid_cli.local.worker import Worker
 
@@ -104,11 +103,11 @@ def decoded(bench: Bench, count: int, length: int) -> float:
     worker = Worker.fork()
     first, made = 0.0, 0
     try:
-        for event in worker.events(asdict(LocalRequest(bench.model, tasks))):
-            assert event["event"] != "failed", event
-            if event["event"] == "tokens" and not first:
-                first, made = time.perf_counter(), -len(event["signals"])
-            made += len(event.get("signals", []))
+        for event in worker.events(LocalRequest(bench.model, tasks)):
+            if isinstance(event, Tokens):
+                if not first:
+                    first, made = time.perf_counter(), -len(event.signals)
+                made += len(event.signals)
         return made / (time.perf_counter() - first)
     finally:
         worker.stop()
@@ -120,20 +119,20 @@ def one_answer(path: str, guarded: str) -> None:
     started = time.perf_counter()
     if guarded == "worker":
         worker = Worker.fork()
-        list(worker.events(asdict(request)))
+        list(worker.events(request))
         took = time.perf_counter() - started
         worker.stop()
     else:
         from hybrid_cli.local.loading import Loader
 
-        rest = threading.Thread(target=importlib.import_module, args=("hybrid_cli.local.engine",))
+        rest = threading.Thread(target=importlib.import_module, args=("hybrid_cli.local.inference",))
         rest.start()  # beside the load, as the worker does
         loader = Loader()
         loader.load(path)
         rest.join()
-        from hybrid_cli.local.engine import Engine
+        from hybrid_cli.local.inference import Inference
 
-        Engine(loader).answer(request, lambda _event, **_fields: None)
+        Inference(loader).answer(request, lambda _event: None)
         took = time.perf_counter() - started
     print(took)
 
@@ -165,18 +164,17 @@ def with_library_defaults(bench: Bench, length: int) -> float:
 
 def plain_rate(model: str, length: int) -> None:
     """Print the tokens a second of one sequence in this very process."""
-    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.inference import Inference
     from hybrid_cli.local.loading import Loader
 
     times: list[tuple[float, int]] = []
 
-    def take(_event: str, **fields: object) -> None:
-        signals = fields.get("signals")
-        if isinstance(signals, list):
-            times.append((time.perf_counter(), len(signals)))
+    def take(event: Event) -> None:
+        if isinstance(event, Tokens):
+            times.append((time.perf_counter(), len(event.signals)))
 
     task = Task([{"role": "user", "content": STORY}], length, repeat_penalty=1.1)
-    Engine(Loader()).answer(LocalRequest(model, [task], threads=os.cpu_count()), take)
+    Inference(Loader()).answer(LocalRequest(model, [task], threads=os.cpu_count()), take)
     print(sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0]))
 
 

@@ -20,10 +20,10 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the worker has them
 
 from hybrid_cli.evaluate.fit import RICH
-from hybrid_cli.gate.calibration import Calibration, Model
+from hybrid_cli.gate.calibration import Calibration, LogisticModel
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.verdict import LocalResult, judge, signals_of
-from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
+from hybrid_cli.local.protocol import Event, LocalRequest, Task, TokenSignal
 from hybrid_cli.local.threads import SPIN_COUNT
 
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
@@ -34,7 +34,7 @@ def answer(path: str, tokens: int, *, wants_state: bool = False) -> tuple[float,
     """Seconds of an answer with its load, of these in reading signals, and to the first token from the load's end."""
     import llama_cpp
 
-    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.inference import Inference
     from hybrid_cli.local.loading import Loader
     from hybrid_cli.local.logits import Meter
 
@@ -47,24 +47,24 @@ def answer(path: str, tokens: int, *, wants_state: bool = False) -> tuple[float,
         marks.setdefault("first", time.perf_counter())
         return found
 
-    def emit(event: str, **_fields: Any) -> None:
-        marks.setdefault(event, time.perf_counter())
+    def emit(event: Event) -> None:
+        marks.setdefault(type(event).__name__, time.perf_counter())
 
     Meter.read = timed  # type: ignore[method-assign]  # a clock around it
     task = Task([{"role": "user", "content": STORY}], tokens, repeat_penalty=1.1, wants_state=wants_state)
     started = time.perf_counter()
     loader = Loader()
-    Engine(loader).answer(LocalRequest(path, [task], threads=os.cpu_count()), emit)
+    Inference(loader).answer(LocalRequest(path, [task], threads=os.cpu_count()), emit)
     took = time.perf_counter() - started
     Meter.read = read  # type: ignore[method-assign]  # and away again
     llama_cpp.llama_model_free(loader.handle)
-    return took, sum(reading), marks["first"] - marks["loaded"]
+    return took, sum(reading), marks["first"] - marks["Loaded"]
 
 
 def parents_work(tokens: int) -> float:
     """Seconds."""
     count = len(RICH)
-    model = Model(RICH, [0.0] * count, [1.0] * count, [0.1] * count, 0.0, None)
+    model = LogisticModel(RICH, [0.0] * count, [1.0] * count, [0.1] * count, 0.0, None)
     criterion = Criterion(0.0, Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0))
     started = time.perf_counter()
     result = LocalResult(text="word " * tokens, finish_reason="stop", tokens_in=50, tokens_out=tokens)

@@ -20,7 +20,6 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import numpy as np
 
 from hybrid_cli.evaluate import metrics
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
-from hybrid_cli.local.protocol import LocalRequest, Task
+from hybrid_cli.local.protocol import LocalRequest, Task, Tokens
 from hybrid_cli.local.worker import Worker
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -46,13 +45,12 @@ class Model:
     def answers(self, tasks: Sequence[Task]) -> list[tuple[str, list[float]]]:
         """Each task's text and its tokens' log-probabilities."""
         made: list[tuple[str, list[float]]] = [("", []) for _ in tasks]
-        for event in self._worker.events(asdict(LocalRequest(self._path, list(tasks)))):
-            assert event["event"] != "failed", event
-            if event["event"] == "tokens":
-                text, logprobs = made[event["sequence"]]
-                made[event["sequence"]] = (
-                    text + event["text"],
-                    logprobs + [signal[0] for signal in event["signals"]],
+        for event in self._worker.events(LocalRequest(self._path, list(tasks))):
+            if isinstance(event, Tokens):
+                text, logprobs = made[event.sequence]
+                made[event.sequence] = (
+                    text + event.text,
+                    logprobs + [signal.logprob for signal in event.signals],
                 )
         return made
 

@@ -73,7 +73,7 @@ def against_batches(chosen: argparse.Namespace) -> None:
 
     def ours() -> float:
         short, long = (piped(records[:count], *flags) for count in (PLACES * 2, len(records)))
-        cut = [told_of.count(b"was cut at %d tokens" % length) for _, told_of in (short, long)]
+        cut = [told_of.count(b"was cut off at %d tokens" % length) for _, told_of in (short, long)]
         assert cut[1] == len(records), "an answer ended before its last token"
         return (cut[1] - cut[0]) * length / (long[0] - short[0])
 

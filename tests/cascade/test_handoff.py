@@ -143,7 +143,7 @@ def test_each_reason_to_hand_off(
 
 
 @pytest.mark.parametrize(("on_denied", "code"), [("answer", 0), ("fail", 3)])
-@pytest.mark.parametrize(("has_cloud", "why"), [(False, "no cloud is set"), (True, "no consent")])
+@pytest.mark.parametrize(("has_cloud", "why"), [(False, "sets no cloud"), (True, "no consent")])
 def test_a_denied_handoff(
     hybrid: Hybrid,
     cloud: ScriptedCloud,
@@ -181,7 +181,7 @@ def test_forbid_beats_every_other_word(
             assert (done.returncode, done.stdout) == (3, b"")
         else:
             assert done.returncode == 0
-            assert b"forbidden by" in done.stderr
+            assert b"forbids handoffs" in done.stderr
     done = hybrid("run", "-p", "offline", "--escalation", "force", SUM)
     assert done.returncode == 3
     assert b"profile `offline` forbids escalation" in done.stderr
@@ -310,7 +310,7 @@ def test_dry_run_sends_nothing_and_loads_nothing(
     told = done.stderr.decode()
     assert "scripted at http://127.0.0.1" in told
     assert "the variable CANARY" in told
-    assert "below a confidence of 0.99" in told
+    assert "below confidence 0.99" in told
     assert KEY not in told
 
 

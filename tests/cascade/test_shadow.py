@@ -146,7 +146,7 @@ def test_no_consent_no_secret_and_no_projects_word_sends_one(
     path = profile(cloud.section() + KEEPS % 1.0)
     assert hybrid("run", "-p", path, SUM).returncode == 0
     planned = hybrid("run", "-p", path, "--dry-run", SUM, HYBRID_CONSENT=cloud.origin)
-    assert b"; else, afterwards, with a chance of 1" in planned.stderr
+    assert b"; kept prompts afterwards with probability 1" in planned.stderr
     secret = "ghp_" + "9aZ3kQ7mB1xW5cV8nL2pR4tY6uJ0sD3fG7hE"
     assert hybrid("run", "-p", path, f"{secret} {SUM}", HYBRID_CONSENT=cloud.origin).returncode == 0
     project = tmp_path / "project"

@@ -91,7 +91,7 @@ def test_questions_stand_on_one_line_with_the_origin_first(
         encoding="utf-8",
         dimensions=(24, 400),
     )
-    child.expect(r"send 2 characters .* to (\S+), model")
+    child.expect(r"Send this prompt \(2 characters\) to (\S+), ")
     assert child.match is not None
     assert child.match[1] == cloud.origin
     child.expect(r"\[y/N\] $")
@@ -190,7 +190,7 @@ def test_a_tag_is_known_however_it_is_written(
     done = hybrid("run", "-p", path, "--tag", tag, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
     told = hybrid("run", "-p", path, "--dry-run", "--tag", "privat", "hi").stderr
-    assert b"no rule knows the tag `privat`" in told
+    assert b"no rule of the profile uses the tag `privat`" in told
 
 
 def test_a_full_disk_below_version(command: str) -> None:

@@ -180,7 +180,7 @@ def test_ask_asks_on_the_terminal(
     path.write_text(f"version: 1\n{cloud.section()}escalation: {{mode: ask, target: {{threshold: 0.99}}}}\n")
     arguments = ("run", "-p", str(path), "--json", "What is 2+2?")
     child = terminal(*arguments, HYBRID_CONSENT=cloud.origin)  # type: ignore[operator]
-    child.expect(r"unsure .* send 12 characters to http://127\S+, model `scripted`.*\[y/N\]")
+    child.expect(r"unsure .* Send this prompt \(12 characters\) to http://127\S+, scripted.*\[y/N\]")
     assert cloud.received == []
     child.sendline(reply)
     child.expect(f'"answered_by": "{by}"')
@@ -198,11 +198,11 @@ def test_a_new_cloud_is_asked_about_once_on_a_terminal(
     def run(*arguments: str, **variables: str) -> pexpect.spawn:
         return terminal("run", "-p", str(path), *arguments, "hello", **variables)  # type: ignore[operator]
 
-    question = r"forced: send 5 characters .* to http://127\S+, model `scripted`, \$0.25/\$2.0 a million tokens\? \[y/N\]"
+    question = r"hybrid: Send this prompt \(5 characters\) to http://127\S+, scripted, \$0.25/\$2.0 a million tokens\? \"Yes\" is remembered for later prompts. \[y/N\]"
     child = run()
     child.expect(question)
     child.sendline("n")
-    child.expect("you did not agree")
+    child.expect("you declined")
     child.expect(pexpect.EOF)
     child.close()
     assert (child.exitstatus, cloud.received) == (3, [])
@@ -217,7 +217,7 @@ def test_a_new_cloud_is_asked_about_once_on_a_terminal(
     assert "[y/N]" not in child.before
     path.write_text(path.read_text().replace("model: scripted", "model: another"))
     child = run(CI="true")  # another model asks again, and in CI there is nobody to ask
-    child.expect("no consent to send to")
+    child.expect("no consent for")
     child.expect(pexpect.EOF)
     assert len(cloud.received) == 2
 

@@ -267,7 +267,7 @@ def test_control_characters_do_not_reach_stdout_or_stderr(hybrid: Hybrid) -> Non
 
 
 def test_verbose_and_quiet(hybrid: Hybrid, profile: object) -> None:
-    assert b"kept: none" in hybrid("run", "-v", SUM).stderr
+    assert b"kept the local answer (confidence 0." in hybrid("run", "-v", SUM).stderr
     strict = hybrid("run", "-q", "-p", "offline", SUM)
     assert strict.stderr == b""
     assert strict.stdout

@@ -279,7 +279,7 @@ def test_tools_that_only_the_end_names_are_paid_for(
     [
         ("", "", "does not offer web_search"),
         (TOOLS, "limits: {tools: [image_generation]}\n", "does not allow web_search"),
-        (TOOLS, "escalation: {mode: forbid}\n", "forbidden"),
+        (TOOLS, "escalation: {mode: forbid}\n", "forbids handoffs"),
         (
             TOOLS,
             "escalation: {rules: [{when: {tools: [web_search]}, then: local}]}\n",
@@ -419,7 +419,7 @@ def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, prof
     [
         (", prices: {input: 1.0, output: 10.0}", "force", 8, "limits.usd_per_run is $0.001 (set by profile"),
         (", prices: {input: 1.0, output: 10.0}", "auto", 0, "limits.usd_per_run is $0.001 (set by profile"),
-        ("", "force", 8, "the price of scripted is not known"),
+        ("", "force", 8, "the price of scripted is unknown"),
     ],
 )
 def test_a_plan_tells_what_a_limit_refuses(

@@ -215,7 +215,7 @@ def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile
     cloud.replies = [Reply(pieces=("I cannot help with that.",))]
     declined = hybrid("run", "-p", path, "--verify", "grep -q I", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
     assert declined.returncode == 0
-    assert b"the cloud declined" in declined.stderr
+    assert b"the cloud model declined" in declined.stderr
     alone = hybrid("run", "-p", "offline", "--verify", "false", "What is 2+2?")
     assert (alone.returncode, alone.stdout) == (7, b"")
     for bad in ("", "'unclosed"):
@@ -264,7 +264,7 @@ def test_run_and_pipe_read_the_hidden_state_or_do_not_keep(
     folder = home / "config" / "calibrations"
     folder.mkdir(parents=True)
     probe = calibration.Probe(b"\0" * 4 * width, 0.25)
-    model = calibration.Model(["probe"], [0.0], [1.0], [-1.0], 0.0, probe)
+    model = calibration.LogisticModel(["probe"], [0.0], [1.0], [-1.0], 0.0, probe)
     made = calibration.Calibration(blob.stem, "escalate_at_most", 0.3, 0.9, model, "wrong", None, 100)
     (folder / "probe.json").write_bytes(msgspec.json.encode(made))
     path = profile("escalation: {target: {escalate_at_most: 0.3}, on_denied: fail}\n")

@@ -59,7 +59,7 @@ def test_a_cloud_is_really_asked_and_paid(
     assert b"nothing was sent; --yes says so without a question" in unasked.stderr
     without_consent = hybrid(*live, "--yes")
     assert without_consent.returncode == 3
-    assert b"no consent to send to" in without_consent.stderr
+    assert b"no consent for" in without_consent.stderr
     assert (cloud.received, rows.exists()) == ([], False)
 
     told = json.loads(hybrid(*live, "--yes", "--json", **agreed).stdout)
@@ -171,7 +171,9 @@ def test_a_new_cloud_is_asked_about_once(
     line = ["eval", str(questions), "--limit", "4", "-p", str(path), "--cloud", "live", "--quiet", *SHORT]
     for answer, code, sent in (("n", 3, 0), ("y", 0, 4)):
         child = pexpect.spawn(command, line, env=environment(home), encoding="utf-8", timeout=60)
-        child.expect(r"an evaluation: send \d+ characters \(and later prompts.* to http://127.0.0.1")
+        child.expect(
+            r"evaluation\. Send \d+ prompts \(\d+ characters\) to http://127.0.0.1\S+ .*remembered for later prompts"
+        )
         child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()

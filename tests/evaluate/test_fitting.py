@@ -23,7 +23,7 @@ from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Kept, Row, answered
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.gate.calibration import Calibration, Model
+from hybrid_cli.gate.calibration import Calibration, LogisticModel
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.features import answer_signals
 from hybrid_cli.gate.verdict import LocalResult
@@ -252,7 +252,7 @@ def test_no_score_keeps_what_lacks_a_signal_or_an_end() -> None:
     rows = made_rows(np.random.default_rng(4), 50, "a")
     model = fit.fit(rows, ["mean_logprob"], "wrong")
     blind = msgspec.structs.replace(rows[0], signals=answer_signals([None, -0.1], 3, FIRST))
-    assert model.chance(blind.signals) is None
+    assert model.probability(blind.signals) is None
     cut = msgspec.structs.replace(rows[0], finish_reason="length")
     assert fit.scores(model, [blind, cut]).tolist() == [np.inf, np.inf]
 
@@ -397,7 +397,7 @@ def test_the_hidden_state_is_read_where_it_wins() -> None:
     score = fit.scores(choice.model, rows)
     for row, value in zip(rows[:20], score, strict=False):  # as a run reads it
         signals = choice.model.complete(row.signals, row.state)
-        assert choice.model.chance(signals) == pytest.approx(value, abs=1e-6)
+        assert choice.model.probability(signals) == pytest.approx(value, abs=1e-6)
     again = msgspec.json.decode(msgspec.json.encode(choice.model), type=type(choice.model))
     assert again == choice.model
     without = fit.choose([msgspec.structs.replace(row, state=None) for row in rows], "wrong")
@@ -409,7 +409,7 @@ def test_a_missing_or_broken_state_is_never_kept() -> None:
     model = fit.fit(rows, fit.WITH_PROBE, "wrong")
     broken = (None, b"", rows[0].state[:-2], np.full(16, np.inf, dtype="<f2").tobytes())  # type: ignore[index]
     for state in broken:
-        assert model.chance(model.complete(rows[0].signals, state)) is None
+        assert model.probability(model.complete(rows[0].signals, state)) is None
         assert np.isinf(fit.scores(model, [msgspec.structs.replace(rows[0], state=state)]))[0]
     assert Criterion(0.0, calibration_of(model)).confidence(model.complete(rows[0].signals, None)) is None
 
@@ -467,11 +467,11 @@ def test_what_the_rows_could_bear_is_what_they_bear() -> None:
 )
 def test_a_calibration_that_cannot_be_read_is_none(damage: dict[str, Any]) -> None:
     whole = {"signals": ["mean_logprob"], "means": [0.0], "scales": [1.0], "weights": [1.0], "bias": 0.0}
-    assert msgspec.convert(whole, Model).chance({"mean_logprob": 0.0}) == 0.5
+    assert msgspec.convert(whole, LogisticModel).probability({"mean_logprob": 0.0}) == 0.5
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({**whole, **damage}, Model)
+        msgspec.convert({**whole, **damage}, LogisticModel)
     with pytest.raises(ValueError, match="checkpoints"):
-        msgspec.structs.replace(calibration_of(msgspec.convert(whole, Model)), early=[None])
+        msgspec.structs.replace(calibration_of(msgspec.convert(whole, LogisticModel)), early=[None])
 
 
 def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
@@ -490,5 +490,5 @@ def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
         assert list(Kept.read(damaged).rows) == [row.key]  # what lacks something is measured again
 
 
-def calibration_of(model: Model) -> Calibration:
+def calibration_of(model: LogisticModel) -> Calibration:
     return Calibration("", "wrong_at_most", 0.1, 1.0, model, "wrong", None, 0)

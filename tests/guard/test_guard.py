@@ -23,6 +23,7 @@ from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.profile.policy import Flags
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_process import Hybrid, environment
 from ways_out import ATTEMPTS, attempt
 
@@ -123,7 +124,7 @@ def test_required_enforcement_refuses_what_is_weaker(monkeypatch: pytest.MonkeyP
     with pytest.raises(
         Failure, match="requires a guard that this system does not have: the best is namespace"
     ):
-        run_prompt(Flags(profile=str(path)), options, environment, None)
+        run_prompt(Flags(profile=str(path)), options, environment, None, Stopwatch())
 
 
 @pytest.mark.parametrize(("level", "answers"), [("namespace", False), ("seccomp", True)])
@@ -141,11 +142,11 @@ def test_required_enforcement_holds_for_the_worker_in_every_mode(
     )
     flags = Flags(profile=str(path))
     if answers:
-        run_prompt(flags, options, environment, None)
+        run_prompt(flags, options, environment, None, Stopwatch())
         assert json.loads(stdout.getvalue())["answered_by"] == "local"
         return
     with pytest.raises(Failure, match=r"requires a guard for the local model .*: the best is namespace"):
-        run_prompt(flags, options, environment, None)
+        run_prompt(flags, options, environment, None, Stopwatch())
 
 
 def test_forbid_is_enforced_and_a_real_answer_still_comes(hybrid: Hybrid) -> None:

@@ -187,7 +187,7 @@ def test_a_price_that_is_not_known_meets_no_limit(
     limited = profile(force + "limits: {usd_per_day: 100}\n", "limited.yaml")
     done = hybrid("run", "-p", limited, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (8, [])
-    assert b"the price of scripted is not known" in done.stderr
+    assert b"the price of scripted is unknown" in done.stderr
     done = hybrid("run", "-p", profile(force), "--json", "hi", HYBRID_CONSENT=cloud.origin)
     assert json.loads(done.stdout)["cost_usd"] is None
     assert rows(home)[0]["cost"] is None
@@ -262,7 +262,7 @@ def test_an_answer_that_came_is_given_though_the_ledger_broke_meanwhile(
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout) == (0, b"The cloud says hello.\n"), done.stderr
     assert b"it is damaged" in done.stderr
-    assert b"the reservation of this call stands" in done.stderr
+    assert b"the reservation for this request remains" in done.stderr
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, len(cloud.received)) == (1, 1)  # without a ledger nothing is sent
 

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from hybrid_cli.local.chat_template import TemplateError, render
-from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
+from hybrid_cli.local.protocol import (
+    Event,
+    Finished,
+    LocalRequest,
+    State,
+    Task,
+    Tokens,
+    TokenSignal,
+)
 
 TASK: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 2+2?"}], "max_tokens": 24}
 HAIKU = [{"role": "user", "content": "Write a haiku about rain."}]
@@ -22,30 +30,31 @@ class Made:
     text: str = ""
     thinking: str = ""
     signals: list[TokenSignal] = field(default_factory=list)
-    finished: dict[str, Any] = field(default_factory=dict)
-    state: str = ""
+    finished: Finished | None = None
+    state: bytes = b""
 
 
 class Recorder:
     """Collects an engine's events."""
 
     def __init__(self) -> None:
-        self.events: dict[str, dict[str, Any]] = {}
+        self.events: dict[str, Any] = {}
+        """The last event of each class, by its name."""
         self.made: dict[int, Made] = {}
 
-    def __call__(self, event: str, **fields: Any) -> None:
-        self.events[event] = fields
-        if "sequence" not in fields:
+    def __call__(self, event: Event) -> None:
+        self.events[type(event).__name__] = event
+        if not isinstance(event, (Tokens, State, Finished)):
             return
-        made = self.made.setdefault(fields["sequence"], Made())
-        if event == "finished":
-            made.finished = fields
-        elif event == "state":
-            made.state = fields["state"]
+        made = self.made.setdefault(event.sequence, Made())
+        if isinstance(event, Finished):
+            made.finished = event
+        elif isinstance(event, State):
+            made.state = event.state
         else:
-            made.text += fields["text"]
-            made.thinking += fields["thinking"]
-            made.signals += fields["signals"]
+            made.text += event.text
+            made.thinking += event.thinking
+            made.signals += event.signals
 
 
 def record(engine: Any, path: Path, *tasks: dict[str, Any], **request: Any) -> Recorder:
@@ -61,10 +70,10 @@ def make(engine: Any, path: Path, **task: Any) -> Made:
 
 @pytest.fixture(scope="module")
 def engine() -> Any:
-    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.inference import Inference
     from hybrid_cli.local.loading import Loader
 
-    return Engine(Loader())
+    return Inference(Loader())
 
 
 def test_tokens_and_signals_are_those_of_a_full_softmax(
@@ -85,7 +94,7 @@ def test_tokens_and_signals_are_those_of_a_full_softmax(
     template = peer.metadata["tokenizer.chat_template"]
     prompt = render(template, HAIKU, bos="<|im_start|>", eos="<|im_end|>")
     ids = peer.tokenize(prompt.encode(), add_bos=False, special=True)
-    assert len(ids) == made.finished["tokens_in"]
+    assert len(ids) == made.finished.tokens_in
     peer.eval(ids)
     for signal in made.signals:
         logits = np.asarray(peer.scores[peer.n_tokens - 1], dtype=np.float64)
@@ -112,7 +121,7 @@ def test_sequences_side_by_side_are_what_each_is_alone(engine: Any, model_file: 
     for number, task in enumerate(tasks):
         alone = make(engine, model_file, **task)
         assert together[number].text == alone.text
-        assert together[number].finished["finish_reason"] == alone.finished["finish_reason"]
+        assert together[number].finished.finish_reason == alone.finished.finish_reason
         for one, other in zip(together[number].signals, alone.signals, strict=True):
             assert one[:3] == pytest.approx(other[:3], abs=0.001)
 
@@ -168,7 +177,7 @@ def test_a_second_request_reuses_the_model_and_gives_the_same(engine: Any, model
     first = make(engine, model_file)
     again = record(engine, model_file)
     assert first.text == again.made[0].text
-    assert again.events["loaded"]["load_seconds"] < 0.02  # a load takes ten times that
+    assert again.events["Loaded"].load_seconds < 0.02  # a load takes ten times that
 
 
 def test_utf8_is_never_cut_inside_a_character(engine: Any, model_file: Path) -> None:
@@ -179,10 +188,10 @@ def test_utf8_is_never_cut_inside_a_character(engine: Any, model_file: Path) -> 
 
 
 def test_finish_reasons(engine: Any, model_file: Path) -> None:
-    assert make(engine, model_file).finished["finish_reason"] == "stop"
-    assert make(engine, model_file, max_tokens=2).finished["finish_reason"] == "length"
+    assert make(engine, model_file).finished.finish_reason == "stop"
+    assert make(engine, model_file, max_tokens=2).finished.finish_reason == "length"
     overflow = record(engine, model_file, context=16).made[0].finished
-    assert (overflow["finish_reason"], overflow["tokens_out"]) == ("overflow", 0)
+    assert (overflow.finish_reason, overflow.tokens_out) == ("overflow", 0)
     looped = make(engine, model_file, messages=HAIKU, max_tokens=500).finished
     assert looped["finish_reason"] == "loop"  # what this model really does without a penalty
     assert looped["tokens_out"] < 200
@@ -193,30 +202,28 @@ def test_stop_strings_end_the_answer_before_them(engine: Any, model_file: Path) 
     word = whole.split()[3]
     cut = make(engine, model_file, stop=[word, "never said"])
     assert cut.text == whole[: whole.index(word)]
-    assert cut.finished["finish_reason"] == "stop"
+    assert cut.finished.finish_reason == "stop"
 
 
 def test_a_long_prompt_is_prefilled_in_chunks(engine: Any, model_file: Path) -> None:
     messages = [{"role": "user", "content": "The sky is blue. " * 130 + "What colour is the sky?"}]
     made = make(engine, model_file, messages=messages, max_tokens=20)
-    assert made.finished["tokens_in"] > 600
+    assert made.finished.tokens_in > 600
     assert "sky" in made.text
 
 
 def test_the_last_state_of_each_sequence(engine: Any, model_file: Path) -> None:
-    import base64
-
     import numpy as np
 
     def state(made: Made) -> Any:
-        return np.frombuffer(base64.b64decode(made.state), dtype="<f2").astype(float)
+        return np.frombuffer(made.state, dtype="<f2").astype(float)
 
     (alone,) = record(engine, model_file, {"wants_state": True}).made.values()
     assert alone.text == make(engine, model_file).text
     tasks = [{"wants_state": True}, {"messages": HAIKU}, {"messages": HAIKU, "wants_state": True}]
     made = record(engine, model_file, *tasks).made
     first, unasked, other = (made[number] for number in range(3))
-    assert unasked.state == ""
+    assert unasked.state == b""
     assert other.text == unasked.text
     assert np.corrcoef(state(first), state(alone))[0, 1] > 0.99  # the same but for the order of additions
     assert np.corrcoef(state(first), state(other))[0, 1] < 0.95
@@ -298,20 +305,20 @@ def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
 ) -> None:
     import numpy as np
 
-    from hybrid_cli.local.engine import Engine
+    from hybrid_cli.local.inference import Inference
     from hybrid_cli.local.loading import Loader
     from hybrid_cli.local.logits import Meter
 
     def text() -> str:
         pieces: list[str] = []
 
-        def take(event: str, **fields: Any) -> None:
-            if event == "tokens":
-                pieces.append(fields["text"])
+        def take(event: Event) -> None:
+            if isinstance(event, Tokens):
+                pieces.append(event.text)
 
         words = [{"role": "user", "content": "Write a story about a fox."}]
         task = Task(words, 40, temperature=temperature, repeat_penalty=penalty, seed=7)
-        Engine(Loader()).answer(LocalRequest(str(model_file), [task], threads=1), take)
+        Inference(Loader()).answer(LocalRequest(str(model_file), [task], threads=1), take)
         return "".join(pieces)
 
     chosen = text()

@@ -103,10 +103,10 @@ def test_a_context_that_does_not_fit_is_made_smaller(engine: Any, model_file: Pa
     # The machine's free memory cannot be chosen: only the figure that the engine reads of it is replaced.
     monkeypatch.setattr("hybrid_cli.local.memory.available", lambda: 300 * 23_040)  # 300 tokens of this model
     made = record(engine, model_file, {"messages": HAIKU, "max_tokens": 5000})
-    assert made.events["done"]["context"] == 256
-    assert made.made[0].finished["finish_reason"] in ("length", "loop")
+    assert made.events["Done"].context == 256
+    assert made.made[0].finished.finish_reason in ("length", "loop")
     long = record(engine, model_file, {"messages": [{"role": "user", "content": TEXT}]})
-    assert long.made[0].finished["finish_reason"] == "overflow"
+    assert long.made[0].finished.finish_reason == "overflow"
 
 
 @pytest.mark.parametrize("tag", ["<|im_end|>", "<|im_start|>system", "<|im_<|im_end|>end|>"])
@@ -141,15 +141,15 @@ def test_a_prompt_that_comes_again_is_taken_from_the_cache(
         settings = {"cache_folder": str(tmp_path / "cache"), "weights_id": "w", **request}
         return record(engine, model_file, {"messages": messages, "max_tokens": 6}, **settings)
 
-    assert ask("Which animal?").events["done"]["cached"] == 0
+    assert ask("Which animal?").events["Done"].cached == 0
     (entry,) = (tmp_path / "cache").glob("*/*")
     assert stat.S_IMODE(entry.stat().st_mode) == 0o600
     plain = ask("What colour?", cache_folder=None)
     again = ask("What colour?")
-    assert again.events["done"]["cached"] > 250
+    assert again.events["Done"].cached > 250
     assert again.made[0].text == plain.made[0].text
     assert [entry] == list((tmp_path / "cache").glob("*/*"))  # little was new: nothing to keep
-    assert ask("What colour?", weights_id="other").events["done"]["cached"] == 0
+    assert ask("What colour?", weights_id="other").events["Done"].cached == 0
 
 
 def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
     for damaged in (whole[:-9], b"", flipped, lying):
         entry.write_bytes(damaged)
         again = ask()
-        assert again.events["done"]["cached"] == 0
+        assert again.events["Done"].cached == 0
         assert again.made[0].text == first.made[0].text
         (new,) = tmp_path.glob("*/*")
         assert new != entry
@@ -175,9 +175,9 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
     huge = 1 << 40  # more than any memory, and the file is as long as it says: all of it a hole
     entry.write_bytes(whole[:16] + huge.to_bytes(8, "little") + whole[24:])
     os.truncate(entry, huge + len(whole) - int.from_bytes(whole[16:24], "little"))
-    assert ask().events["done"]["cached"] == 0
+    assert ask().events["Done"].cached == 0
     assert not entry.exists()
-    assert ask().events["done"]["cached"] > 250
+    assert ask().events["Done"].cached > 250
 
 
 def test_a_pipe_among_the_entries_holds_nothing_up(engine: Any, model_file: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_pipe_among_the_entries_holds_nothing_up(engine: Any, model_file: Path
     ask()
     (entry,) = tmp_path.glob("*/*")
     os.mkfifo(entry.with_name("a.prefix"))
-    assert ask().events["done"]["cached"] > 250
+    assert ask().events["Done"].cached > 250
 
 
 def test_the_cache_evicts_what_was_not_used_longest(tmp_path: Path, monkeypatch: Any) -> None:

@@ -17,7 +17,7 @@ import pexpect
 import pytest
 
 from hybrid_cli.cloud.faults import CloudFault, asked_pause
-from hybrid_cli.egress.backpressure import Reservation, Traffic
+from hybrid_cli.egress.backpressure import Backpressure, Reservation
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
@@ -174,22 +174,22 @@ def fault(wait: float | None, *, limits_rate: bool = False) -> CloudFault:
 
 
 def test_traffic_waits_for_one_cloud_and_not_for_another() -> None:
-    traffic = Traffic()
-    traffic.failed("https://one", fault(30.0))
+    backpressure = Backpressure()
+    backpressure.failed("https://one", fault(30.0))
     with pytest.raises(Failure, match="it limits the rate"):
-        traffic.turn("https://one", 10.0)
-    traffic.turn("https://other", 10.0)
-    traffic.answered("https://one", 0.2)  # a shorter wait shortens nothing
+        backpressure.turn("https://one", 10.0)
+    backpressure.turn("https://other", 10.0)
+    backpressure.answered("https://one", 0.2)  # a shorter wait shortens nothing
     with pytest.raises(Failure):
-        traffic.turn("https://one", 10.0)
-    traffic.failed("https://other", fault(None, limits_rate=True))
+        backpressure.turn("https://one", 10.0)
+    backpressure.failed("https://other", fault(None, limits_rate=True))
     begun = time.monotonic()
-    traffic.turn("https://other", 10.0)
+    backpressure.turn("https://other", 10.0)
     assert time.monotonic() - begun > 0.5
 
 
 def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
-    traffic = Traffic()
+    backpressure = Backpressure()
     room = 1
     order: list[str] = []
 
@@ -201,18 +201,18 @@ def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
         return 7, None
 
     def second() -> None:
-        with traffic.reserved(reserve) as (row, _):
+        with backpressure.reserved(reserve) as (row, _):
             order.append(f"second {row}")
 
     thread = threading.Thread(target=second)
-    with traffic.reserved(reserve):
+    with backpressure.reserved(reserve):
         thread.start()
         time.sleep(0.1)
         order.append("first")
         room += 1
     thread.join(10)
     assert order == ["first", "second 7"]
-    with pytest.raises(Failure, match="no room"), traffic.reserved(reserve):
+    with pytest.raises(Failure, match="no room"), backpressure.reserved(reserve):
         pass
 
 

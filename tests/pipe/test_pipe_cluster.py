@@ -77,7 +77,7 @@ def test_what_cannot_be_joined_or_read_is_one_line(
     assert (code, words) == (2, b"hybrid: --cluster reads files; name them, or a pattern\n")
     code, words = told("-p", "offline", "--cluster", "auto", *CHOICES, records)
     assert (code, words.count(b"\n")) == (3, 1)
-    assert b"profile `offline` forbids escalation" in words
+    assert b"--cluster needs the network, but profile `offline` forbids handoffs" in words
 
 
 def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from hybrid_cli.checks.choices import chosen, read_choices
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.pipe.queue import Blank, Crew, Desk
+from hybrid_cli.pipe.queue import Blank, RecordQueue, WorkerPool
 from hybrid_cli.pipe.records import Each, Record, Source, _pieces
 from hybrid_cli.pipe.resume import resumed
 from hybrid_cli.pipe.sink import Lines, Objects
-from hybrid_cli.pipe.template import View, field_view, template_view
+from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.ui.environment import Environment
 
 WRONG = Failure(ExitStatus.CLOUD, "the cloud is away")
@@ -168,22 +168,22 @@ def of_json(text: bytes) -> Record:
 
 def test_what_the_model_sees() -> None:
     record = of_json(b'{"title": "A", "by": {"name": "B"}, "by.name": "C", "n": 1.50, "half": "\\ud800"}')
-    assert View().text(record) == record.raw.decode()
-    assert field_view("title").text(record) == "A"
-    assert field_view("by.name").text(record) == "C"
-    assert template_view("{{{title}}} of {by}, {n}").text(record) == '{A} of {"name": "B"}, 1.5'
-    assert template_view("{by.name}").text(of_json(b'{"by": {"name": "B"}}')) == "B"
-    for view, words in ((field_view("x"), "no field `x`"), (field_view("half"), "half a character")):
+    assert RecordTemplate().text(record) == record.raw.decode()
+    assert field_template("title").text(record) == "A"
+    assert field_template("by.name").text(record) == "C"
+    assert user_template("{{{title}}} of {by}, {n}").text(record) == '{A} of {"name": "B"}, 1.5'
+    assert user_template("{by.name}").text(of_json(b'{"by": {"name": "B"}}')) == "B"
+    for view, words in ((field_template("x"), "no field `x`"), (field_template("half"), "half a character")):
         with pytest.raises(Failure, match=words):
             view.text(record)
     with pytest.raises(Failure, match="it is no object"):
-        field_view("x").text(of_json(b"[1]"))
+        field_template("x").text(of_json(b"[1]"))
 
 
 @pytest.mark.parametrize("template", ["{", "}", "none", "{}", "{a!r}", "{a:>9}", "{0} {"])
 def test_a_template_that_cannot_be_meant_is_refused(template: str) -> None:
     with pytest.raises(Failure, match="--template"):
-        template_view(template)
+        user_template(template)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_two_runs_do_not_write_to_one_file(tmp_path: Path, failed: bool) -> None
 
 def test_the_desk_gives_back_in_order_holds_few_and_gives_up_what_is_late() -> None:
     now = [0.0]
-    desk = Desk(lambda: now[0], ordered=True, seconds=5)
+    desk = RecordQueue(lambda: now[0], ordered=True, seconds=5)
     first, second = (desk.take(Record(b"x"), number) for number in (1, 2))
     assert first is not None
     assert second is not None
@@ -312,7 +312,7 @@ def test_the_desk_gives_back_in_order_holds_few_and_gives_up_what_is_late() -> N
 
 
 def test_the_desk_lets_the_reader_wait_for_room() -> None:
-    desk = Desk(lambda: 0.0, ordered=False, seconds=None)
+    desk = RecordQueue(lambda: 0.0, ordered=False, seconds=None)
     large = Record(b"x" * 40_000_000)
     first = desk.take(large, 1)
     taken = threading.Event()
@@ -345,7 +345,7 @@ def test_a_crew_is_as_large_as_the_work_and_no_larger() -> None:
         if item == 99:
             over.set()
 
-    crew: Crew[int] = Crew(3, work, errors.append)
+    crew: WorkerPool[int] = WorkerPool(3, work, errors.append)
     for item in (0, 1, 2, *range(3, 100)):
         crew.put(item)
     assert over.wait(10)

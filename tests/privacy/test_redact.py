@@ -157,7 +157,7 @@ def test_redaction_from_end_to_end(hybrid: Hybrid, cloud: ScriptedCloud, profile
     for value in (b"ann@example.com", TOKEN.encode(), b"10.1.2.3"):
         assert value not in request.content
     assert b"redacted before sending: 2 email, 1 ip, 1 secret" in done.stderr
-    assert b"1 of 3 redacted values are not in the answer" in done.stderr
+    assert b"the answer does not use 1 of 3 redacted values" in done.stderr
     usage = hybrid("usage", "-p", path, "--export").stdout
     assert b'"email": 2' in usage
     assert TOKEN.encode() not in usage

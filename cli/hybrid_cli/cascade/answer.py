@@ -9,8 +9,8 @@ import msgspec
 from hybrid_cli.gate.verdict import Reason, Stage, StageScore
 
 
-class Handoff(msgspec.Struct, frozen=True):
-    """The decision. `confidence` is None where nothing was measured."""
+class HandoffView(msgspec.Struct, frozen=True):
+    """The decision. `confidence` is None if nothing was measured."""
 
     decision: Literal["kept", "escalated", "denied"]
     reason: Reason
@@ -19,11 +19,11 @@ class Handoff(msgspec.Struct, frozen=True):
     threshold: float | None
     signals: dict[str, float | None]
     stages: list[StageScore] = []
-    """Of a local answer, finished or given up."""
+    """Of the local answer, finished or given up."""
 
 
 class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
-    """None where a cloud did not say; 0 where a side was not used."""
+    """None if the cloud did not say; 0 if the side was not used."""
 
     in_: int | None = 0
     out: int | None = 0
@@ -35,8 +35,9 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Timings(msgspec.Struct, frozen=True):
-    """Seconds since the start of the command, but for `load`, which is the model's own load time, and
-    `local`, which is what the local answer took, also where it was thrown away.
+    """Seconds since the start of the command.
+
+    `load` is the time to load the model, and `local` the time the local answer took, even if it was discarded.
     """
 
     load: float | None
@@ -53,23 +54,23 @@ class PolicyView(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One model's whole answer, and how it came to be."""
+    """One model's whole answer, and how it was decided."""
 
     id: str
     answer: str
     answered_by: Literal["local", "cloud"]
     model: str
-    handoff: Handoff
+    handoff: HandoffView
     usage: Usage
     cost_usd: float | None
-    """0 for a local answer; None where the cloud's price is not known."""
+    """0 for a local answer; None if the cloud's price is unknown."""
     timings: Timings
     policy: PolicyView
     finish_reason: str
     cost_is_estimate: bool = False
-    """The cloud gave no usage, so that its tokens were estimated."""
+    """The cloud reported no usage, so its tokens are estimated."""
     citations: list[dict[str, str]] = []
-    """Web pages that the answer names: title and url."""
+    """Web pages the answer cites: title and url."""
     images: list[bytes] = []
     """Generated images; base64 in JSON."""
 

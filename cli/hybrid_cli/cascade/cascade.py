@@ -1,104 +1,121 @@
-"""The way of one prompt: local first, then the gate, then keep it or hand it off."""
+"""The cascade: one prompt's way from the local model to a delivered answer.
+
+It has three steps. `decide` runs the local model where it is needed and asks the gate. `ask` puts the handoff to
+the user where a yes is needed. `settle` keeps the local answer or hands the prompt off.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from enum import Enum
+from typing import Literal
 
-from hybrid_cli.cascade.answer import Answer, Handoff, PolicyView, Timings, Tokens, Usage
-from hybrid_cli.cascade.local_answer import Thinking, new_request, run_local
+from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, Tokens, Usage
+from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of
 from hybrid_cli.cascade.output import Output
-from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import chosen
 from hybrid_cli.checks.refusal import is_refusal
-from hybrid_cli.checks.tool_calls import Name, ToolCall, is_broken, may_begin, own_call
-from hybrid_cli.checks.verify import verify
-from hybrid_cli.egress import permission, send
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.checks.tool_calls import Name
+from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.permission import Permission, confirmed, permission_for
+from hybrid_cli.egress.send import Handoff, Sent, send
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
-from hybrid_cli.gate.criterion import Criterion, criterion_of
-from hybrid_cli.gate.stages import stage_scores
-from hybrid_cli.gate.verdict import LocalResult, StageScore, Verdict
+from hybrid_cli.gate.criterion import Criterion
+from hybrid_cli.gate.verdict import Verdict
 from hybrid_cli.ledger.database import Ledger, Observation
+from hybrid_cli.local.protocol import Engine
 from hybrid_cli.local.stop_strings import StopWords, stop_at
-from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.store import Store, Weights
+from hybrid_cli.ui.stopwatch import Stopwatch
+
+
+class Route(Enum):
+    """Where a prompt goes."""
+
+    KEEP = "keep"
+    """Deliver the local answer."""
+    CLOUD = "cloud"
+    """Hand off without a local answer: the mode, a rule or a hosted tool demands it."""
+    CLOUD_IF_ALLOWED = "cloud if allowed"
+    """Hand off; if that is denied, the local answer may still serve."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A prompt's route, and why. It can be pickled, so that another process may settle it."""
+
+    route: Route
+    verdict: Verdict
+    permission: Permission
+    local: LocalAnswer | None = None
+    """None if the local model was not asked."""
+    seconds: float = 0.0
+    """Spent on it."""
+
+    @property
+    def observation(self) -> Observation | None:
+        """The local answer in numbers, if shadow mode drew it."""
+        return None if self.local is None else self.local.observation
+
+    @property
+    def needs_cloud(self) -> bool:
+        """Whether `settle` waits for the user or a cloud."""
+        return self.route is not Route.KEEP and self.permission.denied is None
 
 
 @dataclass
 class Cascade:
-    """One prompt being answered: what it may do, and where its words go."""
+    """One prompt being answered."""
 
     request: Request
     policy: Policy
     ruling: Ruling | None
-    """What the profile's rules say of this prompt."""
+    """What the profile's rules say about this prompt."""
     enforcement: str
-    """What keeps this very process from the network."""
-    worker: Worker | None
+    """What keeps this process off the network."""
+    engine: Engine | None
     """None under `force`, which never touches the weights."""
     output: Output
     environment: Environment
+    stopwatch: Stopwatch
     shows_thinking: bool = False
     offers: Mapping[Name, Policy] = field(default_factory=dict)
-    """Tools that the local model is told of, each with the policy that its call goes out under."""
-    traffic: Traffic = field(default_factory=Traffic)
+    """Tools the local model may call, each with the policy its call is sent under."""
+    backpressure: Backpressure = field(default_factory=Backpressure)
     """Shared by the prompts that are answered side by side."""
     criterion: Criterion | None = None
-    """What the answer is judged by, where that is known already."""
-    stages: list[StageScore] = field(default_factory=list, init=False)
-    """What each stage of the gate saw of the local answer."""
-    observation: Observation | None = field(default=None, init=False)
-    """The local answer in numbers, where shadow mode wants it."""
+    """What local answers are judged by; None to look it up."""
 
     def answer(self) -> Answer:
-        """The answer of exactly one model. Raises Failure where there is none to give."""
-        return self.decide().asked().settle()
+        """Return the answer of exactly one model. Raises Failure if there is none."""
+        return self.settle(self.ask(self.decide()))
 
-    def decide(self) -> Decided:
-        """The verdict, by the local answer where one is needed. Nothing is asked or sent yet."""
-        denied = self._denial()
-        due = self._due_at_once()
-        if due is not None and denied is None:
-            return Decided(self, "at once", due, LocalResult())
-        return self.decide_here(due, denied)
+    # ---- decide -----------------------------------------------------------------------------------------
 
-    def decide_here(self, due: Verdict | None, denied: str | None) -> Decided:
-        """The verdict on the local answer, where no cloud was `due`, or that one is `denied`."""
-        if due is not None and due.reason == "forced":  # an error rather than a quiet local answer
-            raise Failure(ExitStatus.DENIED, str(denied))
-        if due is not None and due.failure is not None:
-            raise Failure(ExitStatus.DENIED, f"{due.words}; not handed off: {denied}")
-        result = LocalResult()
-        verdict = self._local_verdict(result, denied)
-        if due is not None and verdict.failure is None:
-            verdict = replace(verdict, reason=due.reason, stage=due.stage, words=due.words)
-        if result.call is not None:
-            return Decided(self._following(result.call), "unless denied", verdict, result)
-        if self._stays_here() and verdict.failure is None:
-            return Decided(self, "not", replace(verdict, reason="rule", stage="policy"), result)
-        return Decided(self, "not" if verdict.reason == "none" else "unless denied", verdict, result, denied)
+    def decide(self) -> Decision:
+        """Choose the route, by the local answer where one is needed. Nothing is asked or sent."""
+        permission = self._permission()
+        demand = self._demand()
+        if demand is not None and permission.denied is None:
+            return Decision(Route.CLOUD, demand, permission, seconds=self.stopwatch.elapsed())
+        return self._decide_locally(demand, permission)
 
-    def _following(self, call: ToolCall) -> Cascade:
-        """This cascade as the local model's call goes on: a tool is sent its own words, under its policy."""
-        if call.name == "handoff":
-            return self
-        request = replace(self.request, tools=(call.name,), asked=call.asks)
-        following = replace(self, request=request, policy=self.offers[call.name])
-        following.stages = self.stages
-        return following
+    def _permission(self) -> Permission:
+        permission = permission_for(self.request, self.policy, self.environment)
+        if permission.denied is None and self.ruling is not None and self._stays_here():
+            return replace(permission, denied=f"{self.ruling.words} keeps this prompt here")
+        return permission
 
-    def _due_at_once(self) -> Verdict | None:
-        """The verdict that needs no local answer: the policy or a rule forces the cloud."""
+    def _demand(self) -> Verdict | None:
+        """Return the verdict that needs no local answer, if mode, rule or tool demands the cloud."""
         if self.ruling is not None and self.ruling.then == "force":
             return gate.ruled(self.ruling.words)
         if self.request.tools:
@@ -108,155 +125,181 @@ class Cascade:
     def _stays_here(self) -> bool:
         return self.ruling is not None and self.ruling.then == "local"
 
-    def _denial(self) -> str | None:
-        denied = permission.denial(self.policy, self.environment, self.request)
-        if denied is None and self.ruling is not None and self._stays_here():
-            return f"{self.ruling.words} keeps this prompt here"
-        return denied
-
-    def _local_verdict(self, result: LocalResult, denied: str | None) -> Verdict:
-        """Run the local model into `result` and judge it."""
-        try:
-            return self._judged(result, denied)
-        except Failure as failure:
-            if failure.status is not ExitStatus.WEIGHTS:
-                raise
-            return gate.unavailable(failure)
-
-    def _judged(self, result: LocalResult, denied: str | None) -> Verdict:
-        weights = Store(self.environment).locate(self.policy.local.model)
-        criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
+    def _decide_locally(self, demand: Verdict | None, permission: Permission) -> Decision:
+        """Choose the route by the local answer. A `demand` for the cloud was denied."""
+        denied = permission.denied
+        if demand is not None and demand.reason == "forced":  # an error rather than a quiet local answer
+            raise Failure(ExitStatus.DENIED, str(denied))
+        if demand is not None and demand.failure is not None:
+            raise Failure(ExitStatus.DENIED, f"{demand.explanation}; not handed off: {denied}")
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
-        live = denied is not None and answers_anyway
-
-        def watch(logprobs: list[float | None]) -> int | None:
-            if denied is None and criterion.leans(gate.signals_of(result, criterion)):
-                permission.prepare(self.policy, self.environment)
-            # Only what can be handed off without a question is given up: else the answer is wanted whole.
-            may_give_up = denied is None and self.policy.mode == "auto"
-            if self.offers and may_begin(result.text):  # a call is judged whole
-                return None
-            return criterion.fails_early(logprobs) if may_give_up else None
-
-        given_up_at = self._run_local(weights, result, watch, live=live, wants_state=criterion.wants_state)
-        self.stages = stage_scores(result, criterion)
-        if given_up_at is not None:
-            return gate.given_up(result, criterion, given_up_at)
-        if result.call is not None:
-            return gate.called(result.call)
-        self.observation = observe(result, weights.sha256, self.policy, self.environment)
-        return gate.judge(result, criterion)
-
-    def _run_local(
-        self,
-        weights: Weights,
-        result: LocalResult,
-        watch: Callable[[list[float | None]], int | None],
-        *,
-        live: bool,
-        wants_state: bool,
-    ) -> int | None:
-        """Fill `result` from the worker; under `live` show the text as it comes.
-
-        The checkpoint in tokens at which `watch` gave the answer up, or None for a whole answer.
-        """
-        if self.worker is None:
-            raise AssertionError("a local answer needs the worker")
-
-        request = new_request(
-            self.request, self.policy, weights, self.environment, self.offers, wants_state=wants_state
+        local = self._local_model().answer(
+            may_leave=denied is None, is_final=denied is not None and answers_anyway
         )
-        thinking = Thinking(self.environment) if self.shows_thinking else None
-        begun = self._elapsed()
-        given_up_at = run_local(
-            self.worker,
-            request,
-            result,
+        verdict, call = local.verdict, local.result.call
+        if demand is not None and verdict.failure is None:
+            verdict = replace(
+                verdict, reason=demand.reason, stage=demand.stage, explanation=demand.explanation
+            )
+        route = Route.KEEP if verdict.reason == "none" else Route.CLOUD_IF_ALLOWED
+        if call is not None and denied is None:
+            request, policy = self._outgoing(local)
+            permission = permission_for(request, policy, self.environment)
+        elif self._stays_here() and verdict.failure is None:
+            route, verdict = Route.KEEP, replace(verdict, reason="rule", stage="policy")
+        return Decision(route, verdict, permission, local, self.stopwatch.elapsed())
+
+    def _local_model(self) -> LocalModel:
+        return LocalModel(
+            self.request,
+            self.policy,
+            self.engine,
+            self.output,
             self.environment,
-            self.output.stream if live else None,
-            thinking,
-            watch,
+            self.stopwatch,
+            self.shows_thinking,
+            self.offers,
+            self.criterion,
         )
-        result.seconds = round(self._elapsed() - begun, 4)
-        if given_up_at is not None:
-            return given_up_at
-        prompt = [message["content"] for message in self.request.messages()]
-        result.call = own_call(result.text, self.offers, prompt)
-        if is_broken(result.text, self.offers, prompt):
-            result.problem = "calls a tool in a way that cannot be read"
-        elif result.call is None:
-            result.problem = self._problem(result.text)
-        return None
 
-    def ask(self, verdict: Verdict) -> str | None:
-        """Put the handoff to the user, where that is needed; why it is denied, or None."""
-        return permission.ask([self.request], self.policy, verdict.words, self.environment, self.traffic)
+    # ---- ask --------------------------------------------------------------------------------------------
 
-    def deny(self, verdict: Verdict, result: LocalResult, denied: str) -> Answer:
-        """The local answer with a warning, where there is one and the profile wants it."""
+    def ask(self, decision: Decision) -> Decision:
+        """Ask the user to confirm the handoff where that is needed. After a no the local model may answer."""
+        if not decision.needs_cloud:
+            return decision
+        request, policy = self._outgoing(decision.local)
+        permission = confirmed(
+            decision.permission,
+            [request],
+            policy,
+            decision.verdict.explanation,
+            self.environment,
+            self.backpressure,
+        )
+        if permission.denied is not None and decision.route is Route.CLOUD:
+            return self._decide_locally(decision.verdict, permission)
+        return replace(decision, permission=permission)
+
+    def _outgoing(self, local: LocalAnswer | None) -> tuple[Request, Policy]:
+        """Return what would be sent, and under which policy: for a tool call its own argument."""
+        call = None if local is None else local.result.call
+        if call is None or call.name == "handoff":
+            return self.request, self.policy
+        return replace(self.request, tools=(call.name,), asked=call.asks), self.offers[call.name]
+
+    # ---- settle -----------------------------------------------------------------------------------------
+
+    def settle(self, decision: Decision) -> Answer:
+        """Keep the local answer, or hand the prompt off. Raises Failure if there is no answer to give."""
+        if decision.route is Route.KEEP:
+            return self._kept(decision, "kept")
+        if decision.permission.denied is not None:
+            return self._denied(decision, decision.permission.denied)
+        try:
+            return self._handed_off(decision)
+        except Failure as failure:
+            verdict = decision.verdict
+            may_answer = decision.route is Route.CLOUD_IF_ALLOWED and verdict.failure is None
+            if not may_answer or self.policy.escalation.on_cloud_failure == "fail":
+                raise
+            self._warn(f"{failure}; this is the local answer, {verdict.explanation}")
+            return self._kept(decision, "kept")
+
+    def _denied(self, decision: Decision, denied: str) -> Answer:
+        """Return the local answer with a warning, if there is one and the profile allows it."""
+        verdict = decision.verdict
         if verdict.failure is not None:
             self.output.end_line()
             raise Failure(verdict.failure.status, f"{verdict.failure}; not handed off: {denied}")
         if self.policy.escalation.on_denied == "fail":
-            raise Failure(ExitStatus.DENIED, f"the local answer is {verdict.words}; not handed off: {denied}")
-        answer = self.keep(verdict, result, "denied")
-        self._warn(f"the local answer is {verdict.words}; not handed off: {denied}")
+            raise Failure(
+                ExitStatus.DENIED, f"the local answer is {verdict.explanation}; not handed off: {denied}"
+            )
+        answer = self._kept(decision, "denied")
+        self._warn(f"the local answer is {verdict.explanation}; not handed off: {denied}")
         return answer
 
-    def hand_off_or_fall_back(self, verdict: Verdict, result: LocalResult) -> Answer:
-        """The cloud's answer, or where it fails and the profile says so, the local one."""
-        try:
-            return self.hand_off(verdict, result)
-        except Failure as failure:
-            if self.policy.escalation.on_cloud_failure == "fail" or verdict.failure is not None:
-                raise
-            self._warn(f"{failure}; this is the local answer, {verdict.words}")
-            return self.keep(verdict, result, "kept")
-
-    def _warn(self, message: str) -> None:
-        """A note that stands on its own line even below a streamed answer."""
-        self.output.end_line()
-        self.environment.note(message)
-
-    def hand_off(self, verdict: Verdict, result: LocalResult) -> Answer:
-        """The cloud's answer."""
+    def _handed_off(self, decision: Decision) -> Answer:
+        """Return the cloud's answer."""
+        request, policy = self._outgoing(decision.local)
         first_token: list[float] = []
+        stop = StopWords(request.stop)
 
         def show(text: str) -> None:
             if not first_token:
                 first_token.append(self._elapsed())
             self.output.stream(stop.feed(text))
 
-        stop = StopWords(self.request.stop)
+        handoff = Handoff(request, policy, decision.verdict.reason, decision.verdict.explanation)
         try:
-            sent = send.send(
-                self.request,
-                self.policy,
-                send.Cause(verdict.reason, verdict.words),
+            sent = send(
+                handoff,
                 self.environment,
                 show,
                 is_shown=self.output.streams,
-                traffic=self.traffic,
+                stopwatch=self.stopwatch,
+                backpressure=self.backpressure,
             )
         except Failure:
             self.output.end_line()
             raise
-        reply = sent.reply
         self.output.stream(stop.flush())
-        text = stop_at(reply.text, self.request.stop).strip()
-        if self.observation is not None:
-            with suppress(Failure):  # the answer is paid for, whatever becomes of a number
-                ledger = Ledger(self.environment.state_folder)
-                ledger.observe(sent.row, self.observation, agreement(result.text, text))
-        text = self._checked(text)
+        text = stop_at(sent.reply.text, request.stop).strip()
+        self._observe(sent, decision.local, text)
+        text = self._checked(text, request)
         if is_refusal(text):
-            self._warn("the cloud declined")
+            self._warn("the cloud model declined to answer")
+        return self._answered_by_cloud(decision, sent, text, first_token)
+
+    def _observe(self, sent: Sent, local: LocalAnswer | None, text: str) -> None:
+        """Record how far the two answers agree, if shadow mode drew this prompt."""
+        if local is not None and local.observation is not None:
+            with suppress(Failure):  # the answer is paid for; a number is not worth losing it
+                ledger = Ledger(self.environment.state_folder)
+                ledger.observe(sent.row, local.observation, agreement(local.result.text, text))
+
+    def _checked(self, text: str, request: Request) -> str:
+        """Return the cloud's answer, or the choice it names. Raises Failure (CHECK)."""
+        text = chosen(text, request.choices)
+        problem = problem_of(text, request, self.environment)
+        if problem is not None:
+            raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
+        return text
+
+    # ---- the answer object ------------------------------------------------------------------------------
+
+    def _kept(self, decision: Decision, outcome: Literal["kept", "denied"]) -> Answer:
+        if decision.local is None:
+            raise AssertionError("a local answer is kept only if there is one")
+        result, verdict = decision.local.result, decision.verdict
+        if outcome == "denied" and self.policy.mode == "forbid":
+            verdict = replace(verdict, reason="forbidden")
+        return Answer(
+            id=uuid.uuid4().hex,
+            answer=result.text.strip(),
+            answered_by="local",
+            model=self.policy.local.model,
+            handoff=_view(outcome, verdict, decision.local),
+            usage=Usage(local=Tokens(result.tokens_in, result.tokens_out)),
+            cost_usd=0.0,
+            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
+            policy=self._policy_view(self.policy),
+            finish_reason=result.finish_reason,
+        )
+
+    def _answered_by_cloud(
+        self, decision: Decision, sent: Sent, text: str, first_token: list[float]
+    ) -> Answer:
+        local = decision.local if decision.local is not None else LocalAnswer(decision.verdict)
+        reply, result = sent.reply, local.result
+        _, policy = self._outgoing(decision.local)
         return Answer(
             id=uuid.uuid4().hex,
             answer=text,
             answered_by="cloud",
             model=reply.model,
-            handoff=self._handoff("escalated", verdict),
+            handoff=_view("escalated", decision.verdict, local),
             usage=Usage(
                 Tokens(result.tokens_in, result.tokens_out), Tokens(reply.tokens_in, reply.tokens_out)
             ),
@@ -264,130 +307,34 @@ class Cascade:
             timings=Timings(
                 result.load_seconds, first_token[0] if first_token else None, self._elapsed(), result.seconds
             ),
-            policy=self._policy_view(),
+            policy=self._policy_view(policy),
             finish_reason=reply.finish_reason,
             cost_is_estimate=sent.settlement.estimated,
             citations=reply.citations,
             images=reply.images,
         )
 
-    def _problem(self, text: str) -> str | None:
-        """What the user's own checks find wrong with an answer, in words."""
-        schema, command = self.request.schema, self.request.verify
-        problem = schema.problem(text) if schema is not None else None
-        if self.request.choices and text not in self.request.choices:
-            problem = "is none of the choices"
-        if problem is None and command and text.strip():
-            failed = verify(command, text, self.environment.variables)
-            problem = None if failed is None else f"fails its check: {failed}"
-        return problem
-
-    def _checked(self, text: str) -> str:
-        """The cloud's answer; of choices, the one that it names. Raises Failure (CHECK)."""
-        text = chosen(text, self.request.choices)
-        problem = self._problem(text)
-        if problem is not None:
-            raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
-        return text
-
-    def keep(self, verdict: Verdict, result: LocalResult, decision: Any) -> Answer:
-        """The local answer."""
-        if decision == "denied" and self.policy.mode == "forbid":
-            verdict = replace(verdict, reason="forbidden")
-        return Answer(
-            id=uuid.uuid4().hex,
-            answer=result.text.strip(),
-            answered_by="local",
-            model=self.policy.local.model,
-            handoff=self._handoff(decision, verdict),
-            usage=Usage(local=Tokens(result.tokens_in, result.tokens_out)),
-            cost_usd=0.0,
-            timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
-            policy=self._policy_view(),
-            finish_reason=result.finish_reason,
-        )
-
-    def _handoff(self, decision: Any, verdict: Verdict) -> Handoff:
-        return Handoff(
-            decision,
-            verdict.reason,
-            verdict.stage,
-            verdict.confidence,
-            verdict.threshold,
-            verdict.signals,
-            self.stages,
-        )
-
-    def _policy_view(self) -> PolicyView:
-        policy = self.policy
+    def _policy_view(self, policy: Policy) -> PolicyView:
         return PolicyView(policy.profile, policy.mode, policy.decided_by, self.enforcement)
 
-    def goes_on(self, carried: Carried) -> Decided:
-        """What another process decided by the same request and policy, to be settled here."""
-        result = carried.result
-        cascade = self if result.call is None else self._following(result.call)
-        cascade.stages, cascade.observation = carried.stages, carried.observation
-        cascade.environment.started -= carried.seconds
-        return Decided(cascade, carried.leaves, carried.verdict, result)
-
     def _elapsed(self) -> float:
-        return round(self.environment.clock() - self.environment.started, 4)
+        return round(self.stopwatch.elapsed(), 4)
+
+    def _warn(self, message: str) -> None:
+        """Print a note on a line of its own, even below a streamed answer."""
+        self.output.end_line()
+        self.environment.note(message)
 
 
-Leaves = Literal["not", "at once", "unless denied"]
-
-
-@dataclass(frozen=True)
-class Decided:
-    """A prompt that was decided about: kept, or to be handed off. Settled beside other prompts or at once."""
-
-    cascade: Cascade
-    leaves: Leaves
-    verdict: Verdict
-    result: LocalResult
-    denied: str | None = None
-    """Why it may not leave."""
-
-    @property
-    def needs_cloud(self) -> bool:
-        """Whether settling it means to wait for the user or a cloud."""
-        return self.leaves != "not" and self.denied is None
-
-    def asked(self) -> Decided:
-        """The same after the user was asked, where that is needed. A no may call for a local answer."""
-        denied = self.cascade.ask(self.verdict) if self.needs_cloud else None
-        if denied is None:
-            return self
-        if self.leaves == "at once":
-            return self.cascade.decide_here(self.verdict, denied)
-        return replace(self, denied=denied)
-
-    def settle(self) -> Answer:
-        """Keep the answer, or hand the prompt off. Raises Failure where there is no answer to give."""
-        cascade, verdict, result = self.cascade, self.verdict, self.result
-        if self.leaves == "not":
-            return cascade.keep(verdict, result, "kept")
-        if self.denied is not None:
-            return cascade.deny(verdict, result, self.denied)
-        if self.leaves == "at once":
-            return cascade.hand_off(verdict, result)
-        return cascade.hand_off_or_fall_back(verdict, result)
-
-    def carried(self) -> Carried:
-        """This for `Cascade.goes_on` in another process, where the cloud is still needed."""
-        cascade = self.cascade
-        seconds = cascade.environment.clock() - cascade.environment.started
-        return Carried(self.leaves, self.verdict, self.result, cascade.stages, cascade.observation, seconds)
-
-
-@dataclass(frozen=True)
-class Carried:
-    """What was decided about a prompt, without all that belongs to the process that did."""
-
-    leaves: Leaves
-    verdict: Verdict
-    result: LocalResult
-    stages: list[StageScore]
-    observation: Observation | None
-    seconds: float
-    """That it took."""
+def _view(
+    outcome: Literal["kept", "escalated", "denied"], verdict: Verdict, local: LocalAnswer
+) -> HandoffView:
+    return HandoffView(
+        outcome,
+        verdict.reason,
+        verdict.stage,
+        verdict.confidence,
+        verdict.threshold,
+        verdict.signals,
+        local.stages,
+    )

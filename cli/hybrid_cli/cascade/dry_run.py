@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: the answer to --dry-run."""
+"""`--dry-run`: what a run would do, without loading or sending anything."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import estimate
-from hybrid_cli.egress import budget, permission
-from hybrid_cli.egress import request as wire
+from hybrid_cli.egress.budget import Account, left_in_words, worst_cost
+from hybrid_cli.egress.permission import Fallback, Permission, permission_for
+from hybrid_cli.egress.request import call_to, leaving
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import Ledger, in_unit, usd
+from hybrid_cli.ledger.database import usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
@@ -23,9 +24,9 @@ from hybrid_cli.weights.store import Store
 def make_plan(
     request: Request, policy: Policy, ruling: Ruling | None, environment: Environment
 ) -> dict[str, Any]:
-    """Profile, mode, model, cloud and what stands in the way of a handoff. Nothing is loaded or sent."""
+    """Return profile, mode, model, cloud, and whether a handoff would happen. Nothing is loaded or sent."""
     cloud = policy.cloud
-    denied = permission.denial(policy, environment, request)
+    permission = permission_for(request, policy, environment)
     plan = {
         "profile": policy.profile,
         "mode": f"{policy.mode} (set by {policy.decided_by})",
@@ -33,16 +34,16 @@ def make_plan(
         "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         "key": "none" if cloud is None else key_source(cloud.key),
         "rule": "none" if ruling is None else f"{ruling.then} ({ruling.words})",
-        "handoff": denied or _when(request, policy, ruling),
+        "handoff": permission.denied or _when(request, policy, ruling),
         "characters": sum(len(message["content"]) for message in request.messages()),
     }
     if cloud is not None and policy.mode != "forbid":
-        plan |= _payload(request, policy, cloud, environment)
+        plan |= _payload(request, policy, cloud, permission, environment)
     return plan
 
 
 def as_lines(plan: dict[str, Any]) -> list[str]:
-    """The plan for a reader: what would happen a line, and the payload below, spread out."""
+    """Return the plan as lines for a reader, with the payload below, indented."""
     lines = [f"{name}: {value}" for name, value in plan.items() if name != "payload"]
     if "payload" in plan:
         spread = json.dumps(json.loads(plan["payload"]), ensure_ascii=False, indent=2)
@@ -50,42 +51,38 @@ def as_lines(plan: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _payload(request: Request, policy: Policy, cloud: Cloud, environment: Environment) -> dict[str, Any]:
-    """What a handoff would send, byte for byte but for the placeholders' suffix, and what it may cost."""
+def _payload(
+    request: Request, policy: Policy, cloud: Cloud, permission: Permission, environment: Environment
+) -> dict[str, Any]:
+    """Return the payload a handoff would send, and its cost. Only the placeholders' suffix will differ."""
     from hybrid_cli.privacy.screen import screen
 
     try:
         key = _key_at_hand(cloud, environment)
-        screened = screen(wire.leaving(request, cloud), policy.privacy, environment.variables, key)
-        call = wire.call_to(cloud, request, policy, screened, environment, key)
+        screened = screen(leaving(request, cloud), policy.privacy, environment.variables, key)
+        call = call_to(cloud, request, policy, screened, environment, key)
     except Failure as failure:
         return {"forbidden": str(failure)}
     content = call.content()
-    worst = budget.worst_cost(call, len(content))
-    ledger = Ledger(environment.state_folder)
-    left = [
-        f"{limit.key} {in_unit(ledger.left(limit, environment.run), limit.unit)}"
-        for limit in budget.limits_of(policy)
-    ]
-    refused = budget.Account(policy, "", screened.vault.counts, environment).refusal(call)
+    worst = worst_cost(call, len(content))
+    refused = Account(policy, "", screened.vault.counts, environment).refusal(call)
     return {
         "privacy": f"redacted: {dict(screened.vault.counts)}"
         if screened.vault.counts
         else "nothing to redact",
-        "fallbacks": ", ".join(_fallback(server, request, environment) for server in cloud.fallbacks)
-        or "none",
+        "fallbacks": ", ".join(map(_describe, permission.fallbacks)) or "none",
         "destination": f"{cloud.base_url.rstrip('/')}{call.path}",
         "bytes": len(content),
         "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
-        "price": "not known" if worst is None else f"at most {usd(worst)}",
-        "left": ", ".join(left) or "no limit is set",
+        "price": "unknown" if worst is None else f"at most {usd(worst)}",
+        "left": left_in_words(policy, environment),
         **({} if refused is None else {"over_limit": refused}),
         "payload": content.decode(),
     }
 
 
 def _key_at_hand(server: Server, environment: Environment) -> str | None:
-    """The cloud's key, to look for it in what would leave. No command is run for a plan: it may ask its user."""
+    """Return the cloud's key, to look for it in the payload. No key command is run: it might ask the user."""
     if server.key is None or server.key.command is not None:
         return None
     try:
@@ -94,11 +91,9 @@ def _key_at_hand(server: Server, environment: Environment) -> str | None:
         return None
 
 
-def _fallback(server: Server, request: Request, environment: Environment) -> str:
-    """A fallback cloud, and why it would be passed over."""
-    named = f"{server.model} at {origin_of(server.base_url)}"
-    why = permission.why_skipped(server, request, environment)
-    return named if why is None else f"{named} ({why})"
+def _describe(fallback: Fallback) -> str:
+    named = f"{fallback.server.model} at {origin_of(fallback.server.base_url)}"
+    return named if fallback.skipped is None else f"{named} ({fallback.skipped})"
 
 
 def _model_state(policy: Policy, environment: Environment) -> str:
@@ -116,17 +111,19 @@ def _when(request: Request, policy: Policy, ruling: Ruling | None) -> str:
         return "never"
     if policy.mode == "force" or request.tools:
         return "always"
-    asked = ", after a question" if policy.mode == "ask" else ""
+    asked = ", after your confirmation" if policy.mode == "ask" else ""
     if ruling is not None and ruling.then == "force":
         return f"always{asked}"
     shadow = policy.escalation.shadow
-    after = f"; else, afterwards, with a chance of {shadow:g}" if shadow and policy.mode == "auto" else ""
-    return f"{_target(policy)}, or without a usable local answer{asked}{after}"
+    after = (
+        f"; kept prompts afterwards with probability {shadow:g}" if shadow and policy.mode == "auto" else ""
+    )
+    return f"{_target(policy)}, or if there is no usable local answer{asked}{after}"
 
 
 def _target(policy: Policy) -> str:
     target = policy.escalation.target
     if target.threshold is not None:
-        return f"below a confidence of {target.threshold:.2f}"
+        return f"below confidence {target.threshold:.2f}"
     names = [name for name in target.__struct_fields__ if getattr(target, name) is not None]
-    return f"as the calibration for {names[0]}={getattr(target, names[0]):g} says"
+    return f"by the calibration for {names[0]}={getattr(target, names[0]):g}"

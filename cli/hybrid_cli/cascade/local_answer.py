@@ -1,155 +1,147 @@
-"""The local side of one prompt: the request to the engine, and its events made a result."""
+"""The local answer to one prompt, judged: the gate's verdict, the user's own checks, a tool call."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from hybrid_cli.checks.tool_calls import Name, described
+from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
+from hybrid_cli.cascade.output import Output
+from hybrid_cli.cascade.shadow import observe
+from hybrid_cli.cascade.thinking_view import ThinkingView
+from hybrid_cli.checks.tool_calls import Name, is_broken, may_begin, own_call
+from hybrid_cli.checks.verify import verify
+from hybrid_cli.egress.permission import prepare
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
-from hybrid_cli.local.worker import Worker
+from hybrid_cli.gate import verdict as gate
+from hybrid_cli.gate.criterion import Criterion, criterion_of
+from hybrid_cli.gate.stages import stage_scores
+from hybrid_cli.gate.verdict import LocalResult, StageScore, Verdict
+from hybrid_cli.ledger.database import Observation
+from hybrid_cli.local.protocol import Engine
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.sanitize import EscapeFilter, undirected
-from hybrid_cli.weights.store import Weights
+from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.store import Store, Weights
 
 
-class Thinking:
-    """Shows the model's thinking on stderr, on lines of its own."""
+@dataclass(frozen=True)
+class LocalAnswer:
+    """A local answer with the gate's verdict on it. Can be pickled."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-        self._filter = EscapeFilter()
-        self._by_lines = environment.in_ci()  # a runner's command is one by its line's start
-        self._line = ""
-
-    def show(self, text: str) -> None:
-        text = undirected(self._filter.feed(text))
-        if self._by_lines:
-            text, newline, rest = (self._line + text).rpartition("\n")
-            self._line = rest
-            self._environment.aside(text + newline)
-        elif text:
-            self._environment.aside(text)
-            self._line = text.rpartition("\n")[2]
-
-    def end(self) -> None:
-        if self._line:
-            self._environment.aside(f"{self._line if self._by_lines else ''}\n")
-            self._line = ""
+    verdict: Verdict
+    result: LocalResult = field(default_factory=LocalResult)
+    stages: list[StageScore] = field(default_factory=list)
+    """What each stage of the gate saw."""
+    observation: Observation | None = None
+    """The answer in numbers, if shadow mode drew it."""
 
 
-def new_request(
-    request: Request,
-    policy: Policy,
-    weights: Weights,
-    environment: Environment,
-    offered: Collection[Name] = (),
-    *,
-    wants_state: bool = False,
-) -> LocalRequest:
-    """What the engine is asked under `policy`; the model is told of the tools `offered`.
+@dataclass
+class LocalModel:
+    """Answers one request with the local model, under one policy."""
 
-    `wants_state` asks for the hidden state too.
-    """
-    local, sampling = policy.local, policy.local.sampling
-    task = Task(
-        messages=request.messages(),
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        seed=sampling.seed,
-        repeat_penalty=sampling.repeat_penalty,
-        stop=list(request.stop),
-        schema=None if request.schema is None else request.schema.text,
-        tools=described(offered),
-        wants_state=wants_state,
-        choices=list(request.choices),
-    )
-    return LocalRequest(
-        path=str(weights.path.absolute()),
-        tasks=[task],
-        context=None if local.context == "auto" else local.context,
-        threads=None if local.threads == "auto" else local.threads,
-        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
-        weights_id=weights.sha256,
-        require_enforcement=policy.escalation.require_enforcement,
-    )
+    request: Request
+    policy: Policy
+    engine: Engine | None
+    """None under `force`, which never touches the weights."""
+    output: Output
+    environment: Environment
+    stopwatch: Stopwatch
+    shows_thinking: bool
+    offers: Mapping[Name, Policy]
+    """Tools the model may call, each with the policy its call is sent under."""
+    criterion: Criterion | None
+    """What the answer is judged by; None to look it up."""
+
+    def answer(self, *, may_leave: bool, is_final: bool) -> LocalAnswer:
+        """Run the model and judge its answer.
+
+        Without `may_leave` no handoff can follow; with `is_final` the answer is delivered whatever the verdict,
+        so it may be shown while it is generated. Missing weights are a verdict; other Failures are raised.
+        """
+        try:
+            weights = Store(self.environment).locate(self.policy.local.model)
+            criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
+            return self._judged(weights, criterion, may_leave=may_leave, is_final=is_final)
+        except Failure as failure:
+            if failure.status is not ExitStatus.WEIGHTS:
+                raise
+            return LocalAnswer(gate.unavailable(failure))
+
+    def _judged(
+        self, weights: Weights, criterion: Criterion, *, may_leave: bool, is_final: bool
+    ) -> LocalAnswer:
+        result = LocalResult()
+        given_up_at = self._run(weights, criterion, result, may_leave=may_leave, is_shown=is_final)
+        stages = stage_scores(result, criterion)
+        if given_up_at is not None:
+            return LocalAnswer(gate.given_up(result, criterion, given_up_at), result, stages)
+        self._check(result)
+        if result.call is not None:
+            return LocalAnswer(gate.called(result.call), result, stages)
+        observation = observe(result, weights.sha256, self.policy, self.environment)
+        return LocalAnswer(gate.judge(result, criterion), result, stages, observation)
+
+    def _run(
+        self, weights: Weights, criterion: Criterion, result: LocalResult, *, may_leave: bool, is_shown: bool
+    ) -> int | None:
+        """Fill `result`; return the checkpoint at which the answer was given up, or None."""
+        if self.engine is None:
+            raise AssertionError("a local answer needs the engine")
+        # Only an answer that can be handed off without a question is given up: otherwise it is wanted whole.
+        may_give_up = may_leave and self.policy.mode == "auto"
+
+        def fails_early(logprobs: list[float | None]) -> int | None:
+            if may_leave and criterion.leans(gate.signals_of(result, criterion)):
+                prepare(self.policy, self.environment)
+            if self.offers and may_begin(result.text):  # a tool call is judged whole
+                return None
+            return criterion.fails_early(logprobs) if may_give_up else None
+
+        begun = self.stopwatch.elapsed()
+        request = new_request(
+            self.request,
+            self.policy,
+            weights,
+            self.environment,
+            self.offers,
+            wants_state=criterion.wants_state,
+        )
+        hooks = RunHooks(
+            show=self.output.stream if is_shown else None,
+            thinking=ThinkingView(self.environment) if self.shows_thinking else None,
+            fails_early=fails_early,
+        )
+        given_up_at = run_engine(
+            self.engine,
+            request,
+            result,
+            self.environment,
+            self.stopwatch,
+            hooks,
+            model=self.policy.local.model,
+        )
+        result.seconds = round(self.stopwatch.elapsed() - begun, 4)
+        return given_up_at
+
+    def _check(self, result: LocalResult) -> None:
+        """Find the tool call in a whole answer, or what is wrong with it."""
+        prompt = [message["content"] for message in self.request.messages()]
+        result.call = own_call(result.text, self.offers, prompt)
+        if is_broken(result.text, self.offers, prompt):
+            result.problem = "calls a tool in a way that cannot be read"
+        elif result.call is None:
+            result.problem = problem_of(result.text, self.request, self.environment)
 
 
-def run_local(
-    worker: Worker,
-    request: LocalRequest,
-    result: LocalResult,
-    environment: Environment,
-    show: Callable[[str], None] | None,
-    thinking: Thinking | None,
-    fails_early: Callable[[list[float | None]], int | None],
-) -> int | None:
-    """Fill `result` from the worker's events; each piece of the answer also goes to `show`.
-
-    None for a whole answer, or the checkpoint (tokens) by which `fails_early` gave it up: then the engine
-    is stopped. Raises Failure where the engine cannot answer.
-    """
-    events = checked(worker.events(asdict(request)))
-    with environment.waiting(f"loading {Path(request.path).name}"):
-        loaded = next(event for event in events if event["event"] == "loaded")
-    result.load_seconds = loaded["load_seconds"]
-    result.tokens_in = loaded["tokens_in"]
-    with environment.waiting(f"the model is reading {result.tokens_in} tokens") as arrived:
-        for event in events:
-            if show is None and thinking is None:
-                arrived.goes_on("the model is answering")
-            else:
-                arrived()
-            take(event, result, environment)
-            if event["event"] != "tokens":
-                continue
-            if thinking is not None and event["thinking"]:
-                thinking.show(event["thinking"])
-            if event["text"]:
-                _end(thinking)
-                if show is not None:
-                    show(event["text"])
-            checkpoint = fails_early(result.logprobs)
-            if checkpoint is not None:
-                worker.stop()
-                result.tokens_out = len(result.logprobs)
-                return checkpoint
-    _end(thinking)
-    return None
-
-
-def _end(thinking: Thinking | None) -> None:
-    if thinking is not None:
-        thinking.end()
-
-
-def checked(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """`events`, up to one that says that the engine failed, which is raised as Failure."""
-    for event in events:
-        if event["event"] == "failed":
-            raise Failure(ExitStatus[event["status"]], event["message"])
-        yield event
-
-
-def take(event: dict[str, Any], result: LocalResult, environment: Environment) -> None:
-    """Add what `event` tells to `result`."""
-    if event["event"] == "tokens":
-        if result.first_token_seconds is None:
-            result.first_token_seconds = round(environment.clock() - environment.started, 4)
-        result.text += event["text"]
-        for signal in event["signals"]:
-            result.add(TokenSignal(*signal))
-    elif event["event"] == "state":
-        result.state = base64.b64decode(event["state"])
-    elif event["event"] == "finished":
-        result.finish_reason = event["finish_reason"]
-        result.tokens_in, result.tokens_out = event["tokens_in"], event["tokens_out"]
-    elif event["event"] == "done":
-        result.context = event["context"]
+def problem_of(text: str, request: Request, environment: Environment) -> str | None:
+    """Return what the user's own checks find wrong with an answer, for a message; None if nothing."""
+    problem = request.schema.problem(text) if request.schema is not None else None
+    if request.choices and text not in request.choices:
+        problem = "is none of the choices"
+    if problem is None and request.verify and text.strip():
+        failed = verify(request.verify, text, environment.variables)
+        problem = None if failed is None else f"fails its check: {failed}"
+    return problem

@@ -1,4 +1,4 @@
-"""Which tools the local model is told of: those whose call the policy would let go out."""
+"""The tools the local model may call: those whose call the policy would allow to leave."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.tool_calls import Name
-from hybrid_cli.egress import permission
+from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.policy import Policy
@@ -16,7 +16,7 @@ from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 
 
-def offers(
+def offered_tools(
     request: Request,
     policy: Policy,
     ruling: Ruling | None,
@@ -24,12 +24,12 @@ def offers(
     output: Output,
     environment: Environment,
 ) -> dict[Name, Policy]:
-    """The tools that the local model may call for `request`, each with the policy for its call.
+    """Return the tools the local model may call for `request`, each with the policy for its call.
 
-    None under a schema: its grammar leaves no room for a call.
+    There are none under a schema: its grammar leaves no room for a call.
     """
-    goes_no_way = policy.mode not in ("auto", "ask") or (ruling is not None and ruling.then == "local")
-    if goes_no_way or request.schema is not None or _denied(request, policy, environment):
+    never_leaves = policy.mode not in ("auto", "ask") or (ruling is not None and ruling.then == "local")
+    if never_leaves or request.schema is not None or _denied(request, policy, environment):
         return {}
     found: dict[Name, Policy] = {}
     for tool in policy.cloud.tools if policy.cloud is not None else ():
@@ -46,7 +46,7 @@ def offers(
 def _policy_for(
     tool: Tool, request: Request, policy: Policy, facts: RequestFacts, environment: Environment
 ) -> Policy | None:
-    """The policy under the rules for a prompt that needs `tool`; None where it may not be used."""
+    """Return the policy under the rules for a prompt that needs `tool`; None if the tool may not be used."""
     try:
         policy, ruling = under_rules(policy, replace(facts, tools=frozenset([tool])))
     except Failure:
@@ -57,4 +57,4 @@ def _policy_for(
 
 def _denied(request: Request, policy: Policy, environment: Environment) -> bool:
     cannot_ask = policy.mode == "ask" and not environment.can_ask()
-    return cannot_ask or permission.denial(policy, environment, request) is not None
+    return cannot_ask or permission_for(request, policy, environment).denied is not None

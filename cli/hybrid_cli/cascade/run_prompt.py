@@ -1,4 +1,4 @@
-"""One `hybrid run`, from its options to its output: policy, guard, question, answer."""
+"""One `hybrid run`, from its options to its output: policy, guard, prompt, answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.cascade.answer import Answer
+from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
 from hybrid_cli.cascade.dry_run import as_lines, make_plan
-from hybrid_cli.cascade.offered_tools import offers
+from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows, shadow_of
 from hybrid_cli.checks.json_schema import read_schema
-from hybrid_cli.egress import permission
+from hybrid_cli.egress.permission import prepare
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import wipe_start_environment
@@ -23,11 +23,12 @@ from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Tool
 from hybrid_cli.prompt import Request, read_question
 from hybrid_cli.ui.environment import Environment, deadline, one_line
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of input and output."""
+    """The command line's input and output options."""
 
     prompt: str | None
     system: str | None
@@ -39,27 +40,29 @@ class Options:
     tags: frozenset[str]
     stop: tuple[str, ...] = ()
     schema: str | None = None
-    """A file's name, or JSON; None for the profile's."""
+    """A file name, or JSON; None for the profile's schema."""
     verify: tuple[str, ...] = ()
-    """A command; empty for the profile's."""
+    """A command; empty for the profile's command."""
     raw: bool = False
     render: bool = False
     show_thinking: bool = False
     tools: tuple[Tool, ...] = ()
-    """Hosted tools that the prompt needs."""
+    """Hosted tools the prompt needs."""
 
 
-def run_prompt(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
-    """Answer the prompt and deliver it. Raises Failure where there is no answer to deliver."""
+def run_prompt(
+    flags: Flags, options: Options, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
+) -> None:
+    """Answer the prompt and deliver it. Raises Failure if there is no answer to deliver."""
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
-        permission.prepare(policy, environment)
+        prepare(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
         if command:
-            wipe_start_environment()  # a command can read there what its parent was started with
+            wipe_start_environment()  # a command could read its parent's variables in /proc
         output = Output(
             environment,
             file=options.output,
@@ -67,7 +70,7 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
             stream=options.stream,
             raw=options.raw,
             render=options.render,
-            whole=schema is not None or command != (),  # nothing is shown before it was checked
+            whole=schema is not None or command != (),  # nothing is shown before it is checked
         )
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
@@ -92,14 +95,16 @@ def run_prompt(flags: Flags, options: Options, environment: Environment, worker:
                     engine,
                     output,
                     environment,
+                    stopwatch,
                     shows_thinking=options.show_thinking,
-                    offers=offers(request, policy, ruling, facts, output, environment),
+                    offers=offered_tools(request, policy, ruling, facts, output, environment),
                 )
-                answer = cascade.answer()
+                decision = cascade.ask(cascade.decide())
+                answer = cascade.settle(decision)
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
-            _tell(answer, environment)
+            _report(answer, environment)
             shadows = Shadows(flags, tags, environment)
-            shadows.add(shadow_of(request, answer, cascade.observation, policy, environment))
+            shadows.add(shadow_of(request, answer, decision.observation, policy, environment))
         finally:
             output.close()
     shadows.send()  # the deadline was for the answer
@@ -117,16 +122,30 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
         raise Failure(ExitStatus.LIMIT, plan["over_limit"])
 
 
-def _tell(answer: Answer, environment: Environment) -> None:
-    """Under --verbose, how the answer came to be."""
+_OUTCOMES = {
+    "kept": "kept the local answer",
+    "escalated": "handed off",
+    "denied": "used the local answer although the gate would hand off",
+}
+
+
+def _report(answer: Answer, environment: Environment) -> None:
+    """List the sources; under --verbose, also say how the answer was decided."""
     for citation in answer.citations:
         environment.note(f"source: {citation['title']} {citation['url']}")
     handoff, usage = answer.handoff, answer.usage
     for stage in handoff.stages:
-        environment.detail(stage.words())
-    confidence = "unmeasured" if handoff.confidence is None else f"{handoff.confidence:.2f}"
+        environment.detail(stage.describe())
+    why = "" if handoff.reason == "none" else f", reason: {handoff.reason}"
+    environment.detail(f"{_OUTCOMES[handoff.decision]}{_measured(handoff)}{why}")
     environment.detail(
-        f"{handoff.decision}: {handoff.reason} (confidence {confidence}), answered by {answer.model},"
-        f" tokens in/out local {usage.local.in_}/{usage.local.out} cloud {usage.cloud.in_}/{usage.cloud.out},"
-        f" {answer.timings.total:.2f} s, network guard {answer.policy.enforcement}"
+        f"{answer.model} answered in {answer.timings.total:.2f} s; tokens in/out: local"
+        f" {usage.local.in_}/{usage.local.out}, cloud {usage.cloud.in_}/{usage.cloud.out};"
+        f" network guard: {answer.policy.enforcement}"
     )
+
+
+def _measured(handoff: HandoffView) -> str:
+    if handoff.confidence is None or handoff.threshold is None:
+        return ""
+    return f" (confidence {handoff.confidence:.2f}, threshold {handoff.threshold:.2f})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybrid_cli.egress import permission
+from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
 from hybrid_cli.local.worker import Worker
@@ -14,9 +14,11 @@ from hybrid_cli.ui.environment import Environment
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
-    """Keep the keys from whatever this process starts, and itself from the network where the policy forbids
-    it; the level reached."""
-    permission.withhold_keys(policy, environment)
+    """Hide the keys from child processes, and under `forbid` cut this process off the network.
+
+    Return the level of enforcement reached. Raises Failure if the profile requires more.
+    """
+    withhold_keys(policy, environment)
     if policy.privacy.scanner:
         wipe_start_environment()
     if policy.mode != "forbid":
@@ -33,7 +35,7 @@ def guard(policy: Policy, environment: Environment) -> Enforcement:
 
 @contextmanager
 def engine_of(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
-    """The worker for as long as it is needed; none under `force`."""
+    """Yield the worker, and stop it at the end; yield None under `force`."""
     if policy.mode == "force":
         if worker is not None:
             worker.stop()

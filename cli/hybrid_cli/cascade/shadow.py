@@ -1,9 +1,8 @@
-"""Shadow mode: a share of the kept prompts goes to the cloud too, to see whether it would have said the same.
+"""Shadow mode: a share of the kept prompts goes to the cloud, too, to compare the answers.
 
-It must cost the user nothing but what the budget allows, so it happens in a process of its own that begins
-once the answer is out: whoever waits for the command, its output or its exit code waits for nothing more.
-That process merges the policy anew, and sends through the one way out. It asks nobody and tells nobody;
-what came of it stands in the ledger.
+The user must not wait for it, so a process of its own sends them after the answer is out: the command, its
+output and its exit code are already done. That process merges the policy anew and sends through `egress.send`.
+It asks nobody and prints nothing; the ledger holds the outcome.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ import msgspec
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.checks.agreement import agreement
-from hybrid_cli.egress import permission, send
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
+from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.exit_status import Failure, Interrupted
 from hybrid_cli.gate.features import CHECKPOINTS, VERSION, answer_signals, running_mean
 from hybrid_cli.gate.verdict import LocalResult
@@ -33,15 +33,16 @@ from hybrid_cli.local.stop_strings import stop_at
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment, deadline
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 _TOGETHER = 50
-"""Prompts that are gathered, in a long run, before a process begins for them."""
+"""Prompts that a long run gathers before it starts a process for them."""
 _SECONDS = 600.0
-"""For one prompt, where the profile sets no limit."""
+"""For one prompt, if the profile sets no limit."""
 
 
 class Shadow(msgspec.Struct, frozen=True):
-    """A prompt that was answered here and kept."""
+    """A prompt whose local answer was kept."""
 
     request: Request
     answer: str
@@ -49,7 +50,7 @@ class Shadow(msgspec.Struct, frozen=True):
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """What the other process is told: how this one came to its policy, and the prompts."""
+    """The other process's input: what the policy is merged from, and the prompts."""
 
     run: str
     folder: str
@@ -61,9 +62,9 @@ class _Message(msgspec.Struct, frozen=True):
 def observe(
     result: LocalResult, weights: str, policy: Policy, environment: Environment
 ) -> Observation | None:
-    """A finished local answer in numbers, where chance takes it; one that cannot be measured never.
+    """Return a finished local answer in numbers if chance draws it; None if not, or if it cannot be measured.
 
-    One draw decides for kept and handed-off prompts alike, so that what is recorded is traffic as it is.
+    One draw decides for kept and handed-off prompts alike, so that the record represents the real traffic.
     """
     if policy.escalation.shadow <= 0 or environment.chance() >= policy.escalation.shadow:
         return None
@@ -81,7 +82,7 @@ def shadow_of(
     policy: Policy,
     environment: Environment,
 ) -> Shadow | None:
-    """What is to be sent after `answer`; None where it was not drawn, or may not be sent without a question."""
+    """Return what to send after `answer`; None if it was not drawn, or may not be sent without a question."""
     kept = (answer.handoff.decision, answer.handoff.reason) == ("kept", "none")
     with suppress(Failure):  # nothing that goes wrong here may touch the answer that is there
         if observation is not None and kept and _may_send(request, policy, environment):
@@ -90,17 +91,12 @@ def shadow_of(
 
 
 def _may_send(request: Request, policy: Policy, environment: Environment) -> bool:
-    return (
-        policy.mode == "auto"
-        and policy.cloud is not None
-        and permission.has_consent(policy.cloud, environment)
-        and permission.denial(policy, environment, request) is None
-    )
+    return policy.mode == "auto" and permission_for(request, policy, environment).is_granted
 
 
 @dataclass
 class Shadows:
-    """Prompts on their way to the process that sends them."""
+    """Gathers prompts for the process that sends them."""
 
     flags: Flags
     tags: Collection[str]
@@ -114,7 +110,7 @@ class Shadows:
             self.send()
 
     def send(self) -> None:
-        """Begin the process for what is gathered, and wait for nothing. What goes wrong is let go."""
+        """Start the process for the gathered prompts, and wait for nothing. Errors are ignored."""
         with suppress(OSError):
             self._send()
 
@@ -124,8 +120,10 @@ class Shadows:
             return
         environment = self.environment
         message = _Message(environment.run, str(Path.cwd()), self.flags, list(self.tags), shadows)
-        environment.detail(f"{len(shadows)} kept prompts go to the cloud, too (escalation.shadow)")
-        with _unnamed_file() as stdin:  # unlike a pipe it takes any size at once
+        environment.detail(
+            f"sending {len(shadows)} kept prompts to the cloud for comparison (escalation.shadow)"
+        )
+        with _unnamed_file() as stdin:  # unlike a pipe, it takes any size at once
             stdin.write(msgspec.json.encode(message))
             stdin.seek(0)
             subprocess.Popen(
@@ -134,20 +132,20 @@ class Shadows:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={**environment.variables, **environment.withheld},
-                cwd="/",  # python looks for modules where it starts, and projects hold all sorts
+                cwd="/",  # python looks for modules in its working folder, which may be a hostile project
                 start_new_session=True,
             )
 
 
 def _unnamed_file() -> IO[bytes]:
-    """In memory where the system can: prompts are not for the disk."""
+    """Open it in memory where the system can: prompts do not belong on the disk."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("shadow"), "w+b")
     return tempfile.TemporaryFile()
 
 
 def main() -> None:
-    """The process: send each prompt that stdin holds, unless something speaks against it."""
+    """Run as the other process: send each prompt from stdin that the policy still allows."""
     message = msgspec.json.decode(sys.stdin.buffer.read(), type=_Message)
     os.chdir(message.folder)
     environment = replace(Environment.of_process(), verbosity=-1, run=message.run)
@@ -155,7 +153,7 @@ def main() -> None:
         policy = merge_policy(message.flags, environment)
         for shadow in message.shadows:
             with suppress(Failure, Interrupted), deadline(policy.limits.seconds or _SECONDS):
-                _send(shadow, frozenset(message.tags), policy, replace(environment))
+                _send(shadow, frozenset(message.tags), policy, environment)
 
 
 def _send(shadow: Shadow, tags: frozenset[str], policy: Policy, environment: Environment) -> None:
@@ -163,9 +161,14 @@ def _send(shadow: Shadow, tags: frozenset[str], policy: Policy, environment: Env
     policy, ruling = under_rules(policy, RequestFacts(request, tags))
     if ruling is not None or not _may_send(request, policy, environment):
         return
-    cause = send.Cause("shadow", "a kept prompt, to compare")
-    sent = send.send(
-        request, policy, cause, environment, lambda _text: None, is_shown=False, traffic=Traffic()
+    handoff = Handoff(request, policy, "shadow", "a kept prompt, to compare")
+    sent = send(
+        handoff,
+        environment,
+        lambda _text: None,
+        is_shown=False,
+        stopwatch=Stopwatch(environment.clock),
+        backpressure=Backpressure(),
     )
     answer = stop_at(sent.reply.text, request.stop)
     Ledger(environment.state_folder).observe(sent.row, shadow.observation, agreement(shadow.answer, answer))

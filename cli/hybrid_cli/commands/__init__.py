@@ -8,6 +8,7 @@ from typing import Any
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.ui.command_base import App, Group
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 
 @dataclass
@@ -16,6 +17,8 @@ class Invocation:
 
     environment: Environment
     worker: Worker | None
+    stopwatch: Stopwatch
+    """Runs since the start of the command."""
 
 
 def new_app(cls: type[Group] = Group, **settings: Any) -> App:

@@ -178,4 +178,4 @@ def pipe(
         dry_run=dry_run,
         cluster=cluster,
     )
-    pipe_records(flags, options, invocation.environment, invocation.worker)
+    pipe_records(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)

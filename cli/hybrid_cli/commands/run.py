@@ -164,4 +164,4 @@ def run(
         show_thinking=show_thinking,
         tools=tuple(dict.fromkeys(one.value for one in tool or ())),
     )
-    run_prompt(flags, options, invocation.environment, invocation.worker)
+    run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)

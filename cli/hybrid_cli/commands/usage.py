@@ -77,7 +77,7 @@ def usage(
         return
     if as_json + as_csv + export > 1:
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
-    from hybrid_cli.egress.budget import limits_of
+    from hybrid_cli.egress.budget import left_of_limits
     from hybrid_cli.ledger import report
     from hybrid_cli.ledger.database import Ledger, usd
     from hybrid_cli.profile.policy import Flags, merge_policy
@@ -99,8 +99,8 @@ def usage(
     if as_csv:
         typer.echo(report.as_csv(groups), nl=False)
         return
-    limits = limits_of(merge_policy(Flags(profile=profile), environment))
-    left = {limit.key: ledger.left(limit, environment.run) for limit in limits}
+    policy = merge_policy(Flags(profile=profile), environment)
+    left = {one.limit.key: one.amount for one in left_of_limits(policy, environment)}
     if as_json:
         sums = [vars(one) for one in groups]
         whole = vars(report.total(groups))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import cost, worst_case
 from hybrid_cli.doctor.finding import Finding, State, told
-from hybrid_cli.egress.budget import limits_of
+from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.ledger.database import Ledger, in_unit
+from hybrid_cli.ledger.database import in_unit
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -90,15 +90,15 @@ def _consent(server: Server, environment: Environment, bad: State) -> Iterator[F
 
 
 def _budgets(policy: Policy, environment: Environment) -> Iterator[Finding]:
-    ledger, limits = Ledger(environment.state_folder), limits_of(policy)
-    if not limits:
+    remainders = left_of_limits(policy, environment)
+    if not remainders:
         yield Finding("budget", "warn", "no limit is set; limits.usd_per_day, for one, sets it")
-    for limit in limits:
-        left = ledger.left(limit, environment.run)
-        says = f"{limit.key}: {in_unit(left, limit.unit)} of {in_unit(limit.at_most, limit.unit)} left"
-        hint = "" if left > 0 else f"; {limit.layer} sets it, and hybrid usage shows what was spent"
-        yield Finding("budget", "ok" if left > 0 else "warn", says + hint)
-    dollars = next((limit for limit in limits if limit.unit == "usd"), None)
+    for left in remainders:
+        limit = left.limit
+        says = f"{limit.key}: {left} of {in_unit(limit.at_most, limit.unit)} left"
+        hint = "" if left.amount > 0 else f"; {limit.layer} sets it, and hybrid usage shows what was spent"
+        yield Finding("budget", "ok" if left.amount > 0 else "warn", says + hint)
+    dollars = next((one.limit for one in remainders if one.limit.unit == "usd"), None)
     if dollars and policy.cloud is not None and cost(policy.cloud, worst_case(0, 1, ())) is None:
         says = f"the price of {policy.cloud.model} is not known, and {dollars.key} needs it; set cloud.prices"
         yield Finding("price", "fail" if policy.mode == "force" else "warn", says)

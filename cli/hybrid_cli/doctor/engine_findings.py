@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from hybrid_cli.doctor.finding import Finding, told
+from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
+from hybrid_cli.local.protocol import Describe, Described, Loaded, Ready
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -40,42 +41,46 @@ def _located(policy: Policy, environment: Environment, into: list[Path]) -> Iter
 
 
 def _asked(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:
+    """Ask the guarded worker about its build, and let it load the weights at `path`."""
     worker = Worker.fork()
+    enforcement: str | None = None
+    described = False
     try:
-        events = worker.events({"describe": None if path is None else str(path.absolute())})
-        facts: dict[str, Any] = {}
-        for event in events:
-            facts |= {key: value for key, value in event.items() if key != "event"}
-            if event["event"] == "described":
-                yield _build(facts)
-                yield _memory(facts)
-            elif event["event"] == "failed" and "features" not in facts:
-                yield Finding("llama.cpp", "fail", f"{event['message']}; {_REBUILD}")
-            elif event["event"] == "failed":
-                weights = Finding("weights", "fail", event["message"])
-        if weights is None and policy is not None and path is not None and "load_seconds" in facts:
-            name = policy.local.model
-            size = path.stat().st_size / 1e6
-            weights = Finding(
-                "weights",
-                "ok",
-                f"{name}, {size:,.0f} MB, sha256 as recorded, loaded in {facts['load_seconds']:.2f} s; {path}",
-            )
-        if weights is not None:
-            yield weights
-        yield _guard(facts.get("enforcement") or best_enforcement(), policy)
+        for event in worker.events(Describe(None if path is None else str(path.absolute()))):
+            if isinstance(event, Ready):
+                enforcement = event.enforcement
+            elif isinstance(event, Described):
+                described = True
+                yield _build(event)
+                yield _memory(event)
+            elif isinstance(event, Loaded) and weights is None and policy is not None and path is not None:
+                weights = _loaded(policy.local.model, path, event.load_seconds)
+    except Failure as failure:
+        if described:
+            weights = Finding("weights", "fail", str(failure))
+        else:
+            yield Finding("llama.cpp", "fail", f"{failure}; {_REBUILD}")
     finally:
         worker.stop()
+    if weights is not None:
+        yield weights
+    yield _guard(enforcement or best_enforcement(), policy)
 
 
-def _build(facts: dict[str, Any]) -> Finding:
-    built = re.findall(r"(\w+) = 1", facts["features"])
+def _loaded(model: str, path: Path, seconds: float) -> Finding:
+    size = path.stat().st_size / 1e6
+    says = f"{model}, {size:,.0f} MB, sha256 as recorded, loaded in {seconds:.2f} s; {path}"
+    return Finding("weights", "ok", says)
+
+
+def _build(event: Described) -> Finding:
+    built = re.findall(r"(\w+) = 1", event.features)
     try:
         name = f"llama-cpp-python {version('llama-cpp-python')}"
     except PackageNotFoundError:
         name = "llama.cpp"
     missing = [feature for feature in _of_processor() if feature not in built]
-    says = f"{name} with {' '.join(built) or 'no CPU features'}{', GPU' if facts['offloads'] else ''}"
+    says = f"{name} with {' '.join(built) or 'no CPU features'}{', GPU' if event.offloads else ''}"
     if missing:
         return Finding(
             "llama.cpp", "warn", f"{says}; this processor has {', '.join(missing)}, too: {_REBUILD}"
@@ -93,8 +98,8 @@ def _of_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
     return [name for flag, name in _FEATURES.items() if flag in has]
 
 
-def _memory(facts: dict[str, Any]) -> Finding:
-    total, free = memory() / 1e9, facts["available"]
+def _memory(event: Described) -> Finding:
+    total, free = memory() / 1e9, event.available
     if free is None:
         return Finding("memory", "ok", f"{total:.1f} GB")
     says = f"{total:.1f} GB, of which {free / 1e9:.1f} are free"

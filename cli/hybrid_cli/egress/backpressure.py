@@ -1,4 +1,4 @@
-"""What the handoffs of one process share: questions in turn, clouds that ask to wait, money reserved."""
+"""Handoffs side by side in one process: questions in turn, clouds that ask to wait, reserved money."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 Reservation = tuple[int, float | None]
-"""A row of the ledger, and the most that it may cost in USD; None where that is not known."""
+"""A row of the ledger, and its worst case in USD; None if the price is unknown."""
 
 _FAILURES_IN_A_ROW = 8
-"""After so many without an answer between them a cloud is taken to be failing."""
+"""After so many failures without an answer in between, a cloud counts as failing."""
 _UNSAID_SECONDS = 1.0
-"""The wait after a 429 that names none."""
+"""The wait after a 429 that names no time."""
 
 
-class Traffic:
-    """Safe to use from several threads."""
+class Backpressure:
+    """Shared state of one process's handoffs. Safe to use from several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.asking = threading.Lock()
         """Held while the user is asked."""
         self.refused: set[tuple[str, str]] = set()
-        """Addresses and models of clouds that the user did not agree to."""
+        """Addresses and models of clouds that the user declined."""
         self._clock = clock
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
@@ -36,10 +36,9 @@ class Traffic:
         self._open = 0
 
     def turn(self, origin: str, longest: float | None = None) -> None:
-        """Wait until `origin` may be sent to.
+        """Wait until `origin` accepts requests again.
 
-        Raises the fault that holds it back, where that takes more than `longest` seconds; None waits for
-        any time.
+        Raises the fault that holds it back if the wait is longer than `longest` seconds; None waits any time.
         """
         with self._changed:
             while (left := self._held.get(origin, 0.0) - self._clock()) > 0:
@@ -49,28 +48,29 @@ class Traffic:
                 self._changed.wait(left)
 
     def failed(self, origin: str, fault: CloudFault) -> None:
-        """A request brought `fault`. What it says of all requests holds the others back."""
+        """Record a fault. If it concerns all requests, the others wait, too."""
         with self._changed:
             self._failures[origin] += 1
             if fault.wait is not None or fault.limits_rate:
                 self._hold(origin, _UNSAID_SECONDS if fault.wait is None else fault.wait, fault)
 
     def answered(self, origin: str, pause: float | None) -> None:
-        """A request was answered; the server may want a `pause` of so many seconds before the next."""
+        """Record an answer; the server may ask for a `pause` in seconds before the next request."""
         with self._changed:
             self._failures[origin] = 0
             if pause:
                 self._hold(origin, pause, None)
 
     def is_failing(self, origin: str) -> bool:
+        """Return whether one request after another has failed."""
         return self._failures[origin] >= _FAILURES_IN_A_ROW
 
     @contextmanager
     def reserved(self, reserve: Callable[[], Reservation]) -> Iterator[Reservation]:
-        """What `reserve` gives, to be settled within the block.
+        """Yield a reservation, to be settled within the block.
 
-        Where a limit refuses it, it is tried again after each other block's end: reservations are for the
-        worst case, and what is settled is less. Raises Failure (LIMIT) once there is none to wait for.
+        If a limit refuses it, try again at each other block's end: reservations are for the worst case, and
+        settling frees the rest. Raises Failure (LIMIT) once there is no other block to wait for.
         """
         reservation = self._reserve(reserve)
         try:

@@ -1,4 +1,4 @@
-"""Money and the record of it: what a policy's limits are, and each request's row in the ledger."""
+"""Money: a policy's limits, what is left of them, and each request's row in the ledger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import Used, cost, estimate, is_guess, worst_case
 from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import Entry, Ledger, Limit, Period, Settlement, Unit
+from hybrid_cli.ledger.database import Entry, Ledger, Limit, Period, Settlement, Unit, in_unit
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -28,7 +28,7 @@ _KEYS: tuple[tuple[str, Unit, Period], ...] = (
 
 
 def limits_of(policy: Policy) -> list[Limit]:
-    """Every limit on spending that `policy` sets."""
+    """Return every limit on spending that `policy` sets."""
     return [*_limits_in(policy, "limits", None), *_limits_in(policy, "limits.of_profile", policy.profile)]
 
 
@@ -39,9 +39,32 @@ def _limits_in(policy: Policy, section: str, profile: str | None) -> Iterator[Li
             yield Limit(f"{section}.{name}", found.layer, unit, period, found.value, profile)
 
 
+@dataclass(frozen=True)
+class Remainder:
+    """What is left of one limit."""
+
+    limit: Limit
+    amount: float
+
+    def __str__(self) -> str:
+        return in_unit(self.amount, self.limit.unit)
+
+
+def left_of_limits(policy: Policy, environment: Environment) -> list[Remainder]:
+    """Return what is left of every limit that `policy` sets."""
+    ledger = Ledger(environment.state_folder)
+    return [Remainder(limit, ledger.left(limit, environment.run)) for limit in limits_of(policy)]
+
+
+def left_in_words(policy: Policy, environment: Environment) -> str:
+    """Return what is left of every limit, for one line of a plan."""
+    left = [f"{one.limit.key} {one}" for one in left_of_limits(policy, environment)]
+    return ", ".join(left) or "no limit is set"
+
+
 @dataclass
 class Account:
-    """The ledger as one run uses it."""
+    """The ledger and the limits for one request."""
 
     policy: Policy
     reason: str
@@ -53,9 +76,9 @@ class Account:
         self._limits = limits_of(self.policy)
 
     def reserve(self, call: Call) -> tuple[int, float | None]:
-        """The row of `call`, and its worst case in USD (None: not known), which is now reserved.
+        """Reserve the worst case of `call`, and return its row and that worst case in USD (None: unknown).
 
-        Raises Failure (LIMIT) where that is too much.
+        Raises Failure (LIMIT) if that is too much.
         """
         import hashlib
 
@@ -79,7 +102,7 @@ class Account:
             return self._ledger.reserve(entry, self._limits), worst
 
     def refusal(self, call: Call) -> str | None:
-        """Why `reserve` would refuse `call` now, in words for the user; None where it would not."""
+        """Return why `reserve` would refuse `call` now, for the user; None if it would not."""
         try:
             worst = self._worst(call, len(call.content()))
             self._ledger.check(self.environment.run, worst, self._limits)
@@ -90,19 +113,19 @@ class Account:
         return None
 
     def _worst(self, call: Call, size: int) -> float | None:
-        """The worst case of `call` in USD. Raises Failure (LIMIT) where a limit needs a price and none is known."""
+        """Return the worst case of `call` in USD. Raises Failure (LIMIT) if a limit needs an unknown price."""
         worst = worst_cost(call, size)
         dollar_limit = next((limit for limit in self._limits if limit.unit == "usd"), None)
         if worst is None and dollar_limit is not None:
             raise Failure(
                 ExitStatus.LIMIT,
-                f"the price of {call.server.model} is not known, and {dollar_limit.layer} sets"
+                f"the price of {call.server.model} is unknown, and {dollar_limit.layer} sets"
                 f" {dollar_limit.key}; set cloud.prices",
             )
         return worst
 
     def settle(self, row: int, call: Call, reply: Reply) -> Settlement:
-        """Pay for a whole reply: by what the server says it used, or else by an estimate."""
+        """Settle a whole reply by the usage the server reports, or else by an estimate."""
         used = used_by(call, reply)
         settlement = Settlement(
             "answered",
@@ -118,34 +141,34 @@ class Account:
         return settlement
 
     def close(self, row: int, fault: CloudFault | None) -> None:
-        """End a row without an answer: nothing to pay, or, where it is not known, what was reserved."""
+        """End a row without an answer: nothing to pay, or the reservation if the outcome is unknown."""
         outcome: Literal["refused", "unknown"] = "unknown" if fault is None else fault.outcome
         self._write(row, Settlement(outcome, cost=0.0 if outcome == "refused" else None))
 
     def _write(self, row: int, settlement: Settlement) -> None:
-        """Settle in the ledger. A ledger that fails now takes away neither the answer nor the word of a fault."""
+        """Settle in the ledger. If the ledger fails now, the answer or the fault is still reported."""
         try:
             self._ledger.settle(row, settlement)
         except Failure as failure:
-            self.environment.note(f"{failure}; the reservation of this call stands")
+            self.environment.note(f"{failure}; the reservation for this request remains")
 
 
 _OVERSHOOT = 4
-"""How many times the limit that was sent an answer may claim to have: servers count its tokens differently."""
+"""Servers count tokens differently: an answer may claim this many times the limit that was sent."""
 
 
 def worst_cost(call: Call, size: int) -> float | None:
-    """USD for the worst case of `call`, whose payload has `size` bytes; None where no price is known."""
-    tiers = {None, call.server.extra.service_tier}  # a cheaper one may not be had at the time
+    """Return USD for the worst case of `call`, whose payload has `size` bytes; None if the price is unknown."""
+    tiers = {None, call.server.extra.service_tier}  # a cheaper tier may be full
     costs = [cost(call.server, worst_case(size, call.max_tokens, call.tools, tier)) for tier in tiers]
     return max((one for one in costs if one is not None), default=None)
 
 
 def used_by(call: Call, reply: Reply) -> Used:
-    """What `reply` cost in tokens and tools; an estimate where the server says nothing that can be true."""
+    """Return the tokens and tools of `reply`; an estimate if the server reports nothing plausible."""
     sent, made = reply.tokens_in, reply.tokens_out
     tier = reply.tier or call.server.extra.service_tier
-    # It was told to end before: a count far over its limit is no count.
+    # A count far over the limit that was sent cannot be true.
     if not sent or made is None or (reply.text and not made) or made > _OVERSHOOT * call.max_tokens:
         return replace(estimate(len(call.content()), reply.text, reply.tools), tier=tier)
     return Used(sent, made, reply.cached, reply.reasoning, reply.tools, tier=tier)

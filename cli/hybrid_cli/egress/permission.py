@@ -1,12 +1,17 @@
-"""Whether a request may leave: policy, consent, tools and fallbacks, and the question to the user."""
+"""Whether a request may leave: policy, cloud, tools and consent, and the question to the user.
+
+A `Permission` is computed once for a request, and `egress.send` computes it again before it sends: in between,
+the user may have answered a question, or revoked the consent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hybrid_cli.cloud import sdk
 from hybrid_cli.cloud.client import uses_tls
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.request import leaving
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
@@ -16,100 +21,127 @@ from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment, cut
 
 
-def denial(policy: Policy, environment: Environment, request: Request) -> str | None:
-    """Why `request` may not be sent under `policy`, in words for the user; None where it may."""
+@dataclass(frozen=True)
+class Fallback:
+    """A fallback cloud of the profile."""
+
+    server: Server
+    skipped: str | None
+    """Why it would not be tried; None if it would."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What policy and consent say about sending one request."""
+
+    denied: str | None
+    """Why the request may not be sent, for the user; None if it may."""
+    has_consent: bool
+    """The user agreed to this cloud."""
+    must_ask: bool
+    """The user must confirm first: the mode is `ask`, or there is no consent to this cloud yet."""
+    fallbacks: tuple[Fallback, ...] = ()
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether the request may be sent without a question."""
+        return self.denied is None and not self.must_ask
+
+
+def permission_for(request: Request, policy: Policy, environment: Environment) -> Permission:
+    """Compute the permission to send `request` under `policy`. Reads the recorded consents once."""
     if policy.mode == "forbid":
-        return f"escalation is forbidden by {policy.decided_by}"
-    if policy.cloud is None:
-        return f"no cloud is set in profile `{policy.profile}`"
-    for tool in request.tools:
-        if tool not in policy.cloud.tools:
-            return f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)"
-        if policy.limits.tools is not None and tool not in policy.limits.tools:
-            return f"{policy.values['limits.tools'].layer} does not allow {tool}"
-    if not has_consent(policy.cloud, environment) and not environment.can_ask():
-        origin = origin_of(policy.cloud.base_url)
-        return f"no consent to send to {origin} (to give it: hybrid consent grant {origin})"
-    return None
-
-
-def must_ask(policy: Policy, environment: Environment) -> bool:
-    """Whether a handoff waits for a yes: the mode is `ask`, or there is no consent to this cloud yet."""
-    return policy.cloud is not None and (policy.mode == "ask" or not has_consent(policy.cloud, environment))
-
-
-def ask(
-    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
-) -> str | None:
-    """Put the handoff of `requests` to the user where `must_ask` says so.
-
-    One question at a time. A yes to a new cloud is recorded for its origin and model, and a no holds for
-    this process. The denial in words, or None to go on.
-    """
-    with traffic.asking:
-        return _ask(requests, policy, words, environment, traffic)
-
-
-def _ask(
-    requests: Sequence[Request], policy: Policy, words: str, environment: Environment, traffic: Traffic
-) -> str | None:
+        return _denied(f"{policy.decided_by} forbids handoffs")
     cloud = policy.cloud
-    if cloud is None or not must_ask(policy, environment):
-        return None
-    known = has_consent(cloud, environment)
-    if not known and (cloud.base_url, cloud.model) in traffic.refused:
-        return "you did not agree"
-    size = sum(len(message["content"]) for request in requests for message in leaving(request, cloud))
-    price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
-    first = "" if known else " (and later prompts, when this happens)"
-    where = f"{origin_of(cloud.base_url)}, model `{cut(cloud.model)}`{price}"
-    if not environment.confirm(f"{words}: send {size} characters{first} to {where}?"):
-        if not known:
-            traffic.refused.add((cloud.base_url, cloud.model))
-        return (
-            f"{policy.decided_by} asks before each handoff, and nobody agreed"
-            if known
-            else "you did not agree"
-        )
-    if not known:
-        Consent(environment).grant(cloud.base_url, cloud.model)
-    return None
+    if cloud is None:
+        return _denied(f"profile `{policy.profile}` sets no cloud")
+    for tool in request.tools:
+        if tool not in cloud.tools:
+            return _denied(f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)")
+        if policy.limits.tools is not None and tool not in policy.limits.tools:
+            return _denied(f"{policy.values['limits.tools'].layer} does not allow {tool}")
+    consent = Consent(environment)
+    agreed = consent.covers(cloud.base_url, cloud.model)
+    if not agreed and not environment.can_ask():
+        origin = origin_of(cloud.base_url)
+        return _denied(f"no consent for {origin}; run: hybrid consent grant {origin}")
+    fallbacks = tuple(Fallback(one, _why_skipped(one, request, consent)) for one in cloud.fallbacks)
+    return Permission(None, agreed, must_ask=policy.mode == "ask" or not agreed, fallbacks=fallbacks)
 
 
-def has_consent(server: Server, environment: Environment) -> bool:
-    """Whether the user agreed to send to this model at this origin."""
-    return Consent(environment).covers(server.base_url, server.model)
+def _denied(why: str) -> Permission:
+    return Permission(why, has_consent=False, must_ask=False)
 
 
-def usable_servers(
-    cloud: Cloud, request: Request, environment: Environment
-) -> tuple[list[Server], list[str]]:
-    """The cloud with those of its fallbacks that may be tried, and why not the others."""
-    servers: list[Server] = [cloud]
-    skipped = []
-    for server in cloud.fallbacks:
-        why = why_skipped(server, request, environment)
-        if why is None:
-            servers.append(server)
-        else:
-            skipped.append(f"{server.model} at {origin_of(server.base_url)} ({why})")
-    return servers, skipped
-
-
-def why_skipped(server: Server, request: Request, environment: Environment) -> str | None:
-    """Why a fallback would be passed over; None where it would be tried."""
-    if not has_consent(server, environment):
+def _why_skipped(server: Server, request: Request, consent: Consent) -> str | None:
+    if not consent.covers(server.base_url, server.model):
         return "no consent"
     return None if set(request.tools) <= set(server.tools) else "without the tools"
 
 
+def confirmed(
+    permission: Permission,
+    requests: Sequence[Request],
+    policy: Policy,
+    reason: str,
+    environment: Environment,
+    backpressure: Backpressure,
+) -> Permission:
+    """Ask the user to confirm the handoff of `requests`, if `permission` needs that, and return the outcome.
+
+    One question at a time. A yes to a new cloud is recorded for its origin and model; a no holds for this
+    process.
+    """
+    if policy.cloud is None or permission.is_granted or permission.denied is not None:
+        return permission
+    with backpressure.asking:
+        denied = _ask(requests, policy.cloud, policy, reason, environment, backpressure)
+    return replace(permission, denied=denied, must_ask=False, has_consent=denied is None)
+
+
+def _ask(
+    requests: Sequence[Request],
+    cloud: Cloud,
+    policy: Policy,
+    reason: str,
+    environment: Environment,
+    backpressure: Backpressure,
+) -> str | None:
+    """Put one question. Return why the handoff is denied, or None."""
+    is_known = Consent(environment).covers(cloud.base_url, cloud.model)
+    if is_known and policy.mode != "ask":  # agreed to while this question waited for another one
+        return None
+    if not is_known and (cloud.base_url, cloud.model) in backpressure.refused:
+        return "you declined"
+    if not environment.confirm(_question(requests, cloud, reason, is_known=is_known)):
+        if not is_known:
+            backpressure.refused.add((cloud.base_url, cloud.model))
+            return "you declined"
+        return f"{policy.decided_by} requires confirmation for each handoff, and it was declined"
+    if not is_known:
+        Consent(environment).grant(cloud.base_url, cloud.model)
+    return None
+
+
+def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_known: bool) -> str:
+    size = sum(len(message["content"]) for request in requests for message in leaving(request, cloud))
+    price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
+    what = "this prompt" if len(requests) == 1 else f"{len(requests)} prompts"
+    remembered = "" if is_known else ' "Yes" is remembered for later prompts.'
+    why = "" if reason == "forced" else f"{reason}. "
+    return (
+        f"{why}Send {what} ({size} characters) to {origin_of(cloud.base_url)},"
+        f" {cut(cloud.model)}{price}?{remembered}"
+    )
+
+
 def prepare(policy: Policy, environment: Environment) -> None:
-    """Get ready to send, beside other work: a handoff has become likely. Nothing is sent."""
+    """Load what a handoff needs, beside other work: one has become likely. Nothing is sent."""
     if policy.cloud is not None:
         sdk.prefetch(environment.variables, needs_trust=uses_tls(policy.cloud))
 
 
 def withhold_keys(policy: Policy, environment: Environment) -> None:
-    """Take the clouds' keys out of the variables, before any other command is run."""
+    """Remove the clouds' keys from the environment variables, before any other command runs."""
     servers = [] if policy.cloud is None else [policy.cloud, *policy.cloud.fallbacks]
     environment.withhold([one.key.env for one in servers if one.key is not None and one.key.env is not None])

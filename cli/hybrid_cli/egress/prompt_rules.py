@@ -1,4 +1,4 @@
-"""What a prompt's own features make of the policy: the rules' facts, and the policy under their ruling."""
+"""The profile's rules applied to one prompt: its facts, and the policy under the ruling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BYTES_A_TOKEN = 4  # of English text; the prompt is not tokenized, as no model 
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """The facts of one request."""
+    """The facts about one request that rules test."""
 
     request: Request
     tags: frozenset[str]
@@ -28,10 +28,11 @@ class RequestFacts:
         return "\n\n".join(message["content"] for message in self.request.messages())
 
     def tokens(self) -> int:
+        """Return an estimate of the prompt's tokens."""
         return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
 
     def language(self) -> str:
-        """The ISO 639-1 code of the likeliest language; a guess for texts of a few words."""
+        """Return the ISO 639-1 code of the likeliest language; a guess for texts of a few words."""
         import py3langid
 
         code: str = py3langid.classify(self.text)[0]
@@ -44,19 +45,19 @@ class RequestFacts:
 
 
 def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -> frozenset[str]:
-    """`given` in small letters, split at commas; a tag that no rule knows is told: it may be a slip."""
+    """Return `given` in lower case, split at commas. A note names tags that no rule knows."""
     tags = frozenset(tag.strip().casefold() for word in given for tag in word.split(",") if tag.strip())
     known = {tag.casefold() for _, rule in policy.rules for tag in rule.when.tags or ()}
     for tag in sorted(tags - known):
-        environment.note(f"no rule knows the tag `{cut(tag)}`")
+        environment.note(f"no rule of the profile uses the tag `{cut(tag)}`")
     return tags
 
 
 def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | None]:
-    """`policy` as it holds for this one prompt, and the ruling that changed it, if any.
+    """Return the policy for this one prompt, and the ruling that changed it, if any.
 
-    Rules tighten like any layer. Raises Failure (DENIED) where a rule keeps a prompt here that the
-    policy forces out.
+    Rules only tighten, like any layer. Raises Failure (DENIED) if a rule keeps a prompt here that the policy
+    forces to the cloud.
     """
     ruling = rule_on(policy.rules, facts) if policy.rules else None
     if ruling is None or policy.mode == "forbid":

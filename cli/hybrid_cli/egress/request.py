@@ -1,4 +1,4 @@
-"""What of a request leaves: the messages, the call to one cloud, and what goes along with it."""
+"""The parts of a request that leave: its messages, and the call to one cloud."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # late, as most runs send nothing
 
 
 def leaving(request: Request, server: Server) -> list[dict[str, str]]:
-    """The messages that would leave: for a tool only what it is asked for, unless the profile says more."""
+    """Return the messages that would leave: for a tool its argument alone, unless the profile says more."""
     if request.tools and server.tool_context == "arguments":
         return request.arguments()
     return request.messages()
@@ -29,7 +29,7 @@ def call_to(
     environment: Environment,
     key: str | None,
 ) -> Call:
-    """The request as it would be sent to `server`. Raises Failure (DENIED) for a secret in its schema."""
+    """Build the call to `server`. Raises Failure (DENIED) for a secret in the schema."""
     guided = _may_guide(request, policy, screened, environment, key)
     return Call(
         server,
@@ -45,9 +45,10 @@ def call_to(
 def _may_guide(
     request: Request, policy: Policy, screened: Screened, environment: Environment, key: str | None
 ) -> bool:
-    """Whether schema and stop texts go along: only as they are, and not where a placeholder had to fit them.
+    """Return whether schema and stop strings are sent, too.
 
-    Nothing is lost without them but tokens: the answer is cut and validated here in any case.
+    They are sent unchanged or not at all: a placeholder would not fit them. Without them only tokens are lost,
+    because the answer is cut and validated here in any case.
     """
     if request.tools or screened.vault.counts:
         return False

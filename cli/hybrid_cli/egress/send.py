@@ -16,9 +16,9 @@ from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.budget import Account
-from hybrid_cli.egress.permission import denial, has_consent, usable_servers
+from hybrid_cli.egress.permission import Permission, permission_for
 from hybrid_cli.egress.request import call_to, leaving
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import Settlement, usd_bound
@@ -27,25 +27,30 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.schema import Server
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment, cut
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.privacy.redact import Restorer, Vault
 
 _LONGEST_WAIT = 60.0
-"""Seconds to wait before a request is sent again, where no deadline says less."""
+"""Seconds to wait before a request is sent again, if there is no deadline."""
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why something is sent: in a word for the ledger, and in words for the user."""
+class Handoff:
+    """A request to hand off, and why."""
 
+    request: Request
+    policy: Policy
     reason: str
-    words: str
+    """One word, for the ledger."""
+    explanation: str
+    """For the user."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A whole answer of a cloud, its values restored, and what was settled for it."""
+    """A cloud's whole answer with the redacted values restored, and its settlement."""
 
     reply: Reply
     settlement: Settlement
@@ -54,93 +59,114 @@ class Sent:
 
 
 def send(
-    request: Request,
-    policy: Policy,
-    cause: Cause,
+    handoff: Handoff,
     environment: Environment,
     on_text: Callable[[str], None],
     *,
     is_shown: bool,
-    traffic: Traffic,
+    stopwatch: Stopwatch,
+    backpressure: Backpressure,
 ) -> Sent:
     """Hand the request off, to the first cloud of the profile that answers.
 
-    `is_shown`: what `on_text` gets is seen at once, so that no other answer can take its place.
+    With `is_shown` the user sees the text passed to `on_text` at once, so that no other answer can replace it.
     Raises Failure: DENIED, LIMIT, KEY, CLOUD, or CHECK for a reply that is no whole answer.
     """
-    from hybrid_cli.privacy.screen import screen
-
-    denied = denial(policy, environment, request)
-    if denied is not None or policy.cloud is None or not has_consent(policy.cloud, environment):
-        raise Failure(ExitStatus.DENIED, denied or "no consent to send there")
-    servers, skipped = usable_servers(policy.cloud, request, environment)
+    permission = permission_for(handoff.request, handoff.policy, environment)
+    if permission.denied is not None or not permission.has_consent:
+        raise Failure(ExitStatus.DENIED, permission.denied or "no consent to send there")
+    servers = _servers(handoff.policy, permission)
     for number, server in enumerate(servers, 1):
-        key = read_key(server.key, environment) if server.key is not None else None
-        screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
-        account = Account(policy, cause.reason, screened.vault.counts, environment)
-        handoff = _Handoff(
-            server,
-            call_to(server, request, policy, screened, environment, key),
-            account,
-            environment,
-            traffic,
-        )
-        _tell_redactions(screened.vault, environment)
+        attempts = _Attempts.to(server, handoff, environment, stopwatch, backpressure)
         try:
-            sent = handoff.run(key, cause.words, screened.vault, on_text, is_shown=is_shown)
+            sent = attempts.run(handoff.explanation, on_text, is_shown=is_shown)
         except CloudFault as fault:
-            if fault.status is not ExitStatus.CLOUD or handoff.has_begun(is_shown):
+            if fault.status is not ExitStatus.CLOUD or attempts.has_begun(is_shown):
                 raise
             if number == len(servers):
-                for why in skipped:
-                    environment.note(f"not tried: {why}")
+                _note_skipped(permission, environment)
                 raise
             environment.note(f"{fault}; trying {servers[number].model}")
         except Failure:  # a limit, or the deadline
-            if handoff.fault is not None:
-                environment.note(str(handoff.fault))
+            if attempts.fault is not None:
+                environment.note(str(attempts.fault))
             raise
         else:
-            _check(sent.reply, request)
+            _check(sent.reply, handoff.request)
             return sent
     raise AssertionError("the last cloud answers or raises")
 
 
+def _servers(policy: Policy, permission: Permission) -> list[Server]:
+    """Return the profile's cloud and the fallbacks that may be tried."""
+    cloud: list[Server] = [policy.cloud] if policy.cloud is not None else []
+    return cloud + [fallback.server for fallback in permission.fallbacks if fallback.skipped is None]
+
+
+def _note_skipped(permission: Permission, environment: Environment) -> None:
+    for fallback in permission.fallbacks:
+        if fallback.skipped is not None:
+            origin = origin_of(fallback.server.base_url)
+            environment.note(f"not tried: {fallback.server.model} at {origin} ({fallback.skipped})")
+
+
 @dataclass
-class _Handoff:
-    """One request to one server, sent until it is answered or given up."""
+class _Attempts:
+    """One request to one server, sent until the server answers or hybrid gives up."""
 
     server: Server
     call: Call
+    key: str | None
+    vault: Vault
     account: Account
     environment: Environment
-    traffic: Traffic
+    stopwatch: Stopwatch
+    backpressure: Backpressure
     fault: CloudFault | None = None
-    """What the last request brought."""
+    """The last attempt's."""
     _pieces: int = 0
 
+    @classmethod
+    def to(
+        cls,
+        server: Server,
+        handoff: Handoff,
+        environment: Environment,
+        stopwatch: Stopwatch,
+        backpressure: Backpressure,
+    ) -> _Attempts:
+        """Scan the request and build the call. Raises Failure: DENIED for a secret, KEY without a key."""
+        from hybrid_cli.privacy.screen import screen
+
+        request, policy = handoff.request, handoff.policy
+        key = read_key(server.key, environment) if server.key is not None else None
+        screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
+        call = call_to(server, request, policy, screened, environment, key)
+        account = Account(policy, handoff.reason, screened.vault.counts, environment)
+        _note_redactions(screened.vault, environment)
+        return cls(server, call, key, screened.vault, account, environment, stopwatch, backpressure)
+
     def has_begun(self, is_shown: bool) -> bool:
-        """Whether the user has seen a part of the answer."""
+        """Return whether the user has seen a part of the answer."""
         return is_shown and self._pieces > 0
 
-    def run(
-        self, key: str | None, words: str, vault: Vault, on_text: Callable[[str], None], *, is_shown: bool
-    ) -> Sent:
+    def run(self, explanation: str, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
+        """Send, and send again after passing faults. Raises Failure."""
         origin = origin_of(self.server.base_url)
-        # Where one request after another fails, each has one try only.
-        last = 0 if self.traffic.is_failing(origin) else self.server.retries
+        # If one request after another fails, each is sent only once.
+        last = 0 if self.backpressure.is_failing(origin) else self.server.retries
         for attempt in range(last + 1):
-            self.traffic.turn(origin, self._left())
-            with self.traffic.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
+            self.backpressure.turn(origin, self._left())
+            with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
                 if attempt == 0:
                     price = "" if worst is None else f", at most {usd_bound(worst)}"
-                    self.environment.note(f"handed off to {self.server.model}: {words}{price}")
+                    self.environment.note(f"handed off to {self.server.model}: {explanation}{price}")
                 try:
-                    sent = self._once(row, key, vault, on_text)
+                    sent = self._once(row, on_text)
                 except CloudFault as fault:
                     self.fault = fault
                     self.account.close(row, fault)
-                    self.traffic.failed(origin, fault)
+                    self.backpressure.failed(origin, fault)
                     wait = _pause(fault, attempt)
                     if (
                         not fault.passing
@@ -149,22 +175,22 @@ class _Handoff:
                         or wait > self._left()
                     ):
                         raise
-                    tell = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
-                    tell(f"{fault}; sending again in {wait:.1f} s")
+                    report = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
+                    report(f"{fault}; sending again in {wait:.1f} s")
                 except BaseException:
                     self.account.close(row, None)
                     raise
                 else:
-                    self.traffic.answered(origin, sent.reply.pause)
+                    self.backpressure.answered(origin, sent.reply.pause)
                     return sent
             time.sleep(wait)
         raise AssertionError("the last attempt answers or raises")
 
-    def _once(self, row: int, key: str | None, vault: Vault, on_text: Callable[[str], None]) -> Sent:
+    def _once(self, row: int, on_text: Callable[[str], None]) -> Sent:
         """Send once, and settle."""
         from hybrid_cli.privacy.redact import Restorer
 
-        restorer = Restorer(vault)
+        restorer = Restorer(self.vault)
         restored: list[str] = []
         where = f"{self.server.model} at {origin_of(self.server.base_url)}"
         with self.environment.waiting(f"waiting for {where}") as arrived:
@@ -179,38 +205,42 @@ class _Handoff:
                     restored.append(text)
                     on_text(text)
 
-            reply = complete(self.call, key, self.environment, take)
+            reply = complete(self.call, self.key, self.environment, take)
         settlement = self.account.settle(row, self.call, reply)
         give(restorer.finish())
-        _tell_unrestored(restorer, vault, self.environment)
+        _note_unrestored(restorer, self.vault, self.environment)
         return Sent(replace(reply, text="".join(restored)), settlement, row)
 
     def _left(self) -> float:
-        """Seconds that may be waited."""
+        """Return the seconds that a retry may wait."""
         seconds = self.account.policy.limits.seconds
         if seconds is None:
             return _LONGEST_WAIT
-        return seconds - (self.environment.clock() - self.environment.started)
+        return seconds - self.stopwatch.elapsed()
 
 
 def _pause(fault: CloudFault, attempt: int) -> float:
-    """Seconds until the next attempt: what the server asks for, or else doubling, with chance against crowds."""
+    """Return the seconds until the next attempt: as the server asks, or doubling with jitter."""
     return fault.wait if fault.wait is not None else 0.5 * 2**attempt * (1 + os.urandom(1)[0] / 512)
 
 
-def _tell_redactions(vault: Vault, environment: Environment) -> None:
+def _note_redactions(vault: Vault, environment: Environment) -> None:
     if vault.counts:
         counted = ", ".join(f"{number} {kind}" for kind, number in sorted(vault.counts.items()))
         environment.note(f"redacted before sending: {counted}")
 
 
-def _tell_unrestored(restorer: Restorer, vault: Vault, environment: Environment) -> None:
+def _note_unrestored(restorer: Restorer, vault: Vault, environment: Environment) -> None:
     if restorer.invented:
-        environment.note(f"the answer holds {restorer.invented} placeholders that stand for nothing")
+        environment.note(f"the answer has {restorer.invented} placeholders that hybrid did not send")
     if restorer.lost:
-        environment.note(
-            f"{restorer.lost} of {len(vault.placeholders())} redacted values are not in the answer"
-        )
+        environment.note(_unused(restorer.lost, len(vault.placeholders())))
+
+
+def _unused(lost: int, redacted: int) -> str:
+    if redacted == 1:
+        return "the answer does not use the redacted value"
+    return f"the answer does not use {lost} of {redacted} redacted values"
 
 
 def _check(reply: Reply, request: Request) -> None:

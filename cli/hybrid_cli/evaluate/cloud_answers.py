@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from hybrid_cli.egress import permission, send
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.permission import confirmed, permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
+from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.evaluate.eval_estimate import Estimate
-from hybrid_cli.evaluate.local_answers import asked
+from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.progress import Progress
 from hybrid_cli.evaluate.questions import Question, is_right
 from hybrid_cli.evaluate.rows import CloudRow, Kept, cloud_key_of
@@ -21,11 +22,11 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import usd
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 
 _AT_ONCE = 4
 """Requests under way: few enough for the limits of common accounts."""
 _LOOK_SECONDS = 0.1
-_CAUSE = send.Cause("eval", "a question of an evaluation")
 
 
 def missing(questions: Sequence[Question], policy: Policy, kept: Kept) -> list[Question]:
@@ -50,13 +51,13 @@ def agree(
     The consent to a new cloud, and each handoff under `ask`, is a question of its own, for all at once.
     Raises Failure: DENIED, or USAGE where nobody said yes.
     """
-    requests = [asked(question) for question in questions]
-    denied = permission.denial(policy, environment, requests[0])
-    if denied is None and permission.must_ask(policy, environment):
-        denied = permission.ask(requests, policy, "an evaluation", environment, Traffic())
+    requests = [request_for(question) for question in questions]
+    permission = permission_for(requests[0], policy, environment)
+    if permission.must_ask:
+        permission = confirmed(permission, requests, policy, "evaluation", environment, Backpressure())
         agreed = True
-    if denied is not None:
-        raise Failure(ExitStatus.DENIED, f"nothing was sent: {denied}")
+    if permission.denied is not None:
+        raise Failure(ExitStatus.DENIED, f"nothing was sent: {permission.denied}")
     if agreed or not plan.to_send:
         return
     most = (
@@ -99,11 +100,11 @@ def _outcomes(
     outcomes: queue.SimpleQueue[CloudRow | Failure | None] = queue.SimpleQueue()
     failed = threading.Event()
     quiet = replace(environment, verbosity=environment.verbosity - 1)
-    traffic = Traffic()
+    backpressure = Backpressure()
 
     def work() -> None:
         while not failed.is_set() and (question := waiting.get()) is not None:
-            outcomes.put(_attempt(question, policy, quiet, traffic, failed))
+            outcomes.put(_attempt(question, policy, quiet, backpressure, failed))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
     for thread in threads:  # daemons: Ctrl-C does not wait for a cloud
@@ -124,12 +125,12 @@ def _attempt(
     question: Question,
     policy: Policy,
     environment: Environment,
-    traffic: Traffic,
+    backpressure: Backpressure,
     failed: threading.Event,
 ) -> CloudRow | Failure | None:
     """What `_send` makes of it; where that ends the work, `failed` is set."""
     try:
-        return _send(question, policy, environment, traffic)
+        return _send(question, policy, environment, backpressure)
     except Failure as failure:
         failed.set()
         return failure
@@ -138,18 +139,26 @@ def _attempt(
         return Failure(ExitStatus.FAILURE, f"internal error: {type(error).__name__}")
 
 
-def _send(question: Question, policy: Policy, environment: Environment, traffic: Traffic) -> CloudRow | None:
+def _send(
+    question: Question, policy: Policy, environment: Environment, backpressure: Backpressure
+) -> CloudRow | None:
     """The outcome of one question; None where it may not leave. Raises Failure."""
     if policy.cloud is None:
         return None
     model = policy.cloud.model
-    request, key = asked(question), cloud_key_of(question, model)
+    request, key = request_for(question), cloud_key_of(question, model)
     try:
         policy, ruling = under_rules(policy, RequestFacts(request, frozenset()))
         if ruling is not None and ruling.then in ("local", "ask"):
             return None
-        one = replace(environment)  # its time counts from here
-        sent = send.send(request, policy, _CAUSE, one, lambda _text: None, is_shown=False, traffic=traffic)
+        sent = send(
+            Handoff(request, policy, "eval", "a question of an evaluation"),
+            environment,
+            lambda _text: None,
+            is_shown=False,
+            stopwatch=Stopwatch(environment.clock),
+            backpressure=backpressure,
+        )
     except Failure as failure:
         if failure.status is ExitStatus.DENIED:
             return None

@@ -14,7 +14,7 @@ import msgspec
 from hybrid_cli.cascade.session import guard
 from hybrid_cli.evaluate import cloud_answers
 from hybrid_cli.evaluate.eval_estimate import Estimate, estimate
-from hybrid_cli.evaluate.local_answers import LocalModel
+from hybrid_cli.evaluate.local_answers import LocalAnswers
 from hybrid_cli.evaluate.progress import Progress
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.rows import Kept, Row, answered, key_of
@@ -141,7 +141,7 @@ class Work:
         engine = worker or Worker.fork()
         name, left = self.policy.local.model, self.estimate().to_answer
         try:
-            answers = LocalModel(engine, self.policy, self.weights, self.environment).answers
+            answers = LocalAnswers(engine, self.policy, self.weights, self.environment).answers
             rows = answered(self.questions, answers, self._is_right, self.source, self.kept)
             with Progress(self.environment, f"answered by {name}", left) as progress:
                 for _ in rows:

@@ -8,11 +8,11 @@ from typing import Any
 
 from hybrid_cli.cloud import prices
 from hybrid_cli.cloud.payload import Call
-from hybrid_cli.egress.budget import limits_of, worst_cost
-from hybrid_cli.evaluate.local_answers import asked
+from hybrid_cli.egress.budget import left_of_limits, worst_cost
+from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import Question
 from hybrid_cli.evaluate.rows import Kept, key_of
-from hybrid_cli.ledger.database import Ledger, Limit, in_unit, usd
+from hybrid_cli.ledger.database import Limit, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -72,9 +72,7 @@ def estimate(
     to_answer = len(keys) - len(known)
     each = sum(times) / len(times) if times else None
     most, likely = _cost(unsent, policy, kept)
-    limits = limits_of(policy) if unsent else []
-    ledger = Ledger(environment.state_folder)
-    left = {limit: ledger.left(limit, environment.run) for limit in limits}
+    left = left_of_limits(policy, environment) if unsent else []
     cloud = policy.cloud
     return Estimate(
         questions=len(questions),
@@ -84,8 +82,8 @@ def estimate(
         destination=None if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         usd=likely,
         usd_at_most=most,
-        left={limit.key: in_unit(value, limit.unit) for limit, value in left.items()},
-        short=[limit.key for limit, value in left.items() if value < _need(limit, len(unsent), most)],
+        left={one.limit.key: str(one) for one in left},
+        short=[one.limit.key for one in left if one.amount < _need(one.limit, len(unsent), most)],
     )
 
 
@@ -99,7 +97,7 @@ def _cost(unsent: Sequence[Question], policy: Policy, kept: Kept) -> tuple[float
     if cloud is None or not unsent:
         return 0.0, 0.0
     longest = policy.local.sampling.max_tokens
-    calls = [Call(cloud, asked(question).messages(), longest) for question in unsent]
+    calls = [Call(cloud, request_for(question).messages(), longest) for question in unsent]
     size = sum(len(call.content()) for call in calls) // len(calls)
     most = worst_cost(calls[0], size)
     lengths = [row.tokens_out for row in kept.cloud.values() if row.tokens_out is not None]

@@ -12,7 +12,7 @@ from hybrid_cli.evaluate import metrics, rows
 from hybrid_cli.evaluate.metrics import Estimate, Numbers
 from hybrid_cli.evaluate.probe import can_be_fitted, fit_probe, values
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.gate.calibration import PROBE, Model, Objective
+from hybrid_cli.gate.calibration import PROBE, LogisticModel, Objective
 from hybrid_cli.gate.features import NAMES
 
 SINGLE = ("mean_logprob", "sum_logprob")
@@ -31,11 +31,11 @@ _NEWTON_STEPS = 30
 class Choice:
     """The fitted model, and the report's line on why it is this one."""
 
-    model: Model
+    model: LogisticModel
     why: str
 
 
-def fit(fitted: list[Row], names: list[str], objective: Objective) -> Model:
+def fit(fitted: list[Row], names: list[str], objective: Objective) -> LogisticModel:
     """Logistic regression of the objective's label on standardised signals, L2-penalised.
 
     Newton's method (iteratively reweighted least squares); the bias is not penalised. Of the rows, `PROBE`
@@ -57,16 +57,18 @@ def fit(fitted: list[Row], names: list[str], objective: Objective) -> Model:
         weights -= step
         if np.abs(step).max() < 1e-9:
             break
-    return Model(names, means.tolist(), scales.tolist(), weights[:-1].tolist(), float(weights[-1]), probe)
+    return LogisticModel(
+        names, means.tolist(), scales.tolist(), weights[:-1].tolist(), float(weights[-1]), probe
+    )
 
 
-def scores(model: Model, scored: list[Row]) -> Numbers:
+def scores(model: LogisticModel, scored: list[Row]) -> Numbers:
     """The score of each row; infinity for what no score keeps: a missing signal, an answer cut or in a loop."""
     read = np.full(len(scored), np.nan) if model.probe is None else values(model.probe, scored)
     found = []
     for row, value in zip(scored, read, strict=True):
         signals = {**row.signals, PROBE: float(value) if np.isfinite(value) else None}
-        found.append(model.chance(signals) if row.finish_reason == "stop" else None)
+        found.append(model.probability(signals) if row.finish_reason == "stop" else None)
     return np.array([np.inf if value is None else value for value in found])
 
 

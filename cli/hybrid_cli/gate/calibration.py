@@ -1,7 +1,8 @@
-"""Calibrations: what was fitted to one model's signals, so that a target becomes a threshold.
+"""Calibrations: a score fitted to one model's signals, and the threshold that keeps a target.
 
-A calibration holds for exactly the weights, signals and cloud that it was made with; with any other it is
-not used. The chat template is part of the weights' file, and so of their checksum. Files are JSON in the config folder, or ship with the package for its own models.
+A calibration is valid only for the weights, signals and cloud model it was made with. The chat template is part
+of the weights' file, and so of their checksum. The user's calibrations are JSON files in the config folder;
+others ship with the package.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from hybrid_cli.ui.environment import Environment
 _SHIPPED = Path(__file__).with_name("calibrations")
 _MARGIN = 1e-9
 PROBE = "probe"
-"""The signal that is read from the hidden state."""
+"""The signal computed from the hidden state."""
 
 
 Objective = Literal["wrong", "helps"]
-"""What the score is the chance of: that the local answer is wrong, or that it is and the cloud's is right."""
+"""The event whose probability the score is: local answer wrong, or local wrong and cloud right."""
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """One more signal: a linear reading of the model's hidden state at the prompt's last token."""
+    """A linear probe of the model's hidden state at the prompt's last token: one more signal."""
 
     weights: bytes
-    """A little-endian float32 for each value of the state."""
+    """One little-endian float32 for each value of the state."""
     bias: float
 
     def value(self, state: bytes | None) -> float | None:
-        """None for no state, and for one of another size or with a value that is no finite number."""
+        """Return the signal; None without a state, for a state of another size, or for a result that is not finite."""
         count = len(self.weights) // 4
         if state is None or len(state) != 2 * count:
             return None
@@ -47,8 +48,8 @@ class Probe(msgspec.Struct, frozen=True):
         return value if math.isfinite(value) else None
 
 
-class Model(msgspec.Struct, frozen=True):
-    """The score: a chance, as a logistic function of standardised signals."""
+class LogisticModel(msgspec.Struct, frozen=True):
+    """A probability: the logistic function of a weighted sum of standardised signals."""
 
     signals: list[str]
     means: list[float]
@@ -56,7 +57,7 @@ class Model(msgspec.Struct, frozen=True):
     weights: list[float]
     bias: float
     probe: Probe | None = None
-    """What makes the signal `PROBE`, where that is one of the signals."""
+    """Computes the signal `PROBE`, if that is one of the signals."""
 
     def __post_init__(self) -> None:
         columns = (self.means, self.scales, self.weights)
@@ -66,11 +67,11 @@ class Model(msgspec.Struct, frozen=True):
             raise ValueError("its signals cannot be read")
 
     def complete(self, signals: Signals, state: bytes | None) -> Signals:
-        """`signals`, and what the probe reads from `state`."""
+        """Return `signals`, with the probe's if there is one."""
         return signals if self.probe is None else {**signals, PROBE: self.probe.value(state)}
 
-    def chance(self, signals: Signals) -> float | None:
-        """The probability of what was fitted, 0 to 1; None where a signal is missing."""
+    def probability(self, signals: Signals) -> float | None:
+        """Return the probability of the fitted event, 0 to 1; None if a signal is missing."""
         logit = self.bias
         for name, mean, scale, weight in zip(
             self.signals, self.means, self.scales, self.weights, strict=True
@@ -83,27 +84,27 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """One fitted target. A prompt is handed off where its score is above `keep_to`."""
+    """One fitted target. A prompt is handed off if its score is above `keep_to`."""
 
     weights: str
     """sha256 of the model file."""
     target: str
-    """As in a profile: escalate_at_most, quality_at_least or wrong_at_most."""
+    """A profile's target: escalate_at_most, quality_at_least or wrong_at_most."""
     value: float
     keep_to: float
-    model: Model
+    model: LogisticModel
     objective: Objective
     cloud: str | None
-    """The cloud model whose outcomes the target counts on; None where it counts on none."""
+    """The cloud model whose outcomes the target depends on, if any."""
     rows: int
-    """Labelled rows that the threshold rests on."""
+    """Labelled rows behind the threshold."""
     delta: float | None = None
-    """The chance that the promise is broken, over the draw of the rows; None where it holds on average."""
+    """The probability that the promise is broken, over the draw of the rows; None if it holds on average."""
     early: list[float | None] = []
-    """At each of `signals.CHECKPOINTS` the mean log-probability below which an answer need not be finished;
-    None where that cannot be told early."""
+    """For each of `features.CHECKPOINTS` the mean log-probability below which an answer is given up; None to
+    go on."""
     handed_off: float | None = None
-    """The share of the rows that it hands off; None in one that was made before this was kept."""
+    """The share of the rows that is handed off; None in files of older versions."""
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class Calibration(msgspec.Struct, frozen=True):
             raise ValueError("its checkpoints are others")
 
     def misfit(self, weights: str, cloud: str | None) -> str | None:
-        """None where it may be used with these, or what differs, in words."""
+        """Return why the calibration cannot be used with these weights and cloud, for a message; None if it can."""
         if self.version != VERSION:
             return "it was made by another version of the signals"
         if self.weights != weights:
@@ -124,7 +125,7 @@ class Calibration(msgspec.Struct, frozen=True):
 def find(
     target: str, value: float, weights: str, cloud: str | None, environment: Environment
 ) -> tuple[Calibration | None, str]:
-    """The user's calibration for `target`, or the shipped one; or None, and why there is none."""
+    """Return the user's calibration for `target`, or the shipped one; or None, and why there is none."""
     reason = "there is none"
     for calibration in _stored(environment):
         if calibration.target != target or abs(calibration.value - value) > _MARGIN:
@@ -137,7 +138,7 @@ def find(
 
 
 def store(calibration: Calibration, environment: Environment) -> Path:
-    """Keep `calibration` among the user's own, in place of one for the same; its file."""
+    """Store `calibration` in the config folder, replacing one for the same target; return its file."""
     folder = _own(environment)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{calibration.weights[:12]}-{calibration.target}-{calibration.value:g}"
@@ -155,7 +156,7 @@ def _stored(environment: Environment) -> Iterator[Calibration]:
     for folder in (_own(environment), _SHIPPED):
         for path in sorted(folder.glob("*.json")):
             try:
-                if not path.is_file():  # a pipe would be waited for
+                if not path.is_file():  # reading a pipe would block
                     raise OSError
                 yield msgspec.json.decode(path.read_bytes(), type=Calibration)
             except (msgspec.DecodeError, OSError):

@@ -1,4 +1,4 @@
-"""What the profile's target asks of an answer: a confidence, and the least of it that is kept."""
+"""The criterion for keeping an answer: how confidence is computed, and its threshold."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from hybrid_cli.ui.environment import Environment
 
 @dataclass(frozen=True)
 class Criterion:
-    """The least confidence of an answer that is kept, and how confidence is told from signals."""
+    """How confidence is computed from signals, and the threshold an answer must reach."""
 
     threshold: float
     calibration: Calibration | None = None
 
     def confidence(self, signals: Signals) -> float | None:
-        """0 to 1: without a calibration the geometric mean of the tokens' probabilities, exp(mean
-        log-probability); with one, the chance that nothing is lost by keeping the answer. None where a
-        signal is missing.
+        """Return the confidence, 0 to 1; None if a signal is missing.
+
+        With a calibration it is the probability that keeping the answer loses nothing. Without one it is the
+        geometric mean of the tokens' probabilities, exp(mean log-probability).
         """
         if self.calibration is not None:
-            chance = self.calibration.model.chance(signals)
-            return None if chance is None else 1 - chance
+            loss = self.calibration.model.probability(signals)
+            return None if loss is None else 1 - loss
         mean = signals["mean_logprob"]
         return None if mean is None else math.exp(mean)
 
     @property
     def wants_state(self) -> bool:
-        """Whether the calibration judges by the model's hidden state."""
+        """Whether the calibration uses the model's hidden state."""
         return self.calibration is not None and self.calibration.model.probe is not None
 
     def signals(
@@ -44,17 +45,17 @@ class Criterion:
         first: TokenSignal | None,
         state: bytes | None,
     ) -> Signals:
-        """The answer's signals, with what the calibration makes of the hidden state."""
+        """Return the answer's signals, with the calibration's probe of the hidden state."""
         signals = answer_signals(logprobs, prompt_tokens, first)
         return signals if self.calibration is None else self.calibration.model.complete(signals, state)
 
     def leans(self, signals: Signals) -> bool:
-        """Whether a running answer is heading for a handoff."""
+        """Return whether a running answer is heading for a handoff."""
         confidence = self.confidence(signals)
         return confidence is None or confidence < self.threshold
 
     def fails_early(self, logprobs: Sequence[float | None]) -> int | None:
-        """The checkpoint, in tokens, by which a running answer shows that it will not be kept.
+        """Return the checkpoint (tokens) at which a running answer should be given up, or None.
 
         A running answer can only be given up, never accepted.
         """
@@ -68,16 +69,16 @@ class Criterion:
         return None
 
     def early_threshold(self, tokens: int) -> float | None:
-        """The least confidence, 0 to 1, at the checkpoint of `tokens` tokens; None where there is none."""
+        """Return the threshold, 0 to 1, at the checkpoint of `tokens` tokens; None if there is none."""
         early = [] if self.calibration is None else self.calibration.early
         floor = dict(zip(CHECKPOINTS, early, strict=False)).get(tokens)
         return None if floor is None else math.exp(floor)
 
 
 def criterion_of(policy: Policy, weights: str, environment: Environment) -> Criterion:
-    """The criterion for the policy's target and these `weights` (sha256).
+    """Return the criterion for the policy's target and these `weights` (sha256).
 
-    Raises Failure (USAGE) where the target needs a calibration, and none fits.
+    Raises Failure (USAGE) if the target needs a calibration and none fits.
     """
     target = policy.escalation.target
     if target.threshold is not None:

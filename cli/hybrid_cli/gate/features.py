@@ -1,4 +1,4 @@
-"""What a local run says of its own answer, as numbers: the features that the gate judges by."""
+"""Features: a local answer in numbers, computed from its tokens' signals."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from hybrid_cli.local.protocol import TokenSignal
 
 VERSION = 2
-"""Raised when a feature changes its meaning: calibrations of another version are not used."""
+"""Increase it when a feature changes its meaning: calibrations of another version are not used."""
 
 CHECKPOINTS = (8, 16, 32)
-"""Tokens after which a running answer may be judged early."""
+"""After so many tokens the gate may judge a running answer."""
 _WINDOW = 8
 
 Signals = dict[str, float | None]
@@ -34,12 +34,12 @@ NAMES = (
 def answer_signals(
     logprobs: Sequence[float | None], prompt_tokens: int, first: TokenSignal | None
 ) -> Signals:
-    """The signals of a finished answer: from its content tokens' log-probabilities (natural, raw logits),
-    and from the whole distribution at the `first` of them.
+    """Return the signals of a finished answer.
 
-    All are None where a token has none or there is no token: a missing signal never reads as confident.
-    The low quantiles and the worst window mend the mean's blindness to one bad step in a long answer
-    (DeepConf, arXiv 2508.15260, calls the window's mean group confidence).
+    They come from the log-probabilities of its content tokens (natural, raw logits) and from the distribution at
+    the `first` of them. If a token has none, or there is no token, all are None: a missing signal never reads as
+    confident. The mean hides one bad step in a long answer; low quantiles and the worst window show it (DeepConf,
+    arXiv 2508.15260, calls the window's mean group confidence).
     """
     known = [value for value in logprobs if value is not None]
     if not known or len(known) < len(logprobs):
@@ -61,7 +61,7 @@ def answer_signals(
 
 
 def _worst_window(logprobs: Sequence[float]) -> float:
-    """The least mean over eight tokens in a row; of shorter answers the mean."""
+    """Return the lowest mean over eight consecutive tokens; for shorter answers, the mean."""
     width = min(_WINDOW, len(logprobs))
     window = worst = sum(logprobs[:width])
     for gone, come in zip(logprobs, logprobs[width:], strict=False):
@@ -71,6 +71,6 @@ def _worst_window(logprobs: Sequence[float]) -> float:
 
 
 def running_mean(logprobs: Sequence[float | None], tokens: int) -> float | None:
-    """The mean log-probability of the first `tokens` tokens; None where fewer came or one has none."""
+    """Return the mean log-probability of the first `tokens` tokens; None if one is missing."""
     first = [value for value in logprobs[:tokens] if value is not None]
     return sum(first) / tokens if len(first) == tokens else None

@@ -1,4 +1,4 @@
-"""What each stage of the gate saw of one local answer: its score, and the least that would have passed."""
+"""Each stage of the gate on one local answer: its confidence and its threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hybrid_cli.gate.verdict import LocalResult, StageScore, signals_of
 
 
 def stage_scores(result: LocalResult, criterion: Criterion) -> list[StageScore]:
-    """The checkpoints that the answer reached, and its end where it came to one, in their order."""
+    """Return the checkpoints that the answer reached, and its end if it has one, in order."""
     floors = [] if criterion.calibration is None else criterion.calibration.early
     scores = []
     for place, tokens in enumerate(CHECKPOINTS):

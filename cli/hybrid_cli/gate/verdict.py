@@ -1,4 +1,4 @@
-"""The gate: whether the local answer is good enough. It never sends; it only says what it sees."""
+"""The gate's verdict: whether the local answer is good enough. The gate only judges; it cannot send."""
 
 from __future__ import annotations
 
@@ -22,50 +22,52 @@ Stage = Literal["policy", "fit", "tokens", "end", "checks"]
 
 
 class StageScore(msgspec.Struct, frozen=True):
-    """How sure one stage of the gate was after so many tokens, as a probability; None where it cannot tell.
-
-    Below `threshold` it hands off; a threshold of None only looks.
-    """
+    """One stage of the gate: its confidence after so many tokens, and the threshold it was held against."""
 
     stage: Stage
     tokens: int
     score: float | None
+    """0 to 1; None if it cannot be measured."""
     threshold: float | None
+    """Below it the stage hands off; None if the stage only watches."""
 
-    def words(self) -> str:
-        score = "unmeasured" if self.score is None else f"{self.score:.2f}"
-        least = "" if self.threshold is None else f" (least {self.threshold:.2f})"
-        return f"gate after {self.tokens} tokens, {self.stage}: {score}{least}"
+    def describe(self) -> str:
+        """Return the stage's result for `-v`."""
+        when = "final confidence" if self.stage == "end" else f"confidence after {self.tokens} tokens"
+        if self.score is None:
+            return f"{when} not measured"
+        if self.threshold is None:
+            return f"{when} {self.score:.2f}"
+        side = "below" if self.score < self.threshold else "at least"
+        return f"{when} {self.score:.2f}, {side} the threshold {self.threshold:.2f}"
 
 
 @dataclass
 class LocalResult:
-    """What the local engine made of the prompt."""
+    """The local model's answer to one prompt, finished or under way."""
 
     text: str = ""
     finish_reason: str = ""
     logprobs: list[float | None] = field(default_factory=list)
-    """Natural logarithms, one a content token, from the raw logits."""
+    """One a content token: natural logarithms of probabilities from the raw logits."""
     tokens_in: int = 0
     tokens_out: int = 0
     context: int = 0
     load_seconds: float | None = None
     first_token_seconds: float | None = None
     seconds: float | None = None
-    """From the request to its end, or to where it was given up."""
+    """From the request to the end of the answer, or to where it was given up."""
     first: TokenSignal | None = None
-    """The first content token's signals: they come early, and say much of a short answer."""
-
+    """The first content token's signals."""
     state: bytes | None = None
-    """The model's hidden state at the prompt's last token, as float16; None where it was not asked for."""
-
+    """The hidden state at the prompt's last token, as float16; None if it was not requested."""
     call: ToolCall | None = None
-    """The tool that it calls in the place of an answer."""
+    """The tool the model calls instead of answering."""
     problem: str | None = None
-    """What a check of the user's own finds wrong with it, in words."""
+    """What the user's own checks find wrong with the answer, for a message."""
 
     def add(self, signal: TokenSignal) -> None:
-        """Count one more token. What the grammar forced, and what is no answer, says nothing of it."""
+        """Count one more token. Tokens that the grammar forced, or that are no part of the answer, do not count."""
         if signal.kind == "first":
             self.first = signal
         if signal.kind in ("first", "content"):
@@ -74,62 +76,61 @@ class LocalResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why the answer should be handed off; reason `none` keeps it.
-
-    `failure` is set where no usable local answer exists: it is raised if the cloud is denied.
-    """
+    """Whether to hand off, and why; reason `none` keeps the local answer."""
 
     reason: Reason
     stage: Stage
-    words: str
+    explanation: str
+    """For the user."""
     confidence: float | None = None
     threshold: float | None = None
     signals: dict[str, float | None] = field(default_factory=dict)
     failure: Failure | None = None
+    """Set if there is no usable local answer: raised if the cloud is denied."""
 
 
 def forced() -> Verdict:
+    """Return the verdict under the mode `force`."""
     return Verdict("forced", "policy", "forced")
 
 
-def ruled(words: str) -> Verdict:
-    """A rule of the profile forces the cloud."""
-    return Verdict("rule", "policy", words)
+def ruled(rule: str) -> Verdict:
+    """Return the verdict of a rule that forces the cloud."""
+    return Verdict("rule", "policy", rule)
 
 
 def needs_tool(tools: tuple[str, ...]) -> Verdict:
-    """A hosted tool was asked for, which no local model has."""
-    words = f"it needs {', '.join(tools)}"
-    return Verdict("tool", "policy", words, failure=Failure(ExitStatus.DENIED, words))
+    """Return the verdict for hosted tools, which no local model has."""
+    return _without_answer("tool", "policy", f"it needs {', '.join(tools)}")
 
 
 def called(call: ToolCall) -> Verdict:
-    """The local model called a tool: a hosted one, or the handoff itself."""
+    """Return the verdict on a tool call of the local model: a hosted tool, or the handoff itself."""
     reason: Reason = "unsure" if call.name == "handoff" else "tool"
-    words = f"the local model calls {call.name}"
-    return Verdict(reason, "end", words, failure=Failure(ExitStatus.DENIED, words))
+    return _without_answer(reason, "end", f"the local model calls {call.name}")
+
+
+def _without_answer(reason: Reason, stage: Stage, explanation: str) -> Verdict:
+    return Verdict(reason, stage, explanation, failure=Failure(ExitStatus.DENIED, explanation))
 
 
 def unavailable(failure: Failure) -> Verdict:
-    """The weights are missing or broken."""
+    """Return the verdict for weights that are missing or damaged."""
     return Verdict("unavailable", "fit", "the local model is unavailable", failure=failure)
 
 
 def signals_of(result: LocalResult, criterion: Criterion) -> Signals:
-    """What is known of the answer so far."""
+    """Return the signals of the answer so far."""
     return criterion.signals(result.logprobs, result.tokens_in, result.first, result.state)
 
 
 def judge(result: LocalResult, criterion: Criterion) -> Verdict:
-    """The verdict on a finished local run: an answer is kept only where nothing speaks against it.
-
-    A signal that is missing makes the whole answer unsure.
-    """
+    """Return the verdict on a finished local run. A missing signal never reads as confident."""
     if result.finish_reason == "overflow":
-        words = (
-            f"the prompt has {result.tokens_in} tokens, more than the local context of {result.context} holds"
+        explanation = (
+            f"the prompt has {result.tokens_in} tokens, the local context window holds {result.context}"
         )
-        return Verdict("context", "fit", words, failure=Failure(ExitStatus.DENIED, words))
+        return _without_answer("context", "fit", explanation)
     signals = signals_of(result, criterion)
     confidence, threshold = criterion.confidence(signals), criterion.threshold
     problem = _failed_check(result)
@@ -137,34 +138,34 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
         failure = Failure(ExitStatus.CHECK, problem)
         return Verdict("check_failed", "checks", problem, confidence, threshold, signals, failure)
     if is_refusal(result.text):
-        words = "the local model declined"
-        return Verdict("check_failed", "checks", words, confidence, threshold, signals)
+        declined = "the local model declined to answer"
+        return Verdict("check_failed", "checks", declined, confidence, threshold, signals)
     if confidence is None:
         return Verdict("unsure", "end", "unsure (a signal is missing)", None, threshold, signals)
     if confidence < threshold:
-        words = f"unsure ({confidence:.2f} < {threshold:.2f})"
-        return Verdict("unsure", "end", words, confidence, threshold, signals)
+        unsure = f"unsure ({confidence:.2f} < {threshold:.2f})"
+        return Verdict("unsure", "end", unsure, confidence, threshold, signals)
     return Verdict("none", "end", "sure", confidence, threshold, signals)
 
 
 def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
-    """The verdict on a run that was ended at a checkpoint: its first `tokens` tokens are too unsure."""
+    """Return the verdict on a run that ended at a checkpoint: its first `tokens` tokens are too unsure."""
     mean = running_mean(result.logprobs, tokens)
     confidence = None if mean is None else math.exp(mean)
-    words = f"unsure after {tokens} tokens"
+    explanation = f"unsure after {tokens} tokens"
     threshold = criterion.early_threshold(tokens)
     if confidence is not None and threshold is not None:
-        words += f" ({confidence:.2f} < {threshold:.2f})"
+        explanation += f" ({confidence:.2f} < {threshold:.2f})"
     signals = {"mean_logprob": mean}
-    failure = Failure(ExitStatus.DENIED, f"the local answer was given up: {words}")
-    return Verdict("unsure", "tokens", words, confidence, criterion.threshold, signals, failure)
+    failure = Failure(ExitStatus.DENIED, f"the local answer was given up: {explanation}")
+    return Verdict("unsure", "tokens", explanation, confidence, criterion.threshold, signals, failure)
 
 
 def _failed_check(result: LocalResult) -> str | None:
     if result.finish_reason == "length":
-        return f"the local answer was cut at {result.tokens_out} tokens; --max-tokens raises the limit"
+        return f"the local answer was cut off at {result.tokens_out} tokens; raise --max-tokens"
     if result.finish_reason == "loop":
-        return f"the local answer fell into a loop after {result.tokens_out} tokens"
+        return f"the local answer repeats itself after {result.tokens_out} tokens"
     if not result.text.strip():
         return "the local answer is empty"
     return None if result.problem is None else f"the local answer {result.problem}"

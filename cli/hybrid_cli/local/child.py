@@ -4,135 +4,156 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_sockets, wipe_start_environment
 from hybrid_cli.local.threads import SPIN_COUNT, ThreadCount
+
+if TYPE_CHECKING:  # late: the model loads while the rest is imported
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, Message, SchedulerRequest
+
+Emit = Callable[["Event"], None]
 
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH")
 _KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_")
 
 
 def serve(requests: int, events: int) -> None:
-    """Answer requests until their pipe is closed. Every failure goes out as an event."""
+    """Answer requests until their pipe is closed. Every failure becomes an event."""
     _die_with_parent()
     enforcement = forbid_sockets()
     _prepare_environment()
-    emit = _Emitter(events)
-    threads = ThreadCount()
+    loader, problem = _new_loader()
+    import msgspec
+
+    from hybrid_cli.local.protocol import Failed, Message, Ready
+
+    encode = msgspec.json.Encoder().encode
+
+    def emit(event: Event) -> None:
+        _write(events, encode(event) + b"\n")
+
+    if loader is None:
+        emit(Failed(ExitStatus.FAILURE.name, f"llama-cpp-python cannot be imported: {problem}"))
+        return
+    imports = threading.Thread(target=_import_the_engine)
+    imports.start()
+    emit(Ready(enforcement))
+    decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+    with os.fdopen(requests, "rb") as lines:
+        child = _Child(loader, enforcement, imports, lines, emit)
+        for line in lines:
+            with _failures_as_events(emit):
+                child.answer(decoder.decode(line))
+
+
+class _Child:
+    """Answers one message after another with the model it holds."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        enforcement: Enforcement,
+        imports: threading.Thread,
+        lines: IO[bytes],
+        emit: Emit,
+    ) -> None:
+        self._loader, self._enforcement, self._imports = loader, enforcement, imports
+        self._lines, self._emit = lines, emit
+        self._threads = ThreadCount()
+
+    def answer(self, message: Message) -> None:
+        """Do what `message` asks for. Raises Failure."""
+        from hybrid_cli.local.protocol import Describe, LocalRequest, SchedulerRequest
+
+        if isinstance(message, Describe):
+            self._describe(message)
+        elif isinstance(message, (LocalRequest, SchedulerRequest)):
+            self._require_guard(message)
+            self._loader.load(message.path)  # beside the imports: it holds no lock of Python's
+            self._imports.join()
+            self._generate(message)
+        # Anything else belongs to a scheduler that has already failed.
+
+    def _describe(self, message: Describe) -> None:
+        from hybrid_cli.local import memory
+        from hybrid_cli.local.bindings import llama_cpp
+        from hybrid_cli.local.protocol import Described, Done, Loaded
+
+        features = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
+        self._emit(Described(features, bool(llama_cpp.llama_supports_gpu_offload()), memory.available()))
+        if message.path is not None:
+            self._loader.load(message.path)
+            self._emit(Loaded(round(self._loader.seconds(), 4), 0))
+        self._emit(Done())
+
+    def _generate(self, message: LocalRequest | SchedulerRequest) -> None:
+        from hybrid_cli.local.inference import Inference
+        from hybrid_cli.local.protocol import LocalRequest
+        from hybrid_cli.local.scheduler import Inbox, Scheduler
+
+        if isinstance(message, LocalRequest):
+            Inference(self._loader).answer(message, self._emit, self._threads)
+        else:
+            Scheduler(self._loader, message, Inbox(self._lines), self._emit).run()
+
+    def _require_guard(self, message: LocalRequest | SchedulerRequest) -> None:
+        """Raise Failure where the profile requires a stronger guard than this process is under."""
+        if message.require_enforcement and self._enforcement != "seccomp":
+            raise Failure(
+                ExitStatus.FAILURE,
+                "the profile requires a guard for the local model that this system does not have"
+                f" (escalation.require_enforcement): the best is {self._enforcement}",
+            )
+
+
+def _new_loader() -> tuple[Loader | None, ImportError | None]:
+    """The loader, or why llama.cpp cannot be imported."""
     try:
         from hybrid_cli.local.loading import Loader
-
-        rest = threading.Thread(target=_import_the_engine)
-        rest.start()
-        loader = Loader()
-        emit("ready", enforcement=enforcement)
-        with os.fdopen(requests, "rb") as lines:
-            for line in lines:
-                with _told(emit):
-                    fields = json.loads(line)
-                    if "describe" in fields:
-                        _describe(loader, fields["describe"], emit)
-                        continue
-                    _require(enforcement, fields)
-                    loader.load(fields["path"])  # beside the imports: it holds no lock of Python's
-                    rest.join()
-                    if "examples" in fields:
-                        _flow(loader, fields, lines, emit)
-                    else:
-                        _answer(loader, fields, emit, threads)
     except ImportError as error:
-        emit(
-            "failed",
-            status=ExitStatus.FAILURE.name,
-            message=f"llama-cpp-python cannot be imported: {error}",
-        )
+        return None, error
+    return Loader(), None
 
 
 def _import_the_engine() -> None:
     with contextlib.suppress(ImportError):  # it is raised again where the engine is used
-        importlib.import_module("hybrid_cli.local.engine")
-
-
-def _require(enforcement: Enforcement, fields: dict[str, Any]) -> None:
-    """Raise Failure where the request wants a stronger guard than this process is under."""
-    if fields["require_enforcement"] and enforcement != "seccomp":
-        raise Failure(
-            ExitStatus.FAILURE,
-            "the profile requires a guard for the local model that this system does not have"
-            f" (escalation.require_enforcement): the best is {enforcement}",
-        )
-
-
-def _describe(loader: Any, path: str | None, emit: _Emitter) -> None:
-    """What llama.cpp says of its build and of the model at `path`, for those who look for faults."""
-    from hybrid_cli.local import memory
-    from hybrid_cli.local.bindings import llama_cpp
-
-    emit(
-        "described",
-        features=llama_cpp.llama_print_system_info().decode("utf-8", "replace"),
-        offloads=bool(llama_cpp.llama_supports_gpu_offload()),
-        available=memory.available(),
-    )
-    if path is not None:
-        loader.load(path)
-        emit("loaded", load_seconds=round(loader.seconds(), 4), tokens_in=0)
-    emit("done")
-
-
-def _answer(loader: Any, fields: dict[str, Any], emit: _Emitter, threads: ThreadCount) -> None:
-    from hybrid_cli.local.engine import Engine
-    from hybrid_cli.local.protocol import LocalRequest, Task
-
-    tasks = [Task(**task) for task in fields.pop("tasks")]
-    Engine(loader).answer(LocalRequest(tasks=tasks, **fields), emit, threads)
-
-
-def _flow(loader: Any, fields: dict[str, Any], lines: IO[bytes], emit: _Emitter) -> None:
-    from hybrid_cli.local.protocol import FlowRequest
-    from hybrid_cli.local.scheduler import Flow, Inbox
-
-    Flow(loader, FlowRequest(**fields), Inbox(lines), emit).run()
+        importlib.import_module("hybrid_cli.local.inference")
 
 
 @contextlib.contextmanager
-def _told(emit: _Emitter) -> Iterator[None]:
-    """Make an event of whatever goes wrong in the block."""
+def _failures_as_events(emit: Emit) -> Iterator[None]:
+    """Report whatever goes wrong in the block as `Failed`."""
+    from hybrid_cli.local.protocol import Failed
+
     try:
         yield
     except Failure as failure:
-        emit("failed", status=failure.status.name, message=str(failure))
+        emit(Failed(failure.status.name, str(failure)))
     except MemoryError:
-        emit("failed", status=ExitStatus.FAILURE.name, message="there is not enough memory for this model")
-    except Exception as error:  # noqa: BLE001  a defect: told without its values, which may hold the prompt
+        emit(Failed(ExitStatus.FAILURE.name, "there is not enough memory for this model"))
+    except Exception as error:  # noqa: BLE001  a defect, reported without its values: they may hold the prompt
         place = traceback.extract_tb(error.__traceback__)[-1]
-        words = f"internal error: {type(error).__name__} in {place.name}:{place.lineno}"
-        emit("failed", status=ExitStatus.FAILURE.name, message=words)
+        reason = f"internal error: {type(error).__name__} in {place.name}:{place.lineno}"
+        emit(Failed(ExitStatus.FAILURE.name, reason))
 
 
-class _Emitter:
-    """Writes events as lines of JSON."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __call__(self, event: str, **fields: Any) -> None:
-        data = memoryview(json.dumps({"event": event, **fields}).encode() + b"\n")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+def _write(descriptor: int, line: bytes) -> None:
+    data = memoryview(line)
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those that the engine may need, none of which is a secret."""
+    """The variables that the engine may need; none of them is a secret."""
     return {
         name: value
         for name, value in variables.items()
@@ -141,7 +162,7 @@ def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _prepare_environment() -> None:
-    """Drop all that may be a secret, and keep libraries' threads from spinning the machine away."""
+    """Drop every variable that may be a secret, and keep libraries' threads from spinning."""
     kept = kept_variables(os.environ)
     for name in [name for name in os.environ if name not in kept]:
         del os.environ[name]

@@ -58,7 +58,7 @@ class Size:
         return cls(1, several, False, most * (1 + several), min(limit, most))
 
     @classmethod
-    def for_flow(cls, need: int, shared: int, places: int, free: int | None) -> Size:
+    def for_scheduler(cls, need: int, shared: int, places: int, free: int | None) -> Size:
         """Room for `places` sequences of `need` tokens each, of which all share the first `shared`.
 
         Where the memory does not hold them there are fewer; with one place nothing is shared.
@@ -71,7 +71,7 @@ class Size:
         return cls(1, False, False, each, each)
 
 
-def places_for(cores: int) -> int:
+def slots_for(cores: int) -> int:
     """How many sequences side by side pay: each core has use for several, as weights are read once for all."""
     return max(2, min(_MOST_SLOTS, 8 * cores))
 

@@ -1,24 +1,26 @@
 """The parent's side of the local engine: a guarded child process, and its events.
 
-Requests and events are lines of JSON through two pipes. The child sees no key and can open no
-socket; the parent never parses a model file. The child's side is `local.child`.
+The child sees no key and can open no socket; the parent never parses a model file. `local.protocol` says what
+passes through the two pipes, and `local.child` is the other side.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 
+if TYPE_CHECKING:  # late: the child is forked before anything heavy is imported
+    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, Message
+
 
 class Worker:
-    """One child process. `stop` is safe to call at any time and leaves nothing behind."""
+    """One child process: an `Engine`. `stop` is safe to call at any time and leaves nothing behind."""
 
     def __init__(self, pid: int, requests: int, events: int) -> None:
         self._pid: int | None = pid
@@ -27,7 +29,7 @@ class Worker:
 
     @classmethod
     def fork(cls) -> Worker:
-        """Start the child. To be called before any thread runs and before heavy imports."""
+        """Start the child. Call this before any thread runs and before heavy imports."""
         request_end, requests = os.pipe()
         events, event_end = os.pipe()
         pid = os.fork()
@@ -39,7 +41,7 @@ class Worker:
 
     @classmethod
     def spawn(cls) -> Worker:
-        """Start the child as a new program, where threads run already. It is slower than `fork`."""
+        """Start the child as a new program, where threads already run. It is slower than `fork`."""
         from hybrid_cli.local.child import kept_variables
 
         request_end, requests = os.pipe()
@@ -48,34 +50,46 @@ class Worker:
             [sys.executable, "-m", "hybrid_cli.local.worker", str(request_end), str(event_end)],
             pass_fds=(request_end, event_end),
             env=kept_variables(os.environ),
-            cwd="/",  # python looks for modules where it starts, and projects hold all sorts
+            cwd="/",  # python looks for modules in its working folder, which may be a hostile project
         )
-        process.returncode = 0  # whoever has the pid waits for it, not this object
+        process.returncode = 0  # `stop` waits for the process, not this object
         os.close(request_end)
         os.close(event_end)
         return cls(process.pid, requests, events)
 
-    def events(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Send one request and yield its events, up to and with the one called `done` or `failed`.
+    def events(self, request: LocalRequest | Describe) -> Iterator[Event]:
+        """Send one request and yield its events, up to and including `Done`.
 
-        Raises Failure when the child dies on the way (a native crash, or no memory).
+        Raises Failure where the engine cannot answer, or its process dies (a native crash, or no memory).
         """
-        self.send(request)
-        yield from self.received()
+        from hybrid_cli.local.protocol import Failed
 
-    def received(self) -> Iterator[dict[str, Any]]:
-        """As `events`, for a request that was sent already."""
-        for line in self._events:
-            event: dict[str, Any] = json.loads(line)
+        self.send(request)
+        for event in self.received():
+            if isinstance(event, Failed):
+                raise Failure(ExitStatus[event.status], event.reason)
             yield event
-            if event["event"] in ("done", "failed"):
+
+    def received(self) -> Iterator[Event]:
+        """Yield the events of a request that was sent, up to and including `Done` or `Failed`."""
+        import msgspec
+
+        from hybrid_cli.local.protocol import Done, Event, Failed
+
+        decoder = msgspec.json.Decoder(Event)
+        for line in self._events:
+            event = decoder.decode(line)
+            yield event
+            if isinstance(event, (Done, Failed)):
                 return
         self._raise_death()
 
-    def send(self, message: dict[str, Any]) -> None:
-        """One line: a request, or a part of the flow that one began. Raises Failure where the child is dead."""
+    def send(self, message: Message) -> None:
+        """Send one message. Raises Failure where the child is dead."""
+        import msgspec
+
         try:
-            data = memoryview(json.dumps(message).encode() + b"\n")
+            data = memoryview(msgspec.json.encode(message) + b"\n")
             while data:
                 data = data[os.write(self._requests, data) :]
         except BrokenPipeError:
@@ -90,7 +104,7 @@ class Worker:
             if -code == signal.SIGKILL:
                 how += " (is there enough memory for this model?)"
             elif -code == signal.SIGILL:
-                how += " (is llama.cpp built for another processor? `hybrid doctor` tells)"
+                how += " (is llama.cpp built for another processor? to find out: hybrid doctor)"
             elif -code in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
                 how += " (is the model file damaged?)"
         raise Failure(ExitStatus.FAILURE, f"the local engine ended {how}")
@@ -107,7 +121,7 @@ class Worker:
 
 
 def _become_child(requests: int, events: int) -> NoReturn:
-    """Keep the two pipes and nothing else of the parent's files, then serve."""
+    """Keep the two pipes and none of the parent's other files, then serve."""
     status = 1
     try:
         # Ctrl-C reaches the whole foreground group; the parent alone decides what it means.

@@ -21,16 +21,16 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, read_datasource
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from hybrid_cli.egress import permission
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.gate.criterion import criterion_of
 from hybrid_cli.local.threads import usable_cores
-from hybrid_cli.pipe.pending import Arrival
-from hybrid_cli.pipe.record_cascade import Answering, Judged
+from hybrid_cli.pipe.pending import PendingRecord
+from hybrid_cli.pipe.record_cascade import HandoffDue, RecordCascades, RecordOutcome
 from hybrid_cli.pipe.records import Source
 from hybrid_cli.pipe.remote import COLUMN, Batch, Job, Node, Records
 from hybrid_cli.pipe.resume import Done
 from hybrid_cli.pipe.sink import Sink
+from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.ui.environment import Environment, cut, deadline
 from hybrid_cli.weights.store import Store
@@ -146,23 +146,23 @@ def _unreachable(address: str, why: str) -> Failure:
     return Failure(ExitStatus.USAGE, f"there is no cluster to join at {address}: {why}")
 
 
-def job_of(answering: Answering, sink: Sink, source: Source, jobs: int | None) -> Job:
+def job_of(cascades: RecordCascades, sink: Sink, source: Source, jobs: int | None) -> Job:
     """What the nodes are told. Raises Failure (WEIGHTS) where the weights are not here either."""
-    policy, environment = answering.policy, answering.environment
+    policy, environment = cascades.policy, cascades.environment
     weights = None if policy.mode == "force" else Store(environment).locate(policy.local.model).sha256
     cores = _cores()
     if not cores:
         raise Failure(ExitStatus.FAILURE, "no node of the cluster has a core to work with")
     cloud = policy.cloud
-    agreed = cloud is not None and permission.has_consent(cloud, environment)
+    agreed = cloud is not None and Consent(environment).covers(cloud.base_url, cloud.model)
     return Job(
-        answering.asked,
+        cascades.instruction,
         policy,
         sink,
         source.each,
         tuple(path.absolute() for path in source.files),
-        answering.as_objects,
-        answering.enforcement,
+        cascades.as_objects,
+        cascades.enforcement,
         weights,
         None if weights is None else criterion_of(policy, weights, environment),
         origin_of(cloud.base_url) if cloud is not None and agreed else "",
@@ -180,12 +180,14 @@ def _cores() -> dict[str, int]:
     return {node: count for node, count in cores.items() if count}
 
 
-def judged(job: Job, done: Done | None, answering: Answering, *, ordered: bool) -> Iterator[Arrival]:
-    """The records, each judged on some node; `ordered`: as they were read.
+def decided(
+    job: Job, done: Done | None, cascades: RecordCascades, *, ordered: bool
+) -> Iterator[PendingRecord]:
+    """The records, each decided on some node; `ordered`: as they were read.
 
     Raises Failure where the cluster fails.
     """
-    environment = answering.environment
+    environment = cascades.environment
     nodes = len(job.cores)
     over = threading.Event()
     threading.Thread(target=_tell_losses, args=(job, environment, over), daemon=True).start()
@@ -193,11 +195,11 @@ def judged(job: Job, done: Done | None, answering: Answering, *, ordered: bool) 
         with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as begun:
             for batch in _batches(job, done, ordered):
                 begun()
-                environment.aside(batch.told)
+                environment.aside(batch.messages)
                 if batch.failure is not None:
                     raise batch.failure
-                for arrival in batch.arrivals:
-                    yield _gone_on_with(arrival, batch, answering)
+                for pending in batch.records:
+                    yield _resumed(pending, batch, cascades)
     finally:
         over.set()
 
@@ -222,7 +224,7 @@ def _batches(job: Job, done: Done | None, ordered: bool) -> Iterator[Batch]:
     context.target_max_block_size = 1  # a batch is passed on as soon as it is there
     context.execution_options.preserve_order = ordered
     records = read_datasource(Records(job, done), override_num_blocks=1, num_cpus=0)
-    judged = records.map_batches(
+    decided = records.map_batches(
         Node,
         fn_constructor_args=[job],
         batch_size=1,
@@ -236,7 +238,7 @@ def _batches(job: Job, done: Done | None, ordered: bool) -> Iterator[Batch]:
         ray_remote_args_fn=_one_a_node(job),
     )
     try:
-        for table in judged.iter_batches(batch_size=None, prefetch_batches=0):
+        for table in decided.iter_batches(batch_size=None, prefetch_batches=0):
             yield from map(pickle.loads, table[COLUMN])
     except Exception as error:
         if os.environ.get("HYBRID_DEBUG"):
@@ -253,10 +255,11 @@ def _one_a_node(job: Job) -> Callable[[], dict[str, Any]]:
     return lambda: {"scheduling_strategy": NodeAffinitySchedulingStrategy(next(nodes), soft=True)}
 
 
-def _gone_on_with(arrival: Arrival, batch: Batch, answering: Answering) -> Arrival:
-    """`arrival` as this process goes on with it: what leaves the cluster leaves from here."""
-    carried = batch.carried.get(arrival.number)
-    if carried is None or arrival.record is None:
-        return arrival
-    decided = answering.cascade(arrival.record, arrival.number).goes_on(carried)
-    return replace(arrival, judged=Judged(decided))
+def _resumed(pending: PendingRecord, batch: Batch, cascades: RecordCascades) -> PendingRecord:
+    """Return `pending` for this process to settle: handoffs leave from here, under this process's policy."""
+    decision = batch.decisions.get(pending.number)
+    if decision is None or pending.record is None:
+        return pending
+    cascade = cascades.cascade(pending.record, pending.number)
+    cascade.stopwatch.add(decision.seconds)
+    return replace(pending, decided=RecordOutcome(HandoffDue(cascade, decision)))

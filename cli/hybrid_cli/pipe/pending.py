@@ -1,35 +1,35 @@
-"""Records as they come to be answered, one after another, each with its place in the input."""
+"""Records that wait for an answer, each with its place in the input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from hybrid_cli.pipe.record_cascade import Judged
+from hybrid_cli.pipe.record_cascade import RecordOutcome
 from hybrid_cli.pipe.records import Record
 from hybrid_cli.pipe.resume import Done
 from hybrid_cli.pipe.sink import Sink
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A record that has come."""
+class PendingRecord:
+    """A record that was read."""
 
     number: int
     """Its place in the input, from 1."""
     record: Record | None
-    """None for one that an earlier run has answered."""
-    judged: Judged | None = None
-    """None where nothing was decided about it yet."""
+    """None if an earlier run answered it."""
+    decided: RecordOutcome | None = None
+    """None if nothing was decided about it yet."""
 
 
-def arrivals(
+def pending_records(
     source: Iterable[Record], sink: Sink, key: Callable[[Record], str], done: Done | None
-) -> Iterator[Arrival]:
-    """The records of `source`, but those that are `done`; what `sink` cannot write is a problem of theirs."""
+) -> Iterator[PendingRecord]:
+    """Yield the records of `source` that are not `done`. A record that `sink` cannot write has a problem."""
     for number, record in enumerate(source, 1):
         if done is not None and done.passes(key(record)):
-            yield Arrival(number, None)
+            yield PendingRecord(number, None)
         else:
             problem = record.problem or sink.problem(record)
-            yield Arrival(number, replace(record, problem=problem) if problem else record)
+            yield PendingRecord(number, replace(record, problem=problem) if problem else record)

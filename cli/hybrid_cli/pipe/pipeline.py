@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, BinaryIO
 
-from hybrid_cli.cascade.cascade import Decided
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.checks.choices import read_choices
@@ -24,20 +23,21 @@ from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.pipe.pending import Arrival, arrivals
+from hybrid_cli.pipe.pending import PendingRecord, pending_records
 from hybrid_cli.pipe.pipe_estimate import estimate
-from hybrid_cli.pipe.queue import Blank, Crew, Desk, Ticket
-from hybrid_cli.pipe.record_cascade import Answering, Asked, Judged
+from hybrid_cli.pipe.queue import Blank, QueuedRecord, RecordQueue, WorkerPool
+from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome
 from hybrid_cli.pipe.records import Each, Source, matching
-from hybrid_cli.pipe.resume import Begun, Done, done_in, resumed
-from hybrid_cli.pipe.shared_engine import LOCAL_CREW, EngineOver, Shared
+from hybrid_cli.pipe.resume import Done, ResumedFile, done_in, resumed
+from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.shutdown import GRACE_SECONDS, Stop, stopping
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.pipe.summary import Counts, Progress
-from hybrid_cli.pipe.template import View, field_view, template_view
+from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Store
 
 _LONGEST_TURN = 60.0
@@ -74,53 +74,57 @@ class Options:
     """Ray's address, or `auto`."""
 
 
-def pipe_records(flags: Flags, options: Options, environment: Environment, worker: Worker | None) -> None:
+def pipe_records(
+    flags: Flags, options: Options, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
+) -> None:
     """Answer for each record. Raises Failure with the worst code where a record has failed."""
     policy = merge_policy(flags, environment)
-    asked = _asked(options, policy, environment)
+    instruction = _instruction(options, policy, environment)
     as_objects = options.as_objects or options.resume is not None
     sink: Sink = Objects(options.key) if as_objects else Lines(environment)
     files = options.files if options.cluster is None else matching(options.files)
     source = Source(files, _each(options, as_objects=as_objects), environment)
     if options.dry_run:
-        answering = Answering(asked, policy, "", environment, None, as_objects=as_objects)
+        cascades = RecordCascades(instruction, policy, "", environment, None, as_objects=as_objects)
         done = done_in(options.resume, options.key) if options.resume is not None else None
-        plan = estimate(arrivals(source, sink, answering.key, done), asked, policy, environment)
+        plan = estimate(pending_records(source, sink, cascades.key, done), instruction, policy, environment)
         _show(plan, environment, as_json=as_objects)
         return
     enforcement = guard(policy, environment)
-    answering = Answering(asked, policy, enforcement, environment, None, as_objects=as_objects)
+    cascades = RecordCascades(instruction, policy, enforcement, environment, None, as_objects=as_objects)
     local_side = _here if options.cluster is None else _on_nodes
     with (
-        local_side(options, source, answering, sink, worker) as (file, found),
+        local_side(options, source, cascades, sink, worker) as (file, found),
         stopping() as stop,
     ):
         shadows = Shadows(flags, options.tags, environment)
-        _Pipe(options, found, answering, sink, file, stop, shadows).run()
+        _Pipeline(options, found, cascades, sink, file, stop, shadows, stopwatch).run()
 
 
 @contextlib.contextmanager
 def _here(
-    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
-) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    options: Options, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Where the lines go, and the records, with an engine of this process's that decides about them."""
-    policy, environment = answering.policy, answering.environment
+    policy, environment = cascades.policy, cascades.environment
     with engine_of(policy, worker) as engine, _destination(options, environment) as (file, begun):
         if engine is not None:  # at once, so that the model loads while the first record is waited for
             weights = Store(environment).locate(policy.local.model)
-            answering.engine = Shared(engine, answering.asked.flow(weights, policy, options.jobs))
-        yield file, arrivals(source, sink, answering.key, _done(begun))
+            request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
+            cascades.engine = SharedEngine(engine, request)
+        yield file, pending_records(source, sink, cascades.key, _done(begun))
 
 
 @contextlib.contextmanager
 def _on_nodes(
-    options: Options, source: Source, answering: Answering, sink: Sink, worker: Worker | None
-) -> Iterator[tuple[BinaryIO, Iterator[Arrival]]]:
+    options: Options, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Where the lines go, and the records as nodes of a cluster have decided about them."""
-    policy, environment = answering.policy, answering.environment
+    policy, environment = cascades.policy, cascades.environment
     if policy.mode == "forbid":
-        words = f"{policy.decided_by} forbids escalation, which keeps this process from the network"
-        raise Failure(ExitStatus.DENIED, f"{words} that --cluster needs")
+        raise Failure(
+            ExitStatus.DENIED, f"--cluster needs the network, but {policy.decided_by} forbids handoffs"
+        )
     if worker is not None:
         worker.stop()
     cluster = _cluster()
@@ -128,11 +132,11 @@ def _on_nodes(
         cluster.joined(options.cluster, environment),
         _destination(options, environment) as (file, begun),
     ):
-        job = cluster.job_of(answering, sink, source, options.jobs)
-        yield file, cluster.judged(job, _done(begun), answering, ordered=not options.unordered)
+        job = cluster.job_of(cascades, sink, source, options.jobs)
+        yield file, cluster.decided(job, _done(begun), cascades, ordered=not options.unordered)
 
 
-def _done(begun: Begun | None) -> Done | None:
+def _done(begun: ResumedFile | None) -> Done | None:
     return begun.done if begun is not None else None
 
 
@@ -154,12 +158,12 @@ def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> N
         environment.error(f"{name}: {value}")
 
 
-def _asked(options: Options, policy: Policy, environment: Environment) -> Asked:
+def _instruction(options: Options, policy: Policy, environment: Environment) -> Instruction:
     schema = options.schema or policy.checks.schema
     choices = read_choices(options.choices) if options.choices is not None else ()
     if choices and options.schema is not None:
         raise Failure(ExitStatus.USAGE, "--choices and --schema cannot both be kept; give one")
-    return Asked(
+    return Instruction(
         options.instruction,
         _view(options),
         options.system,
@@ -170,12 +174,12 @@ def _asked(options: Options, policy: Policy, environment: Environment) -> Asked:
     )
 
 
-def _view(options: Options) -> View:
+def _view(options: Options) -> RecordTemplate:
     if options.field is not None and options.template is not None:
         raise Failure(ExitStatus.USAGE, "--field and --template both say what the model sees; give one")
     if options.template is not None:
-        return template_view(options.template)
-    return field_view(options.field) if options.field is not None else View()
+        return user_template(options.template)
+    return field_template(options.field) if options.field is not None else RecordTemplate()
 
 
 def _each(options: Options, *, as_objects: bool) -> Each:
@@ -188,7 +192,7 @@ def _each(options: Options, *, as_objects: bool) -> Each:
 
 
 @contextlib.contextmanager
-def _destination(options: Options, environment: Environment) -> Iterator[tuple[BinaryIO, Begun | None]]:
+def _destination(options: Options, environment: Environment) -> Iterator[tuple[BinaryIO, ResumedFile | None]]:
     """Where the lines go, and what is there already."""
     if options.resume is not None:
         with resumed(options.resume, options.key) as begun:
@@ -199,28 +203,31 @@ def _destination(options: Options, environment: Environment) -> Iterator[tuple[B
         yield environment.stdout, None
 
 
-class _Pipe:
+class _Pipeline:
     """The records on their way."""
 
     def __init__(
         self,
         options: Options,
-        found: Iterator[Arrival],
-        answering: Answering,
+        found: Iterator[PendingRecord],
+        cascades: RecordCascades,
         sink: Sink,
         file: BinaryIO,
         stop: Stop,
         shadows: Shadows,
+        stopwatch: Stopwatch,
     ) -> None:
-        self._options, self._found, self._answering = options, found, answering
+        self._options, self._found, self._cascades = options, found, cascades
         self._sink, self._file, self._stop = sink, file, stop
-        self._shadows = shadows
-        self._environment = environment = answering.environment
-        self._desk = Desk(
-            environment.clock, ordered=not options.unordered, seconds=answering.policy.limits.seconds
+        self._shadows, self._stopwatch = shadows, stopwatch
+        self._environment = environment = cascades.environment
+        self._queue = RecordQueue(
+            environment.clock, ordered=not options.unordered, seconds=cascades.policy.limits.seconds
         )
-        self._local: Crew[Ticket] = Crew(LOCAL_CREW, self._decide, self._end)
-        self._cloud: Crew[tuple[Ticket, Decided]] = Crew(options.cloud_jobs, self._hand_off, self._end)
+        self._local: WorkerPool[QueuedRecord] = WorkerPool(LOCAL_THREADS, self._decide, self._end)
+        self._cloud: WorkerPool[tuple[QueuedRecord, HandoffDue]] = WorkerPool(
+            options.cloud_jobs, self._hand_off, self._end
+        )
         self._last = 0
         self._counts = Counts()
         self._progress = Progress(environment, self._counts, self._spent)
@@ -229,7 +236,7 @@ class _Pipe:
         """Write a line a record. Raises Failure or Interrupted where it ends early, or not well."""
         Thread(target=self._take, daemon=True).start()
         try:
-            while (ticket := self._desk.next(self._looks_up)) is not None:
+            while (ticket := self._queue.next(self._looks_up)) is not None:
                 self._deliver(ticket)
             if self._stop.status is not None:
                 self._wind_up(self._stop.status)
@@ -245,7 +252,7 @@ class _Pipe:
         environment = self._environment
         if environment.verbosity < 0:
             return f"{self._counts.failed} of {self._counts.records} records failed"
-        return self._counts.summary(environment.clock() - environment.started, self._spent())
+        return self._counts.summary(self._stopwatch.elapsed(), self._spent())
 
     def _spent(self) -> float:
         return Ledger(self._environment.state_folder).spent(self._environment.run)
@@ -257,59 +264,58 @@ class _Pipe:
     def _take(self) -> None:
         """Take records as fast as there is room: behind that, their producer waits."""
         try:
-            for arrival in self._found:
-                if arrival.record is None:
+            for pending in self._found:
+                if pending.record is None:
                     self._counts.passed_over += 1
                     continue
-                ticket = self._desk.take(arrival.record, arrival.number)
+                ticket = self._queue.take(pending.record, pending.number)
                 if ticket is None:
                     return
-                if arrival.record.is_blank:
-                    self._desk.finish(ticket, Blank())
-                elif arrival.judged is None:
+                if pending.record.is_blank:
+                    self._queue.finish(ticket, Blank())
+                elif pending.decided is None:
                     self._local.put(ticket)
                 else:
-                    self._go_on(ticket, arrival.judged)
+                    self._proceed(ticket, pending.decided)
         except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
             self._end(error)
         else:
-            self._desk.close()
+            self._queue.close()
 
     def _end(self, error: Exception) -> None:
         """Nothing can go on: the engine is gone, the input broken, or this program wrong."""
-        self._desk.close(error.__cause__ if isinstance(error, EngineOver) else error)
+        self._queue.close(error.__cause__ if isinstance(error, EngineGone) else error)
 
-    def _decide(self, ticket: Ticket) -> None:
+    def _decide(self, ticket: QueuedRecord) -> None:
         """The local side of one record."""
-        self._go_on(ticket, self._answering.judge(ticket.record, ticket.number, self._desk.begin(ticket)))
+        self._proceed(ticket, self._cascades.decide(ticket.record, ticket.number, self._queue.begin(ticket)))
 
-    def _go_on(self, ticket: Ticket, judged: Judged) -> None:
-        """Write what was `judged`, or hand it off."""
-        if isinstance(judged.outcome, Decided):
-            self._desk.wait(ticket)
-            self._cloud.put((ticket, judged.outcome))
+    def _proceed(self, ticket: QueuedRecord, decided: RecordOutcome) -> None:
+        """Write the outcome, or queue the handoff."""
+        if isinstance(decided.outcome, HandoffDue):
+            self._queue.wait(ticket)
+            self._cloud.put((ticket, decided.outcome))
         else:
-            ticket.shadow = judged.shadow
-            self._desk.finish(ticket, judged.outcome)
+            ticket.shadow = decided.shadow
+            self._queue.finish(ticket, decided.outcome)
 
-    def _hand_off(self, waiting: tuple[Ticket, Decided]) -> None:
+    def _hand_off(self, waiting: tuple[QueuedRecord, HandoffDue]) -> None:
         """The cloud's side of one record."""
-        ticket, decided = waiting
-        environment, policy = decided.cascade.environment, decided.cascade.policy
-        begun = environment.clock()
+        ticket, due = waiting
+        cascade, decision = due.cascade, due.decision
+        cloud, limit = cascade.policy.cloud, cascade.policy.limits.seconds
         try:
-            decided = decided.asked()
-            if decided.needs_cloud and policy.cloud is not None:
-                longest = policy.limits.seconds or _LONGEST_TURN
-                with contextlib.suppress(Failure):  # it is told where the policy may still keep the answer
-                    self._answering.traffic.turn(origin_of(policy.cloud.base_url), longest)
-            environment.started += environment.clock() - begun  # waiting for its turn does not count
-            self._desk.begin(ticket)
-            self._desk.finish(ticket, decided.settle())
+            with cascade.stopwatch.pause():  # waiting for a turn does not count
+                decision = cascade.ask(decision)
+                if decision.needs_cloud and cloud is not None:
+                    with contextlib.suppress(Failure):  # `settle` reports it, and may keep the local answer
+                        self._cascades.backpressure.turn(origin_of(cloud.base_url), limit or _LONGEST_TURN)
+            self._queue.begin(ticket)
+            self._queue.finish(ticket, cascade.settle(decision))
         except Failure as failure:
-            self._desk.finish(ticket, failure)
+            self._queue.finish(ticket, failure)
 
-    def _deliver(self, ticket: Ticket) -> None:
+    def _deliver(self, ticket: QueuedRecord) -> None:
         """Write the line of `ticket`, whole and at once."""
         outcome, record = ticket.outcome, ticket.record
         self._last = ticket.number
@@ -319,14 +325,14 @@ class _Pipe:
             self._tell(named, outcome)
             self._write(self._sink.failure(record, outcome))
             if self._options.fail_fast:
-                self._desk.close()
+                self._queue.close()
                 words = f"stopped at {named} (--fail-fast); {self._summary()}"
                 raise Failure(outcome.status, words)
         elif isinstance(outcome, Blank):
             self._write(self._sink.blank())
         elif outcome is not None:
             self._counts.add(outcome)
-            self._write(self._sink.answer(record, outcome, self._answering.key(record)))
+            self._write(self._sink.answer(record, outcome, self._cascades.key(record)))
             self._shadows.add(ticket.shadow)
 
     def _tell(self, named: str, failure: Failure) -> None:
@@ -344,15 +350,15 @@ class _Pipe:
 
     def _wind_up(self, status: ExitStatus) -> None:
         """After a signal: what is done, or is so in a moment, is written. Raises Interrupted."""
-        self._desk.close()
+        self._queue.close()
         ends = self._environment.clock() + GRACE_SECONDS
-        while (ticket := self._desk.next(lambda: self._environment.clock() > ends)) is not None:
+        while (ticket := self._queue.next(lambda: self._environment.clock() > ends)) is not None:
             self._deliver(ticket)
         self._progress.end()
-        self._environment.error(f"stopped; {self._summary()}; {self._how_to_go_on()}")
+        self._environment.error(f"stopped; {self._summary()}; {self._how_to_proceed()}")
         raise Interrupted(status)
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_proceed(self) -> str:
         if self._options.resume is not None:
             return "the same command goes on from here"
         if isinstance(self._sink, Objects):

@@ -30,7 +30,7 @@ Outcome = Union[Answer, Failure, Blank]  # noqa: UP007  a Struct has no | at run
 
 
 @dataclass(eq=False)
-class Ticket:
+class QueuedRecord:
     """A record in hand."""
 
     number: int
@@ -43,7 +43,7 @@ class Ticket:
     """When the work on it is given up; None while it waits for its turn."""
 
 
-class Desk:
+class RecordQueue:
     """Filled by one thread, worked at by many, and emptied by one."""
 
     def __init__(self, clock: Callable[[], float], *, ordered: bool, seconds: float | None) -> None:
@@ -52,21 +52,21 @@ class Desk:
         self._ordered = ordered
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._in_hand: deque[Ticket] = deque()
-        self._done: deque[Ticket] = deque()
+        self._in_hand: deque[QueuedRecord] = deque()
+        self._done: deque[QueuedRecord] = deque()
         self._bytes = 0
         self._is_closed = False
         self._error: BaseException | None = None
         self._next_look = 0.0
 
-    def take(self, record: Record, number: int) -> Ticket | None:
+    def take(self, record: Record, number: int) -> QueuedRecord | None:
         """Take `record` in hand, once there is room for it. None after the desk was closed."""
         with self._changed:
             while not self._is_closed and not self._has_room(len(record.raw)):
                 self._changed.wait()
             if self._is_closed:
                 return None
-            ticket = Ticket(number, record)
+            ticket = QueuedRecord(number, record)
             self._in_hand.append(ticket)
             self._bytes += len(record.raw)
             return ticket
@@ -75,23 +75,23 @@ class Desk:
         held = len(self._in_hand) + len(self._done)
         return not held or (held < _MOST and self._bytes + size <= _MOST_BYTES)
 
-    def begin(self, ticket: Ticket) -> float | None:
+    def begin(self, ticket: QueuedRecord) -> float | None:
         """Work on `ticket` begins, or goes on after a wait. When it has to end."""
         with self._changed:
             ticket.ends = None if self._seconds is None else self._clock() + self._seconds
             return ticket.ends
 
-    def wait(self, ticket: Ticket) -> None:
+    def wait(self, ticket: QueuedRecord) -> None:
         """`ticket` waits for its turn; its time does not run."""
         with self._changed:
             ticket.ends = None
 
-    def finish(self, ticket: Ticket, outcome: Outcome) -> None:
+    def finish(self, ticket: QueuedRecord, outcome: Outcome) -> None:
         """The work on `ticket` is over. What comes after it was given up is dropped."""
         with self._changed:
             self._finish(ticket, outcome)
 
-    def _finish(self, ticket: Ticket, outcome: Outcome) -> None:
+    def _finish(self, ticket: QueuedRecord, outcome: Outcome) -> None:
         if ticket.outcome is not None:
             return
         ticket.outcome, ticket.ends = outcome, None
@@ -107,7 +107,7 @@ class Desk:
             self._error = self._error or error
             self._changed.notify_all()
 
-    def next(self, is_over: Callable[[], bool]) -> Ticket | None:
+    def next(self, is_over: Callable[[], bool]) -> QueuedRecord | None:
         """The next ticket that is done; None at the end of all, or when `is_over` says so.
 
         `is_over` is asked ten times a second.
@@ -125,7 +125,7 @@ class Desk:
                     return None
                 self._changed.wait(_LOOK_SECONDS)
 
-    def _leave(self, line: deque[Ticket]) -> Ticket:
+    def _leave(self, line: deque[QueuedRecord]) -> QueuedRecord:
         ticket = line.popleft()
         self._bytes -= len(ticket.record.raw)
         self._changed.notify_all()
@@ -144,7 +144,7 @@ class Desk:
 Item = TypeVar("Item")
 
 
-class Crew(Generic[Item]):
+class WorkerPool(Generic[Item]):
     """At most so many threads that work on what is put before them, in its order."""
 
     def __init__(self, most: int, work: Callable[[Item], None], on_error: Callable[[Exception], Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is done with one record: its request, its policy, and the cascade that decides about it."""
+"""One record's cascade: the instruction, the record's request and policy, and the decision about it."""
 
 from __future__ import annotations
 
@@ -9,63 +9,64 @@ from functools import cached_property
 from typing import Any
 
 from hybrid_cli.cascade.answer import Answer
-from hybrid_cli.cascade.cascade import Cascade, Decided
-from hybrid_cli.cascade.offered_tools import offers
+from hybrid_cli.cascade.cascade import Cascade, Decision
+from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow, shadow_of
 from hybrid_cli.checks.choices import told
 from hybrid_cli.checks.json_schema import AnswerSchema
-from hybrid_cli.egress.backpressure import Traffic
+from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
-from hybrid_cli.local.protocol import FlowRequest
+from hybrid_cli.local.protocol import SchedulerRequest
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.pipe.shared_engine import Shared, Side
-from hybrid_cli.pipe.template import View
+from hybrid_cli.pipe.shared_engine import EngineSlot, SharedEngine
+from hybrid_cli.pipe.template import RecordTemplate
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of every record."""
+class Instruction:
+    """What the user asks of every record."""
 
-    instruction: str
-    view: View = field(default_factory=View)
+    text: str
+    template: RecordTemplate = field(default_factory=RecordTemplate)
     system: str | None = None
     schema: AnswerSchema | None = None
     verify: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
 
-    def request(self, text: str) -> Request:
-        """The instruction comes first: what all prompts begin with is computed once."""
-        instruction = f"{self.instruction}\n{told(self.choices)}" if self.choices else self.instruction
+    def about(self, record: Record) -> Request:
+        """Return the request about `record`. Raises Failure (USAGE) if nothing can be asked about it."""
+        if record.problem is not None:
+            raise Failure(ExitStatus.USAGE, record.problem)
+        return self._request(self.template.text(record))
+
+    def examples(self) -> list[Request]:
+        """Return requests about two records that have nothing in common."""
+        return [self._request(text) for text in self.template.examples()]
+
+    def _request(self, text: str) -> Request:
+        # The instruction comes first: the common beginning of all prompts is decoded once.
+        instruction = f"{self.text}\n{told(self.choices)}" if self.choices else self.text
         question = Question(f"{instruction}\n\n{text}", "")
         return Request(question, self.system, schema=self.schema, verify=self.verify, choices=self.choices)
 
-    def of(self, record: Record) -> Request:
-        """Raises Failure (USAGE) where nothing can be asked about `record`."""
-        if record.problem is not None:
-            raise Failure(ExitStatus.USAGE, record.problem)
-        return self.request(self.view.text(record))
-
-    def examples(self) -> list[Request]:
-        """Requests about two records that have nothing in common."""
-        return [self.request(text) for text in self.view.examples()]
-
-    def flow(
-        self, weights: Weights, policy: Policy, places: int | None, threads: int | None = None
-    ) -> FlowRequest:
-        """The engine's work on all records; where the profile does not say how many `threads`, this does."""
+    def scheduler_request(
+        self, weights: Weights, policy: Policy, slots: int | None, threads: int | None = None
+    ) -> SchedulerRequest:
+        """Return the engine's request for all records. The profile's thread count wins over `threads`."""
         local = policy.local
-        return FlowRequest(
+        return SchedulerRequest(
             path=str(weights.path.absolute()),
             examples=[request.messages() for request in self.examples()],
-            places=places,
+            slots=slots,
             context=None if local.context == "auto" else local.context,
             threads=threads if local.threads == "auto" else local.threads,
             require_enforcement=policy.escalation.require_enforcement,
@@ -73,89 +74,96 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What became of a record here: answered, failed, or to be handed off."""
+class HandoffDue:
+    """A record that waits for the user or a cloud: its cascade still has to ask and settle."""
 
-    outcome: Answer | Failure | Decided
+    cascade: Cascade
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class RecordOutcome:
+    """The local outcome of a record: answered, failed, or due for a handoff."""
+
+    outcome: Answer | Failure | HandoffDue
     shadow: Shadow | None = None
-    """What goes to the cloud, too, once the record's line is out."""
+    """What also goes to the cloud, after the record's line is written."""
 
 
 @dataclass
-class Answering:
+class RecordCascades:
     """Decides about records, from any thread."""
 
-    asked: Asked
+    instruction: Instruction
     policy: Policy
     enforcement: str
     environment: Environment
-    engine: Shared | None
-    """None where no answer is made here: under `force`, and beside a cluster."""
+    engine: SharedEngine | None
+    """None if no answer is generated here: under `force`, and beside a cluster."""
     as_objects: bool
-    """The answer is written as an object, which has a place for more than text."""
+    """The answer is written as an object, which has room for more than text."""
     criterion: Criterion | None = None
     """What answers are judged by; None to look it up for each."""
-    traffic: Traffic = field(default_factory=Traffic)
+    backpressure: Backpressure = field(default_factory=Backpressure)
 
-    def judge(self, record: Record, number: int, ends: float | None = None) -> Judged:
-        """The local side of one record; nothing is asked or sent.
+    def decide(self, record: Record, number: int, ends: float | None = None) -> RecordOutcome:
+        """Run the local side of one record; nothing is asked or sent.
 
         It is given up at the time `ends`, by the environment's clock.
         """
         try:
-            return kept(self.cascade(record, number, ends).decide())
+            cascade = self.cascade(record, number, ends)
+            return outcome_of(cascade, cascade.decide())
         except Failure as failure:
-            return Judged(failure)
+            return RecordOutcome(failure)
 
     def cascade(self, record: Record, number: int, ends: float | None = None) -> Cascade:
-        """The way of one record, at its beginning. Raises Failure where it cannot go any."""
-        request = self.asked.of(record)
-        facts = RequestFacts(request, self.asked.tags)
+        """Return the cascade of one record. Raises Failure if the record cannot be asked about."""
+        request = self.instruction.about(record)
+        facts = RequestFacts(request, self.instruction.tags)
         policy, ruling = under_rules(self.policy, facts)
-        # Its own clock, and its messages one level more quiet: there may be thousands of them.
+        # One level less verbose: there may be thousands of records.
         environment = replace(
             self.environment, verbosity=self.environment.verbosity - 1, subject=f"{record.named(number)}: "
         )
         output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
-        side: Any = None if self.engine is None else Side(self.engine, ends, environment.clock)
         return Cascade(
             request,
             policy,
             ruling,
             self.enforcement,
-            side,
+            None if self.engine is None else EngineSlot(self.engine, ends, environment.clock),
             output,
             environment,
-            offers=offers(request, policy, ruling, facts, output, environment),
-            traffic=self.traffic,
+            Stopwatch(environment.clock),
+            offers=offered_tools(request, policy, ruling, facts, output, environment),
+            backpressure=self.backpressure,
             criterion=self.criterion,
         )
 
     def key(self, record: Record) -> str:
-        """What tells whether `record` was answered before: a hash of it and of all that its answer rests on."""
+        """Return a hash of `record` and everything its answer depends on: `--resume` finds it by that."""
         hashed = self._settings.copy()
         hashed.update(record.raw)
         return str(hashed.hexdigest())
 
     @cached_property
     def _settings(self) -> Any:
-        examples = [asdict(request) for request in self.asked.examples()]
+        examples = [asdict(request) for request in self.instruction.examples()]
         local = self.policy.local
-        words = [examples, self.asked.view.parts, local.model, vars_of(local.sampling)]
-        return hashlib.blake2b(json.dumps(words, sort_keys=True).encode() + b"\n", digest_size=16)
+        settings = [examples, self.instruction.template.parts, local.model, fields_of(local.sampling)]
+        return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode() + b"\n", digest_size=16)
 
 
-def kept(decided: Decided) -> Judged:
-    """The answer where it stays here. Raises Failure where there is none."""
-    if decided.needs_cloud:
-        return Judged(decided)
-    answer, cascade = decided.settle(), decided.cascade
-    return Judged(
-        answer,
-        shadow_of(cascade.request, answer, cascade.observation, cascade.policy, cascade.environment),
-    )
+def outcome_of(cascade: Cascade, decision: Decision) -> RecordOutcome:
+    """Return the answer if no cloud is needed, or the handoff that is due. Raises Failure."""
+    if decision.needs_cloud:
+        return RecordOutcome(HandoffDue(cascade, decision))
+    answer = cascade.settle(decision)
+    shadow = shadow_of(cascade.request, answer, decision.observation, cascade.policy, cascade.environment)
+    return RecordOutcome(answer, shadow)
 
 
-def vars_of(struct: Any) -> dict[str, Any]:
-    """The fields of a profile's section."""
+def fields_of(struct: Any) -> dict[str, Any]:
+    """Return the fields of a profile's section."""
     return {name: getattr(struct, name) for name in struct.__struct_fields__}

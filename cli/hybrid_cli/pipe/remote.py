@@ -1,6 +1,6 @@
-"""What runs on the nodes of a cluster: one task that reads the records, and on each node the local side.
+"""The code that Ray runs on a cluster's nodes: one task that reads the records, and the local side on each node.
 
-All of it is Ray's to start, to stop and to start again elsewhere. Nothing is sent to a cloud from here.
+Ray starts it, stops it, and restarts it elsewhere. No prompt is handed off from here.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from hybrid_cli import __version__
-from hybrid_cli.cascade.cascade import Carried, Decided
-from hybrid_cli.egress import permission
+from hybrid_cli.cascade.cascade import Decision
+from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local.threads import usable_cores
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.pipe.pending import Arrival, arrivals
-from hybrid_cli.pipe.record_cascade import Answering, Asked, Judged, kept
+from hybrid_cli.pipe.pending import PendingRecord, pending_records
+from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome, outcome_of
 from hybrid_cli.pipe.records import Each, Record, Source
 from hybrid_cli.pipe.resume import Done
-from hybrid_cli.pipe.shared_engine import LOCAL_CREW, EngineOver, Shared
+from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -50,9 +50,9 @@ _MOST_PASSED = 10_000
 
 @dataclass(frozen=True)
 class Job:
-    """What a node has to know: all that the driver's files and variables say of the answers."""
+    """A node's input: everything from the driver's files and variables that the answers depend on."""
 
-    asked: Asked
+    instruction: Instruction
     policy: Policy
     sink: Sink
     each: Each
@@ -60,31 +60,33 @@ class Job:
     as_objects: bool
     enforcement: str
     weights: str | None
-    """sha256; None where no local model is asked."""
+    """sha256; None without a local model."""
     criterion: Criterion | None
     consent: str
-    """For HYBRID_CONSENT."""
+    """The value of HYBRID_CONSENT."""
     home: str | None
-    """HYBRID_HOME, where it is set."""
+    """HYBRID_HOME, if it is set."""
     verbosity: int
     jobs: int | None
     cores: dict[str, int]
-    """Of each node, as Ray was told."""
+    """By node, as Ray knows them."""
     version: str = __version__
 
     def environment(self) -> NodeEnvironment:
+        """Return the environment of a node."""
         variables = {**os.environ, "HYBRID_CONSENT": self.consent}
         if self.home is not None:
             variables["HYBRID_HOME"] = self.home
         environment = NodeEnvironment(
             stdin=None, stdout=io.BytesIO(), stderr=None, variables=variables, verbosity=self.verbosity
         )
-        permission.withhold_keys(self.policy, environment)
+        withhold_keys(self.policy, environment)
         return environment
 
-    def answering(self, environment: Environment, engine: Any) -> Answering:
-        return Answering(
-            self.asked,
+    def cascades(self, environment: Environment, engine: SharedEngine | None) -> RecordCascades:
+        """Return the cascades of this job's records."""
+        return RecordCascades(
+            self.instruction,
             self.policy,
             self.enforcement,
             environment,
@@ -95,7 +97,7 @@ class Job:
 
 
 class NodeEnvironment(Environment):
-    """A node's own consents and calibrations have no say, and there is nobody to be asked."""
+    """Ignores the node's own consents and calibrations; nobody can be asked there."""
 
     @property
     def config_folder(self) -> Path:
@@ -104,22 +106,22 @@ class NodeEnvironment(Environment):
 
 @dataclass(frozen=True)
 class Batch:
-    """Records on their way together."""
+    """Records that travel together."""
 
-    arrivals: list[Arrival] = field(default_factory=list)
-    carried: dict[int, Carried] = field(default_factory=dict)
-    """What is to be handed off, by the record's number."""
+    records: list[PendingRecord] = field(default_factory=list)
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    """For records that are due for a handoff, by the record's number."""
     failure: Failure | None = None
-    """The end of all."""
-    told: str = ""
-    """What a node has to say on stderr."""
+    """It ends the whole run."""
+    messages: str = ""
+    """A node's stderr."""
 
 
 class Records(Datasource):  # type: ignore[misc]
-    """The records of files, in batches, read by one task on the driver's node.
+    """The records of files in batches, read by one task on the driver's node.
 
-    It reads much faster than any cluster answers, numbers the records, and makes the same batches if Ray has
-    to run it again.
+    The task reads much faster than any cluster answers. It numbers the records, and makes the same batches if Ray
+    runs it again.
     """
 
     def __init__(self, job: Job, done: Done | None) -> None:
@@ -141,8 +143,8 @@ class Records(Datasource):  # type: ignore[misc]
 def _tables(job: Job, done: Done | None) -> Iterator[Any]:
     try:
         environment = job.environment()
-        key = job.answering(environment, None).key
-        found = arrivals(Source(job.files, job.each, environment), job.sink, key, done)
+        key = job.cascades(environment, None).key
+        found = pending_records(Source(job.files, job.each, environment), job.sink, key, done)
         for batch in _batches(found):
             yield _table(batch)
     except Failure as failure:
@@ -153,13 +155,13 @@ def _table(batch: Batch) -> Any:
     return pyarrow.table({COLUMN: pyarrow.array([pickle.dumps(batch)], pyarrow.binary())})
 
 
-def _batches(found: Iterable[Arrival]) -> Iterator[Batch]:
+def _batches(found: Iterable[PendingRecord]) -> Iterator[Batch]:
     most, held, records, size = _FIRST, [], 0, 0
-    for arrival in found:
-        held.append(arrival)
-        if arrival.record is not None:
+    for pending in found:
+        held.append(pending)
+        if pending.record is not None:
             records += 1
-            size += len(arrival.record.raw)
+            size += len(pending.record.raw)
         if records >= most or size >= _MOST_BYTES or len(held) >= _MOST_PASSED:
             yield Batch(held)
             held, records, size = [], 0, 0
@@ -169,75 +171,78 @@ def _batches(found: Iterable[Arrival]) -> Iterator[Batch]:
 
 
 class Node:
-    """The local side on one node: an actor that holds the engine. What Ray makes anew begins from nothing."""
+    """The local side on one node: an actor that holds the engine. Ray may restart it from nothing."""
 
     def __init__(self, job: Job) -> None:
         self._failure: Failure | None = None
-        self._crew = ThreadPoolExecutor(LOCAL_CREW)
+        self._threads = ThreadPoolExecutor(LOCAL_THREADS)
         try:
-            self._answering = self._begun(job)
+            self._cascades = self._start(job)
         except Failure as failure:
             self._failure = _on_node(failure)
 
     def __call__(self, table: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Judge the batches of a table of Ray's."""
-        batches = map(pickle.loads, table[COLUMN])  # they are of this program's making
-        return {COLUMN: [pickle.dumps(self._judged(batch)) for batch in batches]}
+        """Decide about the batches in a table from Ray."""
+        batches = map(pickle.loads, table[COLUMN])  # this program pickled them
+        return {COLUMN: [pickle.dumps(self._decided(batch)) for batch in batches]}
 
-    def _begun(self, job: Job) -> Answering:
+    def _start(self, job: Job) -> RecordCascades:
         if job.version != __version__:
             raise Failure(
-                ExitStatus.FAILURE, f"hybrid is {__version__} here, and {job.version} where it began"
+                ExitStatus.FAILURE, f"hybrid is {__version__} here, but {job.version} on the driver"
             )
         environment = job.environment()
         if job.weights is None:
-            return job.answering(environment, None)
+            return job.cascades(environment, None)
         policy = job.policy
         weights = Store(environment).locate(policy.local.model)
         if weights.sha256 != job.weights:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"the weights of {policy.local.model} are others than where it began: sha256 {weights.sha256}",
+                f"the weights of {policy.local.model} differ from the driver's: sha256 {weights.sha256}",
             )
         cores = job.cores.get(ray.get_runtime_context().get_node_id(), usable_cores())
         threads = cores if cores < usable_cores() else None
-        engine = Shared(Worker.spawn(), job.asked.flow(weights, policy, job.jobs, threads))
-        return job.answering(environment, engine)
+        engine = SharedEngine(
+            Worker.spawn(), job.instruction.scheduler_request(weights, policy, job.jobs, threads)
+        )
+        return job.cascades(environment, engine)
 
-    def _judged(self, batch: Batch) -> Batch:
+    def _decided(self, batch: Batch) -> Batch:
         if batch.failure is not None or self._failure is not None:
             return Batch(failure=batch.failure or self._failure)
-        told = io.StringIO()
+        messages = io.StringIO()
         try:
-            judged = list(self._crew.map(partial(self._one, told), batch.arrivals))
-        except EngineOver as over:
+            records = list(self._threads.map(partial(self._one, messages), batch.records))
+        except EngineGone as over:
             failure = over.__cause__
             if not isinstance(failure, Failure):
                 raise
             return Batch(failure=_on_node(failure))
-        carried = {}
-        for place, arrival in enumerate(judged):
-            if arrival.judged is not None and isinstance(arrival.judged.outcome, Decided):
-                carried[arrival.number] = arrival.judged.outcome.carried()
-                judged[place] = replace(arrival, judged=None)
-        return Batch(judged, carried, told=told.getvalue())
+        decisions = {}
+        for place, pending in enumerate(records):
+            if pending.decided is not None and isinstance(pending.decided.outcome, HandoffDue):
+                decisions[pending.number] = pending.decided.outcome.decision
+                records[place] = replace(pending, decided=None)
+        return Batch(records, decisions, messages=messages.getvalue())
 
-    def _one(self, told: io.StringIO, arrival: Arrival) -> Arrival:
-        record, number = arrival.record, arrival.number
+    def _one(self, messages: io.StringIO, pending: PendingRecord) -> PendingRecord:
+        record, number = pending.record, pending.number
         if record is None or record.is_blank:
-            return arrival
-        answering = replace(self._answering, environment=replace(self._answering.environment, stderr=told))
-        return replace(arrival, judged=_judged(answering, record, number))
+            return pending
+        cascades = replace(self._cascades, environment=replace(self._cascades.environment, stderr=messages))
+        return replace(pending, decided=_decided(cascades, record, number))
 
 
-def _judged(answering: Answering, record: Record, number: int) -> Judged:
-    seconds = answering.policy.limits.seconds
-    ends = None if seconds is None else answering.environment.clock() + seconds
+def _decided(cascades: RecordCascades, record: Record, number: int) -> RecordOutcome:
+    seconds = cascades.policy.limits.seconds
+    ends = None if seconds is None else cascades.environment.clock() + seconds
     try:
-        # Where the answer to a question is no, as it is here, a local answer may be called for.
-        return kept(answering.cascade(record, number, ends).decide().asked())
+        cascade = cascades.cascade(record, number, ends)
+        # Nobody can be asked here, which counts as a no; after that, a local answer may be needed.
+        return outcome_of(cascade, cascade.ask(cascade.decide()))
     except Failure as failure:
-        return Judged(failure)
+        return RecordOutcome(failure)
 
 
 def _on_node(failure: Failure) -> Failure:

@@ -32,7 +32,7 @@ class Done(Counter[str]):
 
 
 @dataclass
-class Begun:
+class ResumedFile:
     """The file, open at its end, and what is done in it."""
 
     file: BinaryIO
@@ -40,7 +40,7 @@ class Begun:
 
 
 @contextmanager
-def resumed(path: Path, field: str) -> Iterator[Begun]:
+def resumed(path: Path, field: str) -> Iterator[ResumedFile]:
     """The file at `path`, held by this process alone; a new one where there is none.
 
     `field` is the name of the answer object. Raises Failure: USAGE for a file that this program did not
@@ -56,7 +56,7 @@ def resumed(path: Path, field: str) -> Iterator[Begun]:
             file.close()
             file = kept
         file.seek(0, os.SEEK_END)
-        yield Begun(file, done)
+        yield ResumedFile(file, done)
     finally:
         file.close()
 

@@ -16,7 +16,7 @@ _EXAMPLES = ("a", "7")
 
 
 @dataclass(frozen=True)
-class View:
+class RecordTemplate:
     """`parts` are literal texts and, after each, the path of a field; without any, all of the record."""
 
     parts: tuple[tuple[str, str | None], ...] = ()
@@ -40,11 +40,11 @@ class View:
         ]
 
 
-def field_view(name: str) -> View:
-    return View((("", name),))
+def field_template(name: str) -> RecordTemplate:
+    return RecordTemplate((("", name),))
 
 
-def template_view(template: str) -> View:
+def user_template(template: str) -> RecordTemplate:
     """The view that `template` describes: `{name}` is a field, `{{` and `}}` are braces.
 
     Raises Failure (USAGE) for anything else between braces.
@@ -58,7 +58,7 @@ def template_view(template: str) -> View:
             raise Failure(ExitStatus.USAGE, "--template: between braces stands the name of a field alone")
     if not any(name for _, name, _, _ in parts):
         raise Failure(ExitStatus.USAGE, "--template names no field, as {title} would")
-    return View(tuple((literal, name) for literal, name, _, _ in parts))
+    return RecordTemplate(tuple((literal, name) for literal, name, _, _ in parts))
 
 
 def _said(record: Record, path: str | None) -> str:

@@ -74,10 +74,6 @@ class Environment:
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
     """Variables that no library and no child process may see: keys, above all."""
     status_line: StatusLine = field(default_factory=StatusLine, repr=False)
-    started: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.started = self.clock()
 
     @classmethod
     def of_process(cls) -> Environment:

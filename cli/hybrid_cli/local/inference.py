@@ -1,8 +1,7 @@
-"""The engine: one request after another, each of one or more sequences. Runs in the guarded worker only."""
+"""Inference: one request after another, each of one or more sequences. Runs in the guarded worker only."""
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable
 
@@ -16,28 +15,38 @@ from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.prefix_cache import PrefixCache
-from hybrid_cli.local.protocol import LocalRequest, Task, TokenSignal
+from hybrid_cli.local.protocol import (
+    Done,
+    Event,
+    Finished,
+    Loaded,
+    LocalRequest,
+    State,
+    Task,
+    Tokens,
+    TokenSignal,
+)
 from hybrid_cli.local.sampler import GrammarError, Sampler
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split, splitter_for
 from hybrid_cli.local.threads import ThreadCount
 
-Emit = Callable[..., None]
+Emit = Callable[[Event], None]
 
 _FLUSH_SECONDS = 0.05
-"""Tokens are told in groups at least so far apart: each one wakes the parent, which takes a core from
-the decoding threads. It is below what a reader notices."""
+"""Tokens are sent in groups, at least so far apart: each event wakes the parent, which takes a core from
+the decoding threads. A reader does not notice the delay."""
 
 
-class Engine:
-    """Answers with the model that its loader holds."""
+class Inference:
+    """Generates answers with the model its loader holds."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self._model: Model | None = None
 
     def answer(self, request: LocalRequest, emit: Emit, threads: ThreadCount | None = None) -> None:
-        """Make the request's sequences, telling of them by the events of `local.protocol`, but `failed`.
+        """Generate the request's sequences and emit their events.
 
         Raises Failure: USAGE for a schema that cannot be a grammar, WEIGHTS for a model that cannot be
         loaded or does not fit the memory.
@@ -45,7 +54,7 @@ class Engine:
         model = self._load(request.path)
         prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
-        emit("loaded", load_seconds=self._loader.seconds(), tokens_in=sum(map(len, tokens)))
+        emit(Loaded(self._loader.seconds(), sum(map(len, tokens))))
         limit = min(request.context or model.trained_context, model.trained_context)
         free = memory.available()
         room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
@@ -54,19 +63,13 @@ class Engine:
         try:
             for number, (task, prompt, ids) in enumerate(zip(request.tasks, prompts, tokens, strict=True)):
                 if len(ids) >= size.longest:
-                    emit(
-                        "finished",
-                        sequence=number,
-                        finish_reason="overflow",
-                        tokens_in=len(ids),
-                        tokens_out=0,
-                    )
+                    emit(Finished(number, "overflow", tokens_in=len(ids), tokens_out=0))
                 else:
                     jobs.append(new_job(model, number, task, prompt, ids, size.longest))
             if jobs:
                 self._decode(model, request, jobs, size, threads, emit)
             else:
-                emit("done", context=size.longest, cached=0)
+                emit(Done(size.longest))
         finally:
             for job in jobs:
                 job.sampler.close()
@@ -86,20 +89,20 @@ class Engine:
         threads: ThreadCount | None,
         emit: Emit,
     ) -> None:
-        """Run `jobs` in a context of their own, and say so before the memory is given back."""
+        """Run `jobs` in a context of their own, and report the end before freeing the memory."""
         if threads is None or request.threads is not None:
             threads = ThreadCount(request.threads)
         threads.update()
         context = new_context(model, size, threads.value, self._loader)
         cache = PrefixCache.of(request, model, context)
         try:
-            decoder = Decoder(model, context, size, threads, Teller(emit))
+            decoder = Decoder(model, context, size, threads, EventWriter(emit))
             try:
                 held = cache.load(jobs[0].prompt, decoder.prefix_slot) if cache is not None else 0
                 kept = decoder.run(jobs, held)
                 if cache is not None:
                     cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=held)
-                emit("done", context=size.longest, cached=held if cache is not None else 0)
+                emit(Done(size.longest, cached=held if cache is not None else 0))
             finally:
                 decoder.close()
         finally:
@@ -121,18 +124,18 @@ def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int
     return Job(number, tokens, most, sampler, stream, choices=choices, wants_state=task.wants_state)
 
 
-class Teller(Listener):
-    """Tells of tokens in groups, `seconds` apart."""
+class EventWriter(Listener):
+    """Emits tokens in groups, at least `seconds` apart."""
 
     def __init__(self, emit: Emit, seconds: float = _FLUSH_SECONDS) -> None:
         self._emit = emit
         self._seconds = seconds
-        self._told = 0.0
+        self._written = 0.0
         self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
 
     def prefilled(self, job: Job, state: bytes | None) -> None:
         if state is not None:
-            self._emit("state", sequence=job.number, state=base64.b64encode(state).decode())
+            self._emit(State(job.number, state))
 
     def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
         text, thinking, signals = self._waiting.setdefault(job.number, ([], [], []))
@@ -140,23 +143,22 @@ class Teller(Listener):
         thinking.append(split.thinking)
         signals.append(signal)
         now = time.monotonic()
-        if now - self._told >= self._seconds:
-            self._told = now
+        if now - self._written >= self._seconds:
+            self._written = now
             for number in list(self._waiting):
-                self._tell(number)
+                self._flush(number)
 
     def finished(self, job: Job, reason: str, rest: Split) -> None:
         text, thinking, _signals = self._waiting.setdefault(job.number, ([], [], []))
         text.append(rest.answer)
         thinking.append(rest.thinking)
-        self._tell(job.number)
-        counts = {"tokens_in": len(job.prompt), "tokens_out": len(job.produced)}
-        self._emit("finished", sequence=job.number, finish_reason=reason, **counts)
+        self._flush(job.number)
+        self._emit(Finished(job.number, reason, tokens_in=len(job.prompt), tokens_out=len(job.produced)))
 
     def drop(self, job: Job) -> None:
-        """Forget what was not told of `job`, which was given up."""
+        """Forget what was not yet emitted of `job`, which was given up."""
         self._waiting.pop(job.number, None)
 
-    def _tell(self, number: int) -> None:
+    def _flush(self, number: int) -> None:
         text, thinking, signals = self._waiting.pop(number)
-        self._emit("tokens", sequence=number, text="".join(text), thinking="".join(thinking), signals=signals)
+        self._emit(Tokens(number, "".join(text), "".join(thinking), signals))

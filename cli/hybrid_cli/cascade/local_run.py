@@ -1,0 +1,142 @@
+"""One run of the local model: the request to the engine, and its events collected into a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from hybrid_cli.cascade.thinking_view import ThinkingView
+from hybrid_cli.checks.tool_calls import Name, described
+from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.local.protocol import (
+    Done,
+    Engine,
+    Event,
+    Finished,
+    Loaded,
+    LocalRequest,
+    State,
+    Task,
+    Tokens,
+)
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.prompt import Request
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.store import Weights
+
+
+def new_request(
+    request: Request,
+    policy: Policy,
+    weights: Weights,
+    environment: Environment,
+    offered: Collection[Name] = (),
+    *,
+    wants_state: bool = False,
+) -> LocalRequest:
+    """Build the engine's request under `policy`; the chat template gets the `offered` tools.
+
+    With `wants_state` the engine also sends the hidden state at the prompt's last token.
+    """
+    local, sampling = policy.local, policy.local.sampling
+    task = Task(
+        messages=request.messages(),
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=sampling.seed,
+        repeat_penalty=sampling.repeat_penalty,
+        stop=list(request.stop),
+        schema=None if request.schema is None else request.schema.text,
+        tools=described(offered),
+        wants_state=wants_state,
+        choices=list(request.choices),
+    )
+    return LocalRequest(
+        path=str(weights.path.absolute()),
+        tasks=[task],
+        context=None if local.context == "auto" else local.context,
+        threads=None if local.threads == "auto" else local.threads,
+        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
+        weights_id=weights.sha256,
+        require_enforcement=policy.escalation.require_enforcement,
+    )
+
+
+@dataclass(frozen=True)
+class RunHooks:
+    """What happens to an answer while the engine generates it."""
+
+    show: Callable[[str], None] | None
+    """Gets each piece of the answer."""
+    thinking: ThinkingView | None
+    fails_early: Callable[[list[float | None]], int | None]
+    """Returns the checkpoint (tokens) at which to give the answer up, or None."""
+
+
+def run_engine(
+    engine: Engine,
+    request: LocalRequest,
+    result: LocalResult,
+    environment: Environment,
+    stopwatch: Stopwatch,
+    hooks: RunHooks,
+    *,
+    model: str,
+) -> int | None:
+    """Fill `result` from the engine's events. `model` is its name for the user.
+
+    Return None for a whole answer. Return the checkpoint (tokens) if `fails_early` named one: the answer is given
+    up there, and the engine stopped. Raises Failure where the engine cannot answer.
+    """
+    show, thinking = hooks.show, hooks.thinking
+    events = engine.events(request)
+    with environment.waiting(f"loading {model}"):
+        loaded = next(event for event in events if isinstance(event, Loaded))
+    result.load_seconds = loaded.load_seconds
+    result.tokens_in = loaded.tokens_in
+    reading = f"the model is reading {result.tokens_in} tokens"
+    with environment.waiting(reading if result.tokens_in else "waiting for the local model") as waiting:
+        for event in events:
+            if show is None and thinking is None:
+                waiting.goes_on("the model is answering")
+            else:
+                waiting()
+            collect(event, result, stopwatch)
+            if not isinstance(event, Tokens):
+                continue
+            if thinking is not None and event.thinking:
+                thinking.show(event.thinking)
+            if event.text:
+                _end(thinking)
+                if show is not None:
+                    show(event.text)
+            checkpoint = hooks.fails_early(result.logprobs)
+            if checkpoint is not None:
+                engine.stop()
+                result.tokens_out = len(result.logprobs)
+                return checkpoint
+    _end(thinking)
+    return None
+
+
+def _end(thinking: ThinkingView | None) -> None:
+    if thinking is not None:
+        thinking.end()
+
+
+def collect(event: Event, result: LocalResult, stopwatch: Stopwatch) -> None:
+    """Add what `event` says to `result`."""
+    if isinstance(event, Tokens):
+        if result.first_token_seconds is None:
+            result.first_token_seconds = round(stopwatch.elapsed(), 4)
+        result.text += event.text
+        for signal in event.signals:
+            result.add(signal)
+    elif isinstance(event, State):
+        result.state = event.state
+    elif isinstance(event, Finished):
+        result.finish_reason = event.finish_reason
+        result.tokens_in, result.tokens_out = event.tokens_in, event.tokens_out
+    elif isinstance(event, Done):
+        result.context = event.context
