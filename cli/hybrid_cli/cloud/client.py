@@ -1,4 +1,4 @@
-"""One request on the `openai` SDK, to any compatible server. Imported by `handoff.egress` only."""
+"""One request on the `openai` SDK, to any compatible server. Imported by `egress.send` only."""
 
 from __future__ import annotations
 
@@ -73,14 +73,9 @@ def _check_type(content_type: str, server: Server) -> None:
         raise faults.unreadable(server, f"answered with {named}, not with a stream of events")
 
 
-def uses_tls(server: Server) -> bool:
-    """Whether it does, as it must anywhere but on loopback."""
-    return server.base_url.startswith("https:")
-
-
 def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> Any:
     openai = sdk.load()
-    is_https = uses_tls(server)
+    is_https = sdk.uses_tls(server)
     return openai.OpenAI(
         api_key=key if key is not None else "none",
         base_url=server.base_url,

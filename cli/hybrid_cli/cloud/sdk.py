@@ -8,6 +8,8 @@ from collections.abc import Callable, MutableMapping
 from functools import cache
 from typing import Any
 
+from hybrid_cli.profile.schema import Server
+
 _one_at_a_time = threading.Lock()
 _begun = threading.Event()
 
@@ -29,6 +31,11 @@ def trust() -> Any:
     import httpcore2
 
     return httpcore2.default_ssl_context()
+
+
+def uses_tls(server: Server) -> bool:
+    """Whether `server` is reached by https; only a server on loopback may do without."""
+    return server.base_url.startswith("https:")
 
 
 def trust_in_nobody() -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_cli.cloud import sdk
-from hybrid_cli.cloud.client import uses_tls
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.request import leaving
 from hybrid_cli.privacy.consent import Consent
@@ -138,7 +137,7 @@ def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_know
 def prepare(policy: Policy, environment: Environment) -> None:
     """Load what a handoff needs, beside other work: one has become likely. Nothing is sent."""
     if policy.cloud is not None:
-        sdk.prefetch(environment.variables, needs_trust=uses_tls(policy.cloud))
+        sdk.prefetch(environment.variables, needs_trust=sdk.uses_tls(policy.cloud))
 
 
 def withhold_keys(policy: Policy, environment: Environment) -> None:
