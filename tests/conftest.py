@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -36,10 +37,17 @@ def command() -> str:
 
 
 @pytest.fixture(scope="session")
-def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str) -> Path:
-    """A HYBRID_HOME that the default model was really pulled into, once a session."""
-    home = tmp_path_factory.mktemp("home")
-    subprocess.run([command, "pull"], env=environment(home), check=True, timeout=170)
+def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str, worker_id: str) -> Path:
+    """A HYBRID_HOME that the default model was really pulled into, once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base if worker_id == "master" else base.parent
+    home = folder / "weights-home"
+    with (folder / "weights-home.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            pulled = folder / "weights-home.part"
+            subprocess.run([command, "pull"], env=environment(pulled), check=True, timeout=170)
+            pulled.rename(home)
     return home
 
 

@@ -21,7 +21,7 @@ from hybrid_cli.ledger.database import Entry, Ledger, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import Hybrid, environment
+from hybrid_process import Hybrid, environment, processes
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -79,8 +79,11 @@ def settled(hybrid: Hybrid, count: int) -> list[dict[str, Any]]:
 
 
 def nothing_comes(home: Path) -> None:
-    """No process sends: one that were to do so would have begun with a row."""
-    time.sleep(3)
+    """Nobody is sending: a process that did would have been started by now, and would begin with a row."""
+    deadline = time.monotonic() + 20
+    while processes(f"HYBRID_HOME={home}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes(f"HYBRID_HOME={home}") == set()
     assert Ledger(home / "state").rows() == []
 
 

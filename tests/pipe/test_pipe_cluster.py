@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from hybrid_process import Hybrid, environment
-from loopback_cluster import LoopbackCluster, processes
+from hybrid_process import Hybrid, environment, processes
+from loopback_cluster import LoopbackCluster
 from scripted_cloud import Reply, ScriptedCloud
 
 CHOICES = ("--choices", "yes,no", "Is it even?")

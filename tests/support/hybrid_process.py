@@ -72,6 +72,22 @@ def forked(command: str, home: Path, server: ForkServer) -> Hybrid:
     return run
 
 
+def processes(word: str) -> set[int]:
+    """The processes whose command line or variables hold `word`, but this one."""
+    found = set()
+    for entry in os.listdir("/proc"):  # noqa: PTH208
+        if entry.isdecimal() and int(entry) != os.getpid():
+            for kind in ("cmdline", "environ"):
+                try:
+                    with open(f"/proc/{entry}/{kind}", "rb") as file:  # noqa: PTH123
+                        if word.encode() in file.read():
+                            found.add(int(entry))
+                            break
+                except OSError:
+                    continue
+    return found
+
+
 _WAITING = re.compile(
     rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
 )

@@ -5,7 +5,6 @@ As a program it holds the cluster until stdin ends; `kill` and `add` are about t
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -57,22 +56,6 @@ class LoopbackCluster:
     ) -> None:
         self._process.communicate(timeout=60)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def processes(word: str) -> set[int]:
-    """The processes whose command line or variables hold `word`, but this one."""
-    found = set()
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if entry.isdecimal() and int(entry) != os.getpid():
-            for kind in ("cmdline", "environ"):
-                try:
-                    with open(f"/proc/{entry}/{kind}", "rb") as file:  # noqa: PTH123
-                        if word.encode() in file.read():
-                            found.add(int(entry))
-                            break
-                except OSError:
-                    continue
-    return found
 
 
 def main() -> None:
