@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-READ_AT_START = ("HF_", "LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON")
+READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON")
 """Variables that the interpreter or a library reads before `main`: a fork comes too late for these."""
 _LARGEST_MESSAGE = 1 << 20
 
@@ -128,7 +128,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _preload() -> None:
-    """Import what any command imports, but Ray, which only a cluster needs, and huggingface_hub, which reads variables."""
+    """Import what any command imports, but Ray, which only a cluster needs."""
     import hybrid_cli
 
     for module in pkgutil.walk_packages(hybrid_cli.__path__, "hybrid_cli."):
@@ -207,6 +207,7 @@ def main() -> NoReturn:
 
     os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # read when llama.cpp is loaded; the worker sets it before
     _preload()
+    assert "huggingface_hub" not in sys.modules, "it reads HF_ENDPOINT and others when it is imported"
     gc.collect()
     gc.freeze()
     status: int = 1
