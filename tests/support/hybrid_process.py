@@ -46,7 +46,7 @@ def executed(command: str, home: Path) -> Hybrid:
             check=False,
             **given,
         )
-        done.stderr = _WAITING.sub(b"", done.stderr)
+        done.stderr = WAITING.sub(b"", done.stderr)
         return done
 
     return run
@@ -66,7 +66,7 @@ def forked(command: str, home: Path, server: ForkServer) -> Hybrid:
         if not can_fork(variables):
             return execute(*arguments, stdin=stdin, timeout=timeout, cwd=cwd, **variables)
         done = server.run(list(map(str, arguments)), environment(home, **variables), stdin, cwd, timeout)
-        done.stderr = _WAITING.sub(b"", done.stderr)
+        done.stderr = WAITING.sub(b"", done.stderr)
         return done
 
     return run
@@ -88,7 +88,7 @@ def processes(word: str) -> set[int]:
     return found
 
 
-_WAITING = re.compile(
+WAITING = re.compile(
     rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
 )
 """What is told of a local step after two seconds. Whether it is depends on what else the machine does."""
