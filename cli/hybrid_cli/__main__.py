@@ -1,15 +1,15 @@
-"""The entry: version fast path, the early worker, signals and the one error boundary."""
+"""Entry point: fast path of --version, early fork of the worker, signals, and the one error boundary."""
 
 from __future__ import annotations
 
 import sys
 
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""A tenth of a start goes into looking through what was just imported, by default after each 700 objects."""
+_COLLECTION_THRESHOLD = 100_000
+"""Objects between two garbage collections. With the default of 700, collections take a tenth of the start."""
 
 
 def main() -> int:
-    """Run the command line of this process and return its exit code."""
+    """Run the command line of this process and return the exit code."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
         from hybrid_cli import __version__
@@ -25,14 +25,14 @@ def main() -> int:
 
     from hybrid_cli.exit_status import ExitStatus, Interrupted
 
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(_COLLECTION_THRESHOLD)
 
     def terminate(_number: int, _frame: object) -> None:
         raise Interrupted(ExitStatus.TERMINATED)
 
     try:
         signal.signal(signal.SIGTERM, terminate)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
             signal.signal(signal.SIGHUP, terminate)
         _occupy_standard_streams()
         return _with_worker(arguments)
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _occupy_standard_streams() -> None:
-    """Put /dev/null in the place of closed standard streams, or the next opened file would take it."""
+    """Open /dev/null for each closed standard stream; else the next file opened would become that stream."""
     import os
 
     descriptor = os.open(os.devnull, os.O_RDWR)
@@ -53,27 +53,31 @@ def _occupy_standard_streams() -> None:
 
 
 def _with_worker(arguments: list[str]) -> int:
-    """Fork the worker before anything heavy is imported: it is small, and loads beside the parent."""
+    """Fork the worker before heavy imports, if the command may need it, and run the command.
+
+    Early, the worker is small and loads the engine while the parent imports its own modules.
+    """
     from hybrid_cli.local.worker import Worker
 
-    # A guess that costs nothing where it is wrong: a worker that is needed after all is forked later.
-    forced = "--escalation force" in " ".join(arguments).replace("=", " ")
-    # What may stand before the command's name: switches, and --color with one of three words.
-    words = [word for word in arguments if word[:1] != "-" and word not in ("auto", "always", "never")]
-    answers = words[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"]) and not {"-h", "--help"} & set(
-        arguments
-    )
-    needs_worker = answers and not forced
-    worker = Worker.fork() if needs_worker else None
+    worker = Worker.fork() if _may_need_worker(arguments) else None
     try:
-        return _bounded(arguments, worker)
+        return _run_command(arguments, worker)
     finally:
         if worker is not None:
             worker.stop()
 
 
-def _bounded(arguments: list[str], worker: object) -> int:
-    """Run the command; every exception becomes at most one line on stderr and an exit code."""
+def _may_need_worker(arguments: list[str]) -> bool:
+    """Guess whether the command runs the local model. A wrong guess is harmless: the worker is forked later."""
+    if {"-h", "--help"} & set(arguments) or "--escalation force" in " ".join(arguments).replace("=", " "):
+        return False
+    # Before the command, only flags and --color with its value may appear.
+    names = [one for one in arguments if one[:1] != "-" and one not in ("auto", "always", "never")]
+    return names[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"])
+
+
+def _run_command(arguments: list[str], worker: object) -> int:
+    """Run the command; turn every exception into at most one line on stderr and an exit code."""
     from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
     from hybrid_cli.ui.environment import Environment
     from hybrid_cli.ui.stopwatch import Stopwatch
@@ -91,7 +95,7 @@ def _bounded(arguments: list[str], worker: object) -> int:
         return failure.status
     except Interrupted as interrupted:
         if interrupted.status is ExitStatus.DEADLINE:
-            environment.error("the deadline was reached; --timeout or limits.seconds sets it")
+            environment.error("deadline reached; to allow more time, change --timeout or limits.seconds")
         return interrupted.status
     except BrokenPipeError:
         _discard_stdout()
@@ -101,16 +105,16 @@ def _bounded(arguments: list[str], worker: object) -> int:
         subject = f"{error.filename}: " if error.filename else ""
         environment.error(f"{subject}{error.strerror or error}")
         return ExitStatus.FAILURE
-    except Exception as error:  # a defect: told without its values
+    except Exception as error:  # a bug: its message may contain private values
         if environment.variables.get("HYBRID_DEBUG"):
             raise
-        environment.error(f"internal error: {type(error).__name__}; HYBRID_DEBUG=1 shows where")
+        environment.error(f"internal error: {type(error).__name__}; to see where, set HYBRID_DEBUG=1")
         return ExitStatus.FAILURE
     return ExitStatus.ANSWERED
 
 
 def _discard_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush cannot fail again."""
+    """Redirect stdout to /dev/null, so that the flush at exit cannot fail again."""
     import os
 
     if sys.stdout is not None:

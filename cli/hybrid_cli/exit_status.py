@@ -1,4 +1,4 @@
-"""The exit codes, and the exceptions that carry one to the error boundary."""
+"""Exit codes, and the exceptions that carry one to the error boundary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What a script can branch on. `meaning` is the text of help and documentation."""
+    """Exit codes that scripts can branch on; `meaning` is their text in help and documents."""
 
     meaning: str
 
@@ -31,22 +31,22 @@ class ExitStatus(IntEnum):
     TERMINATED = 143, "SIGTERM"
 
 
-class Failure(Exception):  # noqa: N818  a failure is expected; it is no programming error
-    """An expected failure: one line for the user and the code to exit with."""
+class Failure(Exception):  # noqa: N818  an expected failure is no programming error
+    """An expected failure: a one-line message and the exit code."""
 
     def __init__(self, status: ExitStatus, message: str) -> None:
         super().__init__(message)
         self.status = status
 
     def __reduce__(self) -> tuple[type[Failure], tuple[ExitStatus, str]]:
-        """As pickle makes it again in another process; of a subclass what the user is told."""
+        """Let pickle rebuild the failure in another process; a subclass becomes a plain Failure."""
         return Failure, (self.status, str(self))
 
 
 class Interrupted(BaseException):
-    """A signal or the deadline ends the run.
+    """The run ends because of a signal or the deadline.
 
-    Not an `Exception`, so that no library's `except Exception` can swallow or retry it.
+    It is no `Exception`, so that `except Exception` in a library cannot swallow or retry it.
     """
 
     def __init__(self, status: ExitStatus) -> None:

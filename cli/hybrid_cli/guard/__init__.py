@@ -1,1 +1,1 @@
-"""Keeping a process from the network by the kernel."""
+"""The guard: keep a process from using the network."""

@@ -1,8 +1,8 @@
-"""What keeps a process from the network where seccomp is not to be had: weaker, and said so.
+"""Weaker guards for systems without seccomp.
 
-- `namespace`: a network namespace of its own with no interface up (unshare(2), Linux, one thread only).
-  No address is in reach for it and what it starts; sockets of the file system still are.
-- `audit-hook`: Python's own calls are refused (PEP 578). Native code and started programs are not held.
+- `namespace`: an empty network namespace (unshare(2), Linux, single-threaded processes only). The process and its
+  children reach no network address; Unix sockets with a path still work.
+- `audit-hook`: Python's own socket calls fail (PEP 578). Native code and child processes are not restricted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _REFUSED = ("socket.__new__", "socket.connect", "socket.sendto", "socket.sendmsg
 
 
 def enter_empty_namespace() -> bool:
-    """Leave the network behind for good; whether the kernel allowed it."""
+    """Move the process into an empty network namespace, irrevocably; return whether the kernel allowed it."""
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -27,10 +27,10 @@ def enter_empty_namespace() -> bool:
 
 
 def refuse_in_python() -> None:
-    """Make every attempt of Python code to use a socket a PermissionError, for good."""
+    """Let every socket call of Python code raise PermissionError, irrevocably."""
 
     def refuse(event: str, _arguments: tuple[Any, ...]) -> None:
         if event in _REFUSED:
-            raise PermissionError(1, "the network is forbidden by the profile")
+            raise PermissionError(1, "the profile forbids network access")
 
     sys.addaudithook(refuse)

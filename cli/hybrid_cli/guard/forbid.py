@@ -1,4 +1,4 @@
-"""Keeping a process from the network: no secrets in reach, no socket to be had, and how sure that is."""
+"""Take secrets and sockets from a process, and report how strong the guard is."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Literal, get_args
 from hybrid_cli.guard.seccomp import install_filter
 
 Enforcement = Literal["seccomp", "namespace", "audit-hook", "none"]
-"""What holds the process, the strongest first; `none` where nothing was asked for."""
+"""The guard of a process, from strong to weak; `none` if no guard was requested."""
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
-    """Drop secrets from `variables`, then sockets from the process, for good; the level reached."""
+    """Remove secrets from `variables` and sockets from the process, irrevocably; return the guard reached."""
     for name in [name for name in variables if is_secret_name(name)]:
         del variables[name]
     wipe_start_environment()
@@ -25,10 +25,10 @@ def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
 
 
 def wipe_start_environment() -> None:
-    """Overwrite the variables as the kernel handed them to the process: that block outlives their removal.
+    """Overwrite the block of variables that the process started with; it survives changes of `os.environ`.
 
-    What is in `os.environ` stays set. The block's place is in proc(5), `stat`, as env_start and env_end;
-    elsewhere than on Linux nothing is done.
+    Variables in `os.environ` stay set. On Linux, proc(5) gives the address of the block as env_start and
+    env_end of `stat`; on other systems this does nothing.
     """
     try:
         fields = Path("/proc/self/stat").read_bytes().rsplit(b")", 1)[1].split()
@@ -36,7 +36,7 @@ def wipe_start_environment() -> None:
         return
     import ctypes
 
-    start, end = int(fields[47]), int(fields[48])  # counted from `state`, the first behind the name
+    start, end = int(fields[47]), int(fields[48])  # indexes counted from the field `state`
     kept = dict(os.environ)
     os.environ.clear()
     ctypes.memset(start, 0, end - start)
@@ -44,12 +44,12 @@ def wipe_start_environment() -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable of that name is likely to hold a secret."""
+    """Return whether a variable of this name probably holds a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def forbid_sockets() -> Enforcement:
-    """Put the process under the best guard that this system has, for good; which one that is."""
+    """Put the process under the strongest guard of this system, irrevocably; return which one."""
     if install_filter():
         return "seccomp"
     from hybrid_cli.guard.fallback import enter_empty_namespace, refuse_in_python
@@ -60,7 +60,7 @@ def forbid_sockets() -> Enforcement:
 
 
 def best_enforcement() -> Enforcement:
-    """The level that `forbid` reaches on this system: tried in a child, so that this process stays free."""
+    """Return the guard that `forbid` gets on this system; a child process tries it."""
     levels: tuple[Enforcement, ...] = get_args(Enforcement)
     pid = os.fork()
     if pid == 0:

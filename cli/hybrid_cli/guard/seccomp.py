@@ -1,8 +1,8 @@
-"""Refuse sockets to this process and all it starts, by a seccomp filter (Linux, no root needed).
+"""Deny sockets to this process and its children with a seccomp filter (Linux, without root).
 
-The filter is classic BPF over `struct seccomp_data` (seccomp(2)): a foreign architecture kills the
-process; the x32 ABI, `socket` of every family and `io_uring_setup`, which can open sockets without
-it, fail with EPERM; all else is allowed. TSYNC puts every thread under it.
+The filter is classic BPF over `struct seccomp_data` (seccomp(2)). System calls of a foreign architecture kill the
+process. The x32 ABI, `socket` of every family and `io_uring_setup`, which could open sockets without `socket`, fail
+with EPERM. Everything else is allowed. TSYNC applies the filter to every thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class _Architecture(NamedTuple):
     audit: int
     socket: int
     foreign_from: int | None
-    """The first system call number of a second ABI of the same architecture."""
+    """First system call number of the second ABI of this architecture (x32)."""
     seccomp: int
 
 
@@ -35,7 +35,7 @@ _SECCOMP_SET_MODE_FILTER, _TSYNC = 1, 1
 
 
 def _program(arch: _Architecture) -> bytes:
-    """The filter's instructions: `code, jump if true, jump if false, operand`, 8 bytes each."""
+    """Return the filter's instructions: code, jump if true, jump if false and operand, 8 bytes each."""
     refused = [(_EQUAL, arch.socket), (_EQUAL, _IO_URING_SETUP)]
     if arch.foreign_from is not None:
         refused.insert(0, (_AT_LEAST, arch.foreign_from))
@@ -52,7 +52,7 @@ def _program(arch: _Architecture) -> bytes:
 
 
 def install_filter() -> bool:
-    """Put the process under the filter, for good; whether the kernel took it."""
+    """Install the filter for this process, irrevocably; return whether the kernel accepted it."""
     arch = _ARCHITECTURES.get(platform.machine())
     if not sys.platform.startswith("linux") or arch is None:
         return False
