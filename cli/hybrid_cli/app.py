@@ -1,4 +1,4 @@
-"""The command tree: names and summaries only. A command's module is imported when it is called."""
+"""The command tree: names and summaries. The module of a command is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import typer
 from typer.exceptions import TyperException
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.ui.command_base import EVERYWHERE, Group, colour_of, usage_failure
+from hybrid_cli.ui.command_base import GLOBAL_OPTIONS, Group, color_choice
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.ui.usage_errors import usage_failure
 
 COMMANDS = {
     "run": "Answer one prompt.",
-    "pipe": "Answer one prompt for each of many records.",
-    "pull": "Download and verify weights.",
-    "models": "List, look at, verify, remove and import weights.",
-    "profile": "Look at profiles, check them, and trust a project's.",
-    "consent": "Say which clouds may be sent to.",
+    "pipe": "Answer one prompt for each line or record of the input.",
+    "pull": "Download a model and verify its checksum.",
+    "models": "List, inspect, verify, import and remove models.",
+    "profile": "List, check and explain profiles; trust a project's profile.",
+    "consent": "Choose the clouds that hybrid may send prompts to.",
     "usage": "Show what was handed off, why, and what it cost.",
-    "eval": "Measure the gate on labelled questions.",
-    "calibrate": "Fit the gate to a model on labelled questions.",
-    "doctor": "Say what works on this machine, and what to do about the rest.",
-    "completion": "Print the completion script of a shell.",
-    "help": "Explain exit codes, profiles, variables, privacy or a command.",
+    "eval": "Measure handoff decisions on labelled questions.",
+    "calibrate": "Fit handoff decisions to a model on labelled questions.",
+    "doctor": "Check this machine, profile and cloud, and suggest fixes.",
+    "completion": "Print a shell completion script.",
+    "help": "Show help for a topic or a command.",
 }
-
 
 EXAMPLES = (
     'hybrid run "Name three uses of vinegar."',
@@ -36,7 +36,7 @@ EXAMPLES = (
 
 
 class _LazyGroup(Group):
-    """A group whose help needs none of its commands' modules."""
+    """The root group; its help imports no command module."""
 
     summaries = COMMANDS
 
@@ -63,7 +63,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def command_tree() -> Any:
-    """The root command; those below it are imported when they are asked for."""
+    """Return the root command, which imports its subcommands on demand."""
     root = new_app(cls=_LazyGroup, examples=EXAMPLES)
 
     @root.callback()
@@ -73,18 +73,18 @@ def command_tree() -> Any:
             "--version",
             is_eager=True,
             callback=_show_version,
-            help="Print the version and stop.",
-            rich_help_panel=EVERYWHERE,
+            help="Print the version and exit.",
+            rich_help_panel=GLOBAL_OPTIONS,
         ),
     ) -> None:
-        """Answer prompts with a local model; hand off to a cloud model only when the profile allows it."""
+        """Answer prompts with a local model; hand off to a cloud model only if the profile allows it."""
 
     return typer.main.get_command(root)
 
 
 def invoke(arguments: list[str], environment: Environment, worker: Any, stopwatch: Stopwatch) -> None:
-    """Run the command that `arguments` name. Raises Failure, also for wrong usage."""
-    environment.color = colour_of(arguments)
+    """Run the command named by `arguments`. Raises Failure, with USAGE for a parser error."""
+    environment.color = color_choice(arguments)
     command = command_tree()
     try:
         with command.make_context(

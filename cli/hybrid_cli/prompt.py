@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.schema import Tool
+from hybrid_cli.profile.modes import Tool
 from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 16_000_000
@@ -74,9 +74,9 @@ def read_question(prompt: str | None, environment: Environment, *, may_read: boo
 
 def _stdin_as_prompt(environment: Environment, *, may_read: bool) -> str:
     if not may_read:
-        raise Failure(ExitStatus.USAGE, "there is no prompt, and stdin is not read; give a PROMPT")
+        raise Failure(ExitStatus.USAGE, "no prompt; pass PROMPT, because stdin is not read")
     if environment.stdin is None or environment.stdin_is_terminal():
-        raise Failure(ExitStatus.USAGE, "there is no prompt; give a PROMPT, or pipe it in")
+        raise Failure(ExitStatus.USAGE, "no prompt; pass PROMPT or pipe text to stdin")
     return _read_text(environment)
 
 
@@ -91,13 +91,13 @@ def _clean_argument(prompt: str) -> str:
 def _read_text(environment: Environment) -> str:
     data = bytearray()
     descriptor = environment.stdin.fileno() if environment.stdin is not None else -1
-    hint = "waiting for stdin; --no-stdin or </dev/null if none is meant"
+    hint = "waiting for stdin; if nothing is piped, use --no-stdin"
     with environment.waiting(hint):
         chunk = os.read(descriptor, _CHUNK)
     while chunk:
         data += chunk
         if len(data) > MAX_BYTES:
-            raise Failure(ExitStatus.USAGE, f"stdin is over {MAX_BYTES // 1_000_000} MB; send less of it")
+            raise Failure(ExitStatus.USAGE, f"stdin is over {MAX_BYTES // 1_000_000} MB; pipe less text")
         chunk = os.read(descriptor, _CHUNK)
     try:
         return data.decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""Which files are made, and of what."""
+"""The generated files and their sources."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.help.completions import bash, fish, zsh
-from man_pages import pages
+from man_pages import man_pages
 from profile_reference import profiles_page
 
 
-def made_files(root: Any) -> dict[str, str]:
-    """Each made file's text, by its path in the checkout; `root` is the root command."""
+def generated_files(root: Any) -> dict[str, str]:
+    """Return the text of each generated file by its path in the checkout; `root` is the root command."""
     tree = read_tree(root)
     return {
         "completions/hybrid.bash": bash(tree),
         "completions/_hybrid": zsh(tree),
         "completions/hybrid.fish": fish(tree),
         "docs/profiles.md": profiles_page(),
-        **{f"docs/man/{name}": text for name, text in pages(tree).items()},
+        **{f"docs/man/{name}": text for name, text in man_pages(tree).items()},
     }

@@ -181,7 +181,7 @@ def test_a_failing_answer_is_handed_off_and_the_clouds_is_validated(
         ('{"$ref": "#"}', "cannot read"),
         ('{"const": NaN}', "is not JSON"),
         ('{"const": 1e400}', "too large"),
-        ("", "it is empty"),
+        ("", "must not be empty"),
         ('{"type": "objec"}', "is no JSON Schema"),
         ('{"$ref": "https://example.com/s.json"}', "refers to https://example.com/s.json"),
         ('{"type": ', "is not JSON"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from files import made_files
+from files import generated_files
 from hybrid_cli.app import command_tree
 from hybrid_cli.help.command_tree import read_tree
 
@@ -28,7 +28,7 @@ SET_UP = {
 }
 
 
-MADE = made_files(command_tree())
+MADE = generated_files(command_tree())
 
 
 @pytest.mark.parametrize("name", sorted(MADE))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_cli.doctor.engine_findings import _build, _guard, _memory, _of_processor
+from hybrid_cli.doctor.engine_findings import _build, _guard, _memory, _processor_features
 from hybrid_cli.doctor.shell_findings import _bash_completion_version
 from hybrid_cli.local.threads import threads_beside
 from hybrid_process import Hybrid, environment
@@ -59,9 +59,9 @@ def test_a_machine_that_is_well(
     assert list(found) == subjects.split()
     assert "OPENMP" in found["llama.cpp"][1]
     assert found["weights"][1].startswith("smollm2-135m, 98 MB, sha256 as recorded, loaded in ")
-    assert found["threads"][1] == "1: as the profile says (local.threads)"
-    assert found["cloud"][1] == f"{cloud.origin} takes connections"
-    assert found["key"][1] == "the variable SOME_KEY gives one"
+    assert found["threads"][1] == "using 1, as set by local.threads"
+    assert found["cloud"][1] == f"{cloud.origin} accepts connections"
+    assert found["key"][1] == "read from the variable SOME_KEY"
     assert "k-1234" not in json.dumps(found)
     assert cloud.received == []
 
@@ -72,7 +72,7 @@ def test_text_and_colour_and_quiet(hybrid: Hybrid, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"\nok    guard        seccomp" in done.stdout
     assert b"\nfail  weights      the weights of smollm2-135m are not here; run: hybrid pull" in done.stdout
-    assert done.stderr == b"hybrid: weights: see above\n"
+    assert done.stderr == b"hybrid: failed: weights; see above\n"
     assert not (tmp_path / "empty").exists()  # it only looks
     coloured = hybrid("doctor", "-p", "offline", "--color", "always", **empty).stdout.decode()
     assert "\x1b[1;31mfail\x1b[0m  weights" in coloured and "\x1b[32mok  \x1b[0m  guard" in coloured
@@ -110,21 +110,24 @@ def test_llama_cpp_that_cannot_be_imported(hybrid: Hybrid, home: Path, tmp_path:
     found = {one["subject"]: one for one in json.loads(done.stdout)}
     assert done.returncode == 1
     assert found["llama.cpp"]["state"] == "fail"
-    assert "libllama.so: no such file; build it here: pip install" in found["llama.cpp"]["says"]
+    assert "libllama.so: no such file; build it on this machine: pip install" in found["llama.cpp"]["says"]
     assert found["guard"]["state"] == "ok"  # the rest is still told
 
 
 def test_a_build_without_what_the_processor_has(tmp_path: Path) -> None:
     # A build for another processor cannot be made here: the words of one stand in.
-    has = _of_processor()
+    has = _processor_features()
     facts = {"features": "CPU : SSE3 = 1 | OPENMP = 1 | ", "offloads": False}
     assert _build(facts).state == ("warn" if has else "ok")
-    assert f"this processor has {', '.join(has)}, too: build it here" in _build(facts).says or not has
+    assert (
+        f"slow: the build does not use {', '.join(has)}; build it on this machine" in _build(facts).says
+        or not has
+    )
     full = {**facts, "features": "".join(f"{name} = 1 | " for name in has)}
     assert _build(full).state == "ok"
     (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx avx2 f16c\n")
-    assert _of_processor(tmp_path / "cpuinfo") == ["AVX", "AVX2", "F16C"]
-    assert _of_processor(tmp_path / "none") == []
+    assert _processor_features(tmp_path / "cpuinfo") == ["AVX", "AVX2", "F16C"]
+    assert _processor_features(tmp_path / "none") == []
 
 
 def test_scarce_memory_threads_and_guard(
@@ -136,7 +139,7 @@ def test_scarce_memory_threads_and_guard(
     assert _guard("audit-hook", None).state == "warn"
     state, says = doctor("-p", profile("local: {threads: 1000}\n"), code=0)["threads"]
     assert state == "warn"
-    assert "1000: as the profile says (local.threads); only" in says
+    assert "; local.threads is 1000, but only " in says
 
 
 def test_threads_on_one_core(hybrid: Hybrid) -> None:
@@ -147,17 +150,17 @@ def test_threads_on_one_core(hybrid: Hybrid) -> None:
     finally:
         os.sched_setaffinity(0, kept)
     (threads,) = (one for one in json.loads(done.stdout) if one["subject"] == "threads")
-    assert threads["says"].startswith(f"1: affinity allows 1 of {os.cpu_count()} cores, ")
+    assert threads["says"].startswith(f"using 1 of {os.cpu_count()} cores: CPU affinity allows 1")
 
 
 def test_a_full_disk_and_folders_that_cannot_be_written(
     doctor: Callable[..., Findings], small_disk: Path, tmp_path: Path
 ) -> None:
     state, says = doctor(code=1, HYBRID_HOME=str(small_disk / "home"))["disk"]
-    assert (state, says.endswith("hybrid models prune frees what no model needs")) == ("warn", True)
+    assert (state, says.endswith("to free some, run: hybrid models prune")) == ("warn", True)
     (tmp_path / "file").touch()
     state, says = doctor(code=1, HYBRID_HOME=str(tmp_path / "file"))["folders"]
-    assert (state, says.startswith("cannot be written: config (")) == ("fail", True)
+    assert (state, says.startswith("not writable: config (")) == ("fail", True)
 
 
 def test_profiles_that_are_wrong_or_not_trusted(
@@ -172,7 +175,7 @@ def test_profiles_that_are_wrong_or_not_trusted(
     (home / "config" / "profile.yaml").write_text("version: 1\nescalation: {mode: forbid}\n")
     state, says = doctor(code=0)["profile"]
     assert state == "ok"
-    assert "mode forbid set by your profile.yaml" in says
+    assert "mode forbid (set by your profile.yaml); from " in says
     assert f"the project's .hybrid.yaml ({project}, may only tighten)" in says
     project.write_text("version: 1\nlocal: {model: other}\n")
     state, says = doctor(code=1)["profile"]
@@ -190,11 +193,10 @@ def test_clouds_keys_consent_and_prices_that_are_missing(
     )
     auto, force = profile(cloud), profile(f"{cloud}escalation: {{mode: force}}\n", "force.yaml")
     found = doctor("-p", auto, code=0)
-    assert found["cloud"] == ("ok", f"none at {origin}; not tried without --online")
+    assert found["cloud"] == ("ok", f"none at {origin}; to test the connection, pass --online")
     states = {subject: found[subject][0] for subject in ("key", "consent", "price", "weights")}
     assert states == {"key": "warn", "consent": "warn", "price": "warn", "weights": "ok"}
-    assert f"run: hybrid consent grant {origin}" not in found["consent"][1]
-    assert found["consent"][1].endswith(f"hybrid consent grant {origin}")
+    assert found["consent"][1] == f"no consent for {origin}; run: hybrid consent grant {origin}"
     assert found["price"][1].endswith("set cloud.prices")
     found = doctor("-p", force, "--online", code=1)
     states = {subject: found[subject][0] for subject in ("cloud", "key", "consent", "price", "weights")}
@@ -204,7 +206,7 @@ def test_clouds_keys_consent_and_prices_that_are_missing(
     assert "chmod 600" in doctor("-p", force, code=1)["key"][1]
     started = tmp_path / "started"
     command = profile(cloud.replace("{file: ./key}", f"{{command: [touch, {started}]}}"), "command.yaml")
-    assert "not started without --online" in doctor("-p", command, code=0)["key"][1]
+    assert "to run it, pass --online" in doctor("-p", command, code=0)["key"][1]
     assert not started.exists()
     assert "gives none" in doctor("-p", command, "--online", code=1)["key"][1]
 
@@ -219,7 +221,7 @@ def test_a_budget_that_is_spent(
     state, says = doctor("-p", path, code=0, **consent)["budget"]
     assert (state, says) == (
         "warn",
-        "limits.calls_per_day: 0 of 1 left; profile `test` sets it, and hybrid usage shows what was spent",
+        "limits.calls_per_day: 0 of 1 left; set by profile `test`; to see what was spent, run: hybrid usage",
     )
 
 
@@ -241,7 +243,7 @@ def test_completions_that_are_missing_stale_or_for_no_shell(
     state, says = doctor(code=0, **bash_home)["completions"]
     assert (state, says) == (
         "warn",
-        f"{file} is of another version; run: hybrid completion bash > {file}",
+        f"{file} is out of date; run: hybrid completion bash > {file}",
     )
     nowhere = {"HOME": str(tmp_path / "nobody"), "XDG_DATA_DIRS": str(tmp_path)}
     for shell in ("zsh", "fish"):
@@ -261,7 +263,7 @@ def test_completions_that_are_missing_stale_or_for_no_shell(
             assert says.startswith(f"zsh does not look into {folder}; ")
             (folder.parent / ".zshrc").write_text(f"{line}\nautoload -Uz compinit; compinit\n")
         assert doctor(code=0, SHELL=f"/usr/bin/{shell}", **nowhere)["completions"][0] == "ok"
-    assert "there are none for tcsh" in doctor(code=0, SHELL="/bin/tcsh", **nowhere)["completions"][1]
+    assert doctor(code=0, SHELL="/bin/tcsh", **nowhere)["completions"] == ("ok", "none for tcsh")
     script = tmp_path / "bash_completion"
     script.write_text("    BASH_COMPLETION_VERSINFO=(2 11 0)\n")
     assert _bash_completion_version(script) == (2, 11)

@@ -16,7 +16,7 @@ from hybrid_cli.cloud.streams import gather
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.schema import Server
-from hybrid_cli.ui.environment import cut, one_line
+from hybrid_cli.ui.sanitize import one_line, shorten
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -259,7 +259,7 @@ def test_a_consent_that_names_no_origin_is_told_by_name(
 def test_one_line_shows_what_cannot_be_seen() -> None:
     assert one_line("a\nb\u202ec\u200bd\x1b[31m") == "a b\\u202ec\\u200bd [31m"
     assert one_line("Xin chào, 世界 😀") == "Xin chào, 世界 😀"
-    assert cut("x" * 100, 10) == "x" * 9 + "…"
+    assert shorten("x" * 100, 10) == "x" * 9 + "…"
 
 
 def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_terminal_answer_has_no_control_characters(terminal: object) -> None:
 
 def test_no_prompt_on_a_terminal_is_a_usage_error(terminal: object) -> None:
     child = terminal("run")  # type: ignore[operator]
-    child.expect("there is no prompt")
+    child.expect("no prompt; pass PROMPT or pipe text")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2

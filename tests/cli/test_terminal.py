@@ -14,8 +14,8 @@ from hybrid_cli.app import command_tree
 from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.ledger.report import Group, as_table
 from hybrid_cli.ui.markdown import MarkdownWriter
-from hybrid_cli.ui.table import aligned, width
-from hybrid_cli.ui.terminal import shortened, wants_colour
+from hybrid_cli.ui.table import align_columns, width
+from hybrid_cli.ui.terminal import fit_columns, wants_colour
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -213,7 +213,7 @@ def test_what_moves_stays_on_its_line_however_narrow(
     text = on_terminal("run", *to_cloud, columns=20, HYBRID_CONSENT=cloud.origin)
     drawn = re.findall(r"\r([⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [^\x1b]*)\x1b\[K", text)
     assert drawn and set(map(len, drawn)) == {19}
-    assert [shortened("日本語 a", columns) for columns in (7, 6, 5, 0)] == [
+    assert [fit_columns("日本語 a", columns) for columns in (7, 6, 5, 0)] == [
         "日本語 ",
         "日本語",
         "日本",
@@ -363,7 +363,7 @@ def test_markdown_loses_no_word_on_a_narrow_terminal() -> None:
 
 def test_columns_are_as_wide_as_a_terminal_shows_them() -> None:
     assert [width(text) for text in ("abc", "日本", "e\u0301", "🙂")] == [3, 4, 1, 2]
-    lines = aligned([("日本", "1"), ("abc", "20"), ("", "3")], right=[1])
+    lines = align_columns([("日本", "1"), ("abc", "20"), ("", "3")], right=[1])
     assert lines == ["日本   1", "abc   20", "       3"]
 
 

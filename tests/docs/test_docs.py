@@ -17,8 +17,8 @@ from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
 from hybrid_cli.help.command_tree import Command, read_tree
 from hybrid_cli.help.topics import TOPICS, topic
-from hybrid_cli.ui.command_base import EVERYWHERE
-from hybrid_cli.ui.wrap import folded_command, page_width
+from hybrid_cli.ui.command_base import GLOBAL_OPTIONS
+from hybrid_cli.ui.wrap import page_width, wrap_command
 from hybrid_process import Hybrid, environment
 from scripted_cloud import ScriptedCloud
 
@@ -32,7 +32,7 @@ RECIPES = re.findall(
     r"<!-- prints: ([^\n]*) -->\n```sh\n(.*?)```", (ROOT / "docs/recipes.md").read_text("utf-8"), re.DOTALL
 )
 PUNCTUATION = set("|;&()<>")
-GROUPS = {EVERYWHERE, *(value for name, value in vars(options_module).items() if name.isupper())}
+GROUPS = {GLOBAL_OPTIONS, *(value for name, value in vars(options_module).items() if name.isupper())}
 
 
 def command_lines(text: str) -> Iterator[list[str]]:
@@ -77,14 +77,18 @@ def mistake(words: list[str], tree: Command) -> str | None:
                 return f"no option {name} of hybrid {' '.join(command.path)}"
             if option is not None and option.kind is not None:
                 value = value if equals else rest.pop(0) if rest else ""
-                if option.words and not value.isupper() and not set(value.split("¦")) <= set(option.words):
+                if (
+                    option.choices
+                    and not value.isupper()
+                    and not set(value.split("¦")) <= set(option.choices)
+                ):
                     return f"{name} takes no {value}"
         elif command.commands and not word.isupper() and word != "...":
             below = {one.path[-1]: one for one in command.commands}
             if not set(word.split("¦")) <= set(below):
                 return f"no command {word} below hybrid {' '.join(command.path)}"
             command = below[word.split("¦")[0]]
-        elif command.arguments and (known := command.arguments[0].words) and not word.isupper():
+        elif command.arguments and (known := command.arguments[0].choices) and not word.isupper():
             wrong = set(word.split("¦")) - set(known)
             if wrong:
                 return f"hybrid {' '.join(command.path)} takes no {word}"
@@ -228,11 +232,12 @@ def test_help_shows_groups_in_order_and_the_examples(hybrid: Hybrid) -> None:
     headings = re.findall(r"^(\w[\w ]*):$", told, re.MULTILINE)
     assert headings == [
         "Arguments",
-        "Who answers",
+        "Model and profile",
+        "Cloud",
         "Input",
-        "The answer",
+        "Answer",
         "Output",
-        "Everywhere",
+        "Global options",
         "Examples",
     ]
     assert '  hybrid run "Name three uses of vinegar."\n' in told
@@ -269,44 +274,42 @@ def test_help_fits_the_terminal_and_cuts_no_word(columns: int, monkeypatch: pyte
 def test_a_folded_command_is_the_same_to_a_shell() -> None:
     for one in read_tree(command_tree()).walk():
         for example in one.examples:
-            lines = folded_command(example, 30)
+            lines = wrap_command(example, 30)
             assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(example)
             assert len(lines) > 1 or len(example) <= 30
 
 
 def test_a_prompt_without_a_command_is_told_where_it_stands(hybrid: Hybrid) -> None:
     done = hybrid("What is 2+2?")
-    says = "hybrid: there is no command `What is 2+2?`; a prompt stands behind `hybrid run`\n"
+    says = 'hybrid: no command `What is 2+2?`; to ask a question: hybrid run "..."\n'
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", says)
 
 
-NO_DATE = (
-    "invalid value for `--since`: it must be a date, as 2026-11-24, 2026-11 or 2026; see hybrid usage --help"
-)
+NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybrid usage --help"
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("rum", "there is no command `rum`; did you mean `run`?"),
-        ("models lst", "there is no command `models lst`; did you mean `ls`?"),
+        ("rum", "no command `rum`; did you mean `run`?"),
+        ("models lst", "no command `models lst`; did you mean `ls`?"),
         ("run --shema x", "run has no option `--shema`; did you mean `--schema`?"),
         ("run -m smollm2 x", "there is no model `smollm2`; did you mean `smollm2-135m`?"),
         ("run -p ofline x", "no profile `ofline`; did you mean `offline`?"),
-        ("run --escalation forc x", "--escalation takes no `forc`; did you mean `force`?"),
-        ("usage --by week", "--by takes no `week`; it takes day, model, origin, profile, reason, outcome"),
-        ("help exit-code", "there is no help on `exit-code`; did you mean `exit-codes`?"),
-        ("help modls", "there is no help on `modls`; did you mean `models`?"),
-        ("help models shw", "there is no help on `shw`; did you mean `show`?"),
-        ("completion bsh", "completion takes no `bsh`; did you mean `bash`?"),
+        ("run --escalation forc x", "--escalation cannot be `forc`; did you mean `force`?"),
+        ("usage --by week", "--by cannot be `week`; choose day, model, origin, profile, reason or outcome"),
+        ("help exit-code", "no help for `exit-code`; did you mean `exit-codes`?"),
+        ("help modls", "no help for `modls`; did you mean `models`?"),
+        ("help models shw", "no help for `shw`; did you mean `show`?"),
+        ("completion bsh", "SHELL cannot be `bsh`; did you mean `bash`?"),
         ("profile show privat", "no profile `privat`; did you mean `private`?"),
         ("models show smollm2", "there is no model `smollm2`; did you mean `smollm2-135m`?"),
-        ("run two words", "run has no use for `words`; words that belong together need quotes"),
+        ("run two words", "unexpected argument `words`; quote arguments that contain spaces"),
         ("models", "models needs a command: ls, show, verify, import, rm, prune; see hybrid models --help"),
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
         ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),
-        ("rnu", "there is no command `rnu`; did you mean `run`?"),
+        ("rnu", "no command `rnu`; did you mean `run`?"),
         ("run --no x", "run has no option `--no`; did you mean `--no-stdin`?"),
         ("run --nope x", "run has no option `--nope`; see hybrid run --help"),
         ("run -p", "-p needs a value: NAME|PATH; see hybrid run --help"),

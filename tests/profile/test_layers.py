@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, find_project_file
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
-from hybrid_cli.profile.schema import MODES
+from hybrid_cli.profile.modes import MODES
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 from scripted_cloud import ScriptedCloud

@@ -342,8 +342,8 @@ def test_one_flipped_bit_is_code_6(hybrid: Hybrid, home: Path, file: Path) -> No
     assert told[0].startswith(
         f"the weights of small are not the recorded ones: sha256 {found}, expected {SHA256}"
     )
-    assert told[-1] == "1 of 1 failed"
-    assert lines(hybrid("models", "verify"), 6)[-1] == "2 of 2 failed"
+    assert told[-1] == "1 of 1 models failed verification"
+    assert lines(hybrid("models", "verify"), 6)[-1] == "2 of 2 models failed verification"
 
 
 SHIPPED = "ci, default, frugal, offline, private, quality, research"
@@ -365,7 +365,7 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
         DEFAULT_MODEL,
         "twin",
     ]
-    assert lines(hybrid("models", "rm", "-f", "own", DEFAULT_MODEL))[-1].endswith("; 0 MB freed")
+    assert lines(hybrid("models", "rm", "-f", "own", DEFAULT_MODEL))[-1].endswith("; freed 0 MB")
     assert len(list((home / "data/blobs").iterdir())) == 1
     lines(hybrid("models", "rm", "twin"))
     assert list((home / "data/blobs").iterdir()) == []
@@ -386,7 +386,7 @@ def test_prune_deletes_rests_but_not_under_a_pull(hybrid: Hybrid, home: Path, fi
     orphan.write_bytes(bytes(3_000_000))
     with locked(home / "data/lock", shared=True):
         assert "a pull is under way" in lines(hybrid("models", "prune"), 1)[-1]
-    assert lines(hybrid("models", "prune")) == ["3 MB freed"]
+    assert lines(hybrid("models", "prune")) == ["freed 3 MB"]
     assert [blob.stem for blob in (home / "data/blobs").iterdir()] == [SHA256]
 
 
@@ -501,10 +501,10 @@ def test_no_source_leaves_its_place(words: str, kind: str) -> None:
 
 
 def test_where_nothing_is_stored_ls_says_what_to_do(hybrid: Hybrid, home: Path) -> None:
-    assert lines(hybrid("models", "ls")) == ["no model is stored; run: hybrid pull"]
+    assert lines(hybrid("models", "ls")) == ["no models; run: hybrid pull"]
     assert hybrid("models", "ls", "-q").stderr == b""
     assert lines(hybrid("consent", "ls")) == [
-        "no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN"
+        "no consent for any cloud; to give it, run: hybrid consent grant ORIGIN"
     ]
 
 
@@ -536,7 +536,7 @@ def test_verify_tells_programs_too(hybrid: Hybrid, home: Path, file: Path) -> No
     assert good == {"name": "good", "verified": True, "message": None}
     assert (bad["name"], bad["verified"]) == ("bad", False)
     assert hashlib.sha256(body).hexdigest() in bad["message"]
-    assert lines(done, 6) == [bad["message"], "1 of 2 failed"]
+    assert lines(done, 6) == [bad["message"], "1 of 2 models failed verification"]
 
 
 @pytest.mark.parametrize(

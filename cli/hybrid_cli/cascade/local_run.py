@@ -99,9 +99,9 @@ def run_engine(
     with environment.waiting(reading if result.tokens_in else "waiting for the local model") as waiting:
         for event in events:
             if show is None and thinking is None:
-                waiting.goes_on("the model is answering")
+                waiting.update("the model is answering")
             else:
-                waiting()
+                waiting.end()
             collect(event, result, stopwatch)
             if not isinstance(event, Tokens):
                 continue

@@ -9,9 +9,9 @@ from hybrid_cli.checks.tool_calls import Name
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
-from hybrid_cli.profile.schema import Tool
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 

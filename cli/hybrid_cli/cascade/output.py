@@ -13,7 +13,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.files import Replacement
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.markdown import MarkdownWriter
-from hybrid_cli.ui.sanitize import EscapeFilter, plain, undirected
+from hybrid_cli.ui.sanitize import EscapeFilter, plain, reveal_bidi
 
 
 class Output:
@@ -52,7 +52,7 @@ class Output:
             self._markdown = MarkdownWriter(
                 self._write,
                 columns=shutil.get_terminal_size().columns,
-                colour=environment.colours(environment.stdout),
+                colour=environment.uses_colour(environment.stdout),
             )
         self._filter = EscapeFilter()
         self._shown = False
@@ -68,7 +68,7 @@ class Output:
         text = text if self._shown else text.lstrip()
         if text:
             self._shown = True
-            text = text if self._turns else undirected(text)
+            text = text if self._turns else reveal_bidi(text)
             if self._markdown is not None:
                 self._markdown.feed(text)
                 return
@@ -104,12 +104,14 @@ class Output:
             self.end_line()
         else:
             shown = text if self._raw else plain(text)
-            shown = shown if self._turns else undirected(shown)
+            shown = shown if self._turns else reveal_bidi(shown)
             if self._markdown is not None:
                 self._markdown.feed(shown)
                 self._markdown.flush()
             else:
-                self._write((self._environment.harmless(shown) if self._is_runners else shown) + "\n")
+                self._write(
+                    (self._environment.escape_runner_commands(shown) if self._is_runners else shown) + "\n"
+                )
         if self._file is not None:
             self._file.commit()
 
@@ -120,7 +122,7 @@ class Output:
         if self._file is not None:
             self._file.file.write(data)
         else:
-            self._environment.put(data)
+            self._environment.write_stdout(data)
 
     def close(self) -> None:
         """Drop what was not committed."""

@@ -19,10 +19,11 @@ from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.policy import Flags, merge_policy
-from hybrid_cli.profile.schema import Tool
 from hybrid_cli.prompt import Request, read_question
-from hybrid_cli.ui.environment import Environment, deadline, one_line
+from hybrid_cli.ui.environment import Environment, deadline
+from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.stopwatch import Stopwatch
 
 
@@ -115,7 +116,7 @@ def _show_plan(plan: dict[str, Any], options: Options, output: Output, environme
         output.finish("", plan)
     else:
         for line in as_lines(plan):
-            environment.aside(f"{one_line(line)}\n")
+            environment.write_stderr(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end
         raise Failure(ExitStatus.DENIED, plan["forbidden"])
     if "over_limit" in plan and plan["handoff"] == "always":

@@ -119,7 +119,7 @@ class Shadows:
         if not shadows:
             return
         environment = self.environment
-        message = _Message(environment.run, str(Path.cwd()), self.flags, list(self.tags), shadows)
+        message = _Message(environment.run_id, str(Path.cwd()), self.flags, list(self.tags), shadows)
         environment.detail(
             f"sending {len(shadows)} kept prompts to the cloud for comparison (escalation.shadow)"
         )
@@ -148,7 +148,7 @@ def main() -> None:
     """Run as the other process: send each prompt from stdin that the policy still allows."""
     message = msgspec.json.decode(sys.stdin.buffer.read(), type=_Message)
     os.chdir(message.folder)
-    environment = replace(Environment.of_process(), verbosity=-1, run=message.run)
+    environment = replace(Environment.of_process(), verbosity=-1, run_id=message.run)
     with suppress(Failure):
         policy = merge_policy(message.flags, environment)
         for shadow in message.shadows:

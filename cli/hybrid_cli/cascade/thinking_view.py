@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.sanitize import EscapeFilter, undirected
+from hybrid_cli.ui.sanitize import EscapeFilter, reveal_bidi
 
 
 class ThinkingView:
@@ -17,17 +17,17 @@ class ThinkingView:
 
     def show(self, text: str) -> None:
         """Show the next piece; in CI, whole lines only."""
-        text = undirected(self._filter.feed(text))
+        text = reveal_bidi(self._filter.feed(text))
         if self._by_lines:
             text, newline, rest = (self._line + text).rpartition("\n")
             self._line = rest
-            self._environment.aside(text + newline)
+            self._environment.write_stderr(text + newline)
         elif text:
-            self._environment.aside(text)
+            self._environment.write_stderr(text)
             self._line = text.rpartition("\n")[2]
 
     def end(self) -> None:
         """End the line, if one has begun."""
         if self._line:
-            self._environment.aside(f"{self._line if self._by_lines else ''}\n")
+            self._environment.write_stderr(f"{self._line if self._by_lines else ''}\n")
             self._line = ""

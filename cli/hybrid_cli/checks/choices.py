@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import cut
+from hybrid_cli.ui.sanitize import shorten
 
 _AROUND = " \t\r\n.,;:!\"'`*()[]"
 
@@ -29,7 +29,7 @@ def read_choices(given: str) -> tuple[str, ...]:
         raise Failure(ExitStatus.USAGE, "--choices has an empty choice")
     for choice in found:
         if found.count(choice) > 1:
-            raise Failure(ExitStatus.USAGE, f"--choices has `{cut(choice)}` twice")
+            raise Failure(ExitStatus.USAGE, f"--choices has `{shorten(choice)}` twice")
     return found
 
 

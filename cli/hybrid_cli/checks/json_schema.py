@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import cut
+from hybrid_cli.ui.sanitize import shorten
 
 _MOST_BYTES = 256_000
 _BOUNDS = {"integer": "imum", "number": "imum", "string": "Length", "array": "Items", "object": "Properties"}
@@ -50,7 +50,7 @@ class AnswerSchema:
 def read_schema(given: str) -> AnswerSchema:
     """The schema that `given` is, or the file of that name holds. Raises Failure (USAGE) for anything else."""
     is_json = given.lstrip().startswith(("{", "[", '"')) or given.strip() in _OTHER_JSON
-    source, text = ("--schema", given) if is_json else (cut(given), _read(Path(given)))
+    source, text = ("--schema", given) if is_json else (shorten(given), _read(Path(given)))
     try:
         data = json.loads(text, parse_constant=_no_number)
         json.dumps(data, allow_nan=False)  # 1e400 is read as infinity, which no answer can be
@@ -113,7 +113,7 @@ def _contradiction(data: Any) -> str | None:
     if data.get("additionalProperties") is False and "patternProperties" not in data:
         missing = [name for name in required if name not in properties]
         if missing:
-            return f"it requires `{cut(missing[0])}`, which `additionalProperties` forbids"
+            return f"it requires `{shorten(missing[0])}`, which `additionalProperties` forbids"
     found = (_contradiction(properties[name]) for name in required if name in properties)
     return next((one for one in found if one is not None), None)
 
@@ -124,7 +124,7 @@ def _read(path: Path) -> str:
             content = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "that is no name of a file"
-        raise Failure(ExitStatus.USAGE, f"the schema {cut(str(path))} cannot be read: {why}") from error
+        raise Failure(ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}") from error
     if len(content) > _MOST_BYTES:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
     try:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hybrid_cli.profile.schema import Tool
+from hybrid_cli.profile.modes import Tool
 
 Name = Literal[Tool, "handoff"]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.profile.schema import Server, Tool
+from hybrid_cli.profile.schema import Server
 
 _OPENAI = "https://api.openai.com"
 MAX_TOOL_CALLS = 3

@@ -1,4 +1,4 @@
-"""One module a command: options in, one call, result out."""
+"""One module per command: it declares options, calls the feature and prints the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 
 @dataclass
 class Invocation:
-    """What the entry hands to a command: typer's context object."""
+    """What every command gets as `context.obj`: the environment and the worker, if one was forked."""
 
     environment: Environment
     worker: Worker | None
@@ -22,7 +22,7 @@ class Invocation:
 
 
 def new_app(cls: type[Group] = Group, **settings: Any) -> App:
-    """A Typer app with plain help: no boxes, and no completion that edits the user's files."""
+    """Return a Typer app with plain help and without Typer's completion, which edits the user's files."""
     return App(
         cls=cls,
         add_completion=False,

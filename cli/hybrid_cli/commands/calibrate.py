@@ -1,4 +1,4 @@
-"""`hybrid calibrate`: fit the gate, so that a target in a profile is kept."""
+"""`hybrid calibrate`: fit handoff decisions so that they meet a target of the profile."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.eval import Cloud, CloudSide, DryRun, Half, Limit, Rows, RunCommands, Split, Yes
-from hybrid_cli.commands.options import CHOICE, DATA, AsJson, MaxTokens, Model, Profile
+from hybrid_cli.commands.eval import Cloud, DryRun, Limit, Rows, RunCommands, Split, Yes
+from hybrid_cli.commands.options import OPTIONS, AsJson, MaxTokens, Model, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import one_line
+from hybrid_cli.ui.sanitize import one_line
 
 app = new_app()
 
@@ -30,33 +30,36 @@ def calibrate(
         str,
         typer.Option(
             metavar="NAME=VALUE",
-            help="escalate_at_most=0.3, wrong_at_most=0.1 or quality_at_least=0.95.",
-            rich_help_panel=CHOICE,
+            help="Meet this target: escalate_at_most, wrong_at_most or quality_at_least.",
+            rich_help_panel=OPTIONS,
         ),
     ],
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA.jsonl]", help="Labelled questions, one a line.")
+        Path | None,
+        typer.Argument(
+            metavar="[DATA.jsonl]", help="Labelled questions, one JSON object per line; see hybrid eval."
+        ),
     ] = None,
     from_ledger: Annotated[
         bool,
         typer.Option(
             "--from-ledger",
-            help="Go by what escalation.shadow recorded, in the place of DATA.",
-            rich_help_panel=DATA,
+            help="Fit to the prompts recorded by escalation.shadow instead of DATA.",
+            rich_help_panel=OPTIONS,
         ),
     ] = False,
     delta: Annotated[
         float,
         typer.Option(
             metavar="D",
-            help="The chance that wrong_at_most is broken, 0.001 to 0.5.",
-            rich_help_panel=CHOICE,
+            help="Accept this risk that wrong_at_most is exceeded, from 0.001 to 0.5.",
+            rich_help_panel=OPTIONS,
         ),
     ] = 0.1,
     profile: Profile = None,
     model: Model = None,
-    cloud: Cloud = CloudSide.recorded,
-    split: Half = Split.all,
+    cloud: Cloud = "recorded",
+    split: Split = "all",
     limit: Limit = None,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
@@ -65,10 +68,10 @@ def calibrate(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit the gate to a model on your own questions, or your own traffic, and keep what was fitted.
+    """Fit handoff decisions to a model on your own questions or traffic, and store the result.
 
-    `escalation.target` in a profile then means what it says, for exactly these weights. A promise that the
-    questions cannot bear is refused, with the figure, and not relaxed.
+    The gate then keeps the target `escalation.target` of a profile, for exactly this model. If the questions
+    cannot support the target, hybrid refuses it and names one that they do support.
     """
     from hybrid_cli.evaluate.calibrate import calibrate as fit_gate
     from hybrid_cli.evaluate.calibrate import parse_target
@@ -77,17 +80,17 @@ def calibrate(
 
     invocation: Invocation = context.obj
     if (data is None) != from_ledger:
-        raise Failure(ExitStatus.USAGE, "give either DATA.jsonl or --from-ledger")
+        raise Failure(ExitStatus.USAGE, "pass either DATA.jsonl or --from-ledger")
     if from_ledger and dry_run:
-        raise Failure(ExitStatus.USAGE, "--dry-run says what DATA.jsonl would take; a ledger takes nothing")
-    chosen = None if data is None else Data(data, split.value, limit, rows, cloud.value, run_commands)
+        raise Failure(ExitStatus.USAGE, "--dry-run needs DATA.jsonl; fitting to the ledger costs nothing")
+    chosen = None if data is None else Data(data, split, limit, rows, cloud, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     promise = parse_target(target, delta)
     if dry_run and chosen is not None:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
         return
-    told = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)
+    report = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(report))
     else:
-        invocation.environment.tell(*(one_line(f"{key}: {value}") for key, value in told.items()))
+        invocation.environment.print_lines(*(one_line(f"{key}: {value}") for key, value in report.items()))

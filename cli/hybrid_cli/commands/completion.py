@@ -1,9 +1,8 @@
-"""`hybrid completion`: the completion script of a shell, for where the installed one is not found."""
+"""`hybrid completion`: print a completion script, for shells that do not find the installed one."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,11 +10,7 @@ from hybrid_cli.commands import new_app
 
 app = new_app()
 
-
-class Shell(str, Enum):
-    bash = "bash"
-    zsh = "zsh"
-    fish = "fish"
+Shell = Literal["bash", "zsh", "fish"]
 
 
 @app.command(
@@ -28,13 +23,12 @@ def completion(
     context: typer.Context,
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
 ) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for SHELL.
 
-    An installation brings all three along, under share/ of its prefix. Where your shell does not look
-    there, write the script to a file that it reads. Of zsh that is a file called _hybrid in a folder of
-    $fpath. The script starts no Python: it lists your models and profiles itself.
+    pip installs the scripts under share/ of the prefix. If your shell does not look there, write the script
+    to a file that it reads. For zsh, name the file _hybrid and put it in a folder of $fpath.
     """
     from hybrid_cli.help.command_tree import read_tree
     from hybrid_cli.help.completions import SCRIPTS
 
-    typer.echo(SCRIPTS[shell.value](read_tree(context.find_root().command)), nl=False)
+    typer.echo(SCRIPTS[shell](read_tree(context.find_root().command)), nl=False)

@@ -1,4 +1,4 @@
-"""`hybrid consent`: which clouds may be sent to."""
+"""`hybrid consent`: the clouds that prompts may be sent to."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import typer
 from hybrid_cli.commands import Invocation, new_app
 
 app = new_app(
-    help="Which clouds may be sent to. Nothing is sent to an origin without consent.",
+    help="Choose the clouds that hybrid may send prompts to. Without consent, it sends nothing.",
     examples=(
         "hybrid consent ls",
         "hybrid consent grant https://api.openai.com",
     ),
 )
 
-Origin = Annotated[str, typer.Argument(metavar="ORIGIN", help="Such as https://api.openai.com")]
+Origin = Annotated[
+    str, typer.Argument(metavar="ORIGIN", help="Origin of the cloud, such as https://api.openai.com.")
+]
 
 
 @app.command(
@@ -27,15 +29,15 @@ Origin = Annotated[str, typer.Argument(metavar="ORIGIN", help="Such as https://a
     ),
 )
 def list_origins(context: typer.Context) -> None:
-    """List the origins consented to, and for which of their models."""
+    """List the origins with consent, and the models it covers."""
     from hybrid_cli.privacy.consent import Consent
-    from hybrid_cli.ui.table import listed
+    from hybrid_cli.ui.table import table_lines
 
     invocation: Invocation = context.obj
     rows = list(Consent(invocation.environment).granted().items())
     if not rows:
-        invocation.environment.note("no cloud may be sent to; to agree to one: hybrid consent grant ORIGIN")
-    invocation.environment.tell(*listed(rows, invocation.environment))
+        invocation.environment.note("no consent for any cloud; to give it, run: hybrid consent grant ORIGIN")
+    invocation.environment.print_lines(*table_lines(rows, invocation.environment))
 
 
 @app.command(
@@ -45,12 +47,12 @@ def list_origins(context: typer.Context) -> None:
     ),
 )
 def grant(context: typer.Context, origin: Origin) -> None:
-    """Agree that prompts may be sent to ORIGIN when a profile hands off to it."""
+    """Allow handoffs to ORIGIN, if the profile asks for them, too."""
     from hybrid_cli.privacy.consent import Consent
 
     invocation: Invocation = context.obj
     granted = Consent(invocation.environment).grant(origin)
-    invocation.environment.note(f"consent is recorded: prompts may be handed off to {granted}")
+    invocation.environment.note(f"consent granted: hybrid may hand off to {granted}")
 
 
 @app.command(
@@ -60,9 +62,9 @@ def grant(context: typer.Context, origin: Origin) -> None:
     ),
 )
 def revoke(context: typer.Context, origin: Origin) -> None:
-    """Take that consent back."""
+    """Revoke the consent for ORIGIN."""
     from hybrid_cli.privacy.consent import Consent
 
     invocation: Invocation = context.obj
     revoked = Consent(invocation.environment).revoke(origin)
-    invocation.environment.note(f"consent is revoked: nothing is handed off to {revoked}")
+    invocation.environment.note(f"consent revoked: hybrid hands nothing off to {revoked}")

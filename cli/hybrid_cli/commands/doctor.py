@@ -1,4 +1,4 @@
-"""`hybrid doctor`: what works here."""
+"""`hybrid doctor`: check this machine, the profile and the cloud."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import CHOICE, AsJson, Profile
+from hybrid_cli.commands.options import CLOUD, AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import one_line
-from hybrid_cli.ui.terminal import painted
+from hybrid_cli.ui.sanitize import one_line
+from hybrid_cli.ui.terminal import styled
 
 app = new_app()
 
@@ -26,15 +26,15 @@ def doctor(
         bool,
         typer.Option(
             "--online",
-            help="Connect to the cloud and start the key's command; nothing is sent.",
-            rich_help_panel=CHOICE,
+            help="Connect to the cloud and run the key command; no prompt is sent.",
+            rich_help_panel=CLOUD,
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what works on this machine, and what to do about the rest: code 1 where something fails.
+    """Check this machine, profile and cloud, and suggest fixes; exit with 1 if a check fails.
 
-    With --quiet only what is not ok.
+    With --quiet, print only warnings and failures.
     """
     from hybrid_cli.doctor.examine import examine
     from hybrid_cli.help.command_tree import read_tree
@@ -48,12 +48,12 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([vars(finding) for finding in findings]))
     else:
-        colours = environment.colours(environment.stdout)
+        colours = environment.uses_colour(environment.stdout)
         for finding in findings:
             if environment.verbosity >= 0 or finding.state != "ok":
                 state = f"{finding.state:<4}"
-                shown = painted(state, _STYLES[finding.state]) if colours else state
-                environment.tell(f"{shown}  {finding.subject:<11}  {one_line(finding.says)}")
+                shown = styled(state, _STYLES[finding.state]) if colours else state
+                environment.print_lines(f"{shown}  {finding.subject:<11}  {one_line(finding.says)}")
     failed = [finding.subject for finding in findings if finding.state == "fail"]
     if failed:
-        raise Failure(ExitStatus.FAILURE, f"{', '.join(failed)}: see above")
+        raise Failure(ExitStatus.FAILURE, f"failed: {', '.join(failed)}; see above")

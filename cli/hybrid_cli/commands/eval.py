@@ -1,65 +1,57 @@
-"""`hybrid eval`: how good the gate is, on labelled questions."""
+"""`hybrid eval`: measure handoff decisions on labelled questions."""
 
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import CHOICE, DATA, OUTPUT, AsJson, MaxTokens, Model, Profile
+from hybrid_cli.commands.options import CLOUD, OPTIONS, OUTPUT, AsJson, MaxTokens, Model, Profile
+from hybrid_cli.evaluate.settings import CloudSide, QuestionSplit, Unseen
 
 app = new_app()
-
-
-class CloudSide(str, Enum):
-    recorded = "recorded"
-    live = "live"
-    none = "none"
-
-
-class Unseen(str, Enum):
-    questions = "questions"
-    subjects = "subjects"
-
-
-class Split(str, Enum):
-    all = "all"
-    fit = "fit"
-    test = "test"
 
 
 Cloud = Annotated[
     CloudSide,
     typer.Option(
-        help="The cloud's side: as the data records it, by asking the profile's cloud, or none.",
-        rich_help_panel=CHOICE,
+        help="Take the cloud's answers from DATA, from the profile's cloud, or from nowhere.",
+        rich_help_panel=CLOUD,
     ),
 ]
-Half = Annotated[Split, typer.Option(help="Which half of the questions.", rich_help_panel=DATA)]
+Split = Annotated[
+    QuestionSplit,
+    typer.Option(help="Use all questions, or only the half for fitting or testing.", rich_help_panel=OPTIONS),
+]
 Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="The first N of them.", rich_help_panel=DATA)
+    int | None,
+    typer.Option(min=1, metavar="N", help="Use only the first N questions.", rich_help_panel=OPTIONS),
 ]
 Rows = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Keep what was measured, and go on from there.", rich_help_panel=DATA),
+    typer.Option(
+        metavar="FILE",
+        help="Save measurements to FILE and continue from those in it.",
+        rich_help_panel=OPTIONS,
+    ),
 ]
 RunCommands = Annotated[
     bool,
     typer.Option(
         "--run-commands",
-        help="Let the data's questions of the kind verify run theirs.",
-        rich_help_panel=DATA,
+        help="Run the commands in DATA for questions of kind verify.",
+        rich_help_panel=OPTIONS,
     ),
 ]
 Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Send to the cloud without a question.", rich_help_panel=CHOICE)
+    bool, typer.Option("--yes", "-y", help="Send to the cloud without asking.", rich_help_panel=CLOUD)
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what it would take, and stop.", rich_help_panel=OUTPUT)
+    bool,
+    typer.Option("--dry-run", help="Print the estimated time and cost, then exit.", rich_help_panel=OUTPUT),
 ]
 
 
@@ -72,26 +64,28 @@ DryRun = Annotated[
 )
 def evaluate(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one a line.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one JSON object per line.")
+    ],
     profile: Profile = None,
     model: Model = None,
-    cloud: Cloud = CloudSide.recorded,
-    split: Half = Split.all,
+    cloud: Cloud = "recorded",
+    split: Split = "all",
     limit: Limit = None,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
     unseen: Annotated[
         Unseen,
         typer.Option(
-            help="What the score of a question was fitted without: it, or all of its subject.",
-            rich_help_panel=CHOICE,
+            help="Hold out single questions or whole subjects when fitting.",
+            rich_help_panel=OPTIONS,
         ),
-    ] = Unseen.questions,
+    ] = "questions",
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw accuracy against the share handed off (svg, png, pdf).",
+            help="Plot accuracy against the share handed off (svg, png, pdf).",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -100,32 +94,32 @@ def evaluate(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the gate: run the local model over labelled questions, and see which it should hand off.
+    """Measure handoff decisions: answer labelled questions locally, and compare with the cloud's answers.
 
-    A line is an object with `prompt`, `answer`, `kind` (number, letter, text, regex, schema or verify), and
-    where known `task`, `subject`, `cloud_correct` and `cloud_answer`. Nothing is sent anywhere but under
-    `--cloud live`, and then as a handoff would be: policy, consent, scan and limits hold.
+    Each line is an object with `prompt`, `answer` and `kind`: number, letter, text, regex, schema or verify.
+    `task`, `subject`, `cloud_correct` and `cloud_answer` are optional. Only `--cloud live` sends questions to
+    the cloud; policy, consent, privacy scan and limits apply to them.
     """
     from hybrid_cli.evaluate.collect import Data, show_estimate
     from hybrid_cli.evaluate.evaluation import as_lines, evaluate_gate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    chosen = Data(data, split.value, limit, rows, cloud.value, run_commands)
+    chosen = Data(data, split, limit, rows, cloud, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     if dry_run:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
         return
-    told = evaluate_gate(
+    report = evaluate_gate(
         chosen,
         flags,
         invocation.environment,
         invocation.worker,
         agreed=yes,
-        unseen=unseen.value,
+        unseen=unseen,
         plot=plot,
     )
     if as_json:
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(report))
     else:
-        invocation.environment.tell(*as_lines(told))
+        invocation.environment.print_lines(*as_lines(report))

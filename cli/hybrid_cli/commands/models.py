@@ -1,4 +1,4 @@
-"""`hybrid models`: the weights on this machine."""
+"""`hybrid models`: manage the stored models."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import CHOICE, WEIGHTS, AsJson
+from hybrid_cli.commands.options import OPTIONS, AsJson
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import one_line
+from hybrid_cli.ui.sanitize import one_line
 
 if TYPE_CHECKING:
     from hybrid_cli.weights.store import Store
 
 app = new_app(
-    help="The weights on this machine: list, look at, verify, remove and import them.",
+    help="Manage the models on this machine.",
     examples=(
         "hybrid models ls --all",
         "hybrid models verify",
@@ -35,12 +35,15 @@ app = new_app(
 def list_models(
     context: typer.Context,
     every: Annotated[
-        bool, typer.Option("--all", help="The catalog's too that are not here.", rich_help_panel=CHOICE)
+        bool,
+        typer.Option(
+            "--all", help="Include catalog models that are not downloaded.", rich_help_panel=OPTIONS
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the stored models."""
-    from hybrid_cli.ui.table import listed
+    from hybrid_cli.ui.table import table_lines
     from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import described
     from hybrid_cli.weights.store import Store
@@ -62,13 +65,13 @@ def list_models(
     if every:
         stored = {row[0] for row in rows}
         rows += [
-            (name, _megabytes(entry.size), entry.licence, f"not here: {entry.summary}")
+            (name, _megabytes(entry.size), entry.licence, f"not downloaded: {entry.summary}")
             for name, entry in catalog(invocation.environment).items()
             if name not in stored
         ]
     if not rows:
-        invocation.environment.note("no model is stored; run: hybrid pull")
-    invocation.environment.tell(*listed(rows, invocation.environment, right=[1]))
+        invocation.environment.note("no models; run: hybrid pull")
+    invocation.environment.print_lines(*table_lines(rows, invocation.environment, right=[1]))
 
 
 @app.command(
@@ -79,10 +82,10 @@ def list_models(
 )
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A stored model, or one of the catalog.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A stored or catalog model.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show all that is known of a model."""
+    """Show details of a model."""
     from hybrid_cli.weights.models import described, known
     from hybrid_cli.weights.store import Store
 
@@ -99,7 +102,7 @@ def show(
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
-            invocation.environment.tell(
+            invocation.environment.print_lines(
                 one_line(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
             )
 
@@ -113,19 +116,24 @@ def show(
 def verify(
     context: typer.Context,
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME|PATH]...", help="By default every stored model.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|PATH]...",
+            help="Models or files to verify.  [default: every stored model]",
+            show_default=False,
+        ),
     ] = None,
     accept: Annotated[
         bool,
         typer.Option(
             "--accept",
-            help="Take a PATH's file as it is now for the one that is meant.",
-            rich_help_panel=CHOICE,
+            help="Trust the current contents of each PATH.",
+            rich_help_panel=OPTIONS,
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read every byte again and compare the checksums: code 6 where one differs."""
+    """Verify the checksums of models; exit with 6 if one differs."""
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
@@ -138,16 +146,16 @@ def verify(
         if one["message"]:
             environment.error(one["message"])
         elif not as_json and environment.verbosity >= 0:
-            environment.tell(f"{model}: verified")
+            environment.print_lines(f"{model}: verified")
     if as_json:
         typer.echo(json.dumps(found))
     failed = sum(not one["verified"] for one in found)
     if failed:
-        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} failed")
+        raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} models failed verification")
 
 
 def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
-    """Whether the model's files are what they should be; if not, why."""
+    """Verify a model; return the result as `models verify --json` prints it."""
     from hybrid_cli.weights.names import path_of
 
     try:
@@ -176,19 +184,19 @@ def import_model(
     context: typer.Context,
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE", help="The path of a GGUF file (of a split one any shard), or ollama:NAME."
-        ),
+        typer.Argument(metavar="SOURCE", help="A GGUF file (any shard of a split model), or ollama:NAME."),
     ],
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Store it under this name.", rich_help_panel=WEIGHTS),
+        typer.Option(
+            "--name", metavar="NAME", help="Store the model under this name.", rich_help_panel=OPTIONS
+        ),
     ] = None,
     link: Annotated[
-        bool, typer.Option("--link", help="Link to the file instead of copying it.", rich_help_panel=WEIGHTS)
+        bool, typer.Option("--link", help="Link to the file instead of copying it.", rich_help_panel=OPTIONS)
     ] = False,
 ) -> None:
-    """Take a model file of this machine into the store."""
+    """Import a model file, or a model of Ollama, into the store."""
     from hybrid_cli.weights.names import check_name, path_of
     from hybrid_cli.weights.pull import pull_source
     from hybrid_cli.weights.reporter import Reporter
@@ -215,17 +223,20 @@ def import_model(
 )
 def rm(
     context: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to remove.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models to remove.")],
     force: Annotated[
-        bool, typer.Option("--force", "-f", help="Also what a profile needs.", rich_help_panel=CHOICE)
+        bool,
+        typer.Option(
+            "--force", "-f", help="Remove models that a profile uses, too.", rich_help_panel=OPTIONS
+        ),
     ] = False,
 ) -> None:
-    """Remove stored models. One that a profile needs is kept, but for --force."""
+    """Remove stored models. Models used by a profile are kept unless --force is given."""
     from hybrid_cli.weights.models import remove
 
     invocation: Invocation = context.obj
     freed = remove(names, force=force, environment=invocation.environment)
-    invocation.environment.note(f"removed {', '.join(names)}; {_megabytes(freed)} freed")
+    invocation.environment.note(f"removed {', '.join(names)}; freed {_megabytes(freed)}")
 
 
 @app.command(
@@ -235,11 +246,11 @@ def rm(
     ),
 )
 def prune(context: typer.Context) -> None:
-    """Delete files that no model needs, and downloads that were left unfinished."""
+    """Delete unfinished downloads, and files that no model uses."""
     from hybrid_cli.weights.models import prune as prune_store
 
     invocation: Invocation = context.obj
-    invocation.environment.note(f"{_megabytes(prune_store(invocation.environment))} freed")
+    invocation.environment.note(f"freed {_megabytes(prune_store(invocation.environment))}")
 
 
 def _last_used(time: str | None) -> str:

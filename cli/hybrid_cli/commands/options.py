@@ -1,61 +1,53 @@
-"""The options that several commands have, each with one name, range and help; and the groups of all options."""
+"""Options that several commands share, each with one name, range and help; and the option groups of all."""
 
 from __future__ import annotations
 
 import math
 import shlex
-from enum import Enum
 from typing import Annotated
 
 import typer
 
-# The headings under which a command's help and man page list its options: `rich_help_panel` of each.
-POLICY = "Who answers"
+from hybrid_cli.profile.modes import Mode
+
+# Option groups in help and man pages: the `rich_help_panel` of each option.
+MODEL_AND_PROFILE = "Model and profile"
+CLOUD = "Cloud"
 INPUT = "Input"
-ANSWER = "The answer"
+ANSWER = "Answer"
 OUTPUT = "Output"
-DATA = "Data"
-WEIGHTS = "Weights"
-CHOICE = "Choice"
-
-
-class Escalation(str, Enum):
-    """The modes, as typer wants choices."""
-
-    forbid = "forbid"
-    auto = "auto"
-    force = "force"
-    ask = "ask"
+PARALLEL = "Parallel work"
+OPTIONS = "Options"
 
 
 def number(value: float | None) -> float | None:
-    """Refuse nan, which passes every comparison with a bound."""
+    """Reject nan, which passes every comparison with a bound."""
     if value is not None and math.isnan(value):
-        raise typer.BadParameter("it must be a number")
+        raise typer.BadParameter("must be a number")
     return value
 
 
 def some_text(value: str | None) -> str | None:
-    """Refuse nothing where something must be: `"$SCHEMA"` of a variable that is not set, for one."""
+    """Reject an empty value, such as `"$SCHEMA"` of a variable that is not set."""
     if value is not None and not value.strip():
-        raise typer.BadParameter("it is empty")
+        raise typer.BadParameter("must not be empty")
     return value
 
 
 def some_texts(values: list[str] | None) -> list[str] | None:
-    """Refuse an empty one of several."""
+    """Reject an empty value among several."""
     if values and "" in values:
-        raise typer.BadParameter("it is empty")
+        raise typer.BadParameter("must not be empty")
     return values
 
 
-def command_words(command: str | None) -> str | None:
-    """Refuse what is no command once its quotes are read."""
+def shell_words(command: str | None) -> str | None:
+    """Reject a command that is empty or has an open quote."""
     try:
         if command is not None and not shlex.split(command):
-            raise typer.BadParameter("it must be a command")
+            raise typer.BadParameter("must be a command")
     except ValueError as error:
-        raise typer.BadParameter(f"{error}") from None
+        raise typer.BadParameter(f"must be a command: {str(error).lower()}") from None
     return command
 
 
@@ -66,8 +58,8 @@ Profile = Annotated[
         "-p",
         metavar="NAME|PATH",
         callback=some_text,
-        help="The profile to run under.",
-        rich_help_panel=POLICY,
+        help="Use this profile.",
+        rich_help_panel=MODEL_AND_PROFILE,
     ),
 ]
 Model = Annotated[
@@ -77,8 +69,8 @@ Model = Annotated[
         "-m",
         metavar="NAME|PATH",
         callback=some_text,
-        help="The local model.",
-        rich_help_panel=POLICY,
+        help="Use this local model.",
+        rich_help_panel=MODEL_AND_PROFILE,
     ),
 ]
 MaxTokens = Annotated[
@@ -87,18 +79,20 @@ MaxTokens = Annotated[
         min=1,
         max=10_000_000,
         metavar="N",
-        help="The most tokens of an answer, thinking included.",
+        help="Limit an answer to N tokens, thinking included.",
         rich_help_panel=ANSWER,
     ),
 ]
 System = Annotated[
     str | None,
-    typer.Option("--system", "-s", metavar="TEXT", help="The system message.", rich_help_panel=INPUT),
+    typer.Option("--system", "-s", metavar="TEXT", help="Set the system message.", rich_help_panel=INPUT),
 ]
-EscalationMode = Annotated[
-    Escalation | None,
+Escalation = Annotated[
+    Mode | None,
     typer.Option(
-        "--escalation", help="Forbid, allow or force the handoff to the cloud.", rich_help_panel=POLICY
+        "--escalation",
+        help="Set when to hand off: never, if needed, always, or if needed after asking.",
+        rich_help_panel=CLOUD,
     ),
 ]
 Tag = Annotated[
@@ -106,8 +100,8 @@ Tag = Annotated[
     typer.Option(
         metavar="TAG",
         callback=some_texts,
-        help="A word that rules can ask for; may be repeated.",
-        rich_help_panel=POLICY,
+        help="Tag the prompt for the profile's rules. Repeatable.",
+        rich_help_panel=CLOUD,
     ),
 ]
 Timeout = Annotated[
@@ -117,7 +111,7 @@ Timeout = Annotated[
         max=86_400,
         metavar="SECONDS",
         callback=number,
-        help="Give up after so long (code 124).",
+        help="Stop after SECONDS with exit code 124.",
         rich_help_panel=ANSWER,
     ),
 ]
@@ -126,7 +120,7 @@ Schema = Annotated[
     typer.Option(
         metavar="FILE|JSON",
         callback=some_text,
-        help="A JSON Schema that the answer must fit.",
+        help="Accept only an answer that matches this JSON Schema.",
         rich_help_panel=ANSWER,
     ),
 ]
@@ -134,12 +128,13 @@ Verify = Annotated[
     str | None,
     typer.Option(
         metavar="COMMAND",
-        callback=command_words,
-        help="A command that must end with 0 for the answer on its stdin and in {file}; no shell reads it.",
+        callback=shell_words,
+        help="Accept the answer only if COMMAND exits 0. It gets the answer on stdin and as {file};"
+        " no shell is used.",
         rich_help_panel=ANSWER,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say how it was decided.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--verbose", "-v", help="Explain each decision on stderr.", rich_help_panel=OUTPUT)
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,8 @@ from hybrid_cli.commands.options import (
     ANSWER,
     INPUT,
     OUTPUT,
-    EscalationMode,
+    PARALLEL,
+    Escalation,
     MaxTokens,
     Model,
     Profile,
@@ -25,18 +25,9 @@ from hybrid_cli.commands.options import (
     Verbose,
     Verify,
 )
+from hybrid_cli.pipe.record_kinds import Each
 
 app = new_app()
-
-
-class Each(str, Enum):
-    """What is a record, as typer wants choices."""
-
-    line = "line"
-    jsonl = "jsonl"
-    csv = "csv"
-    nul = "nul"
-    para = "para"
 
 
 @app.command(
@@ -48,14 +39,24 @@ class Each(str, Enum):
 )
 def pipe(
     context: typer.Context,
-    instruction: Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do with each record.")],
+    instruction: Annotated[
+        str, typer.Argument(metavar="INSTRUCTION", help="What the model should do with each record.")
+    ],
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE...]", help="The records; - or none: stdin.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE...]", help="Read records from FILE; without it, or with -, from stdin."
+        ),
     ] = None,
+    profile: Profile = None,
+    model: Model = None,
+    escalation: Escalation = None,
+    tag: Tag = None,
     each: Annotated[
         Each | None,
         typer.Option(
-            help="What is a record; a line by default, of JSON with --jsonl, --resume, --field or --template.",
+            help="Split the input into records of this kind.",
+            show_default="line; jsonl with --jsonl, --resume, --field or --template",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -63,7 +64,7 @@ def pipe(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The field that the model sees; dots lead into objects.",
+            help="Show the model only this field; a.b is field b of object a.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -71,39 +72,17 @@ def pipe(
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="What the model sees, fields in braces: 'Title: {title}'.",
+            help="Show the model this text, with fields in braces: 'Title: {title}'.",
             rich_help_panel=INPUT,
         ),
     ] = None,
-    as_objects: Annotated[
-        bool,
-        typer.Option(
-            "--jsonl", help="Print the record's fields and the answer object.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    key: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="The answer object's field in --jsonl.", rich_help_panel=OUTPUT),
-    ] = "hybrid",
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Add to FILE, as --jsonl, what is not answered in it yet.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    system: System = None,
     choices: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="The answer is one of these.", rich_help_panel=ANSWER),
+        typer.Option(metavar="A,B,...", help="Allow only these answers.", rich_help_panel=ANSWER),
     ] = None,
     schema: Schema = None,
     verify: Verify = None,
-    profile: Profile = None,
-    model: Model = None,
-    system: System = None,
-    escalation: EscalationMode = None,
-    tag: Tag = None,
     max_tokens: MaxTokens = None,
     timeout: Timeout = None,
     jobs: Annotated[
@@ -112,38 +91,68 @@ def pipe(
             min=1,
             max=16,
             metavar="N",
-            help="Records decoded together; by default what pays.",
-            rich_help_panel=INPUT,
+            help="Decode N records in parallel.",
+            show_default="automatic",
+            rich_help_panel=PARALLEL,
         ),
     ] = None,
     cloud_jobs: Annotated[
         int,
-        typer.Option(min=1, max=64, metavar="N", help="Handoffs side by side.", rich_help_panel=INPUT),
+        typer.Option(
+            min=1, max=64, metavar="N", help="Make N handoffs in parallel.", rich_help_panel=PARALLEL
+        ),
     ] = 4,
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS|auto",
-            help="Answer on the nodes of a Ray cluster, by files; auto: the one here, or a new one.",
-            rich_help_panel=INPUT,
+            help="Answer files on a Ray cluster; auto joins the local one or starts one.",
+            rich_help_panel=PARALLEL,
+        ),
+    ] = None,
+    as_objects: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="Print each record's fields and its answer object as JSON.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Name the field of the answer object in --jsonl.", rich_help_panel=OUTPUT
+        ),
+    ] = "hybrid",
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append --jsonl lines to FILE for records it does not answer yet.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     unordered: Annotated[
         bool,
-        typer.Option("--unordered", help="Print answers as they come.", rich_help_panel=OUTPUT),
+        typer.Option("--unordered", help="Print each answer as soon as it is ready.", rich_help_panel=OUTPUT),
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failure.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--fail-fast", help="Stop at the first failed record.", rich_help_panel=OUTPUT)
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what it may take and cost, and stop.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--dry-run",
+            help="Print how much work it is and what it may cost, then exit.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Answer INSTRUCTION for each record, many at once, in order, a line each.
+    """Apply INSTRUCTION to each record and print one answer per line, in input order.
 
-    Line ends in an answer are written as \\n. What run would hand off, pipe does, beside the local work.
+    hybrid answers many records in parallel. It hands a record off under the same conditions as `hybrid run`.
+    Line ends in an answer are printed as \\n.
     """
     from hybrid_cli.pipe.pipeline import Options, pipe_records
     from hybrid_cli.profile.policy import Flags
@@ -152,7 +161,7 @@ def pipe(
     invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
-        escalation=escalation.value if escalation else None,
+        escalation=escalation,
         model=model,
         max_tokens=max_tokens,
         seconds=timeout,
@@ -160,7 +169,7 @@ def pipe(
     options = Options(
         instruction=instruction,
         files=tuple(files or ()),
-        each=each.value if each else None,
+        each=each,
         field=field,
         template=template,
         system=system,

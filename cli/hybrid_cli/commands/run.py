@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+from typer.main import get_click_type
+from typer.models import OptionInfo
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import (
     ANSWER,
+    CLOUD,
     INPUT,
     OUTPUT,
-    POLICY,
     AsJson,
-    EscalationMode,
+    Escalation,
     MaxTokens,
     Model,
     Profile,
@@ -29,13 +30,11 @@ from hybrid_cli.commands.options import (
     number,
     some_texts,
 )
+from hybrid_cli.profile.modes import Tool
 
 app = new_app()
 
-
-class HostedTool(str, Enum):
-    web_search = "web_search"
-    image_generation = "image_generation"
+_TOOL = get_click_type(annotation=Tool, parameter_info=OptionInfo())  # Typer takes no list of a Literal
 
 
 @app.command(
@@ -48,20 +47,25 @@ class HostedTool(str, Enum):
 def run(
     context: typer.Context,
     prompt: Annotated[
-        str | None, typer.Argument(metavar="[PROMPT]", help="What to ask; - or none: stdin is the prompt.")
+        str | None,
+        typer.Argument(metavar="[PROMPT]", help="Prompt text. Without it, or with -, stdin is the prompt."),
     ] = None,
     profile: Profile = None,
     model: Model = None,
-    system: System = None,
-    escalation: EscalationMode = None,
+    escalation: Escalation = None,
     tag: Tag = None,
     tool: Annotated[
-        list[HostedTool] | None,
+        list[str] | None,
         typer.Option(
-            help="A hosted tool that the prompt needs; may be repeated. Only PROMPT goes out.",
-            rich_help_panel=POLICY,
+            click_type=_TOOL,
+            help="Hand off to use this hosted tool of the cloud. Only PROMPT is sent. Repeatable.",
+            rich_help_panel=CLOUD,
         ),
     ] = None,
+    system: System = None,
+    no_stdin: Annotated[
+        bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
+    ] = False,
     max_tokens: MaxTokens = None,
     temperature: Annotated[
         float | None,
@@ -70,14 +74,14 @@ def run(
             max=5,
             metavar="T",
             callback=number,
-            help="0 is greedy and repeatable.",
+            help="Set the sampling temperature; 0 is greedy and repeatable.",
             rich_help_panel=ANSWER,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=0xFFFFFFFF, metavar="N", help="The seed of local sampling.", rich_help_panel=ANSWER
+            min=0, max=0xFFFFFFFF, metavar="N", help="Set the seed of local sampling.", rich_help_panel=ANSWER
         ),
     ] = None,
     timeout: Timeout = None,
@@ -88,7 +92,7 @@ def run(
         typer.Option(
             metavar="TEXT",
             callback=some_texts,
-            help="End the answer before TEXT; may be repeated.",
+            help="End the answer before TEXT. Repeatable.",
             rich_help_panel=ANSWER,
         ),
     ] = None,
@@ -96,42 +100,45 @@ def run(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write to FILE, in one step.", rich_help_panel=OUTPUT
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the answer to FILE atomically.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Stream into a pipe or a file, too.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option("--stream", help="Stream the answer to pipes and files, too.", rich_help_panel=OUTPUT),
     ] = False,
     raw: Annotated[
         bool,
         typer.Option(
             "--raw",
-            help="Keep control sequences, except on a terminal, and bidi controls, even there.",
+            help="Keep bidi controls and, except on a terminal, control sequences.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
     render: Annotated[
         bool,
-        typer.Option(
-            "--render", help="Show Markdown as what it means, on a terminal.", rich_help_panel=OUTPUT
-        ),
+        typer.Option("--render", help="Render Markdown on a terminal.", rich_help_panel=OUTPUT),
     ] = False,
     show_thinking: Annotated[
         bool,
-        typer.Option("--show-thinking", help="Show the model's thinking on stderr.", rich_help_panel=OUTPUT),
-    ] = False,
-    no_stdin: Annotated[
-        bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
+        typer.Option("--show-thinking", help="Print the model's thinking on stderr.", rich_help_panel=OUTPUT),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what hybrid would do and send, then exit.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Answer one prompt.
 
-    Beside a PROMPT, piped stdin is the text it is asked about. The local model answers; the prompt is
-    handed off to the cloud only if the profile allows it and the local answer is not good enough.
+    The local model answers. hybrid hands the prompt off to the cloud only if the profile allows it and the
+    local answer is not good enough. With a PROMPT, piped stdin is the text that the prompt is about.
     """
     from hybrid_cli.cascade.run_prompt import Options, run_prompt
     from hybrid_cli.profile.policy import Flags
@@ -140,7 +147,7 @@ def run(
     invocation.environment.verbosity += verbose
     flags = Flags(
         profile=profile,
-        escalation=escalation.value if escalation else None,
+        escalation=escalation,
         model=model,
         max_tokens=max_tokens,
         temperature=temperature,
@@ -162,6 +169,6 @@ def run(
         raw=raw,
         render=render,
         show_thinking=show_thinking,
-        tools=tuple(dict.fromkeys(one.value for one in tool or ())),
+        tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
     run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)

@@ -1,4 +1,4 @@
-"""`hybrid usage`: what left the machine, why, and what it cost."""
+"""`hybrid usage`: what was handed off, why, and what it cost."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import json
 import re
 import shutil
 from datetime import date
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import CHOICE, OUTPUT, AsJson, Profile
+from hybrid_cli.commands.options import OPTIONS, OUTPUT, AsJson, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 app = new_app(
-    help="What was handed off, why, what it cost, and what is left of the limits.",
+    help="Show what was handed off, why, what it cost, and what is left of the limits.",
     examples=(
         "hybrid usage --by model",
         "hybrid usage --since 2026-11 --csv > november.csv",
@@ -24,55 +23,47 @@ app = new_app(
 )
 
 
-class By(str, Enum):
-    day = "day"
-    model = "model"
-    origin = "origin"
-    profile = "profile"
-    reason = "reason"
-    outcome = "outcome"
+By = Literal["day", "model", "origin", "profile", "reason", "outcome"]
 
 
 def _date(since: str | None) -> str | None:
-    """Refuse what is no day, month or year."""
+    """Reject a value that is no day, month or year."""
     try:
         if since is not None:
             if not re.fullmatch("[0-9]{4}(-[0-9]{2}){0,2}", since):
                 raise ValueError
             date.fromisoformat(since + "2000-01-01"[len(since) :])
     except ValueError:
-        raise typer.BadParameter("it must be a date, as 2026-11-24, 2026-11 or 2026") from None
+        raise typer.BadParameter("must be a date such as 2026-11-24, 2026-11 or 2026") from None
     return since
 
 
 @app.callback(invoke_without_command=True)
 def usage(
     context: typer.Context,
-    by: Annotated[By, typer.Option(help="What to sum up by.", rich_help_panel=CHOICE)] = By.day,
+    by: Annotated[By, typer.Option(help="Group requests by this property.", rich_help_panel=OPTIONS)] = "day",
     since: Annotated[
         str | None,
         typer.Option(
             metavar="DATE",
             callback=_date,
-            help="From this day, month or year on (UTC): 2026-11-24, 2026-11 or 2026.",
-            rich_help_panel=CHOICE,
+            help="Start at this day, month or year (UTC): 2026-11-24, 2026-11 or 2026.",
+            rich_help_panel=OPTIONS,
         ),
     ] = None,
     profile: Profile = None,
     as_json: AsJson = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print the sums as CSV.", rich_help_panel=OUTPUT)
-    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)] = False,
     export: Annotated[
         bool,
         typer.Option(
             "--export",
-            help="Print every request as JSON, and when which were purged.",
+            help="Print every request and purge as JSON.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
 ) -> None:
-    """Sum up the requests that were sent to clouds. Days and months are those of UTC."""
+    """Show what was handed off, why, and what it cost. Days and months are in UTC."""
     if context.invoked_subcommand is not None:
         return
     if as_json + as_csv + export > 1:
@@ -86,7 +77,7 @@ def usage(
     environment = invocation.environment
     ledger = Ledger(environment.state_folder)
     rows = ledger.rows(since or "")
-    groups = report.group(rows, by.value)
+    groups = report.group(rows, by)
     if export:
         observed = ledger.observations()
         listed = [
@@ -104,15 +95,15 @@ def usage(
     if as_json:
         sums = [vars(one) for one in groups]
         whole = vars(report.total(groups))
-        typer.echo(json.dumps({"by": by.value, "groups": sums, "total": whole, "left": left}))
+        typer.echo(json.dumps({"by": by, "groups": sums, "total": whole, "left": left}))
         return
     bars = environment.stdout_is_terminal()
     if not groups:
         environment.note("nothing was handed off")
     for line in report.as_table(groups, bars=bars, columns=shutil.get_terminal_size().columns):
-        environment.tell(line)
+        environment.print_lines(line)
     for key, value in left.items():
-        environment.tell(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
+        environment.print_lines(f"{key}: {usd(value) if 'usd' in key else f'{value:.0f}'} left")
 
 
 @app.command(
@@ -123,14 +114,16 @@ def usage(
 )
 def purge(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.", rich_help_panel=CHOICE)] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.", rich_help_panel=OPTIONS)
+    ] = False,
 ) -> None:
-    """Forget what was sent. Amounts of this month stay, so that a purge gives no budget back."""
+    """Delete the ledger's requests. This month's amounts stay, so budgets stay spent."""
     from hybrid_cli.ledger.database import Ledger
 
     invocation: Invocation = context.obj
     environment = invocation.environment
-    if not yes and not environment.confirm("forget what was sent?"):
-        raise Failure(ExitStatus.USAGE, "nothing was purged; --yes says so without a question")
+    if not yes and not environment.confirm("delete the record of all requests?"):
+        raise Failure(ExitStatus.USAGE, "nothing was purged; to purge without a question, pass --yes")
     count = Ledger(environment.state_folder).purge()
-    environment.note(f"{count} requests are forgotten")
+    environment.note(f"purged {count} requests")

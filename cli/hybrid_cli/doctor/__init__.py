@@ -1,4 +1,4 @@
-"""What works on this machine: one finding a subject, each ok, warn or fail, with what to do.
+"""`hybrid doctor`: one finding per subject (ok, warn or fail), with a fix.
 
-It only looks: nothing is sent, asked or written. What needs llama.cpp is asked of the guarded worker.
+The checks change nothing: they send, ask and write nothing. The guarded worker runs those that need llama.cpp.
 """

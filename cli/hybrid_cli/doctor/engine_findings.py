@@ -1,4 +1,4 @@
-"""llama.cpp as it is built here, and whether the weights can be loaded by it: asked of the guarded worker."""
+"""Findings about llama.cpp, memory, weights and guard, from the guarded worker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hybrid_cli.doctor.finding import Finding, told
+from hybrid_cli.doctor.finding import Finding, guarded
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.local.protocol import Describe, Described, Loaded, Ready
@@ -18,30 +18,30 @@ from hybrid_cli.weights.capacity import memory
 from hybrid_cli.weights.store import Store
 
 _FEATURES = {"avx": "AVX", "avx2": "AVX2", "fma": "FMA", "f16c": "F16C", "avx512f": "AVX512"}
-"""What makes a model fast: by its name in /proc/cpuinfo, what llama.cpp calls it."""
-_REBUILD = "build it here: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
+"""CPU features that make models fast: name in /proc/cpuinfo, name in llama.cpp."""
+_REBUILD = "build it on this machine: pip install --force-reinstall --no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
 
 
 def engine_findings(policy: Policy | None, environment: Environment) -> Iterator[Finding]:
-    """llama.cpp, the memory, and the weights of `policy`, where there is one and it uses any."""
+    """Check llama.cpp, memory, guard, and the weights that `policy` uses, if any."""
     path, weights = None, None
     if policy is not None and policy.mode == "force":
-        weights = Finding("weights", "ok", "none are used: the mode is force")
+        weights = Finding("weights", "ok", "not needed: the mode is force")
     elif policy is not None:
         located: list[Path] = []
-        weights = next(told("weights", _located(policy, environment, located)), None)
+        weights = next(guarded("weights", _located(policy, environment, located)), None)
         path = located[0] if located else None
-    yield from told("llama.cpp", _asked(path, weights, policy))
+    yield from guarded("llama.cpp", _worker_findings(path, weights, policy))
 
 
 def _located(policy: Policy, environment: Environment, into: list[Path]) -> Iterator[Finding]:
-    """Put the verified weights' path `into` the list; no finding, as they are to be loaded yet."""
+    """Append the path of the verified weights to `into`. Yields nothing: the worker has yet to load them."""
     into.append(Store(environment).locate(policy.local.model).path)
     yield from ()
 
 
-def _asked(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:
-    """Ask the guarded worker about its build, and let it load the weights at `path`."""
+def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:
+    """Let the guarded worker describe its build and load the weights at `path`."""
     worker = Worker.fork()
     enforcement: str | None = None
     described = False
@@ -79,41 +79,41 @@ def _build(event: Described) -> Finding:
         name = f"llama-cpp-python {version('llama-cpp-python')}"
     except PackageNotFoundError:
         name = "llama.cpp"
-    missing = [feature for feature in _of_processor() if feature not in built]
+    missing = [feature for feature in _processor_features() if feature not in built]
     says = f"{name} with {' '.join(built) or 'no CPU features'}{', GPU' if event.offloads else ''}"
     if missing:
         return Finding(
-            "llama.cpp", "warn", f"{says}; this processor has {', '.join(missing)}, too: {_REBUILD}"
+            "llama.cpp", "warn", f"{says}; slow: the build does not use {', '.join(missing)}; {_REBUILD}"
         )
     return Finding("llama.cpp", "ok", says)
 
 
-def _of_processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """What the processor has of `_FEATURES`; nothing where the system does not say."""
+def _processor_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Return the features of this processor among `_FEATURES`; [] if the system does not report them."""
     try:
         flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         return []
-    has = set(flags[1].split()) if flags else set()
-    return [name for flag, name in _FEATURES.items() if flag in has]
+    present = set(flags[1].split()) if flags else set()
+    return [name for flag, name in _FEATURES.items() if flag in present]
 
 
 def _memory(event: Described) -> Finding:
     total, free = memory() / 1e9, event.available
     if free is None:
         return Finding("memory", "ok", f"{total:.1f} GB")
-    says = f"{total:.1f} GB, of which {free / 1e9:.1f} are free"
+    says = f"{total:.1f} GB, {free / 1e9:.1f} GB free"
     if free < 0.5e9:
-        return Finding("memory", "warn", f"{says}; end other programs, or use a smaller model")
+        return Finding("memory", "warn", f"{says}; close other programs or use a smaller model")
     return Finding("memory", "ok", says)
 
 
 def _guard(level: str, policy: Policy | None) -> Finding:
-    """The level that the worker has really reached; under forbid this very process gets the same."""
+    """Report the guard of the worker; under forbid, this process gets the same one."""
     if level == "seccomp":
         return Finding(
-            "guard", "ok", "seccomp: the kernel refuses sockets to the model, and under forbid to all"
+            "guard", "ok", "seccomp: the local model cannot open sockets; under forbid, nothing can"
         )
     required = policy is not None and policy.escalation.require_enforcement
-    hint = "the profile requires seccomp" if required else "only Linux with seccomp holds native code, too"
-    return Finding("guard", "fail" if required else "warn", f"{level}; {hint}")
+    hint = "the profile requires seccomp" if required else "weaker than seccomp, which needs Linux"
+    return Finding("guard", "fail" if required else "warn", f"{level}: {hint}")

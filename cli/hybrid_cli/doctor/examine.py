@@ -1,4 +1,4 @@
-"""The whole examination, subject by subject."""
+"""All checks of `hybrid doctor`, in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hybrid_cli.doctor.cloud_findings import cloud_findings
 from hybrid_cli.doctor.engine_findings import engine_findings
-from hybrid_cli.doctor.finding import Finding, told
+from hybrid_cli.doctor.finding import Finding, guarded
 from hybrid_cli.doctor.machine_findings import machine_findings
 from hybrid_cli.doctor.shell_findings import completion_findings
 from hybrid_cli.exit_status import Failure
@@ -22,40 +22,40 @@ from hybrid_cli.ui.environment import Environment
 def examine(
     profile: str | None, environment: Environment, scripts: Mapping[str, str], *, online: bool
 ) -> Iterator[Finding]:
-    """Every finding, as it is made. `scripts` are today's completions by shell.
+    """Yield the findings. `scripts` are the current completion scripts by shell.
 
-    Only `online` opens connections and starts key commands, and then sends nothing.
+    Only with `online`, the checks connect to the cloud and run the key command; they never send a prompt.
     """
-    looking = replace(environment, stderr=None)  # nobody is asked
+    silent = replace(environment, stderr=None)  # so nothing can ask a question
     yield Finding("python", "ok", f"{platform.python_version()} at {sys.executable}")
     policy: Policy | Failure
     try:
-        policy = merge_policy(Flags(profile=profile), looking)
+        policy = merge_policy(Flags(profile=profile), silent)
     except Failure as failure:
         policy = failure
-    known = None if isinstance(policy, Failure) else policy
-    yield from engine_findings(known, looking)
-    yield from machine_findings(known, looking)
+    known_policy = None if isinstance(policy, Failure) else policy
+    yield from engine_findings(known_policy, silent)
+    yield from machine_findings(known_policy, silent)
     if isinstance(policy, Failure):
         yield Finding("profile", "fail", str(policy))
     else:
-        yield from told("profile", _layers(policy, profile, looking))
-        yield from cloud_findings(policy, looking, online=online)
-    yield from told("completions", completion_findings(looking, scripts))
+        yield from guarded("profile", _layers(policy, profile, silent))
+        yield from cloud_findings(policy, silent, online=online)
+    yield from guarded("completions", completion_findings(silent, scripts))
 
 
 def _layers(policy: Policy, profile: str | None, environment: Environment) -> Iterator[Finding]:
-    """The files that speak, weakest first, and what came of it."""
+    """Report the effective mode and the profile files in force, weakest first."""
     _name, layers = file_layers(profile, environment)
     found = []
     for layer in layers:
-        vouched = ""
+        trust = ""
         if layer.is_project and layer.path is not None:
-            trusted = Trust(environment).covers(layer.path, layer.text)
-            vouched = ", trusted" if trusted else ", may only tighten"
-        found.append(f"{layer.name} ({layer.path}{vouched})")
+            is_trusted = Trust(environment).covers(layer.path, layer.text)
+            trust = ", trusted" if is_trusted else ", may only tighten"
+        found.append(f"{layer.name} ({layer.path}{trust})")
     yield Finding(
         "profile",
         "ok",
-        f"{policy.profile}, mode {policy.mode} set by {policy.decided_by}; found: {', '.join(found)}",
+        f"{policy.profile}, mode {policy.mode} (set by {policy.decided_by}); from {', '.join(found)}",
     )

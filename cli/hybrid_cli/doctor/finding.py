@@ -1,4 +1,4 @@
-"""What a look at one subject has found."""
+"""Findings of `hybrid doctor`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report."""
+    """One line of the report; its fields are those of `doctor --json`."""
 
     subject: str
     state: State
     says: str
 
 
-def told(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """`findings`, up to one that cannot be made: that is a finding, too."""
+def guarded(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield `findings`; an exception ends them with a finding that fails."""
     try:
         yield from findings
     except Failure as failure:

@@ -1,4 +1,4 @@
-"""Whether the user's shell finds the completions, and of which version they are."""
+"""Finding about shell completion: whether the user's shell finds the script, and whether it is current."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from hybrid_cli.doctor.finding import Finding
 from hybrid_cli.ui.environment import Environment
 
 _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
-_BESIDE_COMMANDS = (2, 12)
-"""The first bash-completion that also looks into share/ beside the command itself."""
-_NAMES = {
+_LOOKS_BESIDE_COMMAND = (2, 12)
+"""First version of bash-completion that also looks into share/ of the command's prefix."""
+_PATHS = {
     "bash": "bash-completion/completions/hybrid",
     "zsh": "zsh/site-functions/_hybrid",
     "fish": "fish/vendor_completions.d/hybrid.fish",
 }
-"""Under a share folder."""
+"""Paths of the scripts below a share folder."""
 
 
 def completion_findings(environment: Environment, scripts: Mapping[str, str]) -> Iterator[Finding]:
-    """One finding for the shell of SHELL. `scripts` are today's."""
+    """Check completion of the shell in SHELL. `scripts` are the current scripts by shell."""
     shell = Path(environment.variables.get("SHELL", "")).name
-    if shell not in _NAMES:
-        yield Finding(
-            "completions", "ok", f"there are none for {shell or 'a shell that SHELL does not name'}"
-        )
+    if shell not in _PATHS:
+        yield Finding("completions", "ok", f"none for {shell}" if shell else "not checked: SHELL is not set")
         return
-    own, system = _places(shell, environment)
-    first = _to_be_read(shell, own, environment)
+    own, system = _paths(shell, environment)
+    preparation = _preparation(shell, own, environment)
     run = f"hybrid completion {shell} > {shlex.quote(str(own))}"
-    found = next((path for path in (system if first else [own, *system]) if path.is_file()), None)
+    found = next((path for path in (system if preparation else [own, *system]) if path.is_file()), None)
     if found is None:
-        installed = Path(sys.prefix) / "share" / _NAMES[shell]
-        there = next((path for path in (own, installed) if path.is_file()), None)
-        why = "not installed" if there is None else f"{shell} does not look into {there.parent}"
+        installed = Path(sys.prefix) / "share" / _PATHS[shell]
+        unused = next((path for path in (own, installed) if path.is_file()), None)
+        why = "not installed" if unused is None else f"{shell} does not look into {unused.parent}"
         make = f"mkdir -p {shlex.quote(str(own.parent))} && {run}"
-        yield Finding("completions", "warn", f"{why}; {first}run: {make}")
+        yield Finding("completions", "warn", f"{why}; {preparation}run: {make}")
     elif found.read_text(encoding="utf-8", errors="replace") != scripts[shell]:
-        yield Finding("completions", "warn", f"{found} is of another version; run: {run}")
+        yield Finding("completions", "warn", f"{found} is out of date; run: {run}")
     else:
-        yield Finding("completions", "ok", f"{shell} finds {found}")
+        yield Finding("completions", "ok", f"{shell} uses {found}")
 
 
-def _places(shell: str, environment: Environment) -> tuple[Path, list[Path]]:
-    """Where the user's own would be, and where the shell looks besides, as far as it can be told from here."""
+def _paths(shell: str, environment: Environment) -> tuple[Path, list[Path]]:
+    """Return the path for the user's own script, and the other paths that the shell probably searches."""
     variables = environment.variables
     home = Path(variables.get("HOME") or "/")
     data = Path(variables.get("XDG_DATA_HOME") or home / ".local/share")
@@ -57,7 +55,7 @@ def _places(shell: str, environment: Environment) -> tuple[Path, list[Path]]:
         Path(name) for name in (variables.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
     ]
     if shell == "fish":
-        return config / "fish/completions/hybrid.fish", [share / _NAMES[shell] for share in [data, *shares]]
+        return config / "fish/completions/hybrid.fish", [share / _PATHS[shell] for share in [data, *shares]]
     if shell == "zsh":
         folders = [Path(name) for name in variables.get("FPATH", "").split(":") if name]
         usual = [
@@ -65,17 +63,17 @@ def _places(shell: str, environment: Environment) -> tuple[Path, list[Path]]:
         ]
         return home / ".zfunc/_hybrid", [folder / "_hybrid" for folder in [*folders, *usual]]
     command = shutil.which("hybrid", path=variables.get("PATH", ""))
-    if command is not None and _bash_completion_version() >= _BESIDE_COMMANDS:
+    if command is not None and _bash_completion_version() >= _LOOKS_BESIDE_COMMAND:
         shares = [
             *shares,
             Path(command).parent.parent / "share",
             Path(command).resolve().parent.parent / "share",
         ]
-    return data / _NAMES[shell], [share / _NAMES[shell] for share in shares]
+    return data / _PATHS[shell], [share / _PATHS[shell] for share in shares]
 
 
-def _to_be_read(shell: str, own: Path, environment: Environment) -> str:
-    """What must be done besides, so that the shell reads `own`; "" for nothing."""
+def _preparation(shell: str, own: Path, environment: Environment) -> str:
+    """Return what the user must do first, so that the shell reads `own`; "" if nothing."""
     home = Path(environment.variables.get("HOME") or "/")
     if shell == "zsh":
         start = Path(environment.variables.get("ZDOTDIR") or home) / ".zshrc"

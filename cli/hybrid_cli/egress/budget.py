@@ -53,7 +53,7 @@ class Remainder:
 def left_of_limits(policy: Policy, environment: Environment) -> list[Remainder]:
     """Return what is left of every limit that `policy` sets."""
     ledger = Ledger(environment.state_folder)
-    return [Remainder(limit, ledger.left(limit, environment.run)) for limit in limits_of(policy)]
+    return [Remainder(limit, ledger.left(limit, environment.run_id)) for limit in limits_of(policy)]
 
 
 def left_in_words(policy: Policy, environment: Environment) -> str:
@@ -85,7 +85,7 @@ class Account:
         content = call.content()
         worst = self._worst(call, len(content))
         entry = Entry(
-            run=self.environment.run,
+            run=self.environment.run_id,
             profile=self.policy.profile,
             decided_by=self.policy.decided_by,
             reason=self.reason,
@@ -105,7 +105,7 @@ class Account:
         """Return why `reserve` would refuse `call` now, for the user; None if it would not."""
         try:
             worst = self._worst(call, len(call.content()))
-            self._ledger.check(self.environment.run, worst, self._limits)
+            self._ledger.check(self.environment.run_id, worst, self._limits)
         except Failure as failure:
             if failure.status is not ExitStatus.LIMIT:
                 raise

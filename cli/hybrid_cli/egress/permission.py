@@ -17,7 +17,8 @@ from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.schema import Cloud, Server
 from hybrid_cli.prompt import Request
-from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_know
     why = "" if reason == "forced" else f"{reason}. "
     return (
         f"{why}Send {what} ({size} characters) to {origin_of(cloud.base_url)},"
-        f" {cut(cloud.model)}{price}?{remembered}"
+        f" {shorten(cloud.model)}{price}?{remembered}"
     )
 
 

@@ -10,7 +10,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling, rule_on
 from hybrid_cli.prompt import Request
-from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
 
 _BYTES_A_TOKEN = 4  # of English text; the prompt is not tokenized, as no model is loaded yet
 
@@ -49,7 +50,7 @@ def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -
     tags = frozenset(tag.strip().casefold() for word in given for tag in word.split(",") if tag.strip())
     known = {tag.casefold() for _, rule in policy.rules for tag in rule.when.tags or ()}
     for tag in sorted(tags - known):
-        environment.note(f"no rule of the profile uses the tag `{cut(tag)}`")
+        environment.note(f"no rule of the profile uses the tag `{shorten(tag)}`")
     return tags
 
 

@@ -26,7 +26,8 @@ from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.schema import Server
 from hybrid_cli.prompt import Request
-from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment, cut
+from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
+from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.stopwatch import Stopwatch
 
 if TYPE_CHECKING:  # late, as most runs send nothing
@@ -193,10 +194,10 @@ class _Attempts:
         restorer = Restorer(self.vault)
         restored: list[str] = []
         where = f"{self.server.model} at {origin_of(self.server.base_url)}"
-        with self.environment.waiting(f"waiting for {where}") as arrived:
+        with self.environment.waiting(f"waiting for {where}") as waiting:
 
             def take(text: str) -> None:
-                arrived()
+                waiting.end()
                 self._pieces += 1
                 give(restorer.feed(text))
 
@@ -251,9 +252,9 @@ def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason != "stop":
         raise Failure(
             ExitStatus.CHECK,
-            f"the cloud's answer is not whole: it ended with `{cut(reply.finish_reason, 40)}`",
+            f"the cloud's answer is not whole: it ended with `{shorten(reply.finish_reason, 40)}`",
         )
     if not reply.text.strip() and not reply.images:
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
     if "image_generation" in request.tools and not reply.images:
-        raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {cut(reply.text)}")
+        raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {shorten(reply.text)}")

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -18,14 +18,12 @@ from hybrid_cli.evaluate.local_answers import LocalAnswers
 from hybrid_cli.evaluate.progress import Progress
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.rows import Kept, Row, answered, key_of
+from hybrid_cli.evaluate.settings import CloudSide, QuestionSplit
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store, Weights
-
-Split = Literal["all", "fit", "test"]
-CloudSide = Literal["recorded", "live", "none"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Data:
     """Which questions, where their rows are kept (None: nowhere), and whose side is measured."""
 
     file: Path
-    split: Split
+    split: QuestionSplit
     limit: int | None
     rows: Path | None
     cloud: CloudSide = "recorded"
@@ -68,7 +66,7 @@ def _each_once(questions: list[Question], environment: Environment) -> list[Ques
     return once
 
 
-def split_of(question: Question) -> Split:
+def split_of(question: Question) -> QuestionSplit:
     """Half of all questions, told by the prompt alone: one that comes twice stays on one side."""
     digest = hashlib.sha256(question.prompt.encode()).digest()
     return "fit" if digest[0] % 2 == 0 else "test"
@@ -173,7 +171,7 @@ def show_estimate(data: Data, flags: Flags, environment: Environment, *, as_json
     work = Work.prepare(data, flags, environment)
     plan = work.estimate()
     if as_json:
-        environment.put(json.dumps(plan.as_json()).encode() + b"\n")
+        environment.write_stdout(json.dumps(plan.as_json()).encode() + b"\n")
         return
     for line in plan.lines(work.policy.local.model):
         environment.error(line)

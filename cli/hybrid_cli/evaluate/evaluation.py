@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +11,14 @@ from hybrid_cli.evaluate import early_exit, fit, rows
 from hybrid_cli.evaluate.collect import Data, Work
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
+from hybrid_cli.evaluate.settings import Unseen
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.calibration import Objective
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags
-from hybrid_cli.ui.environment import Environment, one_line
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import one_line
 
-Unseen = Literal["questions", "subjects"]
 _SHARE = 0.3
 """Handed off where it is told how early a handoff is decided."""
 

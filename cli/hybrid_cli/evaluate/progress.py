@@ -21,7 +21,7 @@ class Progress:
         self._what = what
         self._total = total
         self._done = 0
-        self._on_terminal = environment.animates()
+        self._on_terminal = environment.can_animate()
         self._begun = environment.clock()
         self._next = self._begun + (0 if self._on_terminal else SILENCE_SECONDS)
 

@@ -1,1 +1,1 @@
-"""The command tree as data: help topics and completions."""
+"""Help beyond one command: topics, the command tree as data, and completion scripts made from it."""

@@ -1,4 +1,4 @@
-"""The command tree as data, read from the commands themselves."""
+"""The command tree as data, for man pages, completion scripts and tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hybrid_cli.help.topics import TOPICS
-from hybrid_cli.ui.command_base import group_of
+from hybrid_cli.ui.command_base import group_of, help_record
 
-Kind = Literal["profile", "model", "catalog", "file", "words", "text"]
-"""What a value is: a profile, a stored model, any known model, a file, one of some words, or free text."""
+Kind = Literal["profile", "model", "catalog", "file", "choice", "text"]
+"""Values to complete: a profile, a stored model, a stored or catalog model, a file, a fixed choice, free text."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,18 @@ class Parameter:
     """An option or an argument."""
 
     names: tuple[str, ...]
-    """`--long` before `-s`; of an argument, its name in the help."""
+    """An option's names, the long one first; an argument's name in help."""
     help: str
+    details: str
+    """Default and range in brackets, as in help."""
     kind: Kind | None
-    """None for a switch."""
+    """None for a flag."""
     metavar: str
-    words: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     is_option: bool = True
+    is_repeatable: bool = False
     group: str = ""
-    """The heading that it stands under."""
+    """Its heading in help."""
 
     @property
     def long(self) -> str:
@@ -35,10 +38,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Command:
-    """One command; a group has commands of its own."""
+    """A command or a group of commands."""
 
     path: tuple[str, ...]
-    """What is typed after `hybrid`; empty for the root."""
+    """Its names after `hybrid`; empty for the root."""
     summary: str
     description: str
     options: tuple[Parameter, ...]
@@ -48,18 +51,18 @@ class Command:
     commands: tuple[Command, ...] = ()
 
     def walk(self) -> list[Command]:
-        """This command and all below it."""
+        """Return this command and all commands below it."""
         return [self, *(below for command in self.commands for below in command.walk())]
 
 
 def read_tree(root: Any) -> Command:
-    """The whole tree below the `root` command. It imports every command's module."""
+    """Return the whole tree from the `root` command. This imports the module of every command."""
     return _command(root, (), root.make_context("hybrid", [], resilient_parsing=True))
 
 
 def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
-    described = command.help or ""
-    summary = context.parent.command.summaries[path[0]] if len(path) == 1 else described.split("\n\n")[0]
+    description = command.help or ""
+    summary = context.parent.command.summaries[path[0]] if len(path) == 1 else description.split("\n\n")[0]
     parameters = [_parameter(one, path, context) for one in command.get_params(context)]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     below = []
@@ -70,7 +73,7 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
     return Command(
         path=path,
         summary=" ".join(summary.split()),
-        description=described,
+        description=description,
         options=tuple(one for one in parameters if one.is_option),
         arguments=tuple(one for one in parameters if not one.is_option),
         examples=tuple((command.epilog or "").splitlines()),
@@ -81,26 +84,30 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
 
 def _parameter(parameter: Any, path: tuple[str, ...], context: Any) -> Parameter:
     is_option = parameter.param_type_name == "option"
-    words = tuple(getattr(parameter.type, "choices", None) or ())
+    choices = tuple(getattr(parameter.type, "choices", None) or ())
     if path == ("help",) and not is_option:
-        words = (*TOPICS, *context.find_root().command.list_commands(context))
-    metavar = parameter.metavar or "|".join(words) or parameter.make_metavar(context)
-    switch = is_option and parameter.is_flag
+        choices = (*TOPICS, *context.find_root().command.list_commands(context))
+    metavar = parameter.metavar or "|".join(choices) or parameter.make_metavar(context)
+    is_flag = is_option and parameter.is_flag
     names = tuple(sorted(parameter.opts, key=len, reverse=True)) if is_option else (metavar,)
+    help_text = " ".join((parameter.help or "").split())
+    _name, with_details = help_record(parameter, context) or ("", help_text)
     return Parameter(
         names=names,
-        help=" ".join((parameter.help or "").split()),
-        kind=None if switch else _kind(parameter, path, metavar, words),
-        metavar="" if switch else metavar,
-        words=words,
+        help=help_text,
+        details=with_details.removeprefix(help_text).strip(),
+        kind=None if is_flag else _kind(parameter, path, metavar, choices),
+        metavar="" if is_flag else metavar,
+        choices=choices,
         is_option=is_option,
+        is_repeatable=is_option and parameter.multiple,
         group=group_of(parameter),
     )
 
 
-def _kind(parameter: Any, path: tuple[str, ...], metavar: str, words: tuple[str, ...]) -> Kind:
-    if words:
-        return "words"
+def _kind(parameter: Any, path: tuple[str, ...], metavar: str, choices: tuple[str, ...]) -> Kind:
+    if choices:
+        return "choice"
     if parameter.name == "profile" or path == ("profile", "show"):
         return "profile"
     if path in (("pull",), ("models", "show")) and parameter.param_type_name == "argument":
@@ -112,7 +119,7 @@ def _kind(parameter: Any, path: tuple[str, ...], metavar: str, words: tuple[str,
 
 
 def known_names() -> dict[str, list[str]]:
-    """The names that come with the package: its profiles and the models of its catalog."""
+    """Return the names that the package ships: profiles and catalog models."""
     from hybrid_cli.profile.loader import shipped_folder
     from hybrid_cli.weights.catalog import shipped_catalog
 

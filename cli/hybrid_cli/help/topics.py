@@ -1,94 +1,97 @@
-"""The topics of `hybrid help`, and the tables that man pages and the README share with them."""
+"""The topics of `hybrid help`, and the tables that man pages and the documents share with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from hybrid_cli.exit_status import ExitStatus
-from hybrid_cli.ui.wrap import filled
+from hybrid_cli.ui.wrap import fill
 
-_BESIDE = 0.35
-"""The share of a line that names may take."""
+_MAX_NAME_SHARE = 0.35
+"""Share of a line that the names of a table may take; with longer names, meanings start on the next line."""
 
 VARIABLES = {
-    "HYBRID_PROFILE": "the profile when -p names none",
-    "HYBRID_ESCALATION": "forbid, auto, force or ask",
-    "HYBRID_CONSENT": "origins consented to, comma-separated",
-    "HYBRID_NO_STDIN": "never read stdin",
-    "HYBRID_HOME": "one folder for config, data, state and cache; by default they are where your system keeps them",
-    "HYBRID_DEBUG": "show the traceback of an internal error",
-    "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "as huggingface_hub has them, for hybrid pull hf:...",
-    "CI": "set: nobody is asked anything, nothing moves, and no text holds what a runner takes as a command",
-    "NO_COLOR, FORCE_COLOR": "no colours, or colours everywhere; --color says it for one command",
+    "HYBRID_PROFILE": "profile to use without -p",
+    "HYBRID_ESCALATION": "escalation mode: forbid, auto, force or ask",
+    "HYBRID_CONSENT": "origins that hybrid may send prompts to, comma-separated",
+    "HYBRID_NO_STDIN": "if set: never read stdin",
+    "HYBRID_HOME": "folder for config, data, state and cache, instead of the system's usual folders",
+    "HYBRID_DEBUG": "if set: show the traceback of an internal error",
+    "HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE": "settings of huggingface_hub for hybrid pull hf:...",
+    "CI": "if set: no questions, no animation; workflow commands in output are escaped",
+    "NO_COLOR, FORCE_COLOR": "turn colour off or on; --color overrides both",
 }
 
 FILES = {
     "/etc/hybrid/profile.yaml": "the administrator's profile",
-    "~/.config/hybrid/profile.yaml": "what you always want",
+    "~/.config/hybrid/profile.yaml": "your settings for every run",
     "~/.config/hybrid/profiles/NAME.yaml": "your own profiles, for -p NAME",
     "~/.config/hybrid/consent.json": "the clouds that you consented to",
-    ".hybrid.yaml": "the project's profile, from the working folder up to the repository's root; it may only tighten",
-    "~/.local/share/hybrid": "weights",
-    "~/.local/state/hybrid": "the ledger of what was sent",
+    ".hybrid.yaml": "the project's profile, in this folder or above, up to the repository's root",
+    "~/.local/share/hybrid": "downloaded models",
+    "~/.local/state/hybrid": "the ledger: every request sent to a cloud",
 }
 
 _PROFILES = (
-    """A profile is a YAML file that says which model answers and when the cloud may. `-p NAME|PATH` or
-    HYBRID_PROFILE chooses one; yours come before the shipped ones. `hybrid profile ls` lists them.""",
-    """Several files and words speak: the system's, yours, the project's, the chosen profile, variables and
-    options. The strictest wins: forbid beats ask, ask beats auto and force, the lower limit holds. A project's
-    file may only tighten until you trust its exact content (hybrid profile trust).""",
+    """A profile is a YAML file that names the local model, the cloud model and the conditions for a handoff.
+    Choose one with `-p NAME|PATH` or HYBRID_PROFILE. Your own profiles come before the shipped ones;
+    `hybrid profile ls` lists both.""",
+    """Settings come from several places: system file, user file, project file, chosen profile, environment
+    variables and options. The strictest setting wins: forbid beats ask, ask beats auto and force, and the
+    lowest limit applies. A project's file can only tighten settings until you trust its exact content with
+    `hybrid profile trust`.""",
     {
-        "hybrid profile explain": "every value, who set it, and what was refused",
-        "hybrid profile check FILE": "every mistake as FILE:LINE: message",
-        "hybrid profile schema": "the JSON Schema, for editors",
+        "hybrid profile explain": "print each value, its source, and values that were refused",
+        "hybrid profile check FILE": "print every mistake as FILE:LINE: message",
+        "hybrid profile schema": "print the JSON Schema, for editors",
     },
 )
 
 _PRIVACY = (
-    """Nothing is sent unless the mode is not forbid, the profile sets a cloud, you gave consent to that cloud,
-    and the gate or the mode force calls for a handoff. Then the system message, the piped text and the prompt
-    leave, to that origin alone; file names, other variables and the local answer do not. With
-    escalation.shadow a share of the kept prompts goes out as well, afterwards, under the same conditions.""",
-    """Before that the text is scanned: a credential ends the run with code 3; card numbers, IBANs and what else
-    privacy.redact names leave as placeholders and come back in the answer. A row in a private ledger is
-    written before the first byte leaves.""",
-    """Under forbid the kernel refuses the process every socket (Linux); hybrid doctor says which guard this
-    system has. A scanner finds what has a known form, not what is private by its meaning: use -p offline
-    for what must not leave.""",
+    """hybrid sends a prompt only under four conditions. The mode is not forbid. The profile names a cloud. You
+    gave consent to that cloud. The gate, a rule or the mode force calls for a handoff.""",
+    """hybrid then sends the system message, the piped text and the prompt to that cloud only. It never sends file
+    names, other variables or the local answer. With escalation.shadow, it also sends a share of the kept prompts
+    afterwards, under the same conditions.""",
+    """First, hybrid scans the text. By default, it sends no text that contains a credential. Card numbers, IBANs and the other
+    kinds in privacy.redact are sent as placeholders and restored in the answer. hybrid writes a row to a private
+    ledger before the first byte is sent.""",
+    """Under forbid on Linux, the kernel denies the process every socket; `hybrid doctor` shows the guard of other
+    systems. The scan finds known patterns, not text that is private by its meaning. For such text, use
+    `-p offline`.""",
     {
-        "hybrid run --dry-run PROMPT": "the exact payload and its price; sends nothing",
-        "hybrid consent ls": "the clouds that may be sent to",
-        "hybrid usage --export": "all that left",
+        "hybrid run --dry-run PROMPT": "print the exact payload and its price; send nothing",
+        "hybrid consent ls": "list the clouds with consent",
+        "hybrid usage --export": "print everything that was sent",
     },
 )
 
-_CODES = {f"{status.value:>3}": status.meaning for status in ExitStatus}
+_EXIT_CODES = {f"{status.value:>3}": status.meaning for status in ExitStatus}
 
 TOPICS: dict[str, tuple[str | dict[str, str], ...]] = {
-    "exit-codes": (_CODES,),
+    "exit-codes": (_EXIT_CODES,),
     "profiles": _PROFILES,
-    "environment": (VARIABLES, "Files (XDG_*_HOME or HYBRID_HOME move them):", FILES),
+    "environment": (VARIABLES, "Files (XDG_*_HOME or HYBRID_HOME changes their folders):", FILES),
     "privacy": _PRIVACY,
 }
-"""What `hybrid help` explains besides commands: paragraphs, and tables of names with their meaning."""
+"""Topics by name: paragraphs, and tables of names with their meaning."""
 
 
 def topic(name: str, width: int) -> str:
-    """The text of one of TOPICS, for a terminal of `width` columns."""
+    """Return the text of a topic, wrapped to `width` columns."""
     parts = (
-        filled(part, width) if isinstance(part, str) else "\n".join(_rows(part, width))
+        fill(part, width) if isinstance(part, str) else "\n".join(_table(part, width))
         for part in TOPICS[name]
     )
     return "\n\n".join(parts)
 
 
-def _rows(table: dict[str, str], width: int) -> Iterator[str]:
-    """A row's meaning stands beside its name where all names are short, else below it."""
+def _table(table: dict[str, str], width: int) -> Iterator[str]:
+    """Yield the rows; meanings stand beside the names if these are short, else below them."""
     longest = max(map(len, table))
     for name, meaning in table.items():
-        if longest <= width * _BESIDE:
-            yield filled(meaning, width, " " * (longest + 2), f"{name:<{longest}}  ")
+        if longest <= width * _MAX_NAME_SHARE:
+            yield fill(meaning, width, " " * (longest + 2), f"{name:<{longest}}  ")
         else:
             yield name
-            yield filled(meaning, width, "    ")
+            yield fill(meaning, width, "    ")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_cli.ledger.database import usd
-from hybrid_cli.ui.environment import one_line
-from hybrid_cli.ui.table import aligned, width
+from hybrid_cli.ui.sanitize import one_line
+from hybrid_cli.ui.table import align_columns, width
 
 _BAR = 24
 """The longest bar, in columns."""
@@ -86,7 +86,7 @@ def as_table(groups: Sequence[Group], *, bars: bool, columns: int = 80) -> list[
         )
         for one in shown
     ]
-    lines = aligned(cells, right=range(1, 5))
+    lines = align_columns(cells, right=range(1, 5))
     if not bars:
         return lines
     measure = "usd" if any(one.usd for one in groups) else "requests"

@@ -50,21 +50,23 @@ class ThreadCount:
         return changed
 
 
-def chosen(fixed: int | None) -> tuple[int, str]:
-    """The number of threads that would decode now, and why: a look at the load for a quarter of a second."""
-    if fixed is not None:
-        return fixed, "as the profile says (local.threads)"
-    allowed, quota = len(_affinity()), cgroups.cpu_quota()
-    cores = usable_cores()
-    why = f"affinity allows {allowed} of {os.cpu_count() or allowed} cores"
-    why += ", no quota" if quota is None else f", a quota of {quota:g}"
+def automatic_threads() -> tuple[int, str]:
+    """Return the number of threads that would decode now, and the reasons. Measures the load for 0.25 s."""
+    allowed, quota, cores = len(_affinity()), cgroups.cpu_quota(), usable_cores()
+    total = os.cpu_count() or allowed
+    reasons = [f"CPU affinity allows {allowed}"] if allowed < total else []
+    reasons += [f"the CPU quota is {quota:g}"] if quota is not None else []
     then = _Usage.now()
     time.sleep(_WINDOW)
     now = _Usage.now()
+    threads = cores
     if then is None or now is None:
-        return cores, f"{why}, the load is not known here"
-    others = now.busy_beside_us(then)
-    return threads_beside(others, cores), f"{why}, others keep {others:.1f} busy now"
+        reasons.append("the load is unknown")
+    else:
+        others = now.busy_beside_us(then)
+        threads = threads_beside(others, cores)
+        reasons += [f"other programs keep {others:.1f} busy"] if threads < cores else []
+    return threads, f"using {threads} of {total} cores{': ' if reasons else ''}{', '.join(reasons)}"
 
 
 def threads_beside(others: float, cores: int) -> int:

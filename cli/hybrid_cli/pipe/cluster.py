@@ -32,7 +32,8 @@ from hybrid_cli.pipe.resume import Done
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.ui.environment import Environment, cut, deadline
+from hybrid_cli.ui.environment import Environment, deadline
+from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.weights.store import Store
 
 _KNOCK_SECONDS = 5.0
@@ -134,7 +135,8 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
         raise Failure(
-            ExitStatus.USAGE, f"`{cut(address)}` is no cluster's HOST:PORT; `auto` finds one that runs here"
+            ExitStatus.USAGE,
+            f"`{shorten(address)}` is no cluster's HOST:PORT; `auto` finds one that runs here",
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _KNOCK_SECONDS).close()
@@ -192,10 +194,10 @@ def decided(
     over = threading.Event()
     threading.Thread(target=_tell_losses, args=(job, environment, over), daemon=True).start()
     try:
-        with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as begun:
+        with environment.waiting(f"starting the local model on {nodes} node{'s' * (nodes > 1)}") as waiting:
             for batch in _batches(job, done, ordered):
-                begun()
-                environment.aside(batch.messages)
+                waiting.end()
+                environment.write_stderr(batch.messages)
                 if batch.failure is not None:
                     raise batch.failure
                 for pending in batch.records:

@@ -27,7 +27,8 @@ from hybrid_cli.pipe.pending import PendingRecord, pending_records
 from hybrid_cli.pipe.pipe_estimate import estimate
 from hybrid_cli.pipe.queue import Blank, QueuedRecord, RecordQueue, WorkerPool
 from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome
-from hybrid_cli.pipe.records import Each, Source, matching
+from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.records import Source, matching
 from hybrid_cli.pipe.resume import Done, ResumedFile, done_in, resumed
 from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.shutdown import GRACE_SECONDS, Stop, stopping
@@ -152,7 +153,7 @@ def _cluster() -> Any:
 
 def _show(plan: dict[str, Any], environment: Environment, *, as_json: bool) -> None:
     if as_json:
-        environment.put(json.dumps(plan).encode() + b"\n")
+        environment.write_stdout(json.dumps(plan).encode() + b"\n")
         return
     for name, value in plan.items():
         environment.error(f"{name}: {value}")
@@ -255,7 +256,7 @@ class _Pipeline:
         return self._counts.summary(self._stopwatch.elapsed(), self._spent())
 
     def _spent(self) -> float:
-        return Ledger(self._environment.state_folder).spent(self._environment.run)
+        return Ledger(self._environment.state_folder).spent(self._environment.run_id)
 
     def _looks_up(self) -> bool:
         self._progress.show()

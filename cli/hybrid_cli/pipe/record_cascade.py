@@ -124,7 +124,9 @@ class RecordCascades:
         policy, ruling = under_rules(self.policy, facts)
         # One level less verbose: there may be thousands of records.
         environment = replace(
-            self.environment, verbosity=self.environment.verbosity - 1, subject=f"{record.named(number)}: "
+            self.environment,
+            verbosity=self.environment.verbosity - 1,
+            message_prefix=f"{record.named(number)}: ",
         )
         output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
         return Cascade(

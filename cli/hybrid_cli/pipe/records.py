@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.pipe.record_kinds import Each
 from hybrid_cli.prompt import MAX_BYTES
-from hybrid_cli.ui.environment import Environment, cut
-
-Each = Literal["line", "jsonl", "csv", "nul", "para"]
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
 
 _CHUNK = 1 << 16
 _BOM = b"\xef\xbb\xbf"
@@ -254,7 +254,7 @@ def _header(rows: Iterator[list[str]], name: str) -> list[str]:
         raise Failure(ExitStatus.USAGE, f"the first row of {name} holds no names of columns") from None
     twice = next((column for place, column in enumerate(names) if column in names[:place]), None)
     if twice is not None:
-        raise Failure(ExitStatus.USAGE, f"two columns of {name} are named `{cut(twice)}`")
+        raise Failure(ExitStatus.USAGE, f"two columns of {name} are named `{shorten(twice)}`")
     return names
 
 

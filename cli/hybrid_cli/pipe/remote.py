@@ -30,7 +30,8 @@ from hybrid_cli.local.threads import usable_cores
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
 from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome, outcome_of
-from hybrid_cli.pipe.records import Each, Record, Source
+from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.records import Record, Source
 from hybrid_cli.pipe.resume import Done
 from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.sink import Sink

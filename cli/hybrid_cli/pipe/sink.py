@@ -12,8 +12,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.records import Record
 from hybrid_cli.prompt import MAX_BYTES
 from hybrid_cli.ui.ci import without_runner_commands
-from hybrid_cli.ui.environment import Environment, cut
-from hybrid_cli.ui.sanitize import plain, undirected
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import plain, reveal_bidi, shorten
 
 _INPUT = "input"
 """The field of a record that is no object."""
@@ -49,7 +49,7 @@ class Lines:
         """One line: `printf %b` makes line ends of `\\n` again."""
         text = plain(answer.answer).replace("\\", "\\\\").replace("\n", "\\n")
         if self._is_terminals:
-            text = undirected(text)
+            text = reveal_bidi(text)
         if self._is_runners:
             text = without_runner_commands(text)
         return text.encode("utf-8", "replace") + b"\n"
@@ -75,7 +75,7 @@ class Objects:
 
     def problem(self, record: Record) -> str | None:
         if record.is_object and self.key in record.value:
-            return f"it has a field `{cut(self.key)}` of its own; --key names another for the answer"
+            return f"it has a field `{shorten(self.key)}` of its own; --key names another for the answer"
         return None
 
     def answer(self, record: Record, answer: Answer, key: str) -> bytes:

@@ -63,7 +63,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         # Where the answers come on the same terminal, they are what shows how it goes.
-        self._is_shown = self.environment.animates() and not self.environment.stdout_is_terminal()
+        self._is_shown = self.environment.can_animate() and not self.environment.stdout_is_terminal()
         self._samples.append((self.environment.clock(), 0))
 
     def show(self) -> None:

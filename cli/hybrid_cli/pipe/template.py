@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.ui.environment import cut
+from hybrid_cli.ui.sanitize import shorten
 
 _EXAMPLES = ("a", "7")
 """Two texts that begin with nothing alike."""
@@ -66,7 +66,7 @@ def _said(record: Record, path: str | None) -> str:
     if path is None:
         return ""
     if not record.is_object:
-        raise Failure(ExitStatus.USAGE, f"it is no object, and has no field `{cut(path)}`")
+        raise Failure(ExitStatus.USAGE, f"it is no object, and has no field `{shorten(path)}`")
     value = _at(record.value, path)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -78,6 +78,6 @@ def _at(value: dict[str, Any], path: str) -> Any:
     found: Any = value
     for name in path.split("."):
         if not isinstance(found, dict) or name not in found:
-            raise Failure(ExitStatus.USAGE, f"it has no field `{cut(path)}`")
+            raise Failure(ExitStatus.USAGE, f"it has no field `{shorten(path)}`")
         found = found[name]
     return found

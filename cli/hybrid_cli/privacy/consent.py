@@ -8,7 +8,7 @@ from __future__ import annotations
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.json_map import Records
+from hybrid_cli.ui.json_map import JsonMap
 
 _ANY = "*"
 
@@ -17,7 +17,7 @@ class Consent:
     """The origins consented to: recorded ones with their models, and those that HYBRID_CONSENT names."""
 
     def __init__(self, environment: Environment) -> None:
-        self._records = Records(environment.config_folder / "consent.json")
+        self._records = JsonMap(environment.config_folder / "consent.json")
         named = environment.variables.get("HYBRID_CONSENT", "")
         try:
             self._variable = {origin_of(url) for url in named.split(",") if url.strip()}

@@ -15,8 +15,9 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.loader import find_profile, read_checked, read_whole, with_absolute_paths
-from hybrid_cli.profile.schema import MODES
-from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.profile.modes import MODES
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.suggest import nearest
 
 SYSTEM_FILE = Path("/etc/hybrid/profile.yaml")
@@ -111,5 +112,5 @@ def variable_layer(environment: Environment) -> Layer | None:
     if mode not in MODES:
         close = nearest(mode, MODES)
         hint = f"did you mean `{close}`?" if close else f"use one of {', '.join(MODES)}"
-        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION: unknown mode `{cut(mode)}`; {hint}")
+        raise Failure(ExitStatus.USAGE, f"HYBRID_ESCALATION: unknown mode `{shorten(mode)}`; {hint}")
     return Layer("HYBRID_ESCALATION", {"escalation": {"mode": mode}})

@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.profile.strict_yaml import Document, KeyPath
-from hybrid_cli.ui.environment import cut
+from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.suggest import nearest
 
 _MOST_MISTAKES = 50
@@ -45,7 +45,7 @@ def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
         except msgspec.ValidationError as error:
             path, problem = _explain(str(error), data)
             original = removed.original(path)
-            shown = cut(".".join(str(part) for part in original))
+            shown = shorten(".".join(str(part) for part in original))
             yield _line_of(original, document), f"{shown}: {problem}" if shown else problem
             if not _remove(data, path, removed):
                 return
@@ -132,11 +132,11 @@ def _not_this(path: KeyPath, data: Any) -> str:
         return f", not {str(data).lower()}"
     if data is None:
         return "; the value is missing"
-    return "" if isinstance(data, dict | list) else f", not `{cut(str(data), _LONGEST_VALUE)}`"
+    return "" if isinstance(data, dict | list) else f", not `{shorten(str(data), _LONGEST_VALUE)}`"
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
-    name = cut(name, _LONGEST_VALUE)
+    name = shorten(name, _LONGEST_VALUE)
     close = nearest(name, known)
     named = f"unknown {what}" if what == "key" else f"unknown {what} `{name}`"
     return f"{named}; did you mean `{close}`?" if close else f"{named}; use {_one_of(known)}"

@@ -9,6 +9,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, lookup, merge, needing_trust
+from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.schema import (
     Checks,
     Cloud,
@@ -16,12 +17,12 @@ from hybrid_cli.profile.schema import (
     Limits,
     Local,
     Log,
-    Mode,
     Privacy,
     Rule,
 )
 from hybrid_cli.profile.trust import Trust
-from hybrid_cli.ui.environment import Environment, cut
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
 def settings_needing_trust(project: Layer) -> list[str]:
     """One line for each setting that takes effect once the project's file is trusted, such as its cloud."""
     return [
-        f"{project.path}: {key}: {cut(json.dumps(lookup(project.data, key)), 400)}"
+        f"{project.path}: {key}: {shorten(json.dumps(lookup(project.data, key)), 400)}"
         for key in needing_trust(project)
     ]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from hybrid_cli.profile.modes import Mode, Tool
 from hybrid_cli.profile.origin import OriginError, origin_of
 from hybrid_cli.profile.patterns import compiled
 
-Mode = Literal["forbid", "auto", "force", "ask"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-Tool = Literal["web_search", "image_generation"]
 Kind = Literal["secret", "email", "phone", "card", "iban", "ip"]
 
 

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.json_map import Records
+from hybrid_cli.ui.json_map import JsonMap
 
 
 class Trust:
     """The sha256 of each trusted file, by real path."""
 
     def __init__(self, environment: Environment) -> None:
-        self._records = Records(environment.config_folder / "trust.json")
+        self._records = JsonMap(environment.config_folder / "trust.json")
 
     def covers(self, path: Path, text: bytes) -> bool:
         """Whether the user trusts exactly `text` at `path`; any change to the file ends trust."""

@@ -1,1 +1,1 @@
-"""Terminal, text and the process around a run."""
+"""The terminal, text for people, and the environment of a run."""

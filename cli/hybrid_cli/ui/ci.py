@@ -1,4 +1,4 @@
-"""CI runners: whether one reads what is written, and what it would take as its commands."""
+"""CI runners: detect one, and keep output from containing its workflow commands."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 
 _VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
-# `::` counts where a line begins with it, the others (`##vso[`, `##[`, `##teamcity[`) anywhere in a line
+# `::` is a command only at the start of a line; `##vso[`, `##[` and `##teamcity[` are commands anywhere.
 _COMMAND = re.compile(r"(?:^|\r)\s*(?=::)|#(?=#\w*\[)", re.MULTILINE)
 
 
 def runs_in_ci(variables: Mapping[str, str]) -> bool:
-    """Whether nobody is there but a CI runner."""
+    """Return whether the environment variables are those of a CI job."""
     return any(variables.get(name) for name in _VARIABLES)
 
 
 def without_runner_commands(text: str) -> str:
-    """`text` whose lines no runner takes as commands (`::error::`, `##vso[...]`): a backslash breaks them."""
+    """Return `text` with a backslash inserted into each workflow command (`::error::`, `##vso[...]`)."""
     return _COMMAND.sub(r"\g<0>\\", text)

@@ -1,88 +1,86 @@
-"""What every command has: options in groups, examples, `--quiet` and `--color`, and hints for mistyped words."""
+"""Base classes of all commands: help in option groups with examples, and the global options."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ui.suggest import nearest
 from hybrid_cli.ui.terminal import ColorChoice
-from hybrid_cli.ui.wrap import folded_choices, folded_command, page_width
+from hybrid_cli.ui.usage_errors import unknown_command
+from hybrid_cli.ui.wrap import page_width, wrap_choices, wrap_command
 
-EVERYWHERE = "Everywhere"
-"""The group of the options that each command has."""
+GLOBAL_OPTIONS = "Global options"
+"""Heading of the options that every command has."""
 ARGUMENTS = "Arguments"
-_WIDEST = 27
-"""Columns of the longest option that has its help beside it."""
-_BESIDE = 60
-"""Columns of the narrowest terminal with room beside options; else their help stands below them, so far in:"""
-_BELOW = 4
+
+_MAX_NAME_COLUMNS = 27
+"""Widest option that has its help beside it; help of a wider one starts on the next line."""
+_MIN_COLUMNS_FOR_TWO = 60
+"""On a narrower terminal, help is printed below the options."""
+_HELP_INDENT = 4
 
 
-_COLOURS: tuple[ColorChoice, ...] = ("auto", "always", "never")
-
-
-class Color(str, Enum):
-    auto = "auto"
-    always = "always"
-    never = "never"
-
-
-def _quieten(context: typer.Context, wanted: bool) -> None:
+def _set_quiet(context: typer.Context, wanted: bool) -> None:
     if wanted and context.obj is not None:
         context.obj.environment.verbosity = -1
 
 
-def colour_of(arguments: Sequence[str]) -> ColorChoice:
-    """What --color says, wherever it stands; read before the parser, whose errors are coloured by it, too."""
+def color_choice(arguments: Sequence[str]) -> ColorChoice:
+    """Return the value of --color anywhere in `arguments`.
+
+    It is read before parsing, because parser errors are coloured, too.
+    """
     chosen: ColorChoice = "auto"
-    for number, word in enumerate(arguments):
-        if word == "--":
+    choices: tuple[ColorChoice, ...] = get_args(ColorChoice)
+    for number, argument in enumerate(arguments):
+        if argument == "--":
             break
-        name, equals, value = word.partition("=")
+        name, equals, value = argument.partition("=")
         value = value if equals else "".join(arguments[number + 1 : number + 2])
         if name == "--color":
-            chosen = next((choice for choice in _COLOURS if choice == value), chosen)
+            chosen = next((choice for choice in choices if choice == value), chosen)
     return chosen
 
 
-def _everywhere(
+def _declare_global_options(
     _quiet: Annotated[
         bool,
         typer.Option(
-            "--quiet", "-q", callback=_quieten, help="Only errors on stderr.", rich_help_panel=EVERYWHERE
+            "--quiet",
+            "-q",
+            callback=_set_quiet,
+            help="Print only errors on stderr.",
+            rich_help_panel=GLOBAL_OPTIONS,
         ),
     ] = False,
     _color: Annotated[
-        Color | None,
+        ColorChoice | None,
         typer.Option(
             "--color",
-            help="By default on terminals; NO_COLOR and FORCE_COLOR are heard.",
-            rich_help_panel=EVERYWHERE,
+            help="Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected.",
+            rich_help_panel=GLOBAL_OPTIONS,
         ),
     ] = None,
 ) -> None:
-    """The options that may stand before and after each command's name."""
+    """Carry the declarations; Typer reads options from the signature of a function."""
 
 
-def _options_everywhere() -> list[Any]:
-    holder = typer.Typer(add_completion=False)
-    holder.command()(_everywhere)
-    options = typer.main.get_command(holder).params
+def _global_options() -> list[Any]:
+    app = typer.Typer(add_completion=False)
+    app.command()(_declare_global_options)
+    options = typer.main.get_command(app).params
     for option in options:
         option.expose_value = False
     return options
 
 
-class _Shaped:
-    """What Command and Group share. `epilog` holds examples, one a line."""
+class _HelpLayout:
+    """The help layout shared by Command and Group. `epilog` holds the examples, one per line."""
 
     params: list[Any]
     epilog: str | None
@@ -91,30 +89,29 @@ class _Shaped:
         try:
             return super().parse_args(ctx, args)  # type: ignore[misc]
         except TyperException as error:
-            if getattr(error, "ctx", None) is None:  # the parser does not say whose option it is
+            if getattr(error, "ctx", None) is None:  # the parser does not say which command failed
                 error.ctx = ctx  # type: ignore[attr-defined]
             raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         groups: dict[str, list[tuple[str, str]]] = {ARGUMENTS: []}  # first
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
-            record = parameter.get_help_record(ctx)
+            record = help_record(parameter, ctx)
             if record is not None:
-                spelled, told = record
-                told = re.sub(r"([^\s\[]+)<=x<=([^\s\];]+)", r"\1 to \2", told)
-                told = re.sub(r"x>=([^\s\];]+)", r"from \1", told)
-                groups.setdefault(group_of(parameter), []).append((spelled, told))
-        groups |= {EVERYWHERE: groups.pop(EVERYWHERE)}  # last
-        width = min(_WIDEST, max(len(name) for records in groups.values() for name, _help in records))
-        if formatter.width < _BESIDE:
-            width = _BELOW
-        room = formatter.width - 2
-        for name, records in groups.items():
+                groups.setdefault(group_of(parameter), []).append(record)
+        groups |= {GLOBAL_OPTIONS: groups.pop(GLOBAL_OPTIONS)}  # last
+        columns = min(_MAX_NAME_COLUMNS, max(len(name) for records in groups.values() for name, _ in records))
+        if formatter.width < _MIN_COLUMNS_FOR_TWO:
+            columns = _HELP_INDENT
+        for heading, records in groups.items():
             if not records:
                 continue
-            with formatter.section(name):
-                rows = [(folded_choices(spelled, room).ljust(width), told) for spelled, told in records]
-                formatter.write_dl(rows, width)
+            with formatter.section(heading):
+                rows = [
+                    (wrap_choices(name, formatter.width - 2).ljust(columns), help_text)
+                    for name, help_text in records
+                ]
+                formatter.write_dl(rows, columns)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         pieces: list[str] = super().collect_usage_pieces(ctx)  # type: ignore[misc]
@@ -124,7 +121,7 @@ class _Shaped:
         if self.epilog:
             with formatter.section("Examples"):
                 for example in self.epilog.splitlines():
-                    first, *more = folded_command(example, formatter.width - 4)
+                    first, *more = wrap_command(example, formatter.width - 4)
                     formatter.write(
                         "".join(f"{line}\n" for line in (f"  {first}", *(f"    {line}" for line in more)))
                     )
@@ -133,36 +130,50 @@ class _Shaped:
         ctx.terminal_width = page_width()
         text: str = super().get_help(ctx)  # type: ignore[misc]
         environment = getattr(ctx.obj, "environment", None)
-        if environment is None or not environment.colours(environment.stdout):
+        if environment is None or not environment.uses_colour(environment.stdout):
             return text
         context: Any = ctx
-        context.color = True  # or echo would take it out again
+        context.color = True  # else `echo` would strip the styles
         return re.sub(r"^(Usage|[A-Z][\w ]*)(?=:( |$))", "\x1b[1m\\1\x1b[0m", text, flags=re.MULTILINE)
 
 
+def help_record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
+    """Return an option or argument as help spells it, and its help; None for a hidden one.
+
+    Typer's brackets are put in words: `[0<=x<=5]` becomes `[0 to 5]`, `[x>=1]` becomes `[at least 1]`.
+    """
+    record = parameter.get_help_record(ctx)
+    if record is None:
+        return None
+    name, help_text = record
+    help_text = re.sub(r"([^\s\[]+)<=x<=([^\s\];]+)", r"\1 to \2", help_text)
+    help_text = re.sub(r"x>=([^\s\];]+)", r"at least \1", help_text)
+    return name, re.sub(r"\[default: \((.*?)\)", r"[default: \1", help_text)
+
+
 def group_of(parameter: Any) -> str:
-    """The heading under which the help lists an option or an argument; "" for an option without one."""
+    """Return the heading of an option or argument in help; "" for an option without a group."""
     if parameter.param_type_name == "argument":
         return ARGUMENTS
     if parameter.name == "help":
-        return EVERYWHERE
+        return GLOBAL_OPTIONS
     return parameter.rich_help_panel or ""
 
 
-class Command(_Shaped, TyperCommand):
-    """A command as the help shows it."""
+class Command(_HelpLayout, TyperCommand):
+    """A command with the global options."""
 
     def __init__(self, name: str | None, **settings: Any) -> None:
         super().__init__(name, **settings)
-        self.params = [*self.params, *_options_everywhere()]
+        self.params = [*self.params, *_global_options()]
 
 
-class Group(_Shaped, TyperGroup):
-    """A group of commands as the help shows it."""
+class Group(_HelpLayout, TyperGroup):
+    """A group of commands with the global options."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.params = [*self.params, *_options_everywhere()]
+        self.params = [*self.params, *_global_options()]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
@@ -179,71 +190,19 @@ class Group(_Shaped, TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-"):
-            told = f"there is no command `{' '.join([*ctx.command_path.split()[1:], args[0]])}`"
-            near = hint(args[0], names, ctx.command_path)
-            if " " in args[0] and "run" in names:
-                near = "a prompt stands behind `hybrid run`"
-            raise Failure(ExitStatus.USAGE, f"{told}; {near}")
+            raise unknown_command(args[0], names, ctx.command_path)
         return super().resolve_command(ctx, args)
 
 
 class App(typer.Typer):
-    """A Typer whose commands say how they are used."""
+    """A Typer app whose commands carry examples."""
 
     def __init__(self, *, examples: Sequence[str] = (), **settings: Any) -> None:
-        """`examples` are those of a group; an app of one command has none of its own."""
+        """Create the app; `examples` are those of a group, so an app with one command has none."""
         super().__init__(epilog="\n".join(examples) or None, **settings)
 
     def command(  # type: ignore[override]
         self, name: str | None = None, *, examples: Sequence[str], **settings: Any
     ) -> Callable[[Any], Any]:
-        """As Typer's own, with command lines that show the command at work: two at least."""
+        """Register a command with at least two example command lines."""
         return super().command(name, cls=Command, epilog="\n".join(examples), **settings)
-
-
-def hint(word: str, known: Iterable[str], command: str) -> str:
-    """What to say after a word that nothing is called: the nearest, or where to look."""
-    close = nearest(word, known)
-    return f"did you mean `{close}`?" if close else f"see {command} --help"
-
-
-def usage_failure(error: TyperException) -> Failure:
-    """Wrong usage, in this program's words."""
-    context: Any = getattr(error, "ctx", None)
-    path = "hybrid" if context is None else context.command_path
-    command = path.removeprefix("hybrid ")
-    parameter: Any = getattr(error, "param", None)
-    message: str = getattr(error, "message", "") or ""
-    see = f"see {path} --help"
-    choices = list(getattr(getattr(parameter, "type", None), "choices", None) or ())
-    if type(error).__name__ == "NoSuchOption":
-        name: str = error.option_name  # type: ignore[attr-defined]
-        known = [spelled for option in context.command.get_params(context) for spelled in option.opts]
-        told = f"{command} has no option `{name}`; {hint(name, known, path)}"
-    elif type(error).__name__ == "BadOptionUsage" and (lacking := _lacking_value(error, context)):
-        told = f"{lacking}; {see}"
-    elif type(error).__name__ == "MissingParameter":
-        is_option = parameter.param_type_name == "option"
-        needed = parameter.opts[0] if is_option else parameter.metavar or parameter.name.upper()
-        told = f"{command} needs {needed}; {see}"
-    elif choices and (chosen := re.match(r"'(.*)' is not one of", message, re.DOTALL)):
-        subject = parameter.opts[0] if parameter.param_type_name == "option" else command
-        told = f"{subject} takes no `{chosen[1]}`; {hint(chosen[1], choices, path)}"
-        told = told.replace(see, f"it takes {', '.join(choices)}")
-    elif message.startswith("Missing command"):
-        told = f"{command} needs a command: {', '.join(context.command.list_commands(context))}; {see}"
-    elif extra := re.match(r"Got unexpected extra argument\(s\) \((.*)\)", message, re.DOTALL):
-        told = f"{command} has no use for `{extra[1]}`; words that belong together need quotes"
-    else:
-        told = re.sub(r"'([^']*)'", r"`\1`", error.format_message().rstrip(".")) or "it cannot be read"
-        told = f"{told[0].lower()}{told[1:]}; {see}"
-    return Failure(ExitStatus.USAGE, told)
-
-
-def _lacking_value(error: TyperException, context: Any) -> str | None:
-    """What to say where an option stands without its value; None where something else is wrong with it."""
-    name: str = error.option_name  # type: ignore[attr-defined]
-    for option in context.command.get_params(context):
-        if name in option.opts and not option.is_flag:
-            return f"{name} needs a value: {option.metavar or '|'.join(option.type.choices)}"
-    return None

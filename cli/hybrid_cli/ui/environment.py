@@ -1,4 +1,4 @@
-"""The world around one run: streams, terminal flags, variables, folders and clock, injectable."""
+"""The environment of a run: streams, terminal, variables, folders and clock, injectable for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import stat
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,45 +16,16 @@ from typing import BinaryIO, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.ui.ci import runs_in_ci, without_runner_commands
-from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, painted, wants_colour
+from hybrid_cli.ui.sanitize import one_line
+from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, styled, wants_colour
 
 SILENCE_SECONDS = 2.0
-"""How long a wait may last before a line says what is waited for."""
-
-# Control characters but newline and tab: without ESC and CSI no escape sequence reaches a terminal.
-_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-
-
-def printable(text: str) -> str:
-    """`text` without the control characters that could drive a terminal."""
-    return text.translate(_CONTROLS)
-
-
-def one_line(text: str) -> str:
-    """`text` as it may stand in a message: on one line, and what cannot be seen or reorders text escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    shown = []
-    for character in text:
-        kind = unicodedata.category(character)
-        if kind in ("Cc", "Zl", "Zp"):
-            shown.append(" ")
-        elif kind in ("Cf", "Co", "Cs"):
-            shown.append(f"\\u{ord(character):04x}")
-        else:
-            shown.append(character)
-    return "".join(shown)
-
-
-def cut(text: str, longest: int = 80) -> str:
-    """`text` as `one_line` and no longer than `longest` characters: a foreign word inside a message."""
-    text = one_line(text)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+"""A wait longer than this is announced on stderr."""
 
 
 @dataclass
 class Environment:
-    """Everything a command may touch of its process. Streams are None when they were closed."""
+    """Everything outside the program that a command may touch. Closed streams are None."""
 
     stdin: BinaryIO | None
     stdout: BinaryIO | None
@@ -63,20 +33,21 @@ class Environment:
     variables: MutableMapping[str, str]
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = lambda: int.from_bytes(os.urandom(7), "big") / (1 << 56)
-    """From 0 to 1, without 1."""
+    """A random number from 0 to 1, excluding 1."""
     verbosity: int = 0
-    """-1 for errors only, 0, or 1 for details."""
+    """-1: errors only; 0: the usual messages; 1: details, too."""
     color: ColorChoice = "auto"
-    run: str = field(default_factory=lambda: os.urandom(8).hex())
-    """This process, in the ledger."""
-    subject: str = ""
-    """What messages are about, at their beginning."""
+    run_id: str = field(default_factory=lambda: os.urandom(8).hex())
+    """Identifies this process in the ledger."""
+    message_prefix: str = ""
+    """Starts each message, for example `record 3: `."""
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
-    """Variables that no library and no child process may see: keys, above all."""
+    """Variables hidden from libraries and child processes, such as API keys."""
     status_line: StatusLine = field(default_factory=StatusLine, repr=False)
 
     @classmethod
     def of_process(cls) -> Environment:
+        """Return the environment of this process."""
         return cls(
             stdin=sys.stdin.buffer if sys.stdin is not None else None,
             stdout=sys.stdout.buffer if sys.stdout is not None else None,
@@ -85,15 +56,15 @@ class Environment:
         )
 
     def withhold(self, names: Iterable[str]) -> None:
-        """Take variables out of the process's own, into `withheld`."""
+        """Move variables from `variables` to `withheld`."""
         for name in names:
-            value = self.variables.pop(name, None)  # in one step: threads may hand off at once
+            value = self.variables.pop(name, None)  # in one step: several threads may hand off at once
             if value is not None:
                 self.withheld[name] = value
 
     @property
     def config_folder(self) -> Path:
-        """Profiles and consent."""
+        """Profiles, trust and consent."""
         return self._folder("config")
 
     @property
@@ -103,7 +74,7 @@ class Environment:
 
     @property
     def cache_folder(self) -> Path:
-        """What can be made again: prefixes of prompts."""
+        """Prompt prefixes; they can be computed again."""
         return self._folder("cache")
 
     @property
@@ -125,9 +96,7 @@ class Environment:
             "cache": dirs.user_cache_path,
         }[kind]
         if not folder.is_absolute():
-            raise Failure(
-                ExitStatus.FAILURE, "there is no home folder; set HYBRID_HOME to a folder that can be written"
-            )
+            raise Failure(ExitStatus.FAILURE, "no home folder; set HYBRID_HOME to a writable folder")
         return folder
 
     def stdin_is_terminal(self) -> bool:
@@ -140,69 +109,69 @@ class Environment:
         return is_terminal(self.stderr)
 
     def stdin_is_pipe_or_file(self) -> bool:
-        """Whether stdin was given on purpose: not a terminal, a device or an inherited socket."""
+        """Return whether stdin was given on purpose: it is no terminal, device or inherited socket."""
         if self.stdin is None:
             return False
         mode = os.fstat(self.stdin.fileno()).st_mode
         return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
-    def colours(self, stream: BinaryIO | TextIO | None) -> bool:
-        """Whether what is written to `stream` for people is coloured."""
+    def uses_colour(self, stream: BinaryIO | TextIO | None) -> bool:
+        """Return whether text for people on `stream` is coloured."""
         return wants_colour(stream, self.color, self.variables)
 
-    def animates(self) -> bool:
-        """Whether something may move on stderr: on a terminal that can, under nobody's --quiet, and not in CI."""
-        moves = self.variables.get("TERM") != "dumb" and not self.in_ci()
-        return moves and self.verbosity >= 0 and self.stderr_is_terminal()
+    def can_animate(self) -> bool:
+        """Return whether stderr may show a spinner or progress bar: on a capable terminal, not quiet, not in CI."""
+        is_allowed = self.variables.get("TERM") != "dumb" and not self.in_ci()
+        return is_allowed and self.verbosity >= 0 and self.stderr_is_terminal()
 
     def in_ci(self) -> bool:
-        """Whether this is a CI job."""
+        """Return whether this is a CI job."""
         return runs_in_ci(self.variables)
 
-    def harmless(self, text: str) -> str:
-        """`text`, in CI without what a runner would take as its commands. All text passes here, but JSON."""
+    def escape_runner_commands(self, text: str) -> str:
+        """Return `text`; in CI with its workflow commands escaped. All output passes here, except JSON."""
         return without_runner_commands(text) if self.in_ci() else text
 
-    def tell(self, *lines: str) -> None:
-        """Lines on stdout, for people. What programs read (JSON, CSV, scripts) is printed as it is."""
-        text = self.harmless("".join(f"{line}\n" for line in lines))
-        self.put(text.encode("utf-8", "backslashreplace"))
+    def print_lines(self, *lines: str) -> None:
+        """Print lines for people on stdout. Output for programs (JSON, CSV, scripts) is printed unescaped."""
+        text = self.escape_runner_commands("".join(f"{line}\n" for line in lines))
+        self.write_stdout(text.encode("utf-8", "backslashreplace"))
 
-    def put(self, data: bytes) -> None:
-        """Bytes on stdout, at once and as they are; nowhere, where it is closed."""
+    def write_stdout(self, data: bytes) -> None:
+        """Write bytes to stdout unchanged and flush; do nothing if stdout is closed."""
         if self.stdout is not None:
             try:
                 self.stdout.write(data)
                 self.stdout.flush()
-            except OSError as error:  # made anew it is of the same class, and says where
+            except OSError as error:  # the same error class, with the name of the stream
                 raise OSError(error.errno, error.strerror, "stdout") from error
 
     def error(self, message: str) -> None:
-        """One line on stderr, even under --quiet."""
-        self._line(message, "error")
+        """Print a line on stderr, even under --quiet."""
+        self._message(message, "error")
 
     def note(self, message: str) -> None:
-        """One line on stderr, but under --quiet."""
+        """Print a line on stderr, except under --quiet."""
         if self.verbosity >= 0:
-            self._line(message, "heading")
+            self._message(message, "heading")
 
     def detail(self, message: str) -> None:
-        """One line on stderr under --verbose."""
+        """Print a line on stderr under --verbose."""
         if self.verbosity > 0:
-            self._line(message, "heading")
+            self._message(message, "heading")
 
-    def _line(self, message: str, style: str) -> None:
-        name = painted("hybrid:", style) if self.colours(self.stderr) else "hybrid:"
-        self.aside(f"{name} {self.subject}{one_line(message)}\n")
+    def _message(self, message: str, style: str) -> None:
+        name = styled("hybrid:", style) if self.uses_colour(self.stderr) else "hybrid:"
+        self.write_stderr(f"{name} {self.message_prefix}{one_line(message)}\n")
 
-    def aside(self, text: str) -> None:
-        """Text on stderr as it comes: in CI, in whole lines."""
+    def write_stderr(self, text: str) -> None:
+        """Write text to stderr without a prefix. In CI, pass whole lines: a part may hide a command."""
         if self.stderr is not None:
-            self.status_line.write(self.stderr, self.harmless(text))
+            self.status_line.write(self.stderr, self.escape_runner_commands(text))
 
     def draw(self, text: str) -> None:
-        """Show `text` on the terminal's last line, in the place of what was drawn there; "" takes it away."""
-        if self.stderr is not None and self.animates():
+        """Show `text` on the last line of the terminal in place of the previous text; "" clears the line."""
+        if self.stderr is not None and self.can_animate():
             if text:
                 self.status_line.draw(self.stderr, one_line(text))
             else:
@@ -210,19 +179,19 @@ class Environment:
 
     @contextlib.contextmanager
     def waiting(self, message: str) -> Iterator[Waiting]:
-        """Say what is waited for until the block ends, or calls what it is given: see `Waiting`."""
+        """Announce a wait until the block, or the yielded `Waiting`, ends."""
         waiting = Waiting(self, message)
         try:
             yield waiting
         finally:
-            waiting()
+            waiting.end()
 
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer a question: stderr is a terminal, and this is no CI."""
+        """Return whether a person can answer a question: stderr is a terminal, and this is no CI job."""
         return self.stderr_is_terminal() and not self.in_ci()
 
     def confirm(self, question: str) -> bool:
-        """Ask yes or no on the controlling terminal. Where nobody can be asked, the answer is no."""
+        """Ask a yes-or-no question on the controlling terminal; False if nobody can be asked."""
         if not self.can_ask():
             return False
         try:
@@ -233,53 +202,51 @@ class Environment:
             return False
 
 
-@contextlib.contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `Interrupted` in the main thread once `seconds` have passed; None is no limit.
-
-    A timer signal also ends what has no timeout of its own: a silent stdin, a name look-up, an import.
-    It repeats, as an exception raised inside a finalizer would be lost.
-    """
-    if seconds is None:
-        yield
-        return
-
-    def ring(_number: int, _frame: object) -> None:
-        raise Interrupted(ExitStatus.DEADLINE)
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 class Waiting:
-    """A wait that is told of: by a spinner, or by one line after two seconds where nothing may move.
-
-    Called, it ends.
-    """
+    """An announced wait: a spinner or, if nothing may be animated, one line after SILENCE_SECONDS."""
 
     def __init__(self, environment: Environment, message: str) -> None:
         self._spinner: Spinner | None = None
         self._timer: threading.Timer | None = None
-        if environment.stderr is not None and environment.animates():
+        if environment.stderr is not None and environment.can_animate():
             self._spinner = Spinner(environment.status_line, environment.stderr, one_line(message))
         elif environment.verbosity >= 0:
             self._timer = threading.Timer(SILENCE_SECONDS, environment.note, [message])
             self._timer.daemon = True
             self._timer.start()
 
-    def __call__(self) -> None:
+    def end(self) -> None:
+        """Remove the spinner or cancel the line."""
         if self._timer is not None:
             self._timer.cancel()
         if self._spinner is not None:
             self._spinner.stop()
 
-    def goes_on(self, message: str) -> None:
-        """What was waited for has come, and nothing can be shown of it yet."""
+    def update(self, message: str) -> None:
+        """Change the message beside the spinner; without a spinner, cancel the line."""
         if self._timer is not None:
             self._timer.cancel()
         if self._spinner is not None:
-            self._spinner.words = one_line(message)
+            self._spinner.message = one_line(message)
+
+
+@contextlib.contextmanager
+def deadline(seconds: float | None) -> Iterator[None]:
+    """Raise `Interrupted` in the main thread after `seconds`; None sets no limit.
+
+    A timer signal also ends calls without a timeout of their own: reads of stdin, name look-ups, imports.
+    It repeats, because an exception raised inside a finalizer is lost.
+    """
+    if seconds is None:
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise Interrupted(ExitStatus.DEADLINE)
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,4 +1,4 @@
-"""Small private records of the user's decisions: one JSON map of words to words a file."""
+"""A small private JSON file that maps strings to strings; it records decisions of the user."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.files import replacing
 
 
-class Records:
-    """The map in the file at `path`. A file that is missing is an empty map."""
+class JsonMap:
+    """The map stored in the file at `path`. A missing file is an empty map."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> dict[str, str]:
-        """Raises Failure where the file holds anything else: a decision must not be guessed."""
+        """Return the map. Raises Failure if the file is damaged: a decision must not be guessed."""
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -24,11 +24,11 @@ class Records:
         except ValueError:
             found = None
         if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            raise Failure(ExitStatus.FAILURE, f"{self._path} is damaged; delete it and decide again")
+            raise Failure(ExitStatus.FAILURE, f"{self._path} is damaged; delete it, then decide again")
         return found
 
     def write(self, records: dict[str, str]) -> None:
-        """Replace the file in one step; it is private from the start."""
+        """Replace the file atomically; it is readable by its owner only, from the start."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self._path) as file:
             file.write(json.dumps(records, indent=2).encode())

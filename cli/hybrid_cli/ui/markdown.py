@@ -1,4 +1,4 @@
-"""Markdown for a terminal, block by block as it comes."""
+"""Render Markdown on a terminal while it arrives, one block at a time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 
 
 class MarkdownWriter:
-    """Takes Markdown in pieces of any cut, and gives each block to `write` once the next one begins.
+    """Render Markdown that arrives in pieces; pass each block to `write` once the next block begins.
 
-    A block ends at an empty line, unless a fence is open or the next line is indented and so belongs to it.
+    A block ends at an empty line, unless a code fence is open or the next line is indented.
     """
 
     def __init__(self, write: Callable[[str], None], *, columns: int, colour: bool) -> None:
@@ -24,20 +24,21 @@ class MarkdownWriter:
         self._wrote = False
 
     def feed(self, text: str) -> None:
+        """Add text; write the blocks that it completes."""
         *lines, self._text = (self._text + text).split("\n")
         for line in lines:
-            self._take(line)
+            self._add_line(line)
         if self._text.strip() and self._begins_block(self._text):
             self._end_block()
 
     def flush(self) -> None:
-        """Show the rest."""
+        """Write the last block."""
         if self._text:
-            self._take(self._text)
+            self._add_line(self._text)
             self._text = ""
         self._end_block()
 
-    def _take(self, line: str) -> None:
+    def _add_line(self, line: str) -> None:
         if self._begins_block(line):
             self._end_block()
         self._block.append(line)
@@ -63,16 +64,16 @@ class MarkdownWriter:
         console = Console(
             file=shown, force_terminal=True, width=self._columns, no_color=not self._colour, highlight=False
         )
-        document = Markdown(text, hyperlinks=False)  # a link whose target cannot be seen deceives
-        _spell_images(document.parsed)
+        document = Markdown(text, hyperlinks=False)  # a hidden link target can deceive
+        _images_as_text(document.parsed)
         console.print(document)
         lines = [line.rstrip() for line in shown.getvalue().strip("\n").split("\n")]
         self._write(("\n" if self._wrote else "") + "\n".join(lines) + "\n")
         self._wrote = True
 
 
-def _spell_images(tokens: Iterable[Any]) -> None:
-    """Make text of images, as of links: rich puts their names before the paragraph, and cuts off what follows."""
+def _images_as_text(tokens: Iterable[Any]) -> None:
+    """Turn images into text with their URL: rich moves their names and drops the text after them."""
     for token in tokens:
         for inner in token.children or ():
             if inner.type == "image":

@@ -1,26 +1,27 @@
-"""The word that was meant by one that nothing is called."""
+"""Suggestions for mistyped names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_CLOSE = 0.66
-"""The least likeness, from 0 to 1, of two words of which one may be the other mistyped."""
-_SHORTEST = 2
+_MIN_SIMILARITY = 0.66
+"""Ratio from 0 to 1, as difflib computes it."""
+_MIN_LENGTH = 2
+"""Single letters resemble nothing."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """That of `known` which begins with `word` or is almost it; None where none is close.
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that starts with `name` or resembles it most; None if none does.
 
-    The dashes of options and the case of letters do not count, and single letters are like nothing.
+    Leading dashes and the case of letters are ignored.
     """
     from difflib import get_close_matches
 
-    names = {name.lstrip("-").casefold(): name for name in known}
-    candidates = [name for name in names if len(name) >= _SHORTEST]
-    typed = word.lstrip("-").casefold()
-    if len(typed) < _SHORTEST:
+    names = {one.lstrip("-").casefold(): one for one in known}
+    candidates = [one for one in names if len(one) >= _MIN_LENGTH]
+    typed = name.lstrip("-").casefold()
+    if len(typed) < _MIN_LENGTH:
         return None
-    begun = sorted((name for name in candidates if name.startswith(typed)), key=len)
-    close = begun or get_close_matches(typed, candidates, n=1, cutoff=_CLOSE)
-    return names[close[0]] if close else None
+    completions = sorted((one for one in candidates if one.startswith(typed)), key=len)
+    matches = completions or get_close_matches(typed, candidates, n=1, cutoff=_MIN_SIMILARITY)
+    return names[matches[0]] if matches else None

@@ -1,4 +1,4 @@
-"""Tables and words for people on stdout: as wide as the terminal shows them, and safe to show."""
+"""Tables on stdout: aligned, wrapped and sanitised on a terminal, exact and tab-separated elsewhere."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-from hybrid_cli.ui.environment import Environment, one_line
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import one_line
 
 _GAP = "  "
-_INDENT = 4
-"""Columns, where there is no room below the last cell."""
+_NARROW_INDENT = 4
+"""Indent of wrapped lines, in columns, if the last cell starts beyond half the terminal."""
 
 
 def width(text: str) -> int:
-    """The columns that `text` takes on a terminal: two for a wide character, none for a combining one."""
+    """Return the columns that `text` takes on a terminal: 2 for a wide character, 0 for a combining one."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -22,40 +23,42 @@ def width(text: str) -> int:
     return cell_len(text)
 
 
-def padded(text: str, columns: int, *, right: bool = False) -> str:
-    """`text` with spaces up to `columns`: behind it, or with `right` before it."""
-    space = " " * (columns - width(text))
-    return space + text if right else text + space
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """Return `text` padded with spaces to `columns`; with `right`, aligned to the right."""
+    spaces = " " * (columns - width(text))
+    return spaces + text if right else text + spaces
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """`rows` as lines with columns of one width each; those numbered in `right` end on the same column."""
+def align_columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Return one line per row with aligned columns; columns whose number is in `right` align to the right."""
     widths = [max(width(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         _GAP.join(
-            padded(cell, widths[number], right=number in right) for number, cell in enumerate(row)
+            pad(cell, widths[number], right=number in right) for number, cell in enumerate(row)
         ).rstrip()
         for row in rows
     ]
 
 
-def listed(rows: Sequence[Sequence[str]], environment: Environment, right: Sequence[int] = ()) -> list[str]:
-    """`rows` as lines: on a terminal aligned, folded and safe to show; else exact, with tabs between."""
+def table_lines(
+    rows: Sequence[Sequence[str]], environment: Environment, right: Sequence[int] = ()
+) -> list[str]:
+    """Return `rows` as lines for stdout: a sanitised table on a terminal, exact tab-separated cells elsewhere."""
     if not environment.stdout_is_terminal():
         return ["\t".join(row) for row in rows]
     columns = shutil.get_terminal_size().columns
-    lines = aligned([[one_line(cell) for cell in row] for row in rows], right)
+    lines = align_columns([[one_line(cell) for cell in row] for row in rows], right)
     return [
-        folded for row, line in zip(rows, lines, strict=True) for folded in _folded(line, row[-1], columns)
+        wrapped for row, line in zip(rows, lines, strict=True) for wrapped in _wrap(line, row[-1], columns)
     ]
 
 
-def _folded(line: str, last: str, columns: int) -> list[str]:
-    """`line` over several of `columns` that end between words; a `last` cell of one word stays whole."""
-    if width(line) <= columns or " " not in last:
+def _wrap(line: str, last_cell: str, columns: int) -> list[str]:
+    """Wrap `line` between words and indent below its last cell; a last cell of one word stays whole."""
+    if width(line) <= columns or " " not in last_cell:
         return [line]
-    start = width(line) - width(one_line(last))
-    indent = " " * (start if start <= columns // 2 else _INDENT)
+    start = width(line) - width(one_line(last_cell))
+    indent = " " * (start if start <= columns // 2 else _NARROW_INDENT)
     return textwrap.wrap(
         line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -1,4 +1,4 @@
-"""What may be drawn on a terminal: colour by the user's word, and one line of progress that is drawn over."""
+"""Terminal output: colour, a status line that is redrawn in place, and a spinner."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ColorChoice = Literal["auto", "always", "never"]
 
 _STYLES = {"error": "1;31", "warning": "33", "good": "32", "bar": "36", "heading": "1"}
 """SGR parameters (ECMA-48)."""
-_SECONDS_BEFORE = 0.5
-"""A wait shorter than this is not worth a line."""
+_SPINNER_DELAY = 0.5
+"""Delay before a spinner appears."""
 _FRAME_SECONDS = 0.1
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_FRAMES = "|/-\\"
 
 
 def is_terminal(stream: BinaryIO | TextIO | None) -> bool:
-    """Whether `stream` is open and a terminal."""
+    """Return whether `stream` is open and a terminal."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:
@@ -30,7 +30,7 @@ def is_terminal(stream: BinaryIO | TextIO | None) -> bool:
 
 
 def wants_colour(stream: BinaryIO | TextIO | None, choice: ColorChoice, variables: Mapping[str, str]) -> bool:
-    """Whether `stream` gets colours: by --color, else NO_COLOR, else FORCE_COLOR, else if it is a terminal."""
+    """Return whether to colour `stream`: decided by --color, NO_COLOR, FORCE_COLOR, or whether it is a terminal."""
     if choice != "auto":
         return choice == "always"
     if variables.get("NO_COLOR"):
@@ -40,36 +40,38 @@ def wants_colour(stream: BinaryIO | TextIO | None, choice: ColorChoice, variable
     return is_terminal(stream) and variables.get("TERM") != "dumb"
 
 
-def painted(text: str, style: str) -> str:
-    """`text` in the colours of `style`, a key of the table above."""
+def styled(text: str, style: str) -> str:
+    """Return `text` in a style: a key of `_STYLES`."""
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
-def shortened(text: str, columns: int) -> str:
-    """As much of `text` as `columns` show; 0 columns are those of a terminal that does not tell."""
+def fit_columns(text: str, columns: int) -> str:
+    """Return as much of `text` as fits `columns`; all of it if the terminal reports 0 columns."""
     used = 0
-    for place, character in enumerate(text):
+    for position, character in enumerate(text):
         used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
         if used > columns > 0:
-            return text[:place]
+            return text[:position]
     return text
 
 
 class StatusLine:
-    """The last line of the terminal behind `stream`, which all threads share; what is printed goes above."""
+    """The last line of a terminal, redrawn in place and shared by all threads; other output goes above it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._drawn = False
 
     def draw(self, stream: TextIO, text: str) -> None:
+        """Replace the line with `text`, cut to the width of the terminal: a wrapped line cannot be redrawn."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             columns = os.get_terminal_size(stream.fileno()).columns
-            stream.write(f"\r{shortened(text, columns - 1)}\x1b[K")  # a longer one could not be drawn over
+            stream.write(f"\r{fit_columns(text, columns - 1)}\x1b[K")
             stream.flush()
             self._drawn = True
 
     def clear(self, stream: TextIO) -> None:
+        """Erase the line."""
         with self._lock:
             if self._drawn:
                 self._drawn = False
@@ -78,7 +80,7 @@ class StatusLine:
                     stream.flush()
 
     def write(self, stream: TextIO, text: str) -> None:
-        """`text` as it is, with no status line in its way."""
+        """Erase the line, then write `text` unchanged."""
         with self._lock:
             self.clear(stream)
             with contextlib.suppress(OSError, ValueError):  # a closed stderr must not change the exit code
@@ -87,31 +89,31 @@ class StatusLine:
 
 
 class Spinner:
-    """Turns beside some words until it is stopped."""
+    """A spinner beside a message, drawn by a thread until it is stopped."""
 
-    def __init__(self, line: StatusLine, stream: TextIO, words: str) -> None:
-        self.words = words
+    def __init__(self, line: StatusLine, stream: TextIO, message: str) -> None:
+        self.message = message
         self._line, self._stream = line, stream
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._turn, daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Take it away. Nothing of it is drawn after this returns."""
-        if not self._over.is_set():
-            self._over.set()
+        """Erase the spinner. Nothing is drawn after this returns."""
+        if not self._stopped.is_set():
+            self._stopped.set()
             self._thread.join()
             self._line.clear(self._stream)
 
-    def _turn(self) -> None:
+    def _spin(self) -> None:
         try:
             _FRAMES.encode(self._stream.encoding or "ascii")
             frames = _FRAMES
         except (UnicodeError, LookupError):
             frames = _PLAIN_FRAMES
-        if self._over.wait(_SECONDS_BEFORE):
+        if self._stopped.wait(_SPINNER_DELAY):
             return
         for frame in itertools.cycle(frames):
-            self._line.draw(self._stream, f"{frame} {self.words}")
-            if self._over.wait(_FRAME_SECONDS):
+            self._line.draw(self._stream, f"{frame} {self.message}")
+            if self._stopped.wait(_FRAME_SECONDS):
                 return

@@ -1,4 +1,4 @@
-"""Help and its topics on a terminal of any width: lines end between words, and commands can still be copied."""
+"""Wrap help to the width of the terminal; words stay whole and commands stay copyable."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import shutil
 import textwrap
 from collections.abc import Iterable
 
-_WIDEST = 100
-_NARROWEST = 20
-_GOES_ON = " \\"
+_MAX_COLUMNS = 100
+_MIN_COLUMNS = 20
+_CONTINUATION = " \\"
+"""The end of a command line that continues on the next one."""
 
 
 def page_width() -> int:
-    """Columns of what is read: the terminal's, and 80 where there is none, but no line of print is too long."""
-    return max(min(shutil.get_terminal_size().columns, _WIDEST), _NARROWEST)
+    """Return the columns of help: those of the terminal (80 without one), from 20 to 100."""
+    return max(min(shutil.get_terminal_size().columns, _MAX_COLUMNS), _MIN_COLUMNS)
 
 
-def filled(text: str, width: int, indent: str = "", first: str | None = None) -> str:
-    """`text` as lines of `width`; `first` stands before the first in the place of `indent`."""
+def fill(text: str, width: int, indent: str = "", first: str | None = None) -> str:
+    """Return `text` wrapped to `width`; the first line starts with `first` instead of `indent`."""
     return textwrap.fill(
         " ".join(text.split()),
         width,
@@ -30,22 +31,24 @@ def filled(text: str, width: int, indent: str = "", first: str | None = None) ->
     )
 
 
-def folded_choices(spelled: str, width: int) -> str:
-    """An option as the help spells it, broken behind its choices' bars where it is longer than `width`."""
-    return "\n      ".join(_packed(re.findall(r"[^|]+\|?", spelled), "", width))
+def wrap_choices(option: str, width: int) -> str:
+    """Return an option with its choices, such as `--by <day|model>`, wrapped after a bar."""
+    return "\n      ".join(_pack(re.findall(r"[^|]+\|?", option), "", width))
 
 
-def folded_command(line: str, width: int) -> list[str]:
-    """A shell's command over lines that end with a backslash; a quoted text stays in one piece."""
-    lines = _packed(shlex.split(line, posix=False), " ", width - len(_GOES_ON))
-    return [f"{one}{_GOES_ON}" for one in lines[:-1]] + lines[-1:] if len(line) > width else [line]
+def wrap_command(command: str, width: int) -> list[str]:
+    """Return the lines of a shell command that continues with backslashes; quoted text stays whole."""
+    lines = _pack(shlex.split(command, posix=False), " ", width - len(_CONTINUATION))
+    return (
+        [f"{line}{_CONTINUATION}" for line in lines[:-1]] + lines[-1:] if len(command) > width else [command]
+    )
 
 
-def _packed(pieces: Iterable[str], between: str, width: int) -> list[str]:
-    """As many of `pieces` a line as fit."""
+def _pack(pieces: Iterable[str], separator: str, width: int) -> list[str]:
+    """Join as many pieces per line as fit `width`."""
     lines: list[str] = []
     for piece in pieces:
-        longer = f"{lines[-1]}{between}{piece}" if lines else piece
+        longer = f"{lines[-1]}{separator}{piece}" if lines else piece
         if lines and len(longer) <= width:
             lines[-1] = longer
         else:

@@ -6,7 +6,8 @@ import json
 from collections import deque
 from typing import Any
 
-from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment, printable
+from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
+from hybrid_cli.ui.sanitize import without_controls
 
 _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Reporter:
     def event(self, event: str, **fields: Any) -> None:
         """One JSON object for a program, where it was asked for."""
         if self.as_json:
-            self.environment.put(json.dumps({"event": event, **fields}).encode() + b"\n")
+            self.environment.write_stdout(json.dumps({"event": event, **fields}).encode() + b"\n")
 
     def progress(self, file: str, size: int | None, done: int) -> Progress:
         """Start to tell of `file`, of which `done` bytes are here already."""
@@ -41,9 +42,9 @@ class Progress:
     def __init__(self, reporter: Reporter, file: str, size: int | None, done: int) -> None:
         self._reporter = reporter
         self._environment = reporter.environment
-        self._file = printable(file)
+        self._file = without_controls(file)
         self.size = size
-        self._on_terminal = self._environment.animates()
+        self._on_terminal = self._environment.can_animate()
         now = self._environment.clock()
         self._samples: deque[tuple[float, int]] = deque([(now, done)], maxlen=_RATE_SAMPLES)
         self._next_line = now + SILENCE_SECONDS
