@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import cost, worst_case
-from hybrid_cli.doctor.finding import Finding, State, guarded
+from hybrid_cli.doctor.finding import Finding, State, until_failure
 from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.ledger.database import in_unit
@@ -29,9 +29,9 @@ def cloud_findings(policy: Policy, environment: Environment, *, online: bool) ->
     for server in servers:
         yield _cloud(server, online=online)
         yield _key(server, environment, bad, online=online)
-        yield from guarded("consent", _consent(server, environment, bad))
+        yield from until_failure("consent", _consent(server, environment, bad))
         bad = "warn"  # fallbacks are optional
-    yield from guarded("budget", _budgets(policy, environment))
+    yield from until_failure("budget", _budgets(policy, environment))
 
 
 def _cloud(server: Server, *, online: bool) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hybrid_cli.doctor.finding import Finding, guarded
+from hybrid_cli.doctor.finding import Finding, failed, until_failure
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.local.protocol import Describe, Described, Loaded, Ready
@@ -24,20 +24,16 @@ _REBUILD = "build it on this machine: pip install --force-reinstall --no-cache-d
 
 def engine_findings(policy: Policy | None, environment: Environment) -> Iterator[Finding]:
     """Check llama.cpp, memory, guard, and the weights that `policy` uses, if any."""
-    path, weights = None, None
+    path: Path | None = None
+    weights: Finding | None = None
     if policy is not None and policy.mode == "force":
         weights = Finding("weights", "ok", "not needed: the mode is force")
     elif policy is not None:
-        located: list[Path] = []
-        weights = next(guarded("weights", _located(policy, environment, located)), None)
-        path = located[0] if located else None
-    yield from guarded("llama.cpp", _worker_findings(path, weights, policy))
-
-
-def _located(policy: Policy, environment: Environment, into: list[Path]) -> Iterator[Finding]:
-    """Append the path of the verified weights to `into`. Yields nothing: the worker has yet to load them."""
-    into.append(Store(environment).locate(policy.local.model).path)
-    yield from ()
+        try:
+            path = Store(environment).locate(policy.local.model).path
+        except (Failure, OSError) as error:
+            weights = failed("weights", error)
+    yield from until_failure("llama.cpp", _worker_findings(path, weights, policy))
 
 
 def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hybrid_cli.doctor.cloud_findings import cloud_findings
 from hybrid_cli.doctor.engine_findings import engine_findings
-from hybrid_cli.doctor.finding import Finding, guarded
+from hybrid_cli.doctor.finding import Finding, until_failure
 from hybrid_cli.doctor.machine_findings import machine_findings
 from hybrid_cli.doctor.shell_findings import completion_findings
 from hybrid_cli.exit_status import Failure
@@ -39,9 +39,9 @@ def examine(
     if isinstance(policy, Failure):
         yield Finding("profile", "fail", str(policy))
     else:
-        yield from guarded("profile", _layers(policy, profile, silent))
+        yield from until_failure("profile", _layers(policy, profile, silent))
         yield from cloud_findings(policy, silent, online=online)
-    yield from guarded("completions", completion_findings(silent, scripts))
+    yield from until_failure("completions", completion_findings(silent, scripts))
 
 
 def _layers(policy: Policy, profile: str | None, environment: Environment) -> Iterator[Finding]:

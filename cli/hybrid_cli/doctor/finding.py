@@ -20,12 +20,17 @@ class Finding:
     says: str
 
 
-def guarded(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Yield `findings`; an exception ends them with a finding that fails."""
+def failed(subject: str, error: Failure | OSError) -> Finding:
+    """Return the finding for a check that raised `error`."""
+    if isinstance(error, Failure):
+        return Finding(subject, "fail", str(error))
+    where = f"{error.filename}: " if error.filename else ""
+    return Finding(subject, "fail", f"{where}{error.strerror or error}")
+
+
+def until_failure(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield `findings`; if a check raises, end with its failure as a finding."""
     try:
         yield from findings
-    except Failure as failure:
-        yield Finding(subject, "fail", str(failure))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        yield Finding(subject, "fail", f"{where}{error.strerror or error}")
+    except (Failure, OSError) as error:
+        yield failed(subject, error)

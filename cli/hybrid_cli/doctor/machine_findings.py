@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hybrid_cli.doctor.finding import Finding, State, guarded
+from hybrid_cli.doctor.finding import Finding, State, until_failure
 from hybrid_cli.local.threads import automatic_threads, usable_cores
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -19,8 +19,8 @@ _MIN_FREE_DISK = 1e9
 def machine_findings(policy: Policy | None, environment: Environment) -> Iterator[Finding]:
     """Check the threads for the model, free disk space, and whether hybrid's folders are writable."""
     yield _threads(policy)
-    yield from guarded("disk", _disk(environment))
-    yield from guarded("folders", _folders(environment))
+    yield from until_failure("disk", _disk(environment))
+    yield from until_failure("folders", _folders(environment))
 
 
 def _threads(policy: Policy | None) -> Finding:
