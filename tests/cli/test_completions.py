@@ -1,4 +1,4 @@
-"""Completions, tried in the shells themselves, in a terminal; and that they are made of today's tree."""
+"""Completion scripts, tried in real shells on a terminal, and whether generated files are up to date."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MADE = generated_files(command_tree())
 
 
 @pytest.mark.parametrize("name", sorted(MADE))
-def test_what_is_made_of_the_tree_is_up_to_date(name: str) -> None:
+def test_generated_files_are_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == MADE[name], "run: python docs/generator"
 
 
@@ -83,7 +83,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A HYBRID_HOME with a profile and a model of the user's, and a folder for PATH with next to nothing."""
+    """A HYBRID_HOME with a profile and a model, and a folder for PATH with the few tools that fish needs."""
     home, tools = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("tools")
     for folder, file in (("config/profiles", "zebra.yaml"), ("data/models", "yak-7b.json")):
         (home / folder).mkdir(parents=True)
@@ -130,20 +130,20 @@ def test_a_shell_completes(shell: Shell, line: str, expected: str) -> None:
     assert "rror" not in screen and "not found" not in screen, screen
 
 
-def test_a_shell_lists_models_and_nothing_else_as_such(shell: Shell) -> None:
+def test_a_shell_lists_only_stored_models(shell: Shell) -> None:
     screen = shell.tab("hybrid run -m ", "yak-7b", quiet=0.6)
     assert "yak-7b" in screen
     assert "default" not in screen, screen
 
 
-def test_zsh_and_fish_describe(folders: tuple[Path, Path]) -> None:
+def test_zsh_and_fish_show_descriptions(folders: tuple[Path, Path]) -> None:
     for name in ("zsh", "fish"):
         shell = Shell(name, *folders)
         assert "Answer one prompt" in shell.tab("hybrid ", "Answer one prompt"), name
         shell.screen.close()
 
 
-def test_every_option_of_the_help_is_offered() -> None:
+def test_every_option_is_completed() -> None:
     scripts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "completions").iterdir()}
     for command in read_tree(command_tree()).walk():
         for option in command.options:
@@ -154,14 +154,14 @@ def test_every_option_of_the_help_is_offered() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_command_prints_what_is_installed(command: str, shell: str) -> None:
+def test_the_command_prints_the_installed_script(command: str, shell: str) -> None:
     done = subprocess.run([command, "completion", shell], capture_output=True, text=True, check=True)
     file = {"bash": "hybrid.bash", "zsh": "_hybrid", "fish": "hybrid.fish"}[shell]
     assert done.stdout == (ROOT / "completions" / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "man").iterdir()), ids=lambda path: path.name)
-def test_man_renders_a_page_without_a_warning(page: Path) -> None:
+def test_man_renders_each_page_without_a_warning(page: Path) -> None:
     if shutil.which("man") is None or shutil.which("groff") is None:
         pytest.skip("man-db and groff are not installed")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`hybrid doctor`, on a machine that is well, and on one that is broken in each way that it looks for."""
+"""`hybrid doctor` on a healthy machine, and on one with each problem that it detects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Findings = dict[str, tuple[str, str]]
 
 @pytest.fixture
 def doctor(hybrid: Hybrid, tmp_path: Path) -> Callable[..., Findings]:
-    """Run it; the state and words of each subject, the last where there are several."""
+    """Run it and return state and message by subject; of several findings on one subject, the last."""
 
     def run(*arguments: str | Path, code: int, **variables: str) -> Findings:
         done = hybrid("doctor", "--json", *arguments, cwd=tmp_path, **variables)
@@ -36,7 +36,7 @@ def doctor(hybrid: Hybrid, tmp_path: Path) -> Callable[..., Findings]:
 
 @pytest.fixture
 def bash_home(hybrid: Hybrid, tmp_path: Path) -> dict[str, str]:
-    """Variables of a user of bash who has the completions."""
+    """Variables of a bash user with the completions installed."""
     folder = tmp_path / "user/.local/share/bash-completion/completions"
     folder.mkdir(parents=True)
     (folder / "hybrid").write_bytes(hybrid("completion", "bash").stdout)
@@ -44,7 +44,7 @@ def bash_home(hybrid: Hybrid, tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path / "user"), "SHELL": "/bin/bash"}
 
 
-def test_a_machine_that_is_well(
+def test_a_healthy_machine(
     doctor: Callable[..., Findings],
     cloud: ScriptedCloud,
     profile: Callable[..., Path],
@@ -80,7 +80,7 @@ def test_text_and_colour_and_quiet(hybrid: Hybrid, tmp_path: Path) -> None:
     assert {line[:4] for line in quiet.splitlines()} <= {"fail", "warn"}
 
 
-def test_weights_that_are_missing_damaged_or_no_model(
+def test_missing_damaged_and_invalid_weights(
     doctor: Callable[..., Findings], tmp_path: Path, model_file: Path
 ) -> None:
     state, says = doctor("-p", "offline", code=1, HYBRID_HOME=str(tmp_path / "none"))["weights"]
@@ -114,7 +114,7 @@ def test_llama_cpp_that_cannot_be_imported(hybrid: Hybrid, home: Path, tmp_path:
     assert found["guard"]["state"] == "ok"  # the rest is still told
 
 
-def test_a_build_without_what_the_processor_has(tmp_path: Path) -> None:
+def test_a_build_without_the_features_of_the_processor(tmp_path: Path) -> None:
     # A build for another processor cannot be made here: the words of one stand in.
     has = _processor_features()
     facts = {"features": "CPU : SSE3 = 1 | OPENMP = 1 | ", "offloads": False}
@@ -153,7 +153,7 @@ def test_threads_on_one_core(hybrid: Hybrid) -> None:
     assert threads["says"].startswith(f"using 1 of {os.cpu_count()} cores: CPU affinity allows 1")
 
 
-def test_a_full_disk_and_folders_that_cannot_be_written(
+def test_a_full_disk_and_unwritable_folders(
     doctor: Callable[..., Findings], small_disk: Path, tmp_path: Path
 ) -> None:
     state, says = doctor(code=1, HYBRID_HOME=str(small_disk / "home"))["disk"]
@@ -163,7 +163,7 @@ def test_a_full_disk_and_folders_that_cannot_be_written(
     assert (state, says.startswith("not writable: config (")) == ("fail", True)
 
 
-def test_profiles_that_are_wrong_or_not_trusted(
+def test_invalid_and_untrusted_profiles(
     doctor: Callable[..., Findings], profile: Callable[..., Path], tmp_path: Path, home: Path
 ) -> None:
     path = profile("escalation: {mood: auto}\n")
@@ -182,7 +182,7 @@ def test_profiles_that_are_wrong_or_not_trusted(
     assert (state, says.endswith("run: hybrid profile trust")) == ("fail", True)
 
 
-def test_clouds_keys_consent_and_prices_that_are_missing(
+def test_missing_clouds_keys_consent_and_prices(
     doctor: Callable[..., Findings], profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     with socket.socket() as free:
@@ -211,7 +211,7 @@ def test_clouds_keys_consent_and_prices_that_are_missing(
     assert "gives none" in doctor("-p", command, "--online", code=1)["key"][1]
 
 
-def test_a_budget_that_is_spent(
+def test_a_spent_budget(
     hybrid: Hybrid, doctor: Callable[..., Findings], cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     section = cloud.section(", prices: {input: 1, output: 1}")
@@ -225,7 +225,7 @@ def test_a_budget_that_is_spent(
     )
 
 
-def test_records_that_are_damaged(doctor: Callable[..., Findings], home: Path) -> None:
+def test_damaged_records(doctor: Callable[..., Findings], home: Path) -> None:
     (home / "config").mkdir()
     (home / "config" / "consent.json").write_text("[]")
     (home / "state").mkdir()
@@ -234,7 +234,7 @@ def test_records_that_are_damaged(doctor: Callable[..., Findings], home: Path) -
     assert found["consent"][0] == "fail" and "damaged" in found["consent"][1]
 
 
-def test_completions_that_are_missing_stale_or_for_no_shell(
+def test_missing_outdated_and_unsupported_completions(
     doctor: Callable[..., Findings], tmp_path: Path, bash_home: dict[str, str]
 ) -> None:
     assert doctor(code=0, **bash_home)["completions"][0] == "ok"

@@ -1,4 +1,4 @@
-"""What a hostile file, folder, server or habit of a shell may try, and what comes of it."""
+"""Hostile files, folders, servers and shell habits do no harm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORCE = "escalation: {mode: force}\n"
 SUM = "What is 2+2?"
 
 
-def test_pull_runs_nothing_of_the_working_folder(installed: Hybrid, tmp_path: Path) -> None:
+def test_pull_imports_nothing_from_the_working_folder(installed: Hybrid, tmp_path: Path) -> None:
     for name in ("re", "pip", "json", "subprocess"):
         (tmp_path / f"{name}.py").write_text("open('PWNED', 'w').write('x')\nraise SystemExit(3)\n")
     home = tmp_path / "fresh"
@@ -37,7 +37,7 @@ def test_pull_runs_nothing_of_the_working_folder(installed: Hybrid, tmp_path: Pa
 @pytest.mark.parametrize(
     "limits", ["calls_per_day: 0", "usd_per_run: 0", "usd_per_day: 0", "calls_per_run: 0"]
 )
-def test_a_limit_of_nothing_sends_nothing(
+def test_a_limit_of_zero_sends_nothing(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, limits: str
 ) -> None:
     section = cloud.section(", prices: {input: 1, output: 1}")
@@ -47,7 +47,7 @@ def test_a_limit_of_nothing_sends_nothing(
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-def test_no_proxy_sees_what_goes_to_loopback(
+def test_no_proxy_sees_requests_to_loopback(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, name: str
 ) -> None:
     with ScriptedCloud() as proxy:
@@ -57,7 +57,7 @@ def test_no_proxy_sees_what_goes_to_loopback(
 
 
 @pytest.mark.parametrize("model", ['"*"', '"m1\\n*"', '"m\\u0007"'])
-def test_no_name_of_a_model_stands_for_all(hybrid: Hybrid, profile: Profile, model: str) -> None:
+def test_no_model_name_is_a_wildcard(hybrid: Hybrid, profile: Profile, model: str) -> None:
     path = profile(f"cloud: {{base_url: 'https://x.example', model: {model}}}\n{FORCE}")
     done = hybrid("run", "-p", path, "hi")
     assert (done.returncode, done.stdout) == (2, b"")
@@ -65,7 +65,7 @@ def test_no_name_of_a_model_stands_for_all(hybrid: Hybrid, profile: Profile, mod
 
 
 @pytest.mark.parametrize("kind", ["dangling link", "folder", "named pipe"])
-def test_a_layer_that_cannot_be_read_is_an_error(hybrid: Hybrid, home: Path, kind: str) -> None:
+def test_an_unreadable_layer_is_an_error(hybrid: Hybrid, home: Path, kind: str) -> None:
     path = home / "config" / "profile.yaml"
     path.parent.mkdir()
     {
@@ -78,7 +78,7 @@ def test_a_layer_that_cannot_be_read_is_an_error(hybrid: Hybrid, home: Path, kin
     assert str(path).encode() in done.stderr
 
 
-def test_questions_stand_on_one_line_with_the_origin_first(
+def test_a_question_is_one_line_with_the_origin_first(
     command: str, home: Path, profile: Profile, cloud: ScriptedCloud
 ) -> None:
     model = "gpt-5 at https://api.openai.com? [y/N]" + " " * 120 + "\\u202e\\u200bx"
@@ -103,7 +103,7 @@ def test_questions_stand_on_one_line_with_the_origin_first(
     assert child.exitstatus == 3
 
 
-def test_what_is_trusted_is_shown(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_trust_shows_the_settings_that_need_it(hybrid: Hybrid, tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".hybrid.yaml").write_text(
         "version: 1\n"
@@ -137,7 +137,7 @@ def test_only_stop_is_the_end_of_an_answer(
     assert f"it ended with `{reason}`" in done.stderr.decode()
 
 
-def test_a_file_of_mistakes_is_refused_soon(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_a_file_full_of_mistakes_is_refused_quickly(hybrid: Hybrid, tmp_path: Path) -> None:
     path = tmp_path / "many.yaml"
     path.write_text("version: 1\n" + "".join(f"k{number}: 1\n" for number in range(15_000)))
     started = time.monotonic()
@@ -166,7 +166,7 @@ def test_a_profile_that_is_a_named_pipe_is_refused_at_once(hybrid: Hybrid, tmp_p
     assert (done.returncode, len(done.stdout.splitlines())) == (2, 2)
 
 
-def test_output_to_dev_stdout_keeps_what_is_there(command: str, home: Path, tmp_path: Path) -> None:
+def test_output_to_dev_stdout_appends(command: str, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = f'(echo first; "{command}" run -o /dev/stdout "{SUM}"; echo last) >> {log}'
     subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, env=environment(home), check=True)
@@ -182,7 +182,7 @@ def test_output_to_a_dash_is_stdout(hybrid: Hybrid, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tag", ["Private", " private ", "work,private"])
-def test_a_tag_is_known_however_it_is_written(
+def test_tags_ignore_case_and_spaces(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tag: str
 ) -> None:
     rules = "rules: [{when: {tags: [private]}, then: forbid}]"
@@ -193,7 +193,7 @@ def test_a_tag_is_known_however_it_is_written(
     assert b"no rule of the profile uses the tag `privat`" in told
 
 
-def test_a_full_disk_below_version(command: str) -> None:
+def test_version_on_a_full_disk(command: str) -> None:
     done = subprocess.run(
         ["sh", "-c", f'"{command}" --version > /dev/full'], capture_output=True, check=False
     )
@@ -206,7 +206,7 @@ def test_an_empty_model(hybrid: Hybrid) -> None:
     assert b"internal" not in done.stderr
 
 
-def test_a_key_in_the_place_of_its_name(hybrid: Hybrid, profile: Profile) -> None:
+def test_a_key_instead_of_its_variable_is_not_printed(hybrid: Hybrid, profile: Profile) -> None:
     path = profile("cloud: {base_url: 'https://x.example', model: m, key: {env: sk-LITERAL-KEY}}\n")
     done = hybrid("run", "-p", path, "hi")
     assert done.returncode == 2
@@ -243,12 +243,12 @@ def test_no_origin_looks_like_another(url: str) -> None:
         "https://a_b",
     ],
 )
-def test_what_is_an_origin(url: str) -> None:
+def test_valid_origins(url: str) -> None:
     assert origin_of(f"{url}/v1/") == url
 
 
 @pytest.mark.parametrize("words", ["*", "yes please", "api.openai.com"])
-def test_a_consent_that_names_no_origin_is_told_by_name(
+def test_an_invalid_origin_in_the_consent_variable_names_the_variable(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, words: str
 ) -> None:
     done = hybrid("run", "-p", profile(cloud.section() + FORCE), "hi", HYBRID_CONSENT=words)
@@ -256,7 +256,7 @@ def test_a_consent_that_names_no_origin_is_told_by_name(
     assert done.stderr.startswith(b"hybrid: HYBRID_CONSENT: ")
 
 
-def test_one_line_shows_what_cannot_be_seen() -> None:
+def test_one_line_reveals_invisible_characters() -> None:
     assert one_line("a\nb\u202ec\u200bd\x1b[31m") == "a b\\u202ec\\u200bd [31m"
     assert one_line("Xin chào, 世界 😀") == "Xin chào, 世界 😀"
     assert shorten("x" * 100, 10) == "x" * 9 + "…"
@@ -288,7 +288,7 @@ def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> N
         ("5", [3], (None, None)),
     ],
 )
-def test_what_a_server_says_it_used_is_a_claim(
+def test_implausible_token_usage_of_a_server_is_ignored(
     sent: object, made: object, expected: tuple[object, object]
 ) -> None:
     usage = {
@@ -307,7 +307,7 @@ def test_what_a_server_says_it_used_is_a_claim(
     assert gather([end], server, lambda _text: None, lambda: None).cached == 0
 
 
-def test_no_claim_earns_budget_or_spends_a_day(
+def test_implausible_token_usage_does_not_change_the_budget(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     section = cloud.section(", prices: {input: 1, output: 2}")
@@ -325,7 +325,7 @@ def test_no_claim_earns_budget_or_spends_a_day(
         assert answer["cost_is_estimate"]
 
 
-def test_the_ledger_is_private_even_where_it_was_not(
+def test_the_ledger_becomes_private_again(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + FORCE)
@@ -336,7 +336,7 @@ def test_the_ledger_is_private_even_where_it_was_not(
     assert ledger.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_link_never_takes_the_place_of_a_copy(hybrid: Hybrid, tmp_path: Path, model_file: Path) -> None:
+def test_a_link_never_replaces_a_copy(hybrid: Hybrid, tmp_path: Path, model_file: Path) -> None:
     home, mine = tmp_path / "fresh", tmp_path / "mine.gguf"
     mine.write_bytes(model_file.read_bytes())
 

@@ -1,4 +1,4 @@
-"""Signals, closed pipes and terminals: ended at once, with the right code, and nothing left behind."""
+"""Signals, closed pipes and terminals end a run at once, with the right exit code and no leftover process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG = "Write a long story about a fox."
 
 @contextlib.contextmanager
 def streaming(command: str, home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that has written its first words and is in the middle of its answer."""
+    """Start a run and yield its process once the answer has begun."""
     process = subprocess.Popen(
         [command, "run", "--stream", "--max-tokens", "4000", LONG],
         stdin=subprocess.DEVNULL,
@@ -53,7 +53,7 @@ def wait_until_gone(pid: int) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_a_signal_in_mid_answer_ends_parent_and_worker(
+def test_a_signal_during_an_answer_ends_parent_and_worker(
     command: str, home: Path, number: signal.Signals, code: int
 ) -> None:
     with streaming(command, home) as process:
@@ -188,9 +188,7 @@ def test_ask_asks_on_the_terminal(
     assert len(cloud.received) == (by == "cloud")
 
 
-def test_a_new_cloud_is_asked_about_once_on_a_terminal(
-    terminal: object, cloud: ScriptedCloud, home: Path
-) -> None:
+def test_consent_for_a_new_cloud_is_asked_once(terminal: object, cloud: ScriptedCloud, home: Path) -> None:
     path = home / "force.yaml"
     section = cloud.section(", prices: {input: 0.25, output: 2.0}")
     path.write_text(f"version: 1\n{section}escalation: {{mode: force}}\n")

@@ -53,7 +53,7 @@ def test_no_stdin_leaves_a_loops_input_alone(command: str, home: Path) -> None:
     assert done.stdout == b"one\ntwo\n"
 
 
-def test_silent_open_pipe_is_told_and_ends_at_the_deadline(command: str, home: Path) -> None:
+def test_a_silent_pipe_is_announced_and_ends_at_the_deadline(command: str, home: Path) -> None:
     reader, writer = os.pipe()
     try:
         done = subprocess.run(
@@ -76,8 +76,8 @@ def test_silent_open_pipe_is_told_and_ends_at_the_deadline(command: str, home: P
 
 
 @pytest.mark.parametrize("option", ["--profile", "--model", "--schema", "--stop", "--tag", "--verify"])
-def test_an_empty_value_is_no_value(hybrid: Hybrid, option: str) -> None:
-    """`-p "$PROFILE"` of a variable that is not set must not loosen what holds."""
+def test_an_empty_value_is_rejected(hybrid: Hybrid, option: str) -> None:
+    """`-p "$PROFILE"` with an unset variable must not loosen the policy."""
     done = hybrid("run", option, "", "hi", HYBRID_PROFILE="offline")
     assert (done.returncode, done.stdout) == (2, b"")
     (line,) = lines(done.stderr)
@@ -133,7 +133,7 @@ def test_same_seed_same_text(hybrid: Hybrid) -> None:
     assert len({sampled(seed) for seed in "1234"}) > 1
 
 
-def test_a_cut_answer_is_no_answer(hybrid: Hybrid) -> None:
+def test_a_truncated_answer_is_a_failure(hybrid: Hybrid) -> None:
     done = hybrid("run", "--max-tokens", "3", SUM)
     assert done.returncode == 7
     assert done.stdout == b""
@@ -144,7 +144,7 @@ def test_a_cut_answer_is_no_answer(hybrid: Hybrid) -> None:
     assert len(streamed.stdout) > 3
 
 
-def test_output_replaces_the_file_in_one_step(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_output_replaces_the_file_atomically(hybrid: Hybrid, tmp_path: Path) -> None:
     file = tmp_path / "answer.txt"
     assert hybrid("run", "-o", file, SUM).returncode == 0
     first = file.read_bytes()
@@ -219,7 +219,7 @@ def test_bad_variables(hybrid: Hybrid) -> None:
     assert hybrid("run", "hi", HYBRID_PROFILE="none").returncode == 2
 
 
-def test_prompt_past_the_context_is_an_error_that_says_so(hybrid: Hybrid) -> None:
+def test_a_prompt_beyond_the_context_is_an_error(hybrid: Hybrid) -> None:
     done = hybrid("run", "-p", "offline", "Sum it up.", stdin=b"word " * 9000)
     assert done.returncode == 3
     assert done.stdout == b""

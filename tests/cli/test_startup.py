@@ -1,4 +1,4 @@
-"""What is imported when: `--version` and `--help` stay light, and `forbid` never loads the SDK."""
+"""Imports by command: `--version` and `--help` stay light, and `forbid` never loads the SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the command behaves on a terminal, in CI and under --quiet: tried in real pseudo-terminals."""
+"""Output on a terminal, in CI and under --quiet, tried in real pseudo-terminals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Screen = Callable[..., str]
 
 @pytest.fixture
 def on_terminal(command: str, home: Path, tmp_path: Path) -> Screen:
-    """Run the command with all its streams on a terminal of 80 columns; what it wrote there."""
+    """Run the command with all streams on a terminal of 80 columns and return its output."""
 
     def run(*arguments: str | Path, code: int = 0, columns: int = 80, **variables: str) -> str:
         child = pexpect.spawn(
@@ -49,7 +49,7 @@ def on_terminal(command: str, home: Path, tmp_path: Path) -> Screen:
 
 @pytest.fixture
 def to_cloud(cloud: ScriptedCloud, profile: Callable[..., Path]) -> tuple[str, ...]:
-    """What follows `run` to have the scripted cloud answer."""
+    """Arguments of `run` that let the scripted cloud answer."""
     prices = ", prices: {input: 1, output: 1}"
     return ("-p", str(profile(f"{cloud.section(prices)}escalation: {{mode: force}}\n")), "hi")
 
@@ -69,7 +69,7 @@ def to_cloud(cloud: ScriptedCloud, profile: Callable[..., Path]) -> tuple[str, .
         ("never", {"FORCE_COLOR": "1"}, False, False),
     ],
 )
-def test_who_decides_on_colour(
+def test_colour_by_option_variables_and_terminal(
     choice: str, variables: dict[str, str], on_a_terminal: bool, in_a_pipe: bool
 ) -> None:
     class Terminal(io.StringIO):
@@ -114,7 +114,7 @@ HOSTILE = ("The file is \u202etxt.exe\u202c, \u2066safe\u2069\u200f.", "\x1b]0;t
 SHOWN = "The file is \\u202etxt.exe\\u202c, \\u2066safe\\u2069."
 
 
-def test_what_turns_the_direction_is_made_visible_on_a_terminal(
+def test_bidi_controls_are_visible_on_a_terminal(
     hybrid: Hybrid, on_terminal: Screen, cloud: ScriptedCloud, to_cloud: tuple[str, ...], tmp_path: Path
 ) -> None:
     cloud.replies = [Reply(pieces=HOSTILE)]
@@ -127,7 +127,7 @@ def test_what_turns_the_direction_is_made_visible_on_a_terminal(
     assert (tmp_path / "answer").read_text("utf-8") == f"{HOSTILE[0]}\n"
 
 
-def test_names_are_shown_safely_on_a_terminal_and_exactly_in_a_pipe(
+def test_names_are_escaped_on_a_terminal_and_exact_in_a_pipe(
     hybrid: Hybrid, on_terminal: Screen, home: Path
 ) -> None:
     folder = home / "config" / "profiles"
@@ -139,7 +139,7 @@ def test_names_are_shown_safely_on_a_terminal_and_exactly_in_a_pipe(
     assert "evil\u202e\x1b[31m\t" in hybrid("profile", "ls").stdout.decode()
 
 
-def test_a_table_is_folded_between_words(on_terminal: Screen) -> None:
+def test_a_table_wraps_between_words(on_terminal: Screen) -> None:
     wide = on_terminal("models", "ls", "--all", columns=200)
     for columns in (40, 80, 120):
         table = on_terminal("models", "ls", "--all", columns=columns)
@@ -183,7 +183,7 @@ def test_a_block_of_markdown_is_shown_once_the_next_one_begins() -> None:
     assert len(shown) == 3 and "a" in shown[2] and "b" in shown[2]
 
 
-def test_a_spinner_turns_while_a_cloud_is_slow(
+def test_a_spinner_shows_while_a_cloud_is_slow(
     on_terminal: Screen, cloud: ScriptedCloud, to_cloud: tuple[str, ...]
 ) -> None:
     def slow(_body: object) -> Reply:
@@ -202,7 +202,7 @@ def test_a_spinner_turns_while_a_cloud_is_slow(
     assert on_terminal("run", "-q", *to_cloud, **consent) == "The cloud says hello.\n"
 
 
-def test_what_moves_stays_on_its_line_however_narrow(
+def test_the_spinner_stays_on_one_line_of_a_narrow_terminal(
     on_terminal: Screen, cloud: ScriptedCloud, to_cloud: tuple[str, ...]
 ) -> None:
     def slow(_body: object) -> Reply:
@@ -221,9 +221,7 @@ def test_what_moves_stays_on_its_line_however_narrow(
     ]
 
 
-def test_a_pull_moves_on_a_terminal_and_not_in_ci(
-    on_terminal: Screen, model_file: Path, tmp_path: Path
-) -> None:
+def test_import_shows_no_progress_bar_in_ci(on_terminal: Screen, model_file: Path, tmp_path: Path) -> None:
     (tmp_path / "home" / "data").unlink()
     for number, variables in enumerate(({"CI": "1"}, {"TERM": "dumb"})):
         text = on_terminal("models", "import", model_file, "--name", f"m{number}", **variables)
@@ -231,7 +229,7 @@ def test_a_pull_moves_on_a_terminal_and_not_in_ci(
 
 
 @pytest.mark.parametrize("line", ["run -p offline Hi", "pull", "models verify", "doctor -p offline", "usage"])
-def test_nothing_moves_in_ci(on_terminal: Screen, line: str) -> None:
+def test_nothing_is_animated_in_ci(on_terminal: Screen, line: str) -> None:
     text = on_terminal(*line.split(), CI="1", NO_COLOR="1")
     assert "\x1b" not in text and "\r" not in text
     assert text.strip()
@@ -260,7 +258,7 @@ def test_nobody_is_asked_in_ci(
     assert cloud.received == []
 
 
-def test_no_text_commands_a_runner(
+def test_no_output_contains_a_workflow_command(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = home / "config" / "profiles"
@@ -316,7 +314,7 @@ QUIET_LINES = [
 ]
 
 
-def test_quiet_is_silent_but_for_errors_in_every_command(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_quiet_prints_only_errors_in_every_command(hybrid: Hybrid, tmp_path: Path) -> None:
     (tmp_path / "fine.yaml").write_text("version: 1\nlimits: {seconds: 60}\n")
     for number, line in enumerate(QUIET_LINES):
         words = ["-q", *line.split()] if number % 2 else [*line.split(), "-q"]
@@ -327,7 +325,7 @@ def test_quiet_is_silent_but_for_errors_in_every_command(hybrid: Hybrid, tmp_pat
     assert hybrid("-q", "models", "rm", "none").stderr != b""
 
 
-def test_a_quiet_pipe_tells_of_failures_alone(hybrid: Hybrid) -> None:
+def test_a_quiet_pipe_reports_only_failures(hybrid: Hybrid) -> None:
     line = ("pipe", "-q", "-p", "offline", "Is it a letter?", "--choices", "yes,no")
     done = hybrid(*line, stdin=b"a\n")
     assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (0, 1, b"")
@@ -349,7 +347,7 @@ def test_quiet_in_commands_that_change_weights(hybrid: Hybrid, model_file: Path,
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), line
 
 
-def test_markdown_loses_no_word_on_a_narrow_terminal() -> None:
+def test_markdown_keeps_every_word_on_a_narrow_terminal() -> None:
     shown: list[str] = []
     writer = MarkdownWriter(shown.append, columns=24, colour=False)
     writer.feed(

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Canary:
-    """Listeners on loopback, TCP and UDP at one port and a socket of the file system, and what reached them."""
+    """Listeners on loopback (TCP and UDP at one port, and a Unix socket), and the data that reached them."""
 
     port: int
     unix: str
@@ -83,12 +83,12 @@ HELD = {
     "namespace": set(ATTEMPTS) - {"c unix"},
     "audit-hook": set(ATTEMPTS) - {"c connect", "c unix", "child process"},
 }
-"""What each guard keeps in. The weaker ones have holes; that they are known is what this asserts."""
+"""Ways out that each guard blocks. The weaker guards have gaps; this asserts that the gaps are known."""
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
 @pytest.mark.parametrize("guard", HELD)
-def test_what_each_guard_holds(name: str, guard: str, canary: Canary) -> None:
+def test_ways_out_that_each_guard_blocks(name: str, guard: str, canary: Canary) -> None:
     if guard == "namespace" and not may_unshare():
         pytest.skip("this system lets nobody have a namespace")
     assert attempt(name, guard, canary.port, canary.unix) == ("blocked" if name in HELD[guard] else "out")
@@ -107,12 +107,12 @@ def may_unshare() -> bool:
     return done.returncode == 0
 
 
-def test_the_best_level_is_found_without_giving_up_the_network() -> None:
+def test_the_best_guard_is_found_without_losing_the_network() -> None:
     assert best_enforcement() == "seccomp"
     socket.socket().close()
 
 
-def test_required_enforcement_refuses_what_is_weaker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # A mock: no kernel without seccomp can be had here, and the process under test would be this one.
     monkeypatch.setattr("hybrid_cli.cascade.session.forbid_network", lambda _variables: "namespace")
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
@@ -194,7 +194,7 @@ def test_strace_sees_no_internet_socket_under_forbid(command: str, home: Path, t
     assert "AF_INET" not in log.read_text()
 
 
-def test_the_worker_holds_no_secret_and_no_file_of_the_parent(command: str, home: Path) -> None:
+def test_the_worker_has_no_secret_and_no_open_file_of_the_parent(command: str, home: Path) -> None:
     process = subprocess.Popen(
         [command, "run", "--stream", "--max-tokens", "4000", "Write a long story about a fox."],
         stdin=subprocess.DEVNULL,
