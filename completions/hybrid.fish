@@ -197,7 +197,7 @@ complete -c hybrid -n '__hybrid_at profile trust' -l color -x -a 'auto always ne
 complete -c hybrid -n '__hybrid_at profile trust' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_at profile trust' -r -F
 complete -c hybrid -n '__hybrid_needs consent' -a ls -d 'List the origins with consent, and the models it covers'
-complete -c hybrid -n '__hybrid_needs consent' -a grant -d 'Allow handoffs to ORIGIN, if the profile asks for them, too'
+complete -c hybrid -n '__hybrid_needs consent' -a grant -d 'Allow handoffs to ORIGIN. The profile still decides when to hand off'
 complete -c hybrid -n '__hybrid_needs consent' -a revoke -d 'Revoke the consent for ORIGIN'
 complete -c hybrid -n '__hybrid_at consent; and not __hybrid_at consent ls; and not __hybrid_at consent grant; and not __hybrid_at consent revoke' -l quiet -s q -d 'Print only errors on stderr'
 complete -c hybrid -n '__hybrid_at consent; and not __hybrid_at consent ls; and not __hybrid_at consent grant; and not __hybrid_at consent revoke' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'

@@ -28,7 +28,7 @@ _SERVER = "#/$defs/Server"
 
 
 def profiles_page() -> str:
-    """The page, whole."""
+    """Return the text of the page."""
     schema = json_schema()
     return _INTRO + "".join(_rows(schema["$ref"], "", schema["$defs"]))
 
@@ -55,7 +55,7 @@ def _row(key: str, kind: str, default: str, meaning: str) -> str:
 
 
 def _references(field: dict[str, Any]) -> Iterator[tuple[str, bool]]:
-    """The sections that a field holds, and whether it is a list of them."""
+    """Yield the sections that a field refers to, and whether it holds a list of them."""
     for one in (field, *field.get("anyOf", ()), *field.get("allOf", ())):
         if "$ref" in one:
             yield one["$ref"], False

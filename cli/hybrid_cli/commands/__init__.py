@@ -13,12 +13,12 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 
 @dataclass
 class Invocation:
-    """What every command gets as `context.obj`: the environment and the worker, if one was forked."""
+    """The `context.obj` of every command; `worker` is None if none was forked."""
 
     environment: Environment
     worker: Worker | None
     stopwatch: Stopwatch
-    """Runs since the start of the command."""
+    """Started with the command."""
 
 
 def new_app(cls: type[Group] = Group, **settings: Any) -> App:

@@ -70,8 +70,8 @@ def calibrate(
 ) -> None:
     """Fit handoff decisions to a model on your own questions or traffic, and store the result.
 
-    The gate then keeps the target `escalation.target` of a profile, for exactly this model. If the questions
-    cannot support the target, hybrid refuses it and names one that they do support.
+    hybrid then meets `escalation.target` of a profile, for exactly this model. If the questions cannot support
+    the target, hybrid refuses it and names one that they do support.
     """
     from hybrid_cli.evaluate.calibrate import calibrate as fit_gate
     from hybrid_cli.evaluate.calibrate import parse_target

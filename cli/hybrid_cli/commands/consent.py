@@ -47,7 +47,7 @@ def list_origins(context: typer.Context) -> None:
     ),
 )
 def grant(context: typer.Context, origin: Origin) -> None:
-    """Allow handoffs to ORIGIN, if the profile asks for them, too."""
+    """Allow handoffs to ORIGIN. The profile still decides when to hand off."""
     from hybrid_cli.privacy.consent import Consent
 
     invocation: Invocation = context.obj

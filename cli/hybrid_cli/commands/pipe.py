@@ -1,4 +1,4 @@
-"""`hybrid pipe`: one answer for each record."""
+"""`hybrid pipe`: one answer per record of the input."""
 
 from __future__ import annotations
 

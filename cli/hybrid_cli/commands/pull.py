@@ -1,4 +1,4 @@
-"""`hybrid pull`: download and verify weights."""
+"""`hybrid pull`: download and verify a model."""
 
 from __future__ import annotations
 
