@@ -76,9 +76,21 @@ def fork_server(command: str) -> Iterator[ForkServer]:
 @pytest.fixture
 def hybrid(request: pytest.FixtureRequest, command: str, home: Path) -> Hybrid:
     """Run the command to its end; as a fork of a process that has imported everything, unless --exec is given."""
-    if not sys.platform.startswith("linux") or request.config.getoption("--exec"):
+    if is_executed(request.config):
         return executed(command, home)
     return forked(command, home, request.getfixturevalue("fork_server"))
+
+
+@pytest.fixture
+def search_path(request: pytest.FixtureRequest, command: str) -> str:
+    """PATH for a shell script that calls `hybrid`."""
+    path = f"{Path(command).parent}:{os.environ['PATH']}"
+    return path if is_executed(request.config) else f"{request.getfixturevalue('fork_server').bin}:{path}"
+
+
+def is_executed(config: pytest.Config) -> bool:
+    """Whether each command is to be a new program: a fork is safe on Linux only."""
+    return not sys.platform.startswith("linux") or bool(config.getoption("--exec"))
 
 
 @pytest.fixture

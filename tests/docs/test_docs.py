@@ -173,7 +173,7 @@ def test_there_are_twenty_recipes() -> None:
     ("form", "line"), RECIPES, ids=[str(number) for number in range(1, len(RECIPES) + 1)]
 )
 def test_a_recipe_does_what_it_says(
-    form: str, line: str, command: str, home: Path, cloud: ScriptedCloud, tmp_path: Path
+    form: str, line: str, search_path: str, home: Path, cloud: ScriptedCloud, tmp_path: Path
 ) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
@@ -187,8 +187,7 @@ def test_a_recipe_does_what_it_says(
     profiles.mkdir(parents=True)
     prices = ", prices: {input: 1, output: 1}"
     (profiles / "cloud.yaml").write_text(f"version: 1\n{cloud.section(prices)}escalation: {{mode: force}}\n")
-    variables = environment(home, HYBRID_CONSENT=cloud.origin)
-    variables["PATH"] = f"{Path(command).parent}:{variables['PATH']}"
+    variables = environment(home, HYBRID_CONSENT=cloud.origin, PATH=search_path)
     done = subprocess.run(
         ["bash", "-c", line],
         stdin=subprocess.DEVNULL,

@@ -62,12 +62,11 @@ def openai(home: Path, cloud: ScriptedCloud) -> ScriptedCloud:
 
 
 @pytest.fixture
-def shell(command: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -> Callable[..., str]:
+def shell(search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -> Callable[..., str]:
     """Run lines of shell and return stdout and stderr together, with OpenAI's origin where the test cloud's was."""
 
     def run(script: str, home: Path = home) -> str:
-        variables = environment(home, OPENAI_API_KEY="sk-test")
-        variables["PATH"] = f"{Path(command).parent}:{variables['PATH']}"
+        variables = environment(home, OPENAI_API_KEY="sk-test", PATH=search_path)
         done = subprocess.run(
             ["bash", "-c", f"exec 2>&1 </dev/null\n{script.replace(CLOUD, openai.origin)}"],
             capture_output=True,
@@ -202,7 +201,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_ci(command: str, home: Path, cloud: ScriptedCloud, repository: Path) -> Callable[..., str]:
+def in_ci(search_path: str, home: Path, cloud: ScriptedCloud, repository: Path) -> Callable[..., str]:
     """Run lines of shell as a runner would; what they printed. The profile `ci` has the cloud of the tests."""
     profiles = home / "config" / "profiles"
     profiles.mkdir(parents=True)
@@ -212,8 +211,7 @@ def in_ci(command: str, home: Path, cloud: ScriptedCloud, repository: Path) -> C
     )
 
     def run(script: str, **more: str) -> str:
-        variables = environment(home, CI="true", HYBRID_CONSENT=cloud.origin, **more)
-        variables["PATH"] = f"{Path(command).parent}:{variables['PATH']}"
+        variables = environment(home, CI="true", HYBRID_CONSENT=cloud.origin, PATH=search_path, **more)
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", script],
             stdin=subprocess.DEVNULL,

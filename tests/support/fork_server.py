@@ -1,13 +1,13 @@
-"""Starts `hybrid` by fork, from a process that has imported the package and its libraries already.
+"""Starts `hybrid` by fork, from a process that has already imported the package and its libraries.
 
-To start Python and import typer, numpy, llama.cpp and the openai SDK takes a second of processor time, a thousand
-times in a run of the tests. A fork of a process that has them takes none. From `main` on everything is as in the
-installed command: its own process, arguments, variables, folder and streams. What a test says of start-up itself
-(imports, the order of the guard, the interpreter's variables) needs the fixture `installed`, which executes the
-command; `pytest --exec` executes it everywhere.
+Starting Python and importing typer, numpy, llama.cpp and the openai SDK takes up to a second of processor time, and
+the tests do it a thousand times. A fork of a process that has imported them takes milliseconds. From `main` on
+everything is as in the installed command: a process of its own, with its own arguments, variables, folder and
+streams. Tests of what happens before `main` or in imports use the fixture `installed`, which executes the command;
+`pytest --exec` executes it in all tests.
 
-The server is a program that owns no thread. A request is a message of JSON with three descriptors (stdin, stdout,
-stderr); it is answered with the process id, and when the process has ended with its exit code.
+As a program this is the server. It never owns a thread. Each connection is one run: the client sends a message of
+JSON with the descriptors of stdin, stdout and stderr, and receives the process id, then the exit code.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import json
 import os
 import pkgutil
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +36,18 @@ from typing import Any, NoReturn
 READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON")
 """Variables that the interpreter or a library reads before `main`: a fork comes too late for these."""
 _LARGEST_MESSAGE = 1 << 20
+_SHIM = """#!{python} -SE
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.connect({path!r})
+request = {{"arguments": sys.argv[1:], "variables": dict(os.environ), "folder": os.getcwd()}}
+socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
+server.recv(64)
+code = json.loads(server.recv(64))
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
 
 
 def can_fork(variables: Mapping[str, str]) -> bool:
@@ -42,16 +56,24 @@ def can_fork(variables: Mapping[str, str]) -> bool:
 
 
 class ForkServer:
-    """Starts the server; `run` is `subprocess.run` of the command. Calls may be made side by side."""
+    """A running server. Calls of `run` may be made side by side."""
 
     def __init__(self, command: str) -> None:
         self._command = command
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), command], pass_fds=(theirs.fileno(),)
-            )
-        self._requests = ours
+        self._folder = Path(tempfile.mkdtemp(prefix="hy-"))  # short: a socket's path is 108 bytes at most
+        self._path = str(self._folder / "socket")
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, self._path, command], stdin=subprocess.PIPE
+        )
+        self.bin = self._folder / "bin"
+        """A folder for PATH, with a `hybrid` that forwards to the server: for shell scripts."""
+        self.bin.mkdir()
+        shim = self.bin / "hybrid"
+        shim.write_text(_SHIM.format(python=sys.executable, path=self._path), encoding="utf-8")
+        shim.chmod(0o755)
+        while not Path(self._path).exists():
+            assert self._process.poll() is None, "the fork server ended at start-up"
+            time.sleep(0.02)
 
     def run(
         self,
@@ -61,57 +83,54 @@ class ForkServer:
         cwd: Path | None,
         timeout: float,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run the command to its end. Raises subprocess.TimeoutExpired."""
-        answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        source = os.open(os.devnull, os.O_RDONLY) if stdin is None else None
-        read_end, write_end = (source, None) if source is not None else os.pipe()
+        """Run the command to its end, as subprocess.run does. Raises subprocess.TimeoutExpired."""
+        read_end, write_end = (os.open(os.devnull, os.O_RDONLY), None) if stdin is None else os.pipe()
         out, out_end = os.pipe()
         err, err_end = os.pipe()
-        request = {
-            "arguments": list(arguments),
-            "variables": dict(variables),
-            "folder": str(cwd or Path.cwd()),
-        }
-        ends = [theirs.fileno(), read_end, out_end, err_end]
-        socket.send_fds(self._requests, [json.dumps(request).encode()], ends)
-        theirs.close()
-        for end in ends[1:]:
-            os.close(end)
-        with answers:
-            return self._finish(answers, arguments, (write_end, stdin), (out, err), timeout)
-
-    def _finish(
-        self,
-        answers: socket.socket,
-        arguments: Sequence[str],
-        given: tuple[int | None, bytes | None],
-        streams: tuple[int, int],
-        timeout: float,
-    ) -> subprocess.CompletedProcess[bytes]:
-        until = time.monotonic() + timeout
-        pid = json.loads(answers.recv(_LARGEST_MESSAGE))
-        held = [bytearray(), bytearray()]
-        threads = [
-            threading.Thread(target=_read, args=pair, daemon=True) for pair in zip(streams, held, strict=True)
-        ]
-        write_end, stdin = given
-        if write_end is not None:
-            threads.append(threading.Thread(target=_write, args=(write_end, stdin), daemon=True))
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(max(0, until - time.monotonic()))
-        answers.settimeout(max(0.001, until - time.monotonic()))
-        try:
-            code = json.loads(answers.recv(_LARGEST_MESSAGE))
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired([self._command, *arguments], timeout) from None
-        return subprocess.CompletedProcess([self._command, *arguments], code, bytes(held[0]), bytes(held[1]))
+        folder = str(cwd or Path.cwd())
+        request = {"arguments": list(arguments), "variables": dict(variables), "folder": folder}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+            server.connect(self._path)
+            socket.send_fds(server, [json.dumps(request).encode()], [read_end, out_end, err_end])
+            for end in (read_end, out_end, err_end):
+                os.close(end)
+            started = [self._command, *arguments]
+            return _finish(server, started, (write_end, stdin), (out, err), timeout)
 
     def close(self) -> None:
-        self._requests.close()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.wait(20)
+        shutil.rmtree(self._folder)
+
+
+def _finish(
+    server: socket.socket,
+    command: Sequence[str],
+    given: tuple[int | None, bytes | None],
+    streams: tuple[int, int],
+    timeout: float,
+) -> subprocess.CompletedProcess[bytes]:
+    until = time.monotonic() + timeout
+    pid = json.loads(server.recv(64))
+    held = [bytearray(), bytearray()]
+    threads = [
+        threading.Thread(target=_read, args=pair, daemon=True) for pair in zip(streams, held, strict=True)
+    ]
+    write_end, stdin = given
+    if write_end is not None:
+        threads.append(threading.Thread(target=_write, args=(write_end, stdin), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0, until - time.monotonic()))
+    server.settimeout(max(0.001, until - time.monotonic()))
+    try:
+        code = json.loads(server.recv(64))
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+        raise subprocess.TimeoutExpired(command, timeout) from None
+    return subprocess.CompletedProcess(command, code, bytes(held[0]), bytes(held[1]))
 
 
 def _read(descriptor: int, into: bytearray) -> None:
@@ -136,40 +155,42 @@ def _preload() -> None:
             importlib.import_module(module.name)
     for name in ("openai.resources.chat.completions", "openai.resources.responses"):
         importlib.import_module(name)
+    assert "huggingface_hub" not in sys.modules, "it reads HF_ENDPOINT and others when it is imported"
 
 
-def _serve(requests: socket.socket, command: str) -> int:
-    """Fork for each request, until nobody can send any; the exit code in a process that was forked."""
+def _serve(listener: socket.socket, command: str) -> int:
+    """Fork for each connection until stdin is closed; the exit code in a process that was forked."""
     selector = selectors.DefaultSelector()
-    selector.register(requests, selectors.EVENT_READ)
-    answers: dict[int, tuple[int, socket.socket]] = {}
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
+    running: dict[int, tuple[int, socket.socket]] = {}
     while True:
         for key, _events in selector.select():
-            if key.fileobj is not requests:
-                pid, answer = answers.pop(key.fd)
+            if key.fd == 0:
+                return 0
+            if key.fileobj is not listener:
+                pid, client = running.pop(key.fd)
                 selector.unregister(key.fd)
                 os.close(key.fd)
-                _send(answer, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-                answer.close()
+                _send(client, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                client.close()
                 continue
-            message, descriptors, _flags, _address = socket.recv_fds(requests, _LARGEST_MESSAGE, 4)
-            if not message:
-                return 0
+            client, _address = listener.accept()
+            message, streams, _flags, _address = socket.recv_fds(client, _LARGEST_MESSAGE, 3)
             pid = os.fork()
             if pid == 0:
-                return _become(json.loads(message), descriptors[1:], command)
-            answer = socket.socket(fileno=descriptors[0])
-            for descriptor in descriptors[1:]:
+                return _become(json.loads(message), streams, command)
+            for descriptor in streams:
                 os.close(descriptor)
-            _send(answer, pid)
+            _send(client, pid)
             watch = os.pidfd_open(pid)
-            answers[watch] = (pid, answer)
+            running[watch] = (pid, client)
             selector.register(watch, selectors.EVENT_READ)
 
 
-def _send(answer: socket.socket, value: int) -> None:
+def _send(client: socket.socket, value: int) -> None:
     with contextlib.suppress(OSError):  # the test was given up
-        answer.send(json.dumps(value).encode())
+        client.send(json.dumps(value).encode())
 
 
 def _become(request: dict[str, Any], streams: Sequence[int], command: str) -> int:
@@ -199,20 +220,25 @@ def _text(descriptor: int, mode: str, errors: str = "strict") -> io.TextIOWrappe
 
 
 def main() -> NoReturn:
-    """Serve on the socket of argv; in a forked process, end as the interpreter does, without its tidying."""
-    descriptor, command = int(sys.argv[1]), sys.argv[2]
+    """Serve at the path of argv; in a forked process, end as the interpreter does, but leave the tidying out."""
+    path, command = sys.argv[1:]
     sys.path[0] = str(Path(command).parent)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # it would start threads, which a fork does not have
     from hybrid_cli.local.threads import SPIN_COUNT
 
-    os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # read when llama.cpp is loaded; the worker sets it before
+    os.environ["GOMP_SPINCOUNT"] = (
+        SPIN_COUNT  # read when llama.cpp is loaded, and set by the worker before that
+    )
     _preload()
-    assert "huggingface_hub" not in sys.modules, "it reads HF_ENDPOINT and others when it is imported"
     gc.collect()
     gc.freeze()
-    status: int = 1
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(f"{path}.new")
+    listener.listen(64)
+    Path(f"{path}.new").rename(path)
+    status = 1
     try:
-        status = _serve(socket.socket(fileno=descriptor), command)
+        status = _serve(listener, command)
     finally:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
