@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.files import Busy, Replacement, open_locked
 
 
 class Done(Counter[str]):
@@ -62,23 +62,15 @@ def resumed(path: Path, field: str) -> Iterator[ResumedFile]:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """The file, locked. One that was replaced while that was waited for is opened anew."""
-    while True:
-        try:
-            _check_regular(path)
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
-        except OSError as error:
-            raise _refused(path, error.strerror or str(error)) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                return file
-        except BlockingIOError:
-            file.close()
-            raise Failure(ExitStatus.FAILURE, f"another run is writing to {path}") from None
-        except FileNotFoundError:
-            pass
-        file.close()
+    """The file, locked by this process."""
+    try:
+        _check_regular(path)
+        descriptor, _waited = open_locked(path)
+    except Busy:
+        raise Failure(ExitStatus.FAILURE, f"another run is writing to {path}") from None
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from None
+    return os.fdopen(descriptor, "r+b")
 
 
 def _check_regular(path: Path) -> None:
@@ -137,9 +129,8 @@ def _answer_of(line: bytes, field: str) -> dict[str, object] | None:
 
 def _without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
     """Put a copy without the lines at `failed` in the file's place, in one step; the copy, locked."""
-    target = Path(os.path.realpath(path))
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".hybrid-")
-    copy = os.fdopen(descriptor, "r+b")
+    replacement = Replacement(Path(os.path.realpath(path)))
+    copy = replacement.file
     try:
         fcntl.flock(copy, fcntl.LOCK_EX)
         os.fchmod(copy.fileno(), os.fstat(file.fileno()).st_mode & 0o777)
@@ -149,11 +140,8 @@ def _without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
             if start not in failed:
                 copy.write(line)
             start += len(line)
-        copy.flush()
-        os.fsync(copy.fileno())
-        Path(name).replace(target)
+        replacement.commit(durable=True)
     except BaseException:
-        copy.close()
-        Path(name).unlink(missing_ok=True)
+        replacement.close()
         raise
     return copy
