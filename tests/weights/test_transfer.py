@@ -20,7 +20,7 @@ from hybrid_cli.weights.https import Remote, is_safe
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import Tuning
-from hybrid_cli.weights.reporter import Progress, Reporter
+from hybrid_cli.weights.reporter import DownloadProgress, Reporter
 from hybrid_cli.weights.transfer import transfer
 from hybrid_process import Hybrid, environment
 from loopback_hub import LoopbackHub, Served, gguf
@@ -302,7 +302,7 @@ def test_progress_in_plain_lines_tells_rate_and_time_left() -> None:
     now = [0.0]
     stderr = io.StringIO()
     world = Environment(stdin=None, stdout=None, stderr=stderr, variables={}, clock=lambda: now[0])
-    progress = Progress(Reporter(world, as_json=False), "m.gguf", 100_000_000, 0)
+    progress = DownloadProgress(Reporter(world, as_json=False), "m.gguf", 100_000_000, 0)
     for second in range(1, 15):
         now[0] = float(second)
         progress.show(second * 1_000_000)

@@ -15,13 +15,13 @@ from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.evaluate.eval_estimate import Estimate
 from hybrid_cli.evaluate.local_answers import request_for
-from hybrid_cli.evaluate.progress import Progress
 from hybrid_cli.evaluate.questions import Question, is_right
 from hybrid_cli.evaluate.rows import CloudRow, Kept, cloud_key_of
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import usd
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.ui.stopwatch import Stopwatch
 
 _AT_ONCE = 4
@@ -74,7 +74,7 @@ def ask(questions: Sequence[Question], policy: Policy, kept: Kept, environment: 
     """
     left = missing(questions, policy, kept)
     withheld = 0
-    with Progress(environment, "answered by the cloud", len(left)) as progress:
+    with ProgressBar(environment, "answered by the cloud", len(left)) as progress:
         for row in _outcomes(left, policy, environment):
             if row is None:
                 withheld += 1

@@ -15,7 +15,6 @@ from hybrid_cli.cascade.session import guard
 from hybrid_cli.evaluate import cloud_answers
 from hybrid_cli.evaluate.eval_estimate import Estimate, estimate
 from hybrid_cli.evaluate.local_answers import LocalAnswers
-from hybrid_cli.evaluate.progress import Progress
 from hybrid_cli.evaluate.questions import Question, is_right, read_questions
 from hybrid_cli.evaluate.rows import Kept, Row, answered, key_of
 from hybrid_cli.evaluate.settings import CloudSide, QuestionSplit
@@ -23,6 +22,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -141,7 +141,7 @@ class Work:
         try:
             answers = LocalAnswers(engine, self.policy, self.weights, self.environment).answers
             rows = answered(self.questions, answers, self._is_right, self.source, self.kept)
-            with Progress(self.environment, f"answered by {name}", left) as progress:
+            with ProgressBar(self.environment, f"answered by {name}", left) as progress:
                 for _ in rows:
                     progress.step()
         finally:

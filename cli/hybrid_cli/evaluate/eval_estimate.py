@@ -16,7 +16,7 @@ from hybrid_cli.ledger.database import Limit, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.reporter import duration
+from hybrid_cli.ui.progress import duration
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from hybrid_cli.pipe.resume import Done, ResumedFile, done_in, resumed
 from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.shutdown import GRACE_SECONDS, Stop, stopping
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
-from hybrid_cli.pipe.summary import Counts, Progress
+from hybrid_cli.pipe.summary import Counts, PipeProgress
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
@@ -231,7 +231,7 @@ class _Pipeline:
         )
         self._last = 0
         self._counts = Counts()
-        self._progress = Progress(environment, self._counts, self._spent)
+        self._progress = PipeProgress(environment, self._counts, self._spent)
 
     def run(self) -> None:
         """Write a line a record. Raises Failure or Interrupted where it ends early, or not well."""

