@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.https import Remote
+from hybrid_cli.weights.https import RemoteFile
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import Tuning
@@ -56,7 +56,7 @@ def _fetched(hub: LoopbackHub, served: Served, sha256: str | None) -> str:
     hub.files["/m.gguf"] = served
     world = Environment(stdin=None, stdout=None, stderr=None, variables={})
     with tempfile.TemporaryDirectory() as folder:
-        remote = Remote(f"{hub.origin}/m.gguf", "m.gguf", sha256=sha256)
+        remote = RemoteFile(f"{hub.origin}/m.gguf", "m.gguf", sha256=sha256)
         try:
             _, found = transfer(
                 remote, Slot(Path(folder), waited=False), Reporter(world, as_json=False), _TUNING

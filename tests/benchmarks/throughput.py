@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.https import Remote
+from hybrid_cli.weights.https import RemoteFile
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.integrity import sha256_of
 from hybrid_cli.weights.reporter import Reporter
@@ -67,7 +67,9 @@ def _curl(url: str, folder: Path, _sha256: str) -> None:
 
 def _pull(url: str, folder: Path, sha256: str) -> None:
     world = Environment(stdin=None, stdout=None, stderr=None, variables={})
-    _path, found = transfer(Remote(url, "file"), Slot(folder, waited=False), Reporter(world, as_json=False))
+    _path, found = transfer(
+        RemoteFile(url, "file"), Slot(folder, waited=False), Reporter(world, as_json=False)
+    )
     assert found == sha256, "the file came wrong"
 
 

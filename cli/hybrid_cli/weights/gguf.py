@@ -1,7 +1,7 @@
-"""A walk over a GGUF file's header by its bounds, before the file is stored or loaded.
+"""A check of a GGUF file's header, before the file is stored or loaded.
 
-The format is ggml's docs/gguf.md. Nothing is interpreted: only that each count, length and offset stays
-inside the file, so that the engine meets no header that lies.
+The format is described in ggml's docs/gguf.md. The check interprets nothing; it makes sure that each count,
+length and offset stays inside the file, because llama.cpp trusts them.
 """
 
 from __future__ import annotations
@@ -16,38 +16,36 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 _HEAD = struct.Struct("<4sIQQ")
 """Magic, version, tensor count, metadata count."""
 _VERSIONS = (2, 3)
-_LEAST_TENSOR_BYTES = 24  # of a tensor's description
-_LEAST_PAIR_BYTES = 13  # of a metadata pair
+_LEAST_TENSOR_BYTES = 24  # of the description of one tensor
+_LEAST_PAIR_BYTES = 13  # of one metadata key and value
 _MOST_DIMENSIONS = 4
 _MOST_NESTING = 4
 _LONGEST_KEY = 65535
-_LONGEST_TOKEN = 1 << 20  # of a vocabulary's
+_LONGEST_TOKEN = 1 << 20  # bytes of one token of the vocabulary
 
 _STRING, _ARRAY = 8, 9
 _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """The size of a metadata value by its type."""
 
 
-class _Damaged(Exception):  # noqa: N818  told as a Failure with the file's name
-    """The header announces what cannot be."""
+class _Damaged(Exception):  # noqa: N818  becomes a Failure that names the file
+    """The header contradicts the file's size, or the format."""
 
 
 def check_gguf(path: Path, name: str = "") -> None:
-    """Raise Failure (WEIGHTS) unless the header of the GGUF file at `path` can be true.
+    """Raise Failure (WEIGHTS) unless the file at `path` is a GGUF file with a plausible header.
 
-    The message says `name` where the path is not one that the user knows.
+    Messages call the file `name` if it is given: the user may not know the path.
     """
     name = name or str(path)
     try:
         info = path.stat()
-        if not stat.S_ISREG(info.st_mode):  # to open a named pipe would wait for its writer
-            raise Failure(ExitStatus.WEIGHTS, f"{name} is not a file")
+        if not stat.S_ISREG(info.st_mode):  # opening a named pipe would block
+            raise Failure(ExitStatus.WEIGHTS, f"{name} is not a regular file")
         with path.open("rb") as file:
             _check(file, info.st_size, name)
     except OSError as error:
-        raise Failure(
-            ExitStatus.WEIGHTS, f"the model file {name} cannot be read: {error.strerror}"
-        ) from error
+        raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {name}: {error.strerror}") from error
 
 
 def _check(file: BinaryIO, size: int, name: str) -> None:
@@ -56,7 +54,7 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
         raise Failure(ExitStatus.WEIGHTS, f"{name} is not a GGUF model file")
     _magic, version, tensors, pairs = _HEAD.unpack(head)
     if version not in _VERSIONS:
-        raise Failure(ExitStatus.WEIGHTS, f"{name} is a GGUF of version {version} that this tool cannot read")
+        raise Failure(ExitStatus.WEIGHTS, f"{name} has GGUF version {version}; hybrid reads versions 2 and 3")
     try:
         if tensors * _LEAST_TENSOR_BYTES + pairs * _LEAST_PAIR_BYTES > size:
             raise _Damaged
@@ -68,7 +66,7 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
             _walk_tensor(cursor, size)
     except _Damaged:
         raise Failure(
-            ExitStatus.WEIGHTS, f"{name} is damaged: its header announces more than the file holds"
+            ExitStatus.WEIGHTS, f"{name} is damaged: its header claims more data than the file has"
         ) from None
 
 
@@ -83,7 +81,7 @@ def _walk_tensor(cursor: _Cursor, size: int) -> None:
 
 
 class _Cursor:
-    """A place in the header that moves forward and never beyond the file's `size`."""
+    """A position in the header. It moves forward; beyond the file's `size` it raises _Damaged."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -93,7 +91,7 @@ class _Cursor:
         if count > self._left:
             raise _Damaged
         self._left -= count
-        if count < 1 << 16:  # cheaper than a seek, which drops what is buffered
+        if count < 1 << 16:  # cheaper than a seek, which drops the buffer
             self._file.read(count)
         else:
             self._file.seek(count, 1)
@@ -111,7 +109,7 @@ class _Cursor:
         self.skip(length)
 
     def value(self, kind: int, depth: int = 0) -> None:
-        """Move over one metadata value of the type `kind`."""
+        """Skip one metadata value of the type `kind`."""
         if kind in _FIXED_BYTES:
             self.skip(_FIXED_BYTES[kind])
         elif kind == _STRING:
@@ -126,7 +124,7 @@ class _Cursor:
         if kind in _FIXED_BYTES:
             self.skip(count * _FIXED_BYTES[kind])
             return
-        if count * 8 > self._left:  # a string or an array has at least its length
+        if count * 8 > self._left:  # each string or array begins with a length of 8 bytes
             raise _Damaged
         if kind == _STRING:
             self._strings(count)
@@ -135,7 +133,7 @@ class _Cursor:
             self.value(kind, depth + 1)
 
     def _strings(self, count: int) -> None:
-        """As `string`, in a loop without calls: a vocabulary has hundreds of thousands."""
+        """Skip `count` strings. No method calls in the loop: a vocabulary has hundreds of thousands."""
         read, left, number = self._file.read, self._left, int.from_bytes
         for _ in range(count):
             length = number(read(8), "little")

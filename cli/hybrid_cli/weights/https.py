@@ -1,7 +1,7 @@
-"""One HTTP request for a part of a file, and what its failure means.
+"""One HTTP request for a range of a file, and the meaning of each failure.
 
-The standard library's client is used: it hands out large pieces straight from the socket, and wrote a file of
-1.5 GB from loopback 1.5 to 1.9 times as fast as httpx2, which matters beside a checksum.
+It uses the standard library's client, which passes large pieces on straight from the socket: it wrote a file
+of 1.5 GB from loopback 1.5 to 1.9 times as fast as httpx2.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file on a server. `size` and `sha256` are what is known of it beforehand."""
+class RemoteFile:
+    """A file on a server, with its size and checksum if they are known beforehand."""
 
     url: str
     file: str
     size: int | None = None
     sha256: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent to the URL's own origin alone, also where that redirects."""
+    """Sent to the URL's own origin only, never to another one that it redirects to."""
 
 
-class Changed(Exception):  # noqa: N818  it makes a transfer start again
-    """The server's file is not the one that was begun."""
+class FileChanged(Exception):  # noqa: N818  it makes a transfer start again
+    """The file on the server is no longer the one whose download began."""
 
 
-class Cut(Exception):  # noqa: N818  it makes a request be sent again
-    """The answer ended early, or there was none."""
+class ConnectionCut(Exception):  # noqa: N818  the request is sent again
+    """The response ended early, or there was none."""
 
     def __init__(self, message: str, *, wait: float | None = None, reached: bool = True) -> None:
         super().__init__(message)
         self.wait = wait
-        """What the server asked for, in seconds."""
+        """Seconds to wait before the next try, if the server says so."""
         self.reached = reached
-        """Whether there was a server at all."""
+        """Whether a server answered the connection."""
 
 
-class Answer:
-    """A server's answer to a request for a part of a file: `read` gives its bytes as they come."""
+class RangeResponse:
+    """A server's response to a request for a range of a file."""
 
     def __init__(self, response: Any) -> None:
         self._response = response
@@ -62,17 +62,17 @@ class Answer:
         self.is_range = response.status == 206 and match is not None
         self.start = int(match[1]) if self.is_range and match else 0
         self.size = int(match[3]) if self.is_range and match else _length(headers)
-        """The whole file's, in bytes; None where the server does not say."""
+        """Bytes of the whole file; None if the server does not say."""
         etag = headers.get("ETag")
         self.validator = etag or headers.get("Last-Modified")
-        """What changes when the file does."""
+        """ETag or Last-Modified: another value means another version of the file."""
 
     def read(self, most: int) -> bytes:
-        """Up to `most` bytes, as soon as there are any; none at the end. Raises Cut."""
+        """Up to `most` bytes, as soon as some arrive; b"" at the end. Raises ConnectionCut."""
         try:
             data: bytes = self._response.read1(most)
         except (OSError, HTTPException) as error:
-            raise Cut(_reason(error)) from error
+            raise ConnectionCut(_reason(error)) from error
         return data
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ def _length(headers: HTTPMessage) -> int | None:
 
 
 def is_safe(url: str) -> bool:
-    """Whether bytes from `url` cannot be changed on the way: https, or this machine. It may hold no key."""
+    """Whether nobody can change bytes from `url` on the way: https, or this machine. Passwords are refused."""
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
@@ -95,14 +95,14 @@ def is_safe(url: str) -> bool:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to a safe place, and takes the private headers along within an origin only."""
+    """Follows redirects to safe URLs, and sends private headers to the first origin only."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if not is_safe(newurl):
             fp.close()
-            raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a place that is not https")
+            raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a URL without https")
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         if following is not None and (before.scheme, before.netloc) == (after.scheme, after.netloc):
@@ -111,13 +111,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
-def get(remote: Remote, span: tuple[int, int], patience: float) -> Answer:
-    """Ask for the bytes from the first of `span` up to but without the second.
+def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResponse:
+    """Request the bytes from the first number of `span` up to the second, exclusive.
 
-    Raises Failure (WEIGHTS) where to ask again would not help, Cut where it may, Changed where the server
-    has no such bytes.
+    Raises ConnectionCut if a retry may help, Failure (WEIGHTS) if not, FileChanged if the server's file is
+    too short.
     """
-    request = urllib.request.Request(remote.url)  # noqa: S310  `is_safe` was asked
+    request = urllib.request.Request(remote.url)  # noqa: S310  callers check `is_safe`
     request.add_header("User-Agent", f"hybrid-cli/{__version__}")
     request.add_header("Accept-Encoding", "identity")
     request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
@@ -132,24 +132,26 @@ def get(remote: Remote, span: tuple[int, int], patience: float) -> Answer:
         if isinstance(cause, SSLCertVerificationError):
             message = f"the certificate of {request.host} is not trusted: {cause.verify_message}"
             raise Failure(ExitStatus.WEIGHTS, message) from error
-        raise Cut(_reason(cause), reached=isinstance(cause, (TimeoutError, HTTPException))) from error
-    return Answer(response)
+        raise ConnectionCut(
+            _reason(cause), reached=isinstance(cause, (TimeoutError, HTTPException))
+        ) from error
+    return RangeResponse(response)
 
 
-def _refusal(error: urllib.error.HTTPError, remote: Remote) -> Exception:
+def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:
     error.close()
     if error.code == 416:
-        return Changed("the file became shorter on the server")
+        return FileChanged("the file became shorter on the server")
     host = urlsplit(remote.url).netloc
     if error.code in _TRANSIENT:
         wait = error.headers.get("Retry-After", "")
         seconds = min(float(wait), _LONGEST_WAIT) if wait.isdecimal() else None
-        return Cut(f"{host} answered {error.code}", wait=seconds)
+        return ConnectionCut(f"{host} answered {error.code}", wait=seconds)
     return Failure(ExitStatus.WEIGHTS, f"{host} answered {error.code} for {remote.file}")
 
 
 def _reason(error: object) -> str:
     if isinstance(error, TimeoutError):
-        return "the server sends nothing"
+        return "the server sent nothing"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]

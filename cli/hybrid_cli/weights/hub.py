@@ -1,6 +1,6 @@
-"""The Hugging Face hub, or the mirror that HF_ENDPOINT names: what a repository holds, and its files.
+"""Models from the Hugging Face hub, or from the mirror that HF_ENDPOINT names.
 
-huggingface_hub asks the hub; the bytes come by `weights.transfer`, which resumes and hashes.
+huggingface_hub fetches the metadata; `weights.transfer` downloads the bytes, because it resumes and hashes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.capacity import memory
-from hybrid_cli.weights.https import Remote, is_safe
+from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.names import as_text, shards_of
 from hybrid_cli.weights.other_tools import hub_file
 from hybrid_cli.weights.part import Fetched, Part
-from hybrid_cli.weights.quantisation import Offer, choose, offers
+from hybrid_cli.weights.quantisation import HubFile, choose, model_files
 from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.transfer import transfer
 
@@ -35,7 +35,7 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True)
 class HubSource:
-    """A model of a repository. Without `file`, the one that suits this machine's memory."""
+    """A model in a repository. Without `file` it is the best one for this machine's memory."""
 
     repo: str
     file: str
@@ -57,16 +57,16 @@ class HubSource:
     def _part(self, file: str, reporter: Reporter) -> Part:
         hub = _hub()
 
-        def ask() -> Any:
+        def metadata_of() -> Any:
             url = hub.hf_hub_url(self.repo, file, revision=self.revision)
             return hub.get_hf_file_metadata(url, token=_token())
 
-        metadata = self._asked(ask, reporter, file)
-        revision = metadata.commit_hash or self.revision  # a branch may move on meanwhile
+        metadata = self._ask(metadata_of, reporter, file)
+        revision = metadata.commit_hash or self.revision  # a branch may change before the download
         etag = metadata.etag or ""
         sha256 = etag if _SHA256.fullmatch(etag) else None
         headers = {"Authorization": f"Bearer {token}"} if (token := _token()) else {}
-        remote = Remote(
+        remote = RemoteFile(
             hub.hf_hub_url(self.repo, file, revision=revision), file, metadata.size, sha256, headers
         )
 
@@ -76,9 +76,9 @@ class HubSource:
 
         return Part(PurePosixPath(file).name, metadata.size, sha256, fetch)
 
-    def offers(self, reporter: Reporter) -> list[Offer]:
-        """The model files of the repository, smallest first."""
-        info = self._asked(
+    def files(self, reporter: Reporter) -> list[HubFile]:
+        """The model files in the repository, smallest first."""
+        info = self._ask(
             lambda: (
                 _hub()
                 .HfApi()
@@ -88,35 +88,34 @@ class HubSource:
             ),
             reporter,
         )
-        return offers({sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []})
+        return model_files({sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []})
 
-    def _choose(self, reporter: Reporter) -> Offer:
-        offered = self.offers(reporter)
-        chosen = choose(offered, memory(), self.repo)
-        others = [offer.file for offer in offered if offer != chosen]
+    def _choose(self, reporter: Reporter) -> HubFile:
+        files = self.files(reporter)
+        chosen = choose(files, memory(), self.repo)
         reporter.say(
-            f"{self.repo} offers {len(offered)} model files; {chosen.file} is the largest quantised one within"
-            f" half of this machine's memory" + ("; --list shows all" if others else "")
+            f"chose {chosen.file}, the largest of {len(files)} model files in {self.repo} that fits into"
+            f" half of this machine's memory" + ("; --list shows all" if len(files) > 1 else "")
         )
         return chosen
 
     def _find_on_disk(self, reporter: Reporter) -> list[Part]:
-        """What another tool has of the repository, without a word to the hub."""
+        """The file in another tool's cache; nothing is sent to the hub."""
         path = hub_file(self.repo, self.file, reporter.environment) if self.file else None
         if path is None:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"{self.file or self.repo} is not in the hub's cache, and HF_HUB_OFFLINE forbids to ask the hub",
+                f"{self.file or self.repo} is not in the hub's cache, and HF_HUB_OFFLINE is set",
             )
         return [linked(path)]
 
-    def _asked(self, ask: Callable[[], _Found], reporter: Reporter, file: str = "") -> _Found:
-        """What the hub answers. It is asked again where it is busy, and every refusal is explained."""
+    def _ask(self, request: Callable[[], _Found], reporter: Reporter, file: str = "") -> _Found:
+        """The result of `request`, which is sent again while the hub is busy. Raises Failure with the reason."""
         from huggingface_hub.errors import HfHubHTTPError
 
         for number in range(_RETRIES + 1):
             try:
-                return ask()
+                return request()
             except HfHubHTTPError as error:
                 response = error.response
                 if response.status_code in _TRANSIENT and number < _RETRIES:
@@ -125,16 +124,18 @@ class HubSource:
                 raise Failure(ExitStatus.WEIGHTS, self._explain(response, file)) from error
             except KeyError as error:
                 raise Failure(
-                    ExitStatus.WEIGHTS, f"the hub's answer for {self.repo} cannot be read: it has no {error}"
+                    ExitStatus.WEIGHTS, f"cannot read the hub's answer for {self.repo}: it lacks {error}"
                 ) from error
             except ValueError as error:
                 raise Failure(ExitStatus.USAGE, f"`{self.repo}`: {_first_line(error)}") from error
-            except Exception as error:  # of the hub's client or httpx; which ones, their versions differ in
+            except (
+                Exception
+            ) as error:  # which class it is depends on the versions of the hub's client and httpx
                 raise Failure(
                     ExitStatus.WEIGHTS,
-                    f"{file or self.repo} cannot be had from the hub: {_first_line(error)}",
+                    f"cannot get {file or self.repo} from the hub: {_first_line(error)}",
                 ) from error
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     def _explain(self, response: Any, file: str) -> str:
         status, code = response.status_code, response.headers.get("X-Error-Code", "")
@@ -142,17 +143,19 @@ class HubSource:
         if code == "GatedRepo" or status == 403:
             return f"{self.repo} is gated; accept its terms at {page} and set HF_TOKEN"
         if status == 401 or code == "RepoNotFound":
-            return f"{self.repo} does not exist, or is gated or private; look at {page} and set HF_TOKEN"
+            return f"{self.repo} does not exist, or is gated or private; check {page} and set HF_TOKEN"
         at = f" at {self.revision}" if self.revision else ""
         if code == "RevisionNotFound":
             return f"{self.repo} has no revision {self.revision}"
+        if status == 404 and not file:
+            return f"the hub has no repository {self.repo}{at}"
         if status == 404:
-            return f"the hub has no {file} in {self.repo}{at}; to see what it has: hybrid pull --list hf:{self.repo}"
+            return f"{self.repo} has no file {file}{at}; to list its files: hybrid pull --list hf:{self.repo}"
         return f"the hub answered {status} for {self.repo}; try again later"
 
 
 def linked(path: Path, sha256: str | None = None) -> Part:
-    """A file of another tool on this machine. It stays there, and the store holds a link to it."""
+    """The part for a file of another tool on this machine. The file stays there; the store links to it."""
 
     def fetch(slot: Slot, reporter: Reporter) -> Fetched:
         reporter.say(f"linking to {path}")
@@ -164,9 +167,9 @@ def linked(path: Path, sha256: str | None = None) -> Part:
 
 
 def _hub() -> Any:
-    """huggingface_hub, set up so that nothing but what is asked for is sent or printed."""
+    """The module huggingface_hub, without its telemetry and warnings."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its warnings are not lines of this tool
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module="huggingface_hub")
     import huggingface_hub
 
@@ -174,7 +177,7 @@ def _hub() -> Any:
 
 
 def _constants() -> Any:
-    """What the user's HF_ variables say."""
+    """The module with the values of the user's HF_ variables."""
     _hub()
     from huggingface_hub import constants
 
@@ -186,17 +189,18 @@ def _is_offline() -> bool:
 
 
 def _token() -> str | bool:
-    """The user's token for the hub, or False: it is not sent where it could be read on the way."""
+    """The user's token for the hub; False without one, or if the connection would not protect it."""
     constants = _constants()
     if not is_safe(constants.ENDPOINT) or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return False
     return _hub().get_token() or False
 
 
-def _wait(asked: str, otherwise: float, reporter: Reporter) -> None:
-    seconds = min(float(asked), _LONGEST_WAIT) if asked.isdecimal() else otherwise
+def _wait(retry_after: str, default: float, reporter: Reporter) -> None:
+    """Wait as long as the hub asks for, in seconds, or for `default`."""
+    seconds = min(float(retry_after), _LONGEST_WAIT) if retry_after.isdecimal() else default
     if seconds >= 2:
-        reporter.say(f"the hub is busy; trying again in {seconds:.0f} s")
+        reporter.say(f"the hub is busy; retrying in {seconds:.0f} s")
     time.sleep(seconds)
 
 

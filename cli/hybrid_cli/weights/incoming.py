@@ -1,4 +1,4 @@
-"""Where files are fetched into: one folder for each, locked by one process, kept where it can be resumed."""
+"""The folders that files are downloaded into: one for each file, locked, kept if it can be resumed."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass
 class Slot:
-    """The folder of one file that is being fetched, on the store's own file system."""
+    """The folder of one download, on the store's own file system."""
 
     folder: Path
     waited: bool
-    """Whether another process was fetching the same file just before."""
+    """Whether another process was downloading the same file until now."""
     resumable: bool = False
-    """Whether what is in the folder is of use to the next pull."""
+    """Whether the next pull can use the content of the folder."""
 
     def clear(self) -> None:
-        """Drop what is there."""
+        """Empty the folder."""
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         self.resumable = False
 
     def scratch(self) -> Path:
-        """An empty folder in it, for what cannot be resumed."""
+        """An empty folder inside, for files that cannot be resumed."""
         folder = self.folder / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -45,7 +45,7 @@ class Slot:
 
 
 class Incoming:
-    """All slots of a store."""
+    """The slots of a store."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -53,9 +53,9 @@ class Incoming:
 
     @contextmanager
     def slot(self, key: str) -> Iterator[Slot]:
-        """The slot of the file that `key` (a checksum, or a source's words) stands for.
+        """Lock and yield the slot for `key`, which is a file's checksum or its source.
 
-        Waits while another process has it. Raises Failure (FAILURE) where the disk is full.
+        Waits while another process holds the slot. Raises Failure (FAILURE) if the disk is full.
         """
         hashed = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
         folder = self._folder / (key if _SHA256.fullmatch(key) else hashed)
@@ -75,10 +75,10 @@ class Incoming:
                     lock.unlink(missing_ok=True)
 
     def _say_waiting(self) -> None:
-        self._environment.note("another pull of this file is under way; waiting for it")
+        self._environment.note("waiting for another pull of this file")
 
     def sweep(self, older_than: float = _STALE_SECONDS) -> int:
-        """Delete what nobody is fetching and nobody resumed for so many seconds; the bytes that this frees."""
+        """Delete slots that no process holds and none used for `older_than` seconds; returns the bytes freed."""
         freed = 0
         for lock in self._folder.glob("*.lock"):
             try:
@@ -105,5 +105,5 @@ def require_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise Failure(
             ExitStatus.FAILURE,
-            f"the disk of {folder.parents[1]} has {free / 1e6:.0f} MB free, and {needed / 1e6:.0f} MB are needed",
+            f"not enough disk space in {folder.parents[1]}: {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB needed",
         )

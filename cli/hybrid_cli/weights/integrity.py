@@ -1,7 +1,7 @@
-"""Whether a file is the one that was meant: its checksum, its header, and who may change it.
+"""Checks of a model file: its checksum, its header, and who may change it.
 
-A file is hashed when it is first met. After that its stamp stands for the checksum, so that a check costs
-one look at the inode, until anything about the file changes.
+A file is hashed once. After that its stamp is compared instead, which costs one stat(2), until the file or
+its inode changes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Stamp = tuple[int, int, int, int]
 
 
 def stamp_of(info: os.stat_result) -> Stamp:
-    """What changes when a file does: inode, size, and times of content and inode in ns."""
+    """Inode number, size, and the times of change of content and inode in ns: they change with the file."""
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def sha256_of(path: Path) -> str:
-    """The file's checksum in hexadecimal digits."""
+    """The file's checksum as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
@@ -35,27 +35,23 @@ def sha256_of(path: Path) -> str:
 
 
 def look_at(path: Path, name: str = "") -> os.stat_result:
-    """The inode of the model file at `path`, links followed; a message says `name` where it is given.
+    """The stat(2) result of the model file at `path`, links followed. Messages call it `name` if given.
 
-    Raises Failure (WEIGHTS) where it is no plain file, or where others than its owner may change it: a
-    file that everybody may write to, or that a group may write to and this user does not own.
+    Raises Failure (WEIGHTS) if it is not a regular file, or if others may change it: everybody, or a group
+    and the file belongs to another user.
     """
     name = name or str(path)
     try:
         info = path.stat()
     except OSError as error:
-        raise Failure(
-            ExitStatus.WEIGHTS, f"the model file {name} cannot be read: {error.strerror}"
-        ) from error
-    if not stat.S_ISREG(info.st_mode):  # to open a named pipe would wait for its writer
-        raise Failure(ExitStatus.WEIGHTS, f"{name} is not a file")
+        raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {name}: {error.strerror}") from error
+    if not stat.S_ISREG(info.st_mode):  # opening a named pipe would block
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is not a regular file")
     writers = [
         name for name, bit in (("everybody", stat.S_IWOTH), ("a group", stat.S_IWGRP)) if info.st_mode & bit
     ]
     if writers and not (writers == ["a group"] and info.st_uid == os.geteuid()):
-        raise Failure(
-            ExitStatus.WEIGHTS, f"{name} can be changed by {writers[0]}; take that away: chmod go-w {name}"
-        )
+        raise Failure(ExitStatus.WEIGHTS, f"{writers[0]} can change {name}; to prevent it: chmod go-w {name}")
     return info
 
 
@@ -64,8 +60,8 @@ def check_file(
 ) -> tuple[str, Stamp]:
     """The checksum and stamp of the model file at `path`.
 
-    It is read unless `stamp` is still its own. Raises Failure (WEIGHTS) where its checksum is not `sha256`
-    (None: not known yet), its header is damaged, or others may change it.
+    The file is not read if its stamp is still `stamp`. Raises Failure (WEIGHTS) if the checksum is not
+    `sha256` (None: not known yet), the header is damaged, or others may change the file.
     """
     now = stamp_of(look_at(path))
     if sha256 is not None and now == stamp:

@@ -1,4 +1,4 @@
-"""What `hybrid models` tells of stored weights, and what it does with them."""
+"""The work of `hybrid models`: describe, remove and prune stored weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.store import Manifest, Store
 
 
-def described(manifest: Manifest, store: Store, environment: Environment) -> dict[str, Any]:
-    """One stored model as `hybrid models ls --json` has it."""
+def describe(manifest: Manifest, store: Store, environment: Environment) -> dict[str, Any]:
+    """The JSON object of `hybrid models ls --json` for one stored model."""
     return {
         "name": manifest.name,
         "path": str(store.path(manifest)),
@@ -31,13 +31,13 @@ def described(manifest: Manifest, store: Store, environment: Environment) -> dic
 
 
 def _links(manifest: Manifest, store: Store) -> list[str]:
-    """Where another tool keeps the files, of those that are links."""
+    """The targets of those files that are links to another tool's."""
     blobs = [store.blob(file.sha256) for file in manifest.files]
     return [str(blob.readlink()) for blob in blobs if blob.is_symlink()]
 
 
-def known(name: str, environment: Environment) -> dict[str, Any]:
-    """What the catalog says of a model, for those who look at it before they pull it."""
+def catalog_facts(name: str, environment: Environment) -> dict[str, Any]:
+    """The catalog's description of a model; empty if the catalog does not have it."""
     entry = catalog(environment).get(name)
     if entry is None:
         return {}
@@ -51,7 +51,7 @@ def known(name: str, environment: Environment) -> dict[str, Any]:
 
 
 def profiles_with(model: str, environment: Environment) -> list[str]:
-    """The profiles whose local model is `model`: shipped ones, the user's, the administrator's, the project's."""
+    """The names of profiles whose local model is `model`: shipped, the user's, the system's, the project's."""
     files = {
         path.stem: path for folder in reversed(profile_folders(environment)) for path in folder.glob("*.yaml")
     }
@@ -62,7 +62,7 @@ def profiles_with(model: str, environment: Environment) -> list[str]:
     for name, path in files.items():
         try:
             data = read_whole(path, environment)
-        except Failure:  # a profile that cannot be read runs nothing
+        except Failure:  # an invalid profile runs nothing
             continue
         forced = data.get("escalation", {}).get("mode") == "force"
         if not forced and data.get("local", {}).get("model", _default_of(name)) == model:
@@ -71,15 +71,15 @@ def profiles_with(model: str, environment: Environment) -> list[str]:
 
 
 def _default_of(name: str) -> str | None:
-    """A profile that names no model runs the default one; a layer that names none says nothing of it."""
+    """The model of a profile that names none: the default one. A file of a layer (a path) has none then."""
     return None if "/" in name else Local().model
 
 
 def remove(names: list[str], *, force: bool, environment: Environment) -> int:
-    """Delete stored models and the files that no other needs; the bytes that this frees.
+    """Delete stored models and the files that no other model needs; returns the bytes freed.
 
-    Raises Failure: USAGE or WEIGHTS where a name is not stored, FAILURE where a profile needs one and
-    `force` is not given. Then nothing is deleted.
+    Raises Failure: USAGE or WEIGHTS if a name is not stored, FAILURE if a profile uses one and `force` is
+    not given. Then nothing is deleted.
     """
     store = Store(environment)
     with store.in_repair():
@@ -87,9 +87,10 @@ def remove(names: list[str], *, force: bool, environment: Environment) -> int:
             if not store.is_recorded(name):
                 store.find(name)
             if not force and (profiles := profiles_with(name, environment)):
+                noun = "profile" if len(profiles) == 1 else "profiles"
                 raise Failure(
                     ExitStatus.FAILURE,
-                    f"{name} is the model of {', '.join(profiles)}; to remove it all the same: --force",
+                    f"{name} is used by {noun} {', '.join(profiles)}; to remove it anyway: --force",
                 )
         for name in names:
             store.remove(name)
@@ -97,7 +98,7 @@ def remove(names: list[str], *, force: bool, environment: Environment) -> int:
 
 
 def prune(environment: Environment) -> int:
-    """Delete files that no model needs and downloads that nobody is at; the bytes that this frees."""
+    """Delete files that no model needs, and unfinished downloads; returns the bytes freed."""
     store = Store(environment)
     with store.in_repair():
         return store.prune() + Incoming(environment).sweep(older_than=0)

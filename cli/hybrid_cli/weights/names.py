@@ -1,4 +1,4 @@
-"""Names of models, and telling them from paths."""
+"""Names of models, and how they differ from paths."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path, PurePosixPath
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-# Plain ASCII: nothing that leaves a folder, hides, or looks like another letter.
+# ASCII only: no name leaves a folder, is hidden, or looks like another.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(?<!\.gguf)")  # NAME.gguf is a path to every command
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 def path_of(model: str) -> Path | None:
-    """The path that `model` is, or None where it is a name. Raises Failure (USAGE) for what no path holds."""
+    """`model` as a path; None if it is a name. Raises Failure (USAGE) for a NUL byte."""
     if "\0" in model:
         raise Failure(ExitStatus.USAGE, f"`{model}` cannot be a model's name or path")
     if "/" not in model and not model.lower().endswith(".gguf"):
         return None
     try:
         return Path(model).expanduser()
-    except RuntimeError:  # there is no such user: a tilde like any other letter
+    except RuntimeError:  # no such user: the tilde is a plain character
         return Path(model)
 
 
@@ -30,30 +30,30 @@ def is_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """`name`, if weights may be stored under it. Raises Failure (USAGE) otherwise."""
+    """`name`. Raises Failure (USAGE) unless weights may be stored under it."""
     if not is_name(name):
         raise Failure(
             ExitStatus.USAGE,
-            f"`{name}` cannot be a model's name: use up to 100 lower-case letters, digits, dots, dashes and"
-            " underscores, a letter or digit first, and no .gguf at the end",
+            f"`{name}` cannot be a model's name; use up to 100 lower-case letters, digits, dots, dashes and"
+            " underscores, with a letter or digit first, and without .gguf at the end",
         )
     return name
 
 
 def name_from_file(file: str) -> str:
-    """The name under which a file of that name is stored when the user gives none."""
+    """The name to store a file under if the user gives none."""
     last = PurePosixPath(file).name
     stem = shard["stem"] if (shard := _SHARD.fullmatch(last)) else last
     name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower().removesuffix(".gguf")).strip("-._")
     if not is_name(name):
-        raise Failure(ExitStatus.USAGE, f"no model's name can be made of `{file}`; give one with --name")
+        raise Failure(ExitStatus.USAGE, f"cannot make a model name from `{file}`; give one with --name")
     return name
 
 
 def shards_of(file: str) -> list[str]:
-    """The names of all shards of the split model that `file` is one of; else `file` alone.
+    """The names of all shards of the split model that `file` belongs to; else `file` alone.
 
-    llama.cpp finds the shards by these names (its `llama_split_path`).
+    llama.cpp finds the shards by these names (`llama_split_path`).
     """
     shard = _SHARD.fullmatch(file)
     if shard is None or not 1 <= int(shard["count"]) <= 999:
@@ -63,5 +63,5 @@ def shards_of(file: str) -> list[str]:
 
 
 def as_text(name: str) -> str:
-    """A file's name as JSON can hold it: what is no text in it becomes question marks."""
+    """`name` as valid Unicode: bytes that are no text become question marks."""
     return name.encode(errors="replace").decode()

@@ -1,7 +1,7 @@
-"""Weights that other tools keep on this machine: the hub's cache, ollama's store and LM Studio's folders.
+"""Weights of other tools on this machine: the Hugging Face cache, ollama's store, LM Studio's folders.
 
-They are linked, not copied, and checked like every other file. The hub's cache and ollama name their files
-by sha256; in LM Studio's folders a file is found by its name and size.
+hybrid links to these files instead of copying them, and checks them like any other. The Hugging Face cache
+and ollama name files by sha256; in LM Studio's folders a file is found by its name and size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 def find_on_disk(file: str, size: int, sha256: str, environment: Environment) -> Path | None:
-    """The file of that checksum where another tool keeps it, or None."""
+    """The path of the file with that checksum in another tool's folders, or None."""
     variables = environment.variables
     for folder in _hub_caches(variables):
         for path in folder.glob(f"models--*/blobs/{sha256}"):
@@ -54,16 +54,16 @@ def _home(variables: Mapping[str, str]) -> Path:
 
 
 def _hub_caches(variables: Mapping[str, str]) -> Iterator[Path]:
-    """Where huggingface_hub keeps its cache (its HF_HUB_CACHE, HF_HOME)."""
+    """The cache folder of huggingface_hub (HF_HUB_CACHE, HF_HOME)."""
     cache = Path(variables.get("XDG_CACHE_HOME") or _home(variables) / ".cache")
     home = Path(variables.get("HF_HOME") or cache / "huggingface")
     yield Path(variables.get("HF_HUB_CACHE") or home / "hub")
 
 
 def _ollama_folders(variables: Mapping[str, str]) -> Iterator[Path]:
-    """Where ollama keeps its models: as told, as started by the user, and as a service of the system."""
-    if told := variables.get("OLLAMA_MODELS"):
-        yield Path(told)
+    """ollama's model folders: as configured, for the user, and for the system's service."""
+    if configured := variables.get("OLLAMA_MODELS"):
+        yield Path(configured)
     yield _home(variables) / ".ollama/models"
     yield Path("/usr/share/ollama/.ollama/models")
 
@@ -74,7 +74,7 @@ def _lm_studio_folders(variables: Mapping[str, str]) -> Iterator[Path]:
 
 
 def hub_file(repo: str, file: str, environment: Environment) -> Path | None:
-    """A file of a hub's repository as the hub's cache or LM Studio has it on disk, newest first."""
+    """The newest copy of a repository's file in the Hugging Face cache or LM Studio's folders, or None."""
     variables = environment.variables
     found: list[Path] = []
     for folder in _hub_caches(variables):
@@ -86,9 +86,9 @@ def hub_file(repo: str, file: str, environment: Environment) -> Path | None:
 
 
 def ollama_blob(name: str, environment: Environment) -> tuple[Path, str]:
-    """The weights that ollama keeps under `name`, and their sha256.
+    """The file of ollama's model `name`, and its sha256.
 
-    Raises Failure: USAGE for what is no name, WEIGHTS where ollama does not have it.
+    Raises Failure: USAGE for an invalid name, WEIGHTS if ollama does not have the model.
     """
     match = _OLLAMA_NAME.fullmatch(name)
     if match is None or ".." in name:
@@ -99,7 +99,7 @@ def ollama_blob(name: str, environment: Environment) -> tuple[Path, str]:
         match["model"],
         match["tag"] or "latest",
     ]
-    if match["host"] and not match["space"]:  # of two parts the first is the namespace
+    if match["host"] and not match["space"]:  # A/B is NAMESPACE/NAME, not HOST/NAME
         place[:2] = [_OLLAMA_HOST, match["host"]]
     for folder in _ollama_folders(environment.variables):
         sha256 = _model_layer(folder.joinpath("manifests", *place))
@@ -109,7 +109,7 @@ def ollama_blob(name: str, environment: Environment) -> tuple[Path, str]:
 
 
 def _model_layer(manifest: Path) -> str | None:
-    """The sha256 of the model's layer in an ollama manifest."""
+    """The sha256 of the model layer in an ollama manifest; None if the manifest cannot be read."""
     try:
         layers = json.loads(manifest.read_bytes())["layers"]
         digests = [layer["digest"] for layer in layers if layer["mediaType"] == _MODEL_LAYER]

@@ -1,4 +1,4 @@
-"""What every kind of source has in common."""
+"""The interface of sources: a source finds the parts of a model, and each part can be fetched."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.reporter import Reporter
 
 Fetched = tuple[Path, str | None]
-"""The fetched file, or a link to it, in its slot; and its sha256 where it was computed on the way."""
+"""The fetched file or link in its slot, and its sha256 if it was computed on the way."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a model, found but not fetched, and what its source says of it."""
+    """One file of a model before it is fetched, with its size and checksum if the source says them."""
 
     file: str
     size: int | None
     sha256: str | None
     fetch: Callable[[Slot, Reporter], Fetched]
     validator: str | None = None
-    """What changes when the file does, for want of a checksum."""
+    """ETag or Last-Modified, which identifies the version if there is no checksum."""
 
 
-class Source(Protocol):
-    """One place to get a model from."""
+class WeightsSource(Protocol):
+    """A place to get a model from."""
 
     @property
     def file(self) -> str:
-        """The model's file name, or what stands for it."""
+        """The file name that the model's default name is made from; may be empty."""
 
     @property
     def text(self) -> str:
-        """The source in the user's words, without what only this moment needs."""
+        """The source as the user writes it, without secrets; it is recorded in the manifest."""
 
     def find(self, reporter: Reporter) -> list[Part]:
-        """The model's file; of a split one, every shard in order. Raises Failure with what went wrong."""
+        """The parts of the model: one file, or every shard in order. Raises Failure."""

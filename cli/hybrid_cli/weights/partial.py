@@ -1,8 +1,8 @@
-"""A file that is on its way: its bytes, and which of them are here, exact to the byte after a SIGKILL.
+"""A partly downloaded file, and which bytes of it have arrived: exact to the byte even after SIGKILL.
 
-- `file.part`: the bytes, each at its place
+- `file.part`: the bytes, each at its final offset
 - `file.json`: size, validator and the length of a segment
-- `file.done`: for each segment, how many of its bytes are here (64 bits each), written after the bytes
+- `file.done`: the number of bytes in each segment so far (64 bits each), written after the bytes
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Partial:
 
     @classmethod
     def resume(cls, folder: Path) -> Partial | None:
-        """What an earlier pull left in `folder`, or None."""
+        """The download that an earlier pull left in `folder`; None if it is missing or damaged."""
         try:
             state = msgspec.json.decode((folder / "file.json").read_bytes(), type=_State)
             counts = array.array("Q", (folder / "file.done").read_bytes())
@@ -51,7 +51,7 @@ class Partial:
 
     @classmethod
     def begin(cls, folder: Path, size: int, segment: int, validator: str | None) -> Partial:
-        """An empty one, in place of what is there."""
+        """A new download in `folder`, in place of an earlier one."""
         for name in ("file.json", "file.done", "file.part"):
             (folder / name).unlink(missing_ok=True)
         state = _State(size, segment, validator)
@@ -62,7 +62,7 @@ class Partial:
         return partial
 
     def _is_sound(self, length: int) -> bool:
-        """Whether the counts can be true of a file of that length; after a power cut they may not be."""
+        """Whether the counts are possible for a file of that length; after a power cut they may not be."""
         spans = [self.span(index) for index in range(len(self._counts))]
         return len(self._counts) == max(1, -(-self.size // self.segment)) and all(
             count <= end - start and (count == 0 or start + count <= length)
@@ -70,25 +70,25 @@ class Partial:
         )
 
     def span(self, index: int) -> tuple[int, int]:
-        """The first byte of a segment, and the one behind its last."""
+        """The offsets of a segment's first byte and of the byte after its last."""
         start = index * self.segment
         return start, min(start + self.segment, self.size)
 
     def missing(self) -> list[int]:
-        """The segments that are not whole, in order."""
+        """The indices of incomplete segments, in order."""
         spans = [self.span(index) for index in range(len(self._counts))]
         return [index for index, (start, end) in enumerate(spans) if start + self._counts[index] < end]
 
     def position(self, index: int) -> int:
-        """The place of a segment's first missing byte."""
+        """The offset of a segment's first missing byte."""
         return index * self.segment + self._counts[index]
 
     def done(self) -> int:
-        """How many bytes are here."""
+        """The number of bytes that have arrived."""
         return sum(self._counts)
 
     def watermark(self, start: int) -> int:
-        """The place of the first missing byte at or after `start`, before which all are here."""
+        """The offset of the first missing byte at or after `start`; `size` if none is missing."""
         index = start // self.segment
         while index < len(self._counts):
             place, (_, end) = self.position(index), self.span(index)
@@ -98,7 +98,7 @@ class Partial:
         return self.size
 
     def write(self, index: int, data: bytes) -> None:
-        """Add `data` to a segment. Raises OSError where the disk is full."""
+        """Append `data` to a segment. Raises OSError if the disk is full."""
         at, view = self.position(index), memoryview(data)
         while view:
             written = os.pwrite(self._file, view, at)
@@ -108,7 +108,7 @@ class Partial:
             os.pwrite(self._done, counter, index * _COUNTER_BYTES)
 
     def read(self, buffer: memoryview, at: int) -> int:
-        """Fill `buffer` with the bytes from `at` on; how many were read."""
+        """Read bytes from the offset `at` into `buffer`; returns their number."""
         return os.preadv(self._file, [buffer], at)
 
     def close(self) -> None:

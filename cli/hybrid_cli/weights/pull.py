@@ -1,4 +1,4 @@
-"""Pulling a model: its files from the first source that has the right ones, verified, into the store."""
+"""`hybrid pull`: fetch a model's files from the first source that has them, verify and store them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.catalog import CatalogFile, Entry, catalog, unknown_model
+from hybrid_cli.weights.catalog import CatalogFile, CatalogModel, catalog, unknown_model
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
 from hybrid_cli.weights.integrity import look_at, sha256_of
 from hybrid_cli.weights.names import check_name, name_from_file
 from hybrid_cli.weights.other_tools import find_on_disk
-from hybrid_cli.weights.part import Part, Source
+from hybrid_cli.weights.part import Part, WeightsSource
 from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.sources import UrlSource, parse_source
 from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
 def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
-    """Fetch the catalog's `model`, or what `model` names as a source, and store it.
+    """Fetch and store `model`, which is a catalog name or a source.
 
-    `name` is what it is stored under; by default the catalog's name or the file's. Raises Failure: USAGE
-    for an unknown model, WEIGHTS where no source had the right file, FAILURE where the disk is full.
+    It is stored under `name`; the default is the catalog's name or the file's. Raises Failure: USAGE for an
+    unknown model, WEIGHTS if no source has the right file, FAILURE if the disk is full.
     """
     if name is not None:
         check_name(name)
@@ -35,14 +35,14 @@ def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
     if entry is None:
         raise unknown_model(model, store.names(), reporter.environment)
     with store.in_use():
-        return _Pull(store, reporter).entry(model if name is None else name, model, entry)
+        return _Pull(store, reporter).from_catalog(model if name is None else name, model, entry)
 
 
-def pull_source(source: Source, name: str | None, reporter: Reporter) -> Manifest:
-    """As `pull`, of a source that is no catalog entry's."""
+def pull_source(source: WeightsSource, name: str | None, reporter: Reporter) -> Manifest:
+    """Fetch and store the model at `source`, as `pull` does."""
     store = Store(reporter.environment)
     with store.in_use():
-        return _Pull(store, reporter).source(source, name)
+        return _Pull(store, reporter).from_source(source, name)
 
 
 @dataclass
@@ -50,26 +50,26 @@ class _Pull:
     store: Store
     reporter: Reporter
 
-    def entry(self, name: str, model: str, entry: Entry) -> Manifest:
-        """A model of the catalog: every file by its recorded checksum, whatever the source says."""
+    def from_catalog(self, name: str, model: str, entry: CatalogModel) -> Manifest:
+        """Pull a catalog model. Each file must have the catalog's checksum, whatever the source says."""
         stored = self.store.manifest(name)
         if stored is not None and self._is_of(stored, entry):
-            return self._done(stored, f"{name} is here and verified", cached=True)
+            return self._done(stored, f"{name} is already stored and verified", cached=True)
         self.reporter.say(f"pulling {model}: {entry.size / 1e6:.0f} MB, {entry.licence}")
         if entry.caution:
-            self.reporter.say(f"about {model}: {entry.caution}")
+            self.reporter.say(f"note on {model}: {entry.caution}")
         self.reporter.event("start", name=name, size=entry.size, licence=entry.licence)
-        used = [self._from_any(file, entry.sources) for file in entry.files]
+        used = [self._fetch_from_any(file, entry.sources) for file in entry.files]
         files = [self.store.taken(file.name, file.sha256) for file in entry.files]
         manifest = self.store.add(name, files, entry.licence, used[0])
         return self._done(manifest, f"stored as {name}")
 
-    def _is_of(self, stored: Manifest, entry: Entry) -> bool:
-        """Whether the stored files are the entry's, and sound."""
+    def _is_of(self, stored: Manifest, entry: CatalogModel) -> bool:
+        """Whether the stored files are those of `entry`, and intact."""
         wanted = [file.sha256 for file in entry.files]
         if [file.sha256 for file in stored.files] != wanted:
             return False
-        # llama.cpp finds the parts of a split model by their names; what a whole one is called is nothing to it
+        # llama.cpp finds the shards of a split model by their names; the name of a single file does not matter
         named = len(wanted) == 1 or all(
             a.name == b.name for a, b in zip(stored.files, entry.files, strict=True)
         )
@@ -82,11 +82,11 @@ class _Pull:
             return False
         return True
 
-    def _from_any(self, file: CatalogFile, sources: list[str]) -> str:
-        """Have `file` in the store, from the first source that gives it; that source."""
+    def _fetch_from_any(self, file: CatalogFile, sources: list[str]) -> str:
+        """Fetch `file` into the store, unless it is there, from the first source that has it; returns the source."""
         with Incoming(self.reporter.environment).slot(file.sha256) as slot:
             if self.store.has(file.sha256):
-                self.reporter.say(f"{file.name} is here and verified")
+                self.reporter.say(f"{file.name} is already stored and verified")
                 return sources[0]
             found = find_on_disk(file.name, file.size, file.sha256, self.reporter.environment)
             if found is not None:
@@ -95,7 +95,7 @@ class _Pull:
             for number, template in enumerate(sources, start=1):
                 text = template.replace("{file}", file.name)
                 try:
-                    self._from_source(text, file, slot)
+                    self._fetch_from(text, file, slot)
                 except Failure as failure:
                     if number == len(sources) or failure.status is not ExitStatus.WEIGHTS:
                         raise
@@ -105,10 +105,10 @@ class _Pull:
                     return text
         raise AssertionError("the last source returns or raises")
 
-    def _from_source(self, text: str, file: CatalogFile, slot: Slot) -> None:
+    def _fetch_from(self, text: str, file: CatalogFile, slot: Slot) -> None:
         source = parse_source(text)
         if source is None:
-            raise Failure(ExitStatus.USAGE, f"the catalog's source `{text}` is not one")
+            raise Failure(ExitStatus.USAGE, f"the catalog has an invalid source `{text}`")
         if isinstance(source, UrlSource) and source.sha256 is None:
             source = replace(source, sha256=file.sha256)
         self.reporter.event("source", file=file.name, source=text)
@@ -116,40 +116,40 @@ class _Pull:
         if part.sha256 not in (None, file.sha256):
             raise _differs(file.name, part.sha256, file.sha256)
         if part.size not in (None, file.size):
-            message = f"{file.name} has {part.size} bytes at {text}, expected {file.size}"
+            message = f"{file.name} at {text} has {part.size} bytes, expected {file.size}"
             raise Failure(ExitStatus.WEIGHTS, message)
         self._fetch(part, slot, file.sha256)
 
-    def source(self, source: Source, name: str | None) -> Manifest:
-        """A model that the user names by its source: the source's checksum counts, if it gives one."""
+    def from_source(self, source: WeightsSource, name: str | None) -> Manifest:
+        """Pull from a source that the user names. Its checksum must match, if the source gives one."""
         parts = source.find(self.reporter)
         name = name or name_from_file(source.file or parts[0].file)
         self.reporter.event("source", file=parts[0].file, source=source.text)
-        with ExitStack() as slots:  # kept until the manifest tells those who wait what has come
-            had = [self._have(part, source.text, name, slots) for part in parts]
-            manifest = self.store.add(name, [file for file, _ in had], "unknown", source.text)
+        with (
+            ExitStack() as slots
+        ):  # held until the manifest is written: a pull that waits for a slot reads it
+            stored = [self._store(part, source.text, name, slots) for part in parts]
+            manifest = self.store.add(name, [file for file, _ in stored], "unknown", source.text)
         entry = catalog(self.reporter.environment).get(name)
         if entry is not None and not self._is_of(manifest, entry):
-            self.reporter.say(
-                f"{name} is the catalog's name for another file; to have that: hybrid pull {name}"
-            )
-        return self._done(manifest, f"stored as {name}", cached=all(was_here for _, was_here in had))
+            self.reporter.say(f"the catalog's {name} is another file; to get that one: hybrid pull {name}")
+        return self._done(manifest, f"stored as {name}", cached=all(was_stored for _, was_stored in stored))
 
-    def _have(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:
-        """`part`, which is in the store then; and whether it was before."""
+    def _store(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:
+        """Fetch `part` into the store unless it is there; returns its record, and whether it was there."""
         key = part.sha256 or f"{text}\n{part.file}"
         slot = slots.enter_context(Incoming(self.reporter.environment).slot(key))
         if part.sha256 is not None:
-            was_here, sha256 = self.store.has(part.sha256), part.sha256
+            was_stored, sha256 = self.store.has(part.sha256), part.sha256
         else:
             sha256 = self._pulled_before(part, text, name, just_now=slot.waited) or ""
-            was_here = bool(sha256)
-        if not was_here:
+            was_stored = bool(sha256)
+        if not was_stored:
             sha256 = self._fetch(part, slot, part.sha256)
-        return self.store.taken(part.file, sha256, part.validator), was_here
+        return self.store.taken(part.file, sha256, part.validator), was_stored
 
     def _pulled_before(self, part: Part, text: str, name: str, *, just_now: bool) -> str | None:
-        """The checksum of `part` where it is stored: by its validator, or because it was fetched `just_now`."""
+        """The checksum of `part` if it is stored, judged by its validator or because it was fetched `just_now`."""
         manifest = self.store.manifest(name)
         if manifest is None or manifest.source != text:
             return None
@@ -159,7 +159,7 @@ class _Pull:
         return stored.sha256 if self._is_intact(manifest) else None
 
     def _fetch(self, part: Part, slot: Slot, expected: str | None) -> str:
-        """Fetch `part` into the store; its checksum. Nothing but the right file gets there."""
+        """Fetch and verify `part`, then move it into the store; returns its checksum."""
         path, sha256 = part.fetch(slot, self.reporter)
         look_at(path, part.file)
         if sha256 is None:

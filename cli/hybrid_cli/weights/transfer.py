@@ -1,4 +1,4 @@
-"""Fetching one file from a server into a slot: resumed at the byte, begun again where it changed."""
+"""Download of one file into a slot. It resumes at the byte, and starts again if the file changed."""
 
 from __future__ import annotations
 
@@ -6,58 +6,58 @@ import hashlib
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import Answer, Changed, Cut, Remote, get
+from hybrid_cli.weights.https import ConnectionCut, FileChanged, RangeResponse, RemoteFile, get
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import CHUNK, Patience, Ranges, Tuning
 from hybrid_cli.weights.reporter import Reporter
 
 _STARTS = 3
-"""How often a file is begun before it is given up."""
+"""Downloads of one file that are begun before the transfer gives up."""
 
 
 def transfer(
-    remote: Remote, slot: Slot, reporter: Reporter, tuning: Tuning | None = None
+    remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning | None = None
 ) -> tuple[Path, str]:
-    """The fetched file and its sha256, whatever that is.
+    """Download `remote` into `slot`; returns the path and the sha256, which callers must compare.
 
-    Raises Failure: WEIGHTS where the server does not give the file, FAILURE where the disk is full. What
-    has come by then stays in the slot where the next pull can go on with it.
+    Raises Failure: WEIGHTS if the server does not send the file, FAILURE if the disk is full. The bytes so
+    far stay in the slot if the next pull can resume.
     """
     tuning = tuning or Tuning()
     patience = Patience(tuning)
     for _ in range(_STARTS):
         try:
             path, sha256, from_one = _attempt(remote, slot, reporter, tuning)
-        except Changed as change:
+        except FileChanged as change:
             slot.clear()
             reporter.say(f"{remote.file}: {change}; starting again")
             continue
-        except Cut as cut:  # of a server that cannot resume
+        except ConnectionCut as cut:  # raised only if the server does not support ranges
             slot.clear()
-            reporter.say(f"{remote.file}: {cut}; this server cannot resume, so starting again")
+            reporter.say(f"{remote.file}: {cut}; the server cannot resume, so starting again")
             patience.wait(cut)
             continue
         if from_one or remote.sha256 in (None, sha256):
             return path, sha256
         slot.clear()
-        reporter.say(f"{remote.file}: its parts do not make up the file; starting again")
-    raise Failure(ExitStatus.WEIGHTS, f"{remote.file} was begun {_STARTS} times and never came whole")
+        reporter.say(f"{remote.file}: wrong checksum; starting again")
+    raise Failure(ExitStatus.WEIGHTS, f"{remote.file}: gave up after {_STARTS} incomplete downloads")
 
 
-def look(remote: Remote) -> Answer:
-    """What the server says of a file: size and validator. Raises Failure (WEIGHTS) where it has none."""
-    answer = _ask(remote, Tuning(segment=1))
+def look(remote: RemoteFile) -> RangeResponse:
+    """The size and validator of a file on a server. Raises Failure (WEIGHTS) if the server does not have it."""
+    answer = _request(remote, Tuning(segment=1))
     answer.close()
     return answer
 
 
-def _attempt(remote: Remote, slot: Slot, reporter: Reporter, tuning: Tuning) -> tuple[Path, str, bool]:
-    """The file, its sha256, and whether all of it came from one version on the server, as far as can be told."""
+def _attempt(remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning) -> tuple[Path, str, bool]:
+    """The file, its sha256, and whether all bytes are known to belong to one version of it."""
     partial = _resumable(remote, slot)
     resumed, first = partial is not None, None
     if partial is None:
-        first = _ask(remote, tuning)
+        first = _request(remote, tuning)
         _check_size(remote, first)
         if not first.is_range or first.size is None:
             return *_whole(remote, first, slot, reporter), True
@@ -76,8 +76,8 @@ def _attempt(remote: Remote, slot: Slot, reporter: Reporter, tuning: Tuning) -> 
     return partial.path, sha256, not (resumed or ranges.mixed)
 
 
-def _resumable(remote: Remote, slot: Slot) -> Partial | None:
-    """What an earlier pull left of the same file."""
+def _resumable(remote: RemoteFile, slot: Slot) -> Partial | None:
+    """The unfinished download of the same file, or None."""
     partial = Partial.resume(slot.folder)
     if partial is None:
         slot.clear()
@@ -88,25 +88,25 @@ def _resumable(remote: Remote, slot: Slot) -> Partial | None:
     return None
 
 
-def _is_known(remote: Remote, partial: Partial) -> bool:
-    """Whether it can be told that a file is still the one that was begun."""
+def _is_known(remote: RemoteFile, partial: Partial) -> bool:
+    """Whether a later pull can recognise the same file: by checksum or validator."""
     return remote.sha256 is not None or partial.validator is not None
 
 
-def _ask(remote: Remote, tuning: Tuning) -> Answer:
-    """The answer to the first request. A server that is not there at all is not asked again."""
+def _request(remote: RemoteFile, tuning: Tuning) -> RangeResponse:
+    """The response to the first request. It is not sent again if no server can be reached."""
     patience = Patience(tuning)
     while True:
         try:
             return get(remote, (0, tuning.segment), tuning.patience)
-        except Cut as cut:
+        except ConnectionCut as cut:
             if not cut.reached:
-                raise Failure(ExitStatus.WEIGHTS, f"{remote.file} cannot be had: {cut}") from cut
+                raise Failure(ExitStatus.WEIGHTS, f"cannot download {remote.file}: {cut}") from cut
             patience.wait(cut)
 
 
-def _check_size(remote: Remote, answer: Answer) -> None:
-    """A file of another size cannot be the one that is meant: say so before it is fetched."""
+def _check_size(remote: RemoteFile, answer: RangeResponse) -> None:
+    """Raise Failure (WEIGHTS) before the download if the file has another size than expected."""
     if remote.size is not None and answer.size not in (None, remote.size):
         answer.close()
         raise Failure(
@@ -115,8 +115,8 @@ def _check_size(remote: Remote, answer: Answer) -> None:
         )
 
 
-def _whole(remote: Remote, answer: Answer, slot: Slot, reporter: Reporter) -> tuple[Path, str]:
-    """Take the file in one go, from a server that knows no ranges. Raises Cut where it ends early."""
+def _whole(remote: RemoteFile, answer: RangeResponse, slot: Slot, reporter: Reporter) -> tuple[Path, str]:
+    """Download the file in one request, without ranges. Raises ConnectionCut if the response ends early."""
     path = slot.folder / "whole.part"
     require_space(slot.folder, answer.size or 0)
     digest, done = hashlib.sha256(), 0
@@ -132,5 +132,5 @@ def _whole(remote: Remote, answer: Answer, slot: Slot, reporter: Reporter) -> tu
         progress.end()
         answer.close()
     if answer.size is not None and done < answer.size:
-        raise Cut("the connection was cut")
+        raise ConnectionCut("the connection was cut")
     return path, digest.hexdigest()
