@@ -111,7 +111,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
         score = -np.array([row[name] for row in rows])
         both = ranks(score) + ranks(-surest)
         columns = [(score, wrong), (both, wrong), (score[band], wrong[band])]
-        told = [metrics.estimate(metrics.auroc, *column) for column in columns]
+        told = [metrics.bootstrap(metrics.auroc, *column) for column in columns]
         figures = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in told]
         print(f"{name:<28}" + "".join(f"{figure:>26}" for figure in figures))
 

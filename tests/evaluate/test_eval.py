@@ -67,11 +67,11 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     picture = rows.with_name("picture.svg")
     drawn = hybrid("eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, *SHORT)
     assert "accuracy_local" in drawn.stdout.decode()
-    assert "each on subjects that it had not seen" in drawn.stdout.decode()
+    assert "each tested on subjects that it had not seen" in drawn.stdout.decode()
     assert "<svg" in picture.read_text()
     bad = hybrid("eval", questions, "--rows", rows, "--plot", "picture.doc", *SHORT)
     assert (bad.returncode, bad.stdout) == (2, b"")
-    assert b"a picture ends in .svg, .png, .pdf" in bad.stderr
+    assert b"unknown format; use .svg, .png, .pdf" in bad.stderr
     plans = [
         json.loads(hybrid("eval", questions, "--rows", rows, "--split", half, "--dry-run", "--json").stdout)
         for half in ("fit", "test")
@@ -153,10 +153,10 @@ def test_a_calibration_of_other_weights_is_not_used(hybrid: Hybrid, home: Path, 
 @pytest.mark.parametrize(
     ("target", "code", "told"),
     [
-        ("wrong_at_most=0.01", 1, "cannot be promised for smollm2-135m"),
-        ("quality_at_least=0.999", 1, "; they bear quality_at_least=0."),
-        ("wrong_at_most=2", 2, "is no target; write one like"),
-        ("faster=0.5", 2, "is no target"),
+        ("wrong_at_most=0.01", 1, "cannot promise wrong_at_most=0.01 for smollm2-135m"),
+        ("quality_at_least=0.999", 1, "; the data supports quality_at_least=0."),
+        ("wrong_at_most=2", 2, "invalid target `wrong_at_most=2`; write, for example, "),
+        ("faster=0.5", 2, "invalid target `faster=0.5`"),
     ],
 )
 def test_a_promise_that_cannot_be_made(

@@ -111,15 +111,15 @@ def test_thresholds_equal_another_implementations(
 def test_the_interval_holds_the_value_and_is_the_same_again() -> None:
     generator = np.random.default_rng(1)
     score, wrong = generator.normal(size=200), (generator.random(200) < 0.4).astype(float)
-    found = metrics.estimate(metrics.auroc, score, wrong, resamples=200)
+    found = metrics.bootstrap(metrics.auroc, score, wrong, resamples=200)
     assert found.low < found.value < found.high
-    assert found == metrics.estimate(metrics.auroc, score, wrong, resamples=200)
+    assert found == metrics.bootstrap(metrics.auroc, score, wrong, resamples=200)
 
 
 def test_draws_that_define_nothing_are_left_out_in_silence() -> None:
     score, local = np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, 1.0])
     cloud = np.array([1.0, 1.0, 0.0])  # in all there is no gap
-    found = metrics.estimate(lambda *columns: Curve.of(*columns).apgr, score, local, cloud)
+    found = metrics.bootstrap(lambda *columns: Curve.of(*columns).apgr, score, local, cloud)
     assert math.isfinite(found.low)
     assert not math.isfinite(found.value)
 
@@ -181,22 +181,25 @@ def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("{", "bad.jsonl:2: this line is no JSON"),
+        ("{", "bad.jsonl:2: this line is not JSON"),
         ('{"prompt": "x", "answer": "y"}', "missing required field `kind`"),
         ('{"prompt": "x", "answer": "y", "kind": "z"}', "Invalid enum value 'z'"),
-        ('{"prompt": "x", "answer": "y", "kind": "schema"}', "`answer` of the kind schema is a JSON Schema"),
+        (
+            '{"prompt": "x", "answer": "y", "kind": "schema"}',
+            "`answer` must be a JSON Schema for the kind schema",
+        ),
         (
             '{"prompt": "x", "answer": "y", "kind": "verify"}',
-            "`answer` of the kind verify is a list of words",
+            "`answer` must be a list with a command",
         ),
-        ('{"prompt": "x", "answer": ["y"], "kind": "text"}', "`answer` of the kind text is text"),
+        ('{"prompt": "x", "answer": ["y"], "kind": "text"}', "`answer` must be text for the kind text"),
         ('{"prompt": "x", "answer": {"type": 7}, "kind": "schema"}', "bad.jsonl:2 is no JSON Schema"),
-        ('{"prompt": "x", "answer": "four", "kind": "number"}', "holds no number"),
+        ('{"prompt": "x", "answer": "four", "kind": "number"}', "must contain a number"),
         ('{"prompt": "x", "answer": "Z", "kind": "letter"}', "a letter from A to E"),
-        ('{"prompt": "x\\ud800", "answer": "y", "kind": "text"}', "bad.jsonl:2: .* cannot be read here"),
-        ("[" * 200_000, "bad.jsonl:2: .* cannot be read here"),
-        ('{"prompt": "x", "answer": ' + "9" * 6000 + "}", "bad.jsonl:2: .* cannot be read here"),
-        ('{"prompt": "x", "answer": "(", "kind": "regex"}', "bad.jsonl:2: `\\(` is no pattern of RE2"),
+        ('{"prompt": "x\\ud800", "answer": "y", "kind": "text"}', "bad.jsonl:2: .* beyond the limits"),
+        ("[" * 200_000, "bad.jsonl:2: .* beyond the limits"),
+        ('{"prompt": "x", "answer": ' + "9" * 6000 + "}", "bad.jsonl:2: .* beyond the limits"),
+        ('{"prompt": "x", "answer": "(", "kind": "regex"}', "bad.jsonl:2: `\\(` is not a valid RE2 pattern"),
     ],
 )
 def test_a_line_that_is_no_question(tmp_path: Path, line: str, told: str) -> None:
@@ -236,7 +239,7 @@ def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
     richer = fit.choose(rows, "wrong")
     assert len(richer.model.signals) > 1
     assert fit.choose(rows[:100], "wrong").model.signals == ["mean_logprob"]
-    assert "under 200" in fit.choose(rows[:100], "wrong").why
+    assert "need 200" in fit.choose(rows[:100], "wrong").why
     assert "left-out tasks" in richer.why
     assert "left-out questions" in fit.choose(made_rows(generator, 300, "a"), "wrong").why
     plain = [
@@ -245,7 +248,7 @@ def test_more_signals_are_chosen_only_where_they_win_on_other_tasks() -> None:
     ]
     assert fit.choose(plain, "wrong").model.signals == ["mean_logprob"]  # where nothing more is known
     alike = [msgspec.structs.replace(row, local_right=True) for row in rows[:20]]
-    assert "cannot be told" in fit.choose(alike, "wrong").why
+    assert "unknown" in fit.choose(alike, "wrong").why
 
 
 def test_no_score_keeps_what_lacks_a_signal_or_an_end() -> None:
@@ -372,7 +375,7 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
     assert len(Kept.read(file).rows) == 10
     other = tmp_path / "other.jsonl"
     other.write_text('{"mine": 1}')
-    with pytest.raises(Failure, match="no row of an evaluation"):
+    with pytest.raises(Failure, match="not a row of `hybrid eval`"):
         Kept.read(other)
     assert other.read_text() == '{"mine": 1}'
     assert b"What is" not in file.read_bytes()  # neither prompts nor answers are kept
@@ -478,7 +481,7 @@ def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for bad in (tmp_path, tmp_path / "fifo", tmp_path / "loop", Path(os.devnull), tmp_path / "none" / "rows"):
-        with pytest.raises(Failure, match=r"is no file|there is no folder"):
+        with pytest.raises(Failure, match=r"is not a regular file|no such folder"):
             Kept.read(bad)
     damaged = tmp_path / "rows"
     row = made_rows(np.random.default_rng(7), 1, "a")[0]

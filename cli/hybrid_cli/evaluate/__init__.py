@@ -1,1 +1,1 @@
-"""Measuring and fitting the gate on labelled questions."""
+"""Measurement and calibration of the gate on labelled questions."""

@@ -1,4 +1,4 @@
-"""`hybrid calibrate` in one call: rows, a score, and the threshold at which a target's promise holds."""
+"""`hybrid calibrate`: fit a score on answered questions, and find the threshold that keeps a target."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _DELTA = (0.001, 0.5)
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is promised: a profile's `escalation.target`."""
+class CalibrationTarget:
+    """A promise to keep: a profile's `escalation.target`."""
 
     name: str
     value: float
     delta: float
-    """The chance that `wrong_at_most` is broken, over the draw of the rows."""
+    """Probability that `wrong_at_most` does not hold, because the rows are a random sample."""
 
 
-def parse_target(text: str, delta: float) -> Target:
-    """The target that `NAME=VALUE` names. Raises Failure (USAGE) for anything else."""
+def parse_target(text: str, delta: float) -> CalibrationTarget:
+    """The target written as NAME=VALUE. Raises Failure (USAGE) if `text` or `delta` is invalid."""
     name, _, value = text.partition("=")
     try:
         share = float(value)
@@ -44,29 +44,28 @@ def parse_target(text: str, delta: float) -> Target:
         share = -1.0
     if name not in TARGETS or not 0 <= share <= 1:
         known = ", ".join(f"{target}=0.1" for target in TARGETS)
-        raise Failure(ExitStatus.USAGE, f"`{text}` is no target; write one like {known}")
+        raise Failure(ExitStatus.USAGE, f"invalid target `{text}`; write, for example, {known}")
     if not _DELTA[0] <= delta <= _DELTA[1]:
-        raise Failure(ExitStatus.USAGE, f"--delta is {_DELTA[0]:g} to {_DELTA[1]:g}")
-    return Target(name, share, delta)
+        raise Failure(ExitStatus.USAGE, f"--delta must be between {_DELTA[0]:g} and {_DELTA[1]:g}")
+    return CalibrationTarget(name, share, delta)
 
 
 def calibrate(
     data: Data | None,
-    target: Target,
+    target: CalibrationTarget,
     flags: Flags,
     environment: Environment,
     worker: Worker | None,
     *,
     agreed: bool,
 ) -> dict[str, Any]:
-    """Fit and store a calibration; what it is and what it promises.
+    """Fit and store a calibration; returns the report of `hybrid calibrate --json`.
 
-    The rows are those of `data`, or, where that is None, of the ledger's traffic. Raises Failure where the target cannot be promised, with what could be.
+    The rows come from `data`, or from the ledger's traffic if it is None. Raises Failure (FAILURE) if no
+    threshold keeps the target; the message says which target the rows support.
     """
     if data is not None and data.cloud == "none" and target.name == "quality_at_least":
-        raise Failure(
-            ExitStatus.USAGE, "quality_at_least counts on the cloud's side; leave --cloud none away"
-        )
+        raise Failure(ExitStatus.USAGE, "quality_at_least needs the cloud's outcomes; omit --cloud none")
     if data is None:
         policy = merge_policy(flags, environment)
         checksum = Store(environment).locate(policy.local.model).sha256
@@ -77,8 +76,14 @@ def calibrate(
         measured = work.measure(worker)
         policy, checksum = work.policy, work.weights.sha256
     if len(measured) < LEAST_ROWS:
-        raise Failure(ExitStatus.USAGE, f"{len(measured)} questions are too few; {LEAST_ROWS} are the least")
-    fitted, held = measured[::2], measured[1::2]  # the score is fixed before its threshold is chosen
+        raise Failure(
+            ExitStatus.USAGE,
+            f"{len(measured)} questions are too few; calibration needs at least {LEAST_ROWS}",
+        )
+    fitted, held = (
+        measured[::2],
+        measured[1::2],
+    )  # the threshold is chosen on rows that the score was not fitted on
     objective = _objective(target, measured)
     choice = fit.choose(fitted, objective)
     score = fit.scores(choice.model, held)
@@ -88,8 +93,8 @@ def calibrate(
     if keep_to is None:
         raise Failure(
             ExitStatus.FAILURE,
-            f"{target.name}={target.value:g} cannot be promised for {policy.local.model} with"
-            f" {len(held)} rows; {bound}; {_at_best(target, score, held)}",
+            f"cannot promise {target.name}={target.value:g} for {policy.local.model} from"
+            f" {len(held)} held-out questions; {bound}; {_at_best(target, score, held)}",
         )
     kept = score <= keep_to
     calibration = Calibration(
@@ -127,19 +132,20 @@ def calibrate(
     }
 
 
-def _objective(target: Target, measured: list[Row]) -> Objective:
-    """A share of handoffs is best spent where the cloud helps, which only its outcomes can tell."""
+def _objective(target: CalibrationTarget, measured: list[Row]) -> Objective:
+    """`helps` if the cloud's outcomes are known and the target may use them, else `wrong`."""
     if target.name == "wrong_at_most" or any(row.cloud_right is None for row in measured):
         return "wrong"
     return "helps"
 
 
-def _threshold(target: Target, score: Numbers, held: list[Row]) -> float | None:
+def _threshold(target: CalibrationTarget, score: Numbers, held: list[Row]) -> float | None:
+    """The highest score at which an answer is kept; None if no threshold keeps the target."""
     if target.name == "escalate_at_most":
         keep_to = thresholds.escalate_at_most(score, target.value)
         if np.isfinite(keep_to):
             return keep_to
-        return 1.0 if np.isfinite(score).all() else None  # it would keep what no score keeps
+        return 1.0 if np.isfinite(score).all() else None  # infinity would also keep answers without a score
     wrong = 1 - rows.right(held)
     if target.name == "wrong_at_most":
         return thresholds.wrong_at_most(score, wrong, target.value, target.delta)
@@ -148,8 +154,8 @@ def _threshold(target: Target, score: Numbers, held: list[Row]) -> float | None:
     return thresholds.lost_at_most(score, loss, (1 - target.value) * float(cloud.mean()))
 
 
-def _at_best(target: Target, score: Numbers, held: list[Row]) -> str:
-    """What these rows could bear, in words."""
+def _at_best(target: CalibrationTarget, score: Numbers, held: list[Row]) -> str:
+    """A clause about the strictest target that these rows support."""
     if target.name == "escalate_at_most":
         best = 1 - np.isfinite(score).sum() / (len(score) + 1)
     elif target.name == "wrong_at_most":
@@ -158,29 +164,31 @@ def _at_best(target: Target, score: Numbers, held: list[Row]) -> str:
         cloud = rows.cloud_right(held)
         loss = np.maximum(0.0, cloud - rows.right(held))
         best = 1 - thresholds.least_lost(score, loss) / float(cloud.mean()) if cloud.any() else 0.0
-    # Rounded to the side that can be kept.
+    # Round to the side on which the target still holds.
     best = math.floor(best * 100) / 100 if target.name == "quality_at_least" else math.ceil(best * 100) / 100
     if not 0 < best < 1:
-        return "more questions, or a better model, are needed"
-    return f"they bear {target.name}={best:g}, and more questions may bear more"
+        return "more questions or a better model are needed"
+    return f"the data supports {target.name}={best:g}; more questions may allow a stricter target"
 
 
-def _bound(target: Target, measured: list[Row]) -> str:
-    """What no gate can better, in words."""
+def _bound(target: CalibrationTarget, measured: list[Row]) -> str:
+    """A clause about the limit that no gate can beat."""
     wrong = float(1 - rows.right(measured).mean())
     if target.name == "wrong_at_most":
         least = thresholds.least_handed_off(wrong, target.value)
-        return f"{wrong:.0%} of the local answers are wrong, so any gate hands off at least {least:.0%}"
+        return f"{wrong:.0%} of the local answers are wrong, so any gate must hand off at least {least:.0%}"
     if target.name == "quality_at_least":
         cloud = rows.cloud_right(measured)
         lost = float(np.maximum(0.0, cloud - rows.right(measured)).mean())
-        return f"keeping every answer loses {lost:.0%} of the answers that the cloud gets right"
+        return f"for {lost:.0%} of the questions only the cloud is right"
     unfinished = sum(row.finish_reason != "stop" for row in measured) / len(measured)
-    return f"{unfinished:.0%} of the local answers are cut or loop, and {wrong:.0%} are wrong"
+    return (
+        f"{unfinished:.0%} of the local answers are truncated or repeat themselves, and {wrong:.0%} are wrong"
+    )
 
 
-def _cloud(target: Target, policy: Policy) -> str | None:
-    """Only a target that counts on the cloud's outcomes is bound to the cloud."""
+def _cloud(target: CalibrationTarget, policy: Policy) -> str | None:
+    """The cloud model that the calibration is tied to; None unless the target uses its outcomes."""
     if target.name != "quality_at_least" or policy.cloud is None:
         return None
     return policy.cloud.model

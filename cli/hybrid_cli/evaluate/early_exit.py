@@ -1,4 +1,4 @@
-"""Giving up early: which handoffs a checkpoint decides before the answer is whole, and what that spares."""
+"""Early handoffs: which answers a checkpoint gives up before they are complete, and what that saves."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.gate.features import CHECKPOINTS
 
 FALSE_ABORTS = 0.05
-"""Of the answers that would be kept, the share that a checkpoint may give up."""
+"""Largest share of the answers that would be kept which a checkpoint may give up."""
 
 Floors = list[float | None]
-"""For each checkpoint the mean log-probability below which an answer is given up; None for none."""
+"""For each checkpoint the mean log-probability below which an answer is given up; None: never."""
 
 
 def floors(kept: Sequence[bool], measured: list[Row]) -> Floors:
     """For each checkpoint the highest floor that gives up at most 5 % of the answers that would be kept.
 
-    The share is bounded from above (Clopper-Pearson, 95 %), not only counted.
+    The bound on the share is the upper end of its Clopper-Pearson interval (95 %).
     """
     found: Floors = []
     for index in range(len(CHECKPOINTS)):
@@ -38,7 +38,7 @@ def floors(kept: Sequence[bool], measured: list[Row]) -> Floors:
 
 
 def given_up_at(row: Row, floors: Floors) -> int | None:
-    """The checkpoint, in tokens, that gives the answer up; None where it is finished."""
+    """The checkpoint, in tokens, that gives up the answer; None if none does."""
     for tokens, mean, floor in zip(CHECKPOINTS, row.running, floors, strict=False):
         if mean is not None and floor is not None and mean < floor:
             return tokens
@@ -46,23 +46,24 @@ def given_up_at(row: Row, floors: Floors) -> int | None:
 
 
 def shares(stops: Sequence[int | None], kept: Sequence[bool], measured: list[Row]) -> dict[str, Any]:
-    """What giving up at `stops` does, as shares from 0 to 1; None where there is nothing to share.
+    """The effect of giving up answers at `stops`, as shares from 0 to 1; None for a share of nothing.
 
-    `by_token_8`: of the prompts handed off, those decided by then, by a checkpoint or a finished answer.
-    `false_aborts`: of the answers kept, those lost. `tokens_saved`: of the tokens thrown away.
+    `by_token_8`: share of the handoffs that are decided after 8 tokens, by a checkpoint or a complete
+    answer. `false_aborts`: share of the kept answers that a checkpoint loses. `tokens_saved`: share of the
+    tokens of discarded answers that are never generated.
     """
     triples = list(zip(measured, kept, stops, strict=True))
     off = [(row, stop) for row, keep, stop in triples if not keep]
     stay = [stop for _, keep, stop in triples if keep]
-    told: dict[str, Any] = {}
+    effect: dict[str, Any] = {}
     for tokens in CHECKPOINTS:
         decided = sum((row.tokens_out if stop is None else stop) <= tokens for row, stop in off)
-        told[f"by_token_{tokens}"] = _share(decided, len(off))
-    told["false_aborts"] = _share(sum(stop is not None for stop in stay), len(stay))
-    thrown_away = sum(row.tokens_out for row, _ in off)
+        effect[f"by_token_{tokens}"] = _share(decided, len(off))
+    effect["false_aborts"] = _share(sum(stop is not None for stop in stay), len(stay))
+    discarded = sum(row.tokens_out for row, _ in off)
     saved = sum(row.tokens_out - stop for row, stop in off if stop is not None)
-    told["tokens_saved"] = _share(saved, thrown_away)
-    return told
+    effect["tokens_saved"] = _share(saved, discarded)
+    return effect
 
 
 def _share(part: int, whole: int) -> float | None:

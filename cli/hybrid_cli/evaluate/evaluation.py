@@ -1,4 +1,4 @@
-"""`hybrid eval` in one call: rows, the gate's scores of them, the report."""
+"""`hybrid eval`: answer the questions, score the answers with the gate, and report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import one_line
 
 _SHARE = 0.3
-"""Handed off where it is told how early a handoff is decided."""
+"""Share of handoffs for the report on early decisions."""
 
 
 def evaluate_gate(
@@ -33,15 +33,13 @@ def evaluate_gate(
     unseen: Unseen,
     plot: Path | None,
 ) -> dict[str, Any]:
-    """The report of DESIGN's `eval --json`; a picture of it goes to `plot`."""
+    """The report of `hybrid eval --json`; with `plot` it is also drawn into that file. Raises Failure."""
     with_cloud = data.cloud != "none"
     if plot is not None:
         from hybrid_cli.evaluate.plot import check
 
         if not with_cloud:
-            raise Failure(
-                ExitStatus.USAGE, "--plot draws the hybrid's accuracy, which --cloud none cannot tell"
-            )
+            raise Failure(ExitStatus.USAGE, "--plot needs the cloud's outcomes; omit --cloud none")
         check(plot)  # before the work, not after it
     work = Work.prepare(data, flags, environment)
     work.begin(agreed=agreed)
@@ -70,7 +68,7 @@ def evaluate_gate(
 
 
 def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[str, Any]:
-    """How early the handoffs of a share of 30 % are decided, by floors set on other rows."""
+    """How early handoffs are decided if 30 % are handed off; the floors are set on other rows."""
     kept = np.ones(len(score), dtype=bool)
     kept[np.argsort(-score, kind="stable")[: round(_SHARE * len(score))]] = False
     stops: list[int | None] = [None] * len(measured)
@@ -81,22 +79,22 @@ def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[st
     return early_exit.shares(stops, kept.tolist(), measured)
 
 
-def as_lines(told: dict[str, Any]) -> list[str]:
-    """The report for a reader: a figure a line, with its interval."""
+def as_lines(found: dict[str, Any]) -> list[str]:
+    """The report as text: one figure a line, with its interval."""
     lines = [
-        f"{told['rows']} questions (split {told['split']}), {told['model']}",
-        f"scored by {fit.FOLDS} fits, each on {told['unseen']} that it had not seen:",
+        f"{found['rows']} questions (split {found['split']}), {found['model']}",
+        f"scored by {fit.FOLDS} fits, each tested on {found['unseen']} that it had not seen:",
     ]
-    lines += [f"  {reason}" for reason in told["score"]] + [""]
-    lines += [_line(name, figure) for name, figure in told["metrics"].items()]
-    for name, figures in told["baselines"].items():
+    lines += [f"  {reason}" for reason in found["score"]] + [""]
+    lines += [_line(name, figure) for name, figure in found["metrics"].items()]
+    for name, figures in found["baselines"].items():
         lines.append("")
         lines += [_line(f"{name} {figure}", value) for figure, value in figures.items()]
-    for task, figures in told["by_task"].items():
+    for task, figures in found["by_task"].items():
         lines += ["", f"{task}: {figures['rows']} questions"]
         lines += [_line(f"  {name}", value) for name, value in figures.items() if name != "rows"]
-    lines += ["", f"of {_SHARE:.0%} handed off, how early:"]
-    lines += [f"  {name:<22} {_shown(value)}" for name, value in told["early"].items()]
+    lines += ["", f"how early handoffs are decided, if {_SHARE:.0%} are handed off:"]
+    lines += [f"  {name:<22} {_shown(value)}" for name, value in found["early"].items()]
     return [one_line(line) for line in lines]
 
 

@@ -1,7 +1,7 @@
-"""How good a score is at telling which prompts to hand off.
+"""Metrics of a score that decides which prompts to hand off.
 
-Throughout, `score` is the desire to hand off (higher: rather the cloud), and `local` and `cloud` are the
-quality of either side's answer to each prompt, 0 to 1; all one-dimensional and of one length.
+Throughout, a higher `score` means that a prompt should rather be handed off. `local` and `cloud` are the
+quality of the two models' answers to each prompt, 0 to 1. All arrays have one dimension and the same length.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % bootstrap interval; NaN where the rows do not define it."""
+class Interval:
+    """A value with its 95 % bootstrap interval; NaN if the rows do not define it."""
 
     value: float
     low: float
     high: float
 
 
-def estimate(metric: Callable[..., float], *columns: Numbers, resamples: int = RESAMPLES) -> Estimate:
+def bootstrap(metric: Callable[..., float], *columns: Numbers, resamples: int = RESAMPLES) -> Interval:
     """`metric` of `columns`, with the percentile interval over resampled rows (Efron 1979); seeded."""
-    (found,) = estimates(lambda *drawn: (metric(*drawn),), *columns, resamples=resamples)
+    (found,) = bootstrap_all(lambda *drawn: (metric(*drawn),), *columns, resamples=resamples)
     return found
 
 
-def estimates(
+def bootstrap_all(
     metrics: Callable[..., Sequence[float]], *columns: Numbers, resamples: int = RESAMPLES
-) -> list[Estimate]:
-    """The same for several figures of the same draws."""
+) -> list[Interval]:
+    """As `bootstrap`, for several metrics on the same resamples."""
     generator = np.random.default_rng(0)
     rows = len(columns[0])
     drawn = []
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a small task some draws define nothing
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of a small task may not define a metric
         for _ in range(resamples):
             chosen = generator.integers(0, rows, rows)
             drawn.append(metrics(*(column[chosen] for column in columns)))
@@ -48,14 +48,14 @@ def estimates(
     return [_interval(value, figures) for value, figures in zip(values, np.array(drawn).T, strict=True)]
 
 
-def _interval(value: float, drawn: Numbers) -> Estimate:
+def _interval(value: float, drawn: Numbers) -> Interval:
     defined = drawn[np.isfinite(drawn)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
-    return Estimate(value, float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
 def auroc(score: Numbers, wrong: Numbers) -> float:
-    """The chance that a wrong answer scores above a right one, a tie counting half (Mann and Whitney)."""
+    """The probability that a wrong answer scores above a right one; a tie counts half (Mann and Whitney)."""
     positive = wrong > 0.5
     pairs = int(positive.sum()) * int((~positive).sum())
     if pairs == 0:
@@ -69,14 +69,14 @@ def auroc(score: Numbers, wrong: Numbers) -> float:
 
 @dataclass(frozen=True)
 class Curve:
-    """What handing off by falling score wins: RouteLLM (arXiv 2406.18665), section 3."""
+    """Quality against the share handed off, highest score first: RouteLLM (arXiv 2406.18665), section 3."""
 
     x: Numbers
-    """Share handed off, 0 to 1. Prompts of one score come in any order, which is a straight line."""
+    """Share handed off, 0 to 1. Between prompts of the same score the curve is a straight line."""
     gained: Numbers
-    """The quality that is won by it, summed over all prompts; at last the gap between the two sides."""
+    """Quality gained, summed over all prompts. The last value is the gap between the two models."""
     local: float
-    """The quality without the cloud, summed."""
+    """Quality without handoffs, summed over all prompts."""
     prompts: int
 
     @classmethod
@@ -93,25 +93,25 @@ class Curve:
 
     @property
     def y(self) -> Numbers:
-        """The share of the gap that is won; NaN where there is none."""
+        """The share of the gap that is recovered; NaN if there is no gap."""
         with np.errstate(divide="ignore", invalid="ignore"):
             shares: Numbers = self.gained / self.gained[-1]
         return shares
 
     @property
     def apgr(self) -> float:
-        """The average performance gap recovered: the area under the curve; random order gives 0.5."""
+        """Average performance gap recovered: the area under the curve. A random order gives 0.5."""
         return float(np.trapezoid(self.y, self.x))
 
     def napgr(self, best: Curve) -> float:
-        """APGR between random (0) and `best`, the oracle's, which knows both outcomes (1)."""
+        """APGR normalised: 0 for a random order, 1 for `best`, the curve of an oracle that knows both outcomes."""
         most = best.apgr - 0.5
         return float("nan") if abs(most) < 1e-12 else (self.apgr - 0.5) / most
 
     def cpt(self, recovered: float) -> float:
-        """The least share handed off at which `recovered` of the gap is won (call-performance threshold)."""
+        """Call-performance threshold: the smallest share handed off that recovers `recovered` of the gap."""
         y = self.y
-        reached = np.flatnonzero(y >= recovered - 1e-12)  # sums of floats miss what they meet by as much
+        reached = np.flatnonzero(y >= recovered - 1e-12)  # tolerance for rounding in the sums
         if not len(reached):
             return 1.0
         last = int(reached[0])
@@ -121,12 +121,12 @@ class Curve:
         return float(self.x[last - 1] + (recovered - y[last - 1]) / step * (self.x[last] - self.x[last - 1]))
 
     def accuracy(self, share: float) -> float:
-        """The mean quality when `share` of the prompts, those of the highest score, are handed off."""
+        """The mean quality if the `share` of prompts with the highest scores is handed off."""
         return float((self.local + np.interp(share, self.x, self.gained)) / self.prompts)
 
 
 def ece(confidence: Numbers, right: Numbers) -> float:
-    """The expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
+    """Expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gaps = np.bincount(place, weights=right, minlength=BINS) - np.bincount(
         place, weights=confidence, minlength=BINS

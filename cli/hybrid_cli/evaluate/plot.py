@@ -1,4 +1,4 @@
-"""The picture of an evaluation: accuracy against the share handed off."""
+"""The plot of an evaluation: accuracy against the share handed off."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _FORMATS = (".svg", ".png", ".pdf")
 
 
 def check(file: Path) -> None:
-    """Raise Failure (USAGE) where no picture could be drawn into `file`."""
+    """Raise Failure (USAGE) if the plot cannot be written to `file`."""
     if file.suffix not in _FORMATS:
-        raise Failure(ExitStatus.USAGE, f"--plot {file}: a picture ends in {', '.join(_FORMATS)}")
+        raise Failure(ExitStatus.USAGE, f"--plot {file}: unknown format; use {', '.join(_FORMATS)}")
     if not file.parent.is_dir():
-        raise Failure(ExitStatus.USAGE, f"--plot {file}: there is no folder {file.parent}")
+        raise Failure(ExitStatus.USAGE, f"--plot {file}: no such folder: {file.parent}")
     if find_spec("matplotlib") is None:
-        raise Failure(ExitStatus.USAGE, "--plot needs matplotlib; run: pip install 'hybrid[plot]'")
+        raise Failure(ExitStatus.USAGE, "--plot needs matplotlib; run: pip install 'hybrid-cli[plot]'")
 
 
 def draw(file: Path, score: Numbers, measured: list[Row], model: str) -> None:
-    """Draw the gate, the baselines and the oracle. Raises Failure where a row lacks the cloud's outcome."""
+    """Draw the gate, the baselines and the oracle. Raises Failure if a row lacks the cloud's outcome."""
     from matplotlib.figure import Figure
 
     local, cloud = rows.right(measured), rows.cloud_right(measured)
@@ -52,4 +52,4 @@ def draw(file: Path, score: Numbers, measured: list[Row], model: str) -> None:
     try:
         figure.savefig(file)
     except OSError as error:
-        raise Failure(ExitStatus.USAGE, f"--plot {file} cannot be written: {error.strerror}") from error
+        raise Failure(ExitStatus.USAGE, f"cannot write --plot {file}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Fitting a linear reading of hidden states: one number that says how far an answer will be wrong."""
+"""Fit of a linear probe on hidden states: one number that predicts whether an answer will be wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.gate.calibration import Probe
 
 _RIDGE = 10.0
-"""On states scaled to a length of about 1: from 3 to 30 the outcome is much the same, whatever the rows."""
+"""Penalty for states scaled to a length of about 1. From 3 to 30 the result hardly changes."""
 
 
 def can_be_fitted(fitted: list[Row]) -> bool:
@@ -21,10 +21,10 @@ def can_be_fitted(fitted: list[Row]) -> bool:
 
 
 def fit_probe(fitted: list[Row], label: Numbers) -> tuple[Probe, Numbers]:
-    """Ridge regression of `label` on the standardised states; and each row's value by a fit without that row.
+    """Ridge regression of `label` on the standardised states, and each row's value by a fit without that row.
 
-    The latter in closed form (Allen's PRESS): with H = X (X'X + r)^-1 X' it is y - (y - Hy) / (1 - diag H).
-    What is fitted on top of the probe needs it, as the probe's own rows look better to it than new ones.
+    A model that uses the probe as a signal is fitted on the second: on its own rows the probe looks better
+    than on new ones. Closed form (Allen's PRESS): y - (y - Hy) / (1 - diag H) with H = X (X'X + r)^-1 X'.
     """
     states = _states(fitted)
     means, scales = states.mean(axis=0), states.std(axis=0)
@@ -39,7 +39,7 @@ def fit_probe(fitted: list[Row], label: Numbers) -> tuple[Probe, Numbers]:
 
 
 def values(probe: Probe, scored: list[Row]) -> Numbers:
-    """The probe's value of each row; NaN where it has none. As `Probe.value`, for many at once."""
+    """The probe's value for each row; NaN for a row without a usable state. `Probe.value` for many rows."""
     weights = np.frombuffer(probe.weights, dtype="<f4").astype(float)
     found = np.full(len(scored), np.nan)
     places = [
@@ -48,13 +48,13 @@ def values(probe: Probe, scored: list[Row]) -> Numbers:
         if row.state is not None and len(row.state) == 2 * len(weights)
     ]
     if places:
-        with np.errstate(invalid="ignore"):  # of a state that is no number no value is made
+        with np.errstate(invalid="ignore"):  # a state with NaN has no value
             found[places] = _states([scored[place] for place in places]) @ weights + probe.bias
     return np.where(np.isfinite(found), found, np.nan)
 
 
 def _ridge(design: Numbers, target: Numbers) -> tuple[Numbers, Numbers]:
-    """The weights, and the hat matrix's diagonal; through the smaller of the two Gram matrices."""
+    """The weights and the diagonal of the hat matrix, by the smaller of the two Gram matrices."""
     rows, width = design.shape
     if rows < width:
         inverse = np.linalg.inv(design @ design.T + _RIDGE * np.eye(rows))

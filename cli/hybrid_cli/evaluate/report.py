@@ -1,4 +1,4 @@
-"""What an evaluation says: figures with their intervals, and the baselines always beside them."""
+"""The figures of an evaluation with their intervals, always beside those of the baselines."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.evaluate import metrics, rows
-from hybrid_cli.evaluate.metrics import Curve, Numbers, estimate, estimates
+from hybrid_cli.evaluate.metrics import Curve, Numbers, bootstrap, bootstrap_all
 from hybrid_cli.evaluate.rows import Row
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the gate says of each row, by fits that did not see it."""
+    """The gate's scores of each row, by fits that did not see the row."""
 
     handoff: Numbers
-    """How much it should be handed off."""
+    """Higher means that the prompt should rather be handed off."""
     wrong: Numbers
-    """The chance that the local answer is wrong; infinity where none can be told."""
+    """Probability that the local answer is wrong; infinity if unknown."""
     confidence: Numbers
-    """What it would be without a fit: exp(mean log-probability)."""
+    """The confidence without a fit: exp(mean log-probability)."""
 
     def part(self, chosen: Any) -> Scores:
         return Scores(self.handoff[chosen], self.wrong[chosen], self.confidence[chosen])
 
 
 SHARES = (10, 20, 30, 50)
-"""Percent handed off at which the hybrid's accuracy is told."""
+"""Percentages handed off for which the report has the accuracy."""
 _PARTS = (50, 80)
-"""Percent of the gap that is to be won."""
+"""Percentages of the gap for which the report has the call-performance threshold."""
 
 
 def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str, Any]:
     """`metrics`, `baselines` and `by_task`, each figure as {value, low, high} (95 % bootstrap).
 
-    Without a cloud only what the local side shows is told.
+    Without the cloud's outcomes the report has only the figures of the local model.
     """
     local = rows.right(measured)
     cloud = rows.cloud_right(measured) if with_cloud else None
@@ -51,7 +51,7 @@ def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str
             task: {
                 "rows": int(chosen.sum()),
                 **(
-                    figures  # of a single task they are the same, and take a while
+                    figures  # a single task has the same figures, which take a while to compute
                     if chosen.all()
                     else _figures(scores.part(chosen), local[chosen], _part(cloud, chosen))
                 ),
@@ -62,7 +62,7 @@ def report(scores: Scores, measured: list[Row], *, with_cloud: bool) -> dict[str
 
 
 def baselines(measured: list[Row], local: Numbers, cloud: Numbers | None) -> Iterator[tuple[str, Numbers]]:
-    """The scores that a gate has to beat, and the one that nothing can."""
+    """Scores that a gate should beat, and the oracle, which no gate can beat."""
     yield "random", np.random.default_rng(0).random(len(measured))
     yield "prompt_length", rows.column(measured, "log_prompt_tokens")
     yield "mean_logprob", -rows.column(measured, "mean_logprob")
@@ -71,10 +71,10 @@ def baselines(measured: list[Row], local: Numbers, cloud: Numbers | None) -> Ite
 
 def _figures(scores: Scores, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
     figures = {
-        "accuracy_local": _told(estimate(np.mean, local)),
-        "auroc": _told(estimate(metrics.auroc, scores.wrong, 1 - local)),
-        "ece_before": _told(estimate(metrics.ece, 1 - scores.confidence, 1 - local)),
-        "ece": _told(estimate(metrics.ece, np.minimum(scores.wrong, 1.0), 1 - local)),
+        "accuracy_local": _as_json(bootstrap(np.mean, local)),
+        "auroc": _as_json(bootstrap(metrics.auroc, scores.wrong, 1 - local)),
+        "ece_before": _as_json(bootstrap(metrics.ece, 1 - scores.confidence, 1 - local)),
+        "ece": _as_json(bootstrap(metrics.ece, np.minimum(scores.wrong, 1.0), 1 - local)),
     }
     return figures if cloud is None else figures | _with_cloud(scores.handoff, local, cloud)
 
@@ -87,21 +87,21 @@ def _with_cloud(score: Numbers, local: Numbers, cloud: Numbers) -> dict[str, Any
         parts = [curve.cpt(part / 100) for part in _PARTS]
         return [*_areas(curve, local, cloud), *parts, *(curve.accuracy(share / 100) for share in SHARES)]
 
-    told = estimates(of_curve, score, local, cloud)
-    figures = {"accuracy_cloud": estimate(np.mean, cloud), **dict(zip(names, told, strict=True))}
-    return {name: _told(figure) for name, figure in figures.items()}
+    found = bootstrap_all(of_curve, score, local, cloud)
+    figures = {"accuracy_cloud": bootstrap(np.mean, cloud), **dict(zip(names, found, strict=True))}
+    return {name: _as_json(figure) for name, figure in figures.items()}
 
 
 def _ranked(score: Numbers, local: Numbers, cloud: Numbers | None) -> dict[str, Any]:
-    figures = {"auroc": estimate(metrics.auroc, score, 1 - local)}
+    figures = {"auroc": bootstrap(metrics.auroc, score, 1 - local)}
     if cloud is not None:
-        figures["apgr"], figures["napgr"] = estimates(
+        figures["apgr"], figures["napgr"] = bootstrap_all(
             lambda score, local, cloud: _areas(Curve.of(score, local, cloud), local, cloud),
             score,
             local,
             cloud,
         )
-    return {name: _told(figure) for name, figure in figures.items()}
+    return {name: _as_json(figure) for name, figure in figures.items()}
 
 
 def _areas(curve: Curve, local: Numbers, cloud: Numbers) -> tuple[float, float]:
@@ -119,7 +119,7 @@ def _part(column: Numbers | None, chosen: Any) -> Numbers | None:
     return None if column is None else column[chosen]
 
 
-def _told(figure: metrics.Estimate) -> dict[str, float | None]:
-    """As JSON: what is not defined is null, since JSON has no NaN."""
+def _as_json(figure: metrics.Interval) -> dict[str, float | None]:
+    """`figure` for JSON, which has no NaN: undefined values are null."""
     values = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: round(float(v), 4) if np.isfinite(v) else None for name, v in values.items()}

@@ -1,4 +1,4 @@
-"""Answered questions: what either side made of each, kept in a file so that work is done once."""
+"""Rows: answered questions with the outcomes of both models, kept in a file so that work is done once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, answer_signals
 from hybrid_cli.gate.verdict import LocalResult
 
 Answerer = Callable[[Sequence[Question]], Iterable[tuple[Question, LocalResult]]]
-"""From questions to each with its result, in whatever order they are finished."""
+"""Answers questions: yields each with its result, in the order in which they complete."""
 Scorer = Callable[[Question, str], bool]
-"""Whether an answer to a question is right."""
+"""Judges an answer: whether it is right."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One answered question. The prompt and the answer themselves are not kept."""
+    """One answered question, without the texts of prompt and answer."""
 
     key: str
     task: str
     group: str
-    """Rows of one group are fitted on together or not at all, where a score is tried on what is new to it."""
+    """The subject or task: a test on new subjects leaves out whole groups."""
     signals: dict[str, float | None]
     running: list[float | None]
     """The mean log-probability at each checkpoint that the answer reached."""
@@ -42,18 +42,18 @@ class Row(msgspec.Struct, frozen=True):
     local_right: bool
     cloud_right: bool | None
     seconds: float | None = None
-    """Its share of the time that all took; many are answered side by side."""
+    """The time since the previous answer: many are generated side by side."""
     state: bytes | None = None
-    """The model's hidden state at the prompt's last token, as float16. The prompt cannot be read from it, but
-    what it is about can be guessed."""
+    """The model's hidden state at the prompt's last token, as float16. It may reveal the prompt's topic, not its
+    text."""
 
     def __post_init__(self) -> None:
         if not set(NAMES) <= set(self.signals) or len(self.running) != len(CHECKPOINTS):
-            raise ValueError("it lacks signals")
+            raise ValueError("signals are missing")
 
 
 class CloudRow(msgspec.Struct, frozen=True):
-    """What a cloud really made of a question. None where its answer was withheld or cut."""
+    """A cloud's outcome for a question. Tokens and cost are None if the answer was withheld or cut."""
 
     asked: str
     model: str
@@ -65,7 +65,7 @@ class CloudRow(msgspec.Struct, frozen=True):
 
 
 _KINDS: dict[bytes, type[Row | CloudRow]] = {b'{"key":': Row, b'{"asked":': CloudRow}
-"""What a line holds, by its beginning."""
+"""The type of a line by its first bytes."""
 
 
 @dataclass
@@ -78,23 +78,25 @@ class Kept:
 
     @classmethod
     def read(cls, file: Path | None) -> Kept:
-        """Raises Failure (USAGE) where the file is of another kind."""
+        """The rows in `file`, which need not exist. Raises Failure (USAGE) if it is not a file of rows."""
         kept = cls(file)
         if file is None:
             return kept
         if not file.parent.is_dir():
-            raise Failure(ExitStatus.USAGE, f"--rows {file}: there is no folder {file.parent}")
+            raise Failure(ExitStatus.USAGE, f"--rows {file}: no such folder: {file.parent}")
         if file.is_symlink() or file.exists():
             for row in _read(file):
                 kept._hold(row)
         return kept
 
     def add(self, row: Row | CloudRow) -> None:
-        """Hold one row more; in the file, too, at once, so that what a stop leaves behind is used again."""
+        """Add a row, and append it to the file at once, so that an interrupted run can be continued."""
         self._hold(row)
         if self.file is not None:
             with self.file.open("a+b") as lines:
-                if lines.seek(0, os.SEEK_END) and not _ends_a_line(lines):  # a stop cut the last one short
+                if lines.seek(0, os.SEEK_END) and not _ends_a_line(
+                    lines
+                ):  # an interrupted run cut the last line
                     lines.write(b"\n")
                 lines.write(msgspec.json.encode(row) + b"\n")
 
@@ -108,7 +110,7 @@ class Kept:
 def answered(
     questions: Sequence[Question], answer: Answerer, score: Scorer, source: str, kept: Kept
 ) -> Iterator[Row]:
-    """Answer, by `source`, the questions that `kept` has no row of, and add a row for each."""
+    """Answer the questions that `kept` has no row for, and add a row for each. `source` as in `key_of`."""
     missing = {key_of(question, source): question for question in questions}
     missing = {key: question for key, question in missing.items() if key not in kept.rows}
     before = time.monotonic()
@@ -121,12 +123,12 @@ def answered(
 
 
 def key_of(question: Question, source: str) -> str:
-    """What the row of a question is found by, as answered by `source`."""
+    """The key of a question's row. `source` identifies the model and how it samples."""
     return _digest(str(VERSION), source, question.kind, question.asked, question.label)
 
 
 def cloud_key_of(question: Question, model: str) -> str:
-    """What a cloud's outcome is found by."""
+    """The key of a cloud model's outcome for a question."""
     return _digest("cloud", model, question.kind, question.asked, question.label)
 
 
@@ -157,17 +159,17 @@ def _ends_a_line(lines: BinaryIO) -> bool:
 
 
 def _read(file: Path) -> Iterator[Row | CloudRow]:
-    """The rows of `file`, without those that a stop cut short. Raises Failure (USAGE) for another file."""
+    """The rows in `file`; lines that an interrupted run cut are skipped. Raises Failure (USAGE) for other files."""
     if not file.is_file():
-        raise Failure(ExitStatus.USAGE, f"--rows {file} is no file")
+        raise Failure(ExitStatus.USAGE, f"--rows {file} is not a regular file")
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise Failure(ExitStatus.USAGE, f"--rows {file} cannot be read: {error.strerror}") from error
+        raise Failure(ExitStatus.USAGE, f"cannot read --rows {file}: {error.strerror}") from error
     for number, line in enumerate(content.splitlines(), start=1):
         kind = next((kind for start, kind in _KINDS.items() if line.startswith(start)), None)
         if kind is None:
-            raise Failure(ExitStatus.USAGE, f"{file}:{number}: this line is no row of an evaluation")
+            raise Failure(ExitStatus.USAGE, f"{file}:{number}: this line is not a row of `hybrid eval`")
         try:
             yield msgspec.json.decode(line, type=kind)
         except msgspec.DecodeError:
@@ -175,26 +177,25 @@ def _read(file: Path) -> Iterator[Row | CloudRow]:
 
 
 def column(rows: list[Row], name: str) -> Numbers:
-    """A signal of every row; the least confident value seen stands where it is missing."""
+    """A signal of every row; a missing value becomes the least confident one in the column."""
     values = np.array([np.nan if (v := row.signals[name]) is None else v for row in rows])
     worst = np.nanmin(values) if np.isfinite(values).any() else 0.0
     return np.where(np.isnan(values), worst, values)
 
 
 def right(rows: list[Row]) -> Numbers:
+    """The local model's outcomes: 1 for a right answer, else 0."""
     return np.array([row.local_right for row in rows], dtype=float)
 
 
 def label(rows: list[Row], objective: Objective) -> Numbers:
-    """1 where a handoff is called for: the local answer is wrong; under `helps` also the cloud's is right."""
+    """1 for rows to hand off: the local answer is wrong, and for `helps` the cloud's is right; else 0."""
     wrong = 1 - right(rows)
     return wrong * cloud_right(rows) if objective == "helps" else wrong
 
 
 def cloud_right(rows: list[Row]) -> Numbers:
-    """The cloud's outcomes. Raises Failure (USAGE) where a row has none."""
+    """The cloud's outcomes. Raises Failure (USAGE) if a row has none."""
     if any(row.cloud_right is None for row in rows):
-        raise Failure(
-            ExitStatus.USAGE, "the data lacks cloud_correct in some rows; use --cloud live, or none"
-        )
+        raise Failure(ExitStatus.USAGE, "some questions lack cloud_correct; use --cloud live or --cloud none")
     return np.array([row.cloud_right for row in rows], dtype=float)

@@ -1,4 +1,4 @@
-"""Real traffic as rows: what shadow mode left in the ledger, with the cloud's answers as the labels."""
+"""Rows from real traffic: shadow mode's records in the ledger, labelled by the cloud's answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from hybrid_cli.ui.environment import Environment
 
 
 def traffic_rows(policy: Policy, weights: str, environment: Environment, *, least: int) -> list[Row]:
-    """A row for each prompt whose answers, by `weights` and by the policy's cloud, could be compared.
+    """A row for each prompt that both `weights` and the policy's cloud answered comparably.
 
-    The local answer counts as right where it agrees. Raises Failure (USAGE) for fewer than `least`.
+    The local answer counts as right if the two agree. Raises Failure (USAGE) for fewer than `least` rows.
     """
     if policy.cloud is None:
-        raise Failure(ExitStatus.USAGE, f"no cloud is set in profile `{policy.profile}`; it has the labels")
+        raise Failure(
+            ExitStatus.USAGE,
+            f"profile `{policy.profile}` has no cloud, whose answers are the labels; set cloud.base_url",
+        )
     model = policy.cloud.model
     ledger = Ledger(environment.state_folder)
     observed = ledger.observations()
@@ -28,12 +31,12 @@ def traffic_rows(policy: Policy, weights: str, environment: Environment, *, leas
         and observed[row["id"]]["weights"] == weights
         and observed[row["id"]]["version"] == VERSION
     ]
-    told = [one for one in of_both if one["agreement"] is not None]
-    if len(told) < least:
+    comparable = [one for one in of_both if one["agreement"] is not None]
+    if len(comparable) < least:
         raise Failure(
             ExitStatus.USAGE,
-            f"the ledger holds {len(told)} answers of {policy.local.model} that can be compared with"
-            f" {model}'s (of {len(of_both)}), and {least} are the least; escalation.shadow gathers them",
+            f"only {len(comparable)} of {len(of_both)} answers of {policy.local.model} in the ledger can be"
+            f" compared with {model}'s, and calibration needs at least {least}; set escalation.shadow to gather more",
         )
     return [
         Row(
@@ -48,5 +51,5 @@ def traffic_rows(policy: Policy, weights: str, environment: Environment, *, leas
             local_right=one["agreement"] >= 0.5,
             cloud_right=True,
         )
-        for one in told
+        for one in comparable
     ]
