@@ -175,7 +175,7 @@ def test_a_failing_answer_is_handed_off_and_the_clouds_is_validated(
     [
         (
             '{"type": "object", "properties": {"a": {"pattern": "(?=x)", "type": "string"}}}',
-            "cannot be a grammar",
+            "cannot become a grammar",
         ),
         ('{"$ref": "#/$defs/none"}', "refers to #/$defs/none, which is not in it"),
         ('{"$ref": "#"}', "cannot read"),

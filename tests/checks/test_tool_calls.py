@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_cli.checks.tool_calls import Name, ToolCall, described, is_broken, own_call
-from hybrid_cli.local.chat_template import render, with_note
+from hybrid_cli.local.chat_template import render, with_tool_note
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -218,8 +218,8 @@ def test_a_template_takes_the_tools_or_the_system_message_does() -> None:
     template = "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}"
     assert '"name": "handoff"' in render(template, messages, bos="", eos="", tools=tools)
     assert render(template, messages, bos="", eos="") == "nullHi"
-    system, user = with_note(messages, tools)
+    system, user = with_tool_note(messages, tools)
     assert (system["role"], user) == ("system", messages[0])
     assert "web_search" in system["content"]
-    (system, _) = with_note([{"role": "system", "content": "Be brief."}, *messages], tools)
+    (system, _) = with_tool_note([{"role": "system", "content": "Be brief."}, *messages], tools)
     assert system["content"].startswith("Be brief.\n\n")

@@ -8,7 +8,7 @@ import pytest
 
 from hybrid_cli.local.stop_strings import StopWords
 from hybrid_cli.local.stream import AnswerStream
-from hybrid_cli.local.thinking import Style, splitter_for, style_of
+from hybrid_cli.local.thinking import splitter_for, style_of
 from hybrid_cli.ui.sanitize import EscapeFilter, plain
 
 HARMONY = (
@@ -43,7 +43,7 @@ def cuttings(text: str) -> Iterator[list[str]]:
     ],
 )
 def test_thinking_is_told_from_the_answer(
-    style: Style, prompt: str, text: str, answer: str, thinking: str
+    style: str, prompt: str, text: str, answer: str, thinking: str
 ) -> None:
     for pieces in cuttings(text):
         splitter = splitter_for(style, prompt)

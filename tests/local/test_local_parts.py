@@ -129,7 +129,7 @@ def test_what_the_grammar_forces_is_marked(engine: Any, model_file: Path) -> Non
     kinds = [signal.kind for signal in made.signals]
     assert kinds.count("first") == 1  # cat or dog: the one choice there is
     assert kinds.count("forced") >= 3
-    with pytest.raises(Failure, match="cannot be a grammar"):
+    with pytest.raises(Failure, match="cannot become a grammar"):
         make(engine, model_file, schema='{"$ref": "#/none"}')
 
 

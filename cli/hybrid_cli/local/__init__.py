@@ -1,1 +1,1 @@
-"""The local model: a guarded worker process and the engine inside it."""
+"""The local model: a guarded worker process, and the engine inside it."""

@@ -1,4 +1,4 @@
-"""Rendering a GGUF's chat template. It is untrusted: it runs in Jinja's immutable sandbox, within limits."""
+"""Rendering of a GGUF's chat template, which is untrusted: in Jinja's immutable sandbox, with limits."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 Message = dict[str, str]
 Tool = dict[str, Any]
-"""A function tool, in OpenAI's form."""
+"""A function tool in OpenAI's format."""
 
 FALLBACK = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}<|im_start|>assistant\n"
 )
-"""ChatML, the commonest form, for a model whose own template is missing or broken."""
+"""ChatML, the most common format, for a model whose own template is missing or broken."""
 
 _MOST_SOURCE = 256_000  # characters of a template; the longest in use have about 20,000
-_MOST_ADDED = 1_000_000  # characters that a template may add to its messages
+_MOST_ADDED = 1_000_000  # characters that a template may add to the messages
 _MOST_SECONDS = 2.0
 _MOST_MEMORY = 512 << 20  # bytes that rendering may allocate
 
 
 class TemplateError(Exception):
-    """The template cannot be rendered with these messages."""
+    """The template cannot render these messages."""
 
 
 _NOTE = """You may use these tools:
@@ -41,8 +41,8 @@ To use one, answer with this alone: <tool_call>{{"name": "...", "arguments": {{.
 Where no tool is needed, just answer."""
 
 
-def with_note(messages: list[Message], tools: Sequence[Tool]) -> list[Message]:
-    """`messages` whose system message tells of `tools`, for a template that cannot."""
+def with_tool_note(messages: list[Message], tools: Sequence[Tool]) -> list[Message]:
+    """`messages` with a note on `tools` in the system message, for a template without tools."""
     note = _NOTE.format(tools="\n".join(json.dumps(tool["function"]) for tool in tools))
     if messages[0]["role"] != "system":
         return [{"role": "system", "content": note}, *messages]
@@ -50,10 +50,10 @@ def with_note(messages: list[Message], tools: Sequence[Tool]) -> list[Message]:
 
 
 def render(template: str, messages: list[Message], *, bos: str, eos: str, tools: Sequence[Tool] = ()) -> str:
-    """The prompt for `messages`, ending where the assistant's turn begins.
+    """The prompt for `messages`, up to the start of the assistant's turn.
 
-    A template that has no place for a system message gets it as the start of the first user turn.
-    Raises TemplateError, also where the template takes too long or makes too much.
+    If the template drops a system message, it becomes the start of the first user message. Raises
+    TemplateError, also if the template takes too long or produces too much.
     """
     if len(template) > _MOST_SOURCE:
         raise TemplateError(f"it is over {_MOST_SOURCE} characters long")
@@ -62,38 +62,38 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
             compiled = _compiled(template)
         except (jinja2.TemplateError, RecursionError, MemoryError) as error:
             raise TemplateError(_reason(error)) from error
-        words: dict[str, Any] = {
+        variables: dict[str, Any] = {
             "bos_token": bos,
             "eos_token": eos,
             "add_generation_prompt": True,
             "tools": list(tools) or None,
         }
         if messages[0]["role"] != "system":
-            return _fill(compiled, messages, words)
+            return _fill(compiled, messages, variables)
         try:
-            prompt = _fill(compiled, messages, words)
+            prompt = _fill(compiled, messages, variables)
         except TemplateError:
             prompt = ""
         if messages[0]["content"].strip() in prompt and prompt:
             return prompt
-        return _fill(compiled, _fold_system(messages), words)
+        return _fill(compiled, _fold_system(messages), variables)
 
 
 @cache
 def _compiled(template: str) -> jinja2.Template:
-    """It takes a hundred times as long as rendering does."""
+    """The compiled template; compiling takes a hundred times as long as rendering."""
     return _environment().from_string(template)
 
 
-def _fill(compiled: jinja2.Template, messages: list[Message], words: dict[str, Any]) -> str:
+def _fill(compiled: jinja2.Template, messages: list[Message], variables: dict[str, Any]) -> str:
     limit = _MOST_ADDED + sum(len(message["content"]) for message in messages)
     pieces, length = [], 0
     try:
-        for piece in compiled.generate(messages=messages, **words):
+        for piece in compiled.generate(messages=messages, **variables):
             pieces.append(piece)
             length += len(piece)
             if length > limit:
-                raise TemplateError("it makes too much text")
+                raise TemplateError("it produces too much text")
     except TemplateError:
         raise
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -104,7 +104,7 @@ def _fill(compiled: jinja2.Template, messages: list[Message], words: dict[str, A
 
 
 def _reason(error: BaseException) -> str:
-    """The error in words, but for values, which may be of the prompt."""
+    """The error's message without values, which may come from the prompt."""
     return str(error)[:200] if isinstance(error, jinja2.TemplateError) else type(error).__name__
 
 
@@ -133,7 +133,7 @@ def _fold_system(messages: list[Message]) -> list[Message]:
 
 @contextmanager
 def _limits() -> Iterator[None]:
-    """Bound the time and the memory of the block; both raise inside it. Linux and the main thread only."""
+    """Limit time and memory of the block, which raises beyond them. On Linux and in the main thread only."""
     if not sys.platform.startswith("linux"):
         yield
         return
@@ -158,7 +158,7 @@ def _limits() -> Iterator[None]:
 
 
 def _address_space() -> int:
-    """The bytes of address space that this process has now."""
+    """The size of this process's address space in bytes."""
     import os
 
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  pathlib is not imported here

@@ -1,4 +1,4 @@
-"""Making a llama.cpp context: as large as the sequences need and the memory has."""
+"""The llama.cpp context: as large as the sequences need and the memory allows."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
 
-BATCH = 512  # tokens a llama_decode call, llama.cpp's own default for n_ubatch
+BATCH = 512  # tokens in one call of llama_decode: llama.cpp's default for n_ubatch
 _STEP = 256  # contexts are sized in steps, as llama.cpp pads them
-_MOST_SLOTS = 16  # sequences side by side: more gain little on a CPU and cost memory
+_MOST_SLOTS = 16  # parallel sequences: more gain little on a CPU and cost memory
 _LARGE_PREFIX = 256  # tokens
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much context a request gets, in tokens."""
+    """The size of a request's context, in tokens."""
 
     slots: int
-    """Sequences side by side."""
+    """Parallel sequences."""
     several: bool
-    """Whether there is more than one task: then a sequence of its own holds what all prompts begin with."""
+    """Whether there is more than one task. Then an extra sequence holds the prompts' common prefix."""
     unified: bool
-    """One buffer for all sequences, so that a large shared prefix is stored once. Else each has its own,
-    which is some percent faster and keeps a sequence's numbers what they are alone, as far as its prompt is
-    read in pieces of the same size."""
+    """One buffer for all sequences, so that a large common prefix is stored once. Else each sequence has its own
+    buffer, which is a few percent faster, and its logits are those of a sequence alone if its prompt is
+    decoded in batches of the same size."""
     cells: int
-    """Of all sequences together."""
+    """Tokens of all sequences together."""
     longest: int
-    """The most tokens of one sequence, prompt and answer."""
+    """Tokens of the longest sequence, prompt and answer."""
 
     @property
     def sequences(self) -> int:
@@ -39,9 +39,9 @@ class Size:
 
     @classmethod
     def for_tasks(cls, prompts: list[list[int]], max_tokens: list[int], limit: int, free: int | None) -> Size:
-        """What the tasks need, each at most `limit` tokens, as far as `free` tokens of memory hold it.
+        """The size for tasks of at most `limit` tokens each, in memory for `free` tokens (None: unknown).
 
-        Where they do not, there are fewer sequences at a time, then shorter ones.
+        If the memory is too small, fewer sequences run in parallel; if that is not enough, they get shorter.
         """
         needs = [min(len(prompt) + most, limit) for prompt, most in zip(prompts, max_tokens, strict=True)]
         needs.sort(reverse=True)
@@ -58,13 +58,13 @@ class Size:
         return cls(1, several, False, most * (1 + several), min(limit, most))
 
     @classmethod
-    def for_scheduler(cls, need: int, shared: int, places: int, free: int | None) -> Size:
-        """Room for `places` sequences of `need` tokens each, of which all share the first `shared`.
+    def for_scheduler(cls, need: int, shared: int, most_slots: int, free: int | None) -> Size:
+        """The size for `most_slots` sequences of `need` tokens that have their first `shared` tokens in common.
 
-        Where the memory does not hold them there are fewer; with one place nothing is shared.
+        If the memory is too small, there are fewer sequences; a single one has no shared prefix.
         """
         each, unified = _stepped(need), shared >= _LARGE_PREFIX
-        for slots in range(places, 1, -1):
+        for slots in range(most_slots, 1, -1):
             cells = _stepped(shared + slots * (need - shared)) if unified else (slots + 1) * each
             if free is None or cells <= free:
                 return cls(slots, True, unified, cells, each)
@@ -72,7 +72,7 @@ class Size:
 
 
 def slots_for(cores: int) -> int:
-    """How many sequences side by side pay: each core has use for several, as weights are read once for all."""
+    """How many parallel sequences are worthwhile: several a core, because weights are read once for all."""
     return max(2, min(_MOST_SLOTS, 8 * cores))
 
 
@@ -81,15 +81,15 @@ def _stepped(tokens: int) -> int:
 
 
 def common_length(prompts: list[list[int]]) -> int:
-    """How many tokens all of `prompts` begin with alike; the last of each is left to be its own."""
-    first, last = min(prompts), max(prompts)  # in order, what these two share all share
+    """The length of the longest common prefix of `prompts`; it never includes a prompt's last token."""
+    first, last = min(prompts), max(prompts)  # the prefix of these two is the prefix of all
     pairs = zip(first, last, strict=False)
     alike = next((place for place, (one, other) in enumerate(pairs) if one != other), len(first))
     return min(alike, min(map(len, prompts)) - 1)
 
 
 def new_context(model: Model, size: Size, threads: int, loader: Loader) -> Any:
-    """A context for `size`. Raises Failure where llama.cpp cannot make one."""
+    """A new context of that `size`. Raises Failure if llama.cpp cannot create it."""
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = size.cells
     parameters.n_batch = parameters.n_ubatch = min(BATCH, parameters.n_ctx)
@@ -100,5 +100,7 @@ def new_context(model: Model, size: Size, threads: int, loader: Loader) -> Any:
     context = llama_cpp.llama_init_from_model(model.handle, parameters)
     if not context:
         reason = loader.reason(llama_cpp.llama_init_from_model, model.handle, parameters)
-        raise Failure(ExitStatus.FAILURE, f"no context of {parameters.n_ctx} tokens could be made: {reason}")
+        raise Failure(
+            ExitStatus.FAILURE, f"llama.cpp cannot create a context of {parameters.n_ctx} tokens: {reason}"
+        )
     return context

@@ -1,7 +1,7 @@
-"""The one decode loop: 1 to N sequences side by side in one context.
+"""The decode loop: one or more sequences in parallel in one context.
 
-Sequences join as slots and cells get free (continuous batching), so that the model's weights are read
-once for all of them at each step. What all prompts begin with is decoded once and shared.
+A sequence joins as soon as a slot and enough cells are free (continuous batching), so that each step reads the
+model's weights once for all sequences. The prompts' common prefix is decoded once and shared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOP_CHECK_EVERY = 16  # tokens
 
 @dataclass
 class Job:
-    """One sequence: what it starts from, how it goes on, and where it is."""
+    """One sequence: its prompt, its sampler and stream, and how far it is decoded."""
 
     number: int
     prompt: list[int]
@@ -41,12 +41,12 @@ class Job:
     stream: AnswerStream
     produced: list[int] = field(default_factory=list)
     position: int = 0
-    """How many of its tokens the context holds."""
+    """Number of its tokens in the context."""
     slot: int = -1
     choices: Choices | None = None
 
     wants_state: bool = False
-    """Its prompt's last token is decoded apart, for its hidden state."""
+    """Whether the prompt's last token is decoded on its own, to read its hidden state."""
 
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
@@ -57,26 +57,26 @@ class Job:
 
     @property
     def left(self) -> int:
-        """How many tokens of the prompt are still to be decoded; negative behind it."""
+        """Tokens of the prompt that are still to be decoded; negative once it is complete."""
         return len(self.prompt) - self.position
 
     @property
     def cells(self) -> int:
-        """The most cells of the context that it can fill."""
+        """Cells of the context that it needs at most."""
         return len(self.prompt) + self.max_tokens
 
 
 class Listener:
-    """What the loop tells as it goes. Does nothing unless overridden."""
+    """Callbacks of the decode loop. The methods here do nothing."""
 
     def prefilled(self, job: Job, state: bytes | None) -> None:
-        """The prompt of `job` is in the context, and nothing behind it yet; `state` where it was wanted."""
+        """The prompt of `job` is decoded, and no token of the answer yet; `state` is None unless wanted."""
 
     def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
-        """A token was made."""
+        """A token was generated."""
 
     def finished(self, job: Job, reason: str, rest: Split) -> None:
-        """The sequence is over: stop, length or loop; `rest` is the last text."""
+        """The sequence ended; `reason` is stop, length or loop, and `rest` the remaining text."""
 
 
 class Decoder:
@@ -98,7 +98,7 @@ class Decoder:
         for place in range(BATCH):
             self._batch.n_seq_id[place] = 1
         self.prefix_slot = size.slots if size.several else 0
-        """The sequence that holds what the prompts begin with: of several jobs one of its own."""
+        """The sequence that holds the common prefix: an extra one if there are several jobs."""
         self.active: list[Job] = []
         self._free = set(range(size.slots))
         self._prefix: list[int] = []
@@ -108,7 +108,7 @@ class Decoder:
         llama_cpp.llama_batch_free(self._batch)
 
     def run(self, jobs: Sequence[Job], held: int = 0) -> int:
-        """Make all `jobs`. Of the first one's prompt `prefix_slot` holds `held` tokens already.
+        """Run `jobs` to their end. `prefix_slot` already holds `held` tokens of the first job's prompt.
 
         Returns how many tokens of the first prompt `prefix_slot` holds at the end.
         """
@@ -122,19 +122,19 @@ class Decoder:
             while waiting and self.has_room(waiting[0]):
                 self.admit(waiting.popleft())
             if not self.active:
-                raise Failure(ExitStatus.FAILURE, "a sequence does not fit the context that was made for it")
+                raise Failure(ExitStatus.FAILURE, "a sequence does not fit into its context")
             self.step()
-        if not self._size.several:  # the prompt's own tokens are what can be used again
+        if not self._size.several:  # keep the prompt's tokens for the next request
             llama_cpp.llama_memory_seq_rm(self._memory, 0, len(jobs[0].prompt), -1)
         return len(self._prefix)
 
     def has_room(self, job: Job) -> bool:
-        """Whether `job` could begin now: there is a slot, and cells for its worst case."""
+        """Whether `job` can begin: a slot and enough cells for its worst case are free."""
         cells = self._used + job.cells - self._shared
         return bool(self._free) and (not self._size.unified or cells <= self._size.cells)
 
     def share(self, prefix: list[int], held: int = 0) -> None:
-        """Decode what all prompts begin with, once; `prefix_slot` holds `held` tokens of it already."""
+        """Decode the common prefix of all prompts. `prefix_slot` already holds `held` tokens of it."""
         if held > len(prefix):
             llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, len(prefix), -1)
         for start in range(min(held, len(prefix)), len(prefix), BATCH):
@@ -145,8 +145,11 @@ class Decoder:
         self._prefix, self._used = prefix, len(prefix)
 
     def admit(self, job: Job) -> None:
-        """Give `job` a slot. What an earlier job left there goes only now: a free cell in the middle would
-        be filled out of order, and the order of cells is that of additions."""
+        """Give `job` a slot, and delete an earlier job's tokens there.
+
+        They are deleted no sooner, because llama.cpp would fill free cells in the middle out of order, and
+        the order of cells is the order of floating-point additions.
+        """
         job.slot, job.position = min(self._free), self._begun(job)
         self._free.remove(job.slot)
         if self._size.several:
@@ -154,7 +157,7 @@ class Decoder:
             if job.position:
                 llama_cpp.llama_memory_seq_cp(self._memory, self.prefix_slot, job.slot, -1, -1)
         elif not llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1):
-            llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)  # a state without parts
+            llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)  # this kind of memory cannot be cut
             job.position = 0
         self.active.append(job)
         self._used += job.cells - self._shared
@@ -162,21 +165,21 @@ class Decoder:
             self._prefix = job.prompt  # for the next one
 
     def _begun(self, job: Job) -> int:
-        """How many tokens of the prompt are in reach: of several sequences all that they share, or none."""
+        """Tokens of the prompt that need no decoding. With several sequences: the whole shared prefix or none."""
         alike = common_length([job.prompt, [*self._prefix, -1]])
         return alike if not self._size.several or alike == self._shared else 0
 
     def release(self, job: Job) -> None:
-        """End `job`, finished or not; its slot is free again."""
+        """Remove `job`, finished or not, and free its slot."""
         self.active.remove(job)
         self._used -= job.cells - self._shared
         self._free.add(job.slot)
 
-    def _close_ranks(self) -> None:
-        """Move sequences into free slots below theirs.
+    def _close_gaps(self) -> None:
+        """Move sequences into lower free slots.
 
-        Where each sequence has its own buffer, llama.cpp decodes only slots side by side together: each gap
-        would cost another pass over the weights, and a move is a copy of one buffer.
+        If each sequence has its own buffer, llama.cpp decodes only adjacent slots together: a gap would cost
+        another pass over the weights, a move costs a copy of one buffer.
         """
         while self._free:
             last, gap = max(self.active, key=lambda job: job.slot), min(self._free)
@@ -190,14 +193,14 @@ class Decoder:
 
     @property
     def _shared(self) -> int:
-        """Tokens that are stored once for all sequences."""
+        """Number of tokens that are stored once for all sequences."""
         return len(self._prefix) if self._size.several else 0
 
     def step(self) -> None:
-        """Decode one batch: a token of each sequence under way, and prompts in what room is left."""
+        """Decode one batch: one token of each running sequence, and as many prompt tokens as fit."""
         if not self._size.unified:
-            self._close_ranks()
-        # Where states are read, every token of the batch becomes an output: it holds none that is not one.
+            self._close_gaps()
+        # To read states, every token of the batch becomes an output, so such a batch holds nothing else.
         reads = any(job.wants_state and job.left == 1 for job in self.active)
         entries: list[tuple[int, int, int, bool]] = []
         due: list[Job] = []
@@ -212,7 +215,7 @@ class Decoder:
             if tokens and whole:
                 due.append(job)
         self._decode(entries, reads=reads)
-        # The library's own rows follow the batch's order, which is the order of `due`.
+        # llama.cpp's output rows have the order of the batch, which is the order of `due`.
         outputs = [place for place, entry in enumerate(entries) if entry[3]]
         for job, row in zip(due, outputs, strict=True):
             if not job.produced:
@@ -223,7 +226,7 @@ class Decoder:
                 self.release(job)
 
     def _next_tokens(self, jobs: list[Job]) -> list[tuple[Job, list[int]]]:
-        """What of each is in the next batch, in the order of slots, which llama.cpp wants (`_close_ranks`)."""
+        """The tokens of each job for the next batch, ordered by slot as llama.cpp needs (`_close_gaps`)."""
         room = BATCH
         shares = []
         for job in sorted(jobs, key=lambda job: job.left > 0):
@@ -233,7 +236,7 @@ class Decoder:
         return sorted(shares, key=lambda share: share[0].slot)
 
     def _extend(self, job: Job, row: int) -> str | None:
-        """Choose and report the next token of `job`; why it is over, if it is."""
+        """Sample and report the next token of `job`; returns the finish reason, or None to continue."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
         if job.choices is not None and job.stream.answering:
@@ -254,7 +257,7 @@ class Decoder:
         return "length" if count >= job.max_tokens else None
 
     def _narrow(self, job: Job, choices: Choices, logits: Logits) -> str | None:
-        """Go on towards one of the choices; what is certain to follow need not be decoded."""
+        """Take one step towards a choice; a text that is certain is not decoded. Returns as `_extend`."""
         step = choices.narrow(logits)
         job.produced.append(step.token)
         if step.text is None:
@@ -264,12 +267,12 @@ class Decoder:
         return "stop"
 
     def _state(self, row: int) -> bytes | None:
-        """The hidden state behind an output, as little-endian float16."""
+        """The hidden state of an output row, as little-endian float16; None if there is none."""
         pointer = llama_cpp.llama_get_embeddings_ith(self._context, row)
         if not pointer:
             return None
         values = self._states.from_address(ctypes.addressof(pointer.contents))
-        with np.errstate(over="ignore"):  # an infinity is no number to judge by
+        with np.errstate(over="ignore"):  # values too large for float16 become infinity
             return np.frombuffer(values, dtype=np.float32).astype("<f2").tobytes()
 
     def _decode(self, entries: Sequence[tuple[int, int, int, bool]], *, reads: bool = False) -> None:
@@ -288,7 +291,7 @@ class Decoder:
         if reads:
             llama_cpp.llama_set_embeddings(self._context, False)
         if status != 0:
-            raise Failure(ExitStatus.FAILURE, f"llama.cpp stopped with status {status} while decoding")
+            raise Failure(ExitStatus.FAILURE, f"llama.cpp cannot decode: status {status}")
 
 
 def _signal(reading: Reading, logit: float, kind: Any) -> TokenSignal:

@@ -1,4 +1,4 @@
-"""From a JSON Schema to the grammar that constrains the model, by llama.cpp's own converter."""
+"""Conversion of a JSON Schema to a grammar for the model, by llama.cpp's own converter."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from hybrid_cli.local.bindings import low_level
 
 _WHOLE = "whole-schema"
 _MOST_REPEATS = 1000
-"""llama.cpp's stack does not hold many more optional repetitions within each other."""
+"""llama.cpp's stack overflows with many more nested optional repetitions."""
 _MOST_VALUES = 5000
-"""Of an enum: each is a way that llama.cpp follows at every token."""
+"""Values of an enum: llama.cpp follows each of them at every token."""
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems")
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
-"""What a JSON string has escaped only, as the inside of a class in GBNF."""
+"""Characters that a JSON string must escape, as the inside of a GBNF character class."""
 _SHORTHANDS = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " "}
 _KEPT_ESCAPES = frozenset("[]()|{}*+?")
-"""Those that the converter takes as they are."""
+"""Escaped characters that the converter understands."""
 
 
 @cache
 def grammar_of(schema: str) -> str:
-    """The GBNF grammar of `schema`. Raises Failure (USAGE) where it has none.
+    """The GBNF grammar of `schema`, which is JSON text. Raises Failure (USAGE) if it cannot be converted.
 
-    What no grammar can express (`uniqueItems`, lengths over a thousand, ...) is left out here: the answer
-    is validated against the whole schema afterwards.
+    Constraints that no grammar can express (`uniqueItems`, lengths over a thousand, ...) are left out: the
+    answer is validated against the whole schema afterwards.
     """
     try:
         return _converted(_named(_portable(json.loads(schema))))
     except RecursionError:
-        words = "its parts go too deep, or too many properties are optional"
-        raise Failure(ExitStatus.USAGE, f"the schema cannot be a grammar: {words}") from None
+        why = "it is nested too deeply, or too many properties are optional"
+        raise Failure(ExitStatus.USAGE, f"the schema cannot become a grammar: {why}") from None
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Failure(
-            ExitStatus.USAGE, f"the schema cannot be a grammar: {error or type(error).__name__}"
+            ExitStatus.USAGE, f"the schema cannot become a grammar: {error or type(error).__name__}"
         ) from error
 
 
@@ -46,7 +46,7 @@ def _converted(schema: Any) -> str:
 
     class Converter(module.SchemaConverter):  # type: ignore[misc,name-defined]
         def _format_literal(self, literal: str) -> str:
-            """The converter's own leaves backslashes as they are, which GBNF then takes as escapes."""
+            """Escape backslashes, which the converter's own method does not: GBNF reads them as escapes."""
             escaped = re.sub(r'["\\]', r"\\\g<0>", literal).replace("\r", "\\r").replace("\n", "\\n")
             return f'"{escaped}"'
 
@@ -57,7 +57,7 @@ def _converted(schema: Any) -> str:
 
 
 def _portable(data: Any) -> Any:
-    """`data` with bounds that a grammar can keep, and patterns as the converter reads them."""
+    """`data` with bounds that a grammar can express, and patterns that the converter understands."""
     if isinstance(data, list):
         return [_portable(item) for item in data]
     if not isinstance(data, dict):
@@ -77,9 +77,10 @@ def _portable(data: Any) -> Any:
 
 
 def _pattern(pattern: str) -> str:
-    """A regular expression that matches the same within a JSON string, in the converter's words.
+    """The pattern, rewritten for the converter so that it matches the same text inside a JSON string.
 
-    That knows neither shorthands (`\\d`) nor most escapes, and would let `.` and `[^a]` end the string.
+    The converter understands neither shorthands (`\\d`) nor most escapes, and would let `.` and `[^a]` match
+    the quote that ends the string.
     """
     pieces, in_class = [], False
     for piece in re.findall(r"\\.|\[\^|.", pattern, re.DOTALL):
@@ -99,12 +100,12 @@ def _pattern(pattern: str) -> str:
 
 
 def _escape(piece: str, *, in_class: bool) -> str:
-    """One escape of a pattern. Raises ValueError for one that no grammar has."""
+    """One escape of a pattern, rewritten. Raises ValueError for an escape that no grammar can express."""
     sign = piece[1]
     if sign in _SHORTHANDS:
         return _SHORTHANDS[sign] if in_class else f"[{_SHORTHANDS[sign]}]"
     if sign.isalnum() or not sign.isascii():
-        raise ValueError(f"the escape {piece} of a pattern")
+        raise ValueError(f"unsupported escape {piece} in a pattern")
     if sign in '"\\':
         return rf"\x{ord(sign):02X}" if in_class else r"\\" + (r"\\" if sign == "\\" else sign)
     if in_class:
@@ -113,9 +114,9 @@ def _escape(piece: str, *, in_class: bool) -> str:
 
 
 def _named(schema: Any) -> Any:
-    """`schema` under a name of its own, where it refers to itself (`#`) or is no more than a reference.
+    """`schema` as a named definition, if it refers to itself (`#`) or is only a reference.
 
-    The converter knows references by name only, and follows none behind one that stands at the top.
+    The converter resolves references to names only, and none at the top level of the schema.
     """
     renamed = _renamed(schema)
     if renamed == schema and "$ref" not in schema:

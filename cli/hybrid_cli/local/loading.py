@@ -1,4 +1,4 @@
-"""Loading a GGUF file by llama.cpp. It needs little of Python, so that it can start before the rest is imported."""
+"""Loading of a GGUF file by llama.cpp. It imports little, so that it can start before the engine is imported."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 
 
 class Loader:
-    """Holds one model at a time, loaded at the first request that names it."""
+    """Holds one model at a time; a request for another path replaces it."""
 
     def __init__(self) -> None:
         self._errors: list[str] = []
         self._keep = llama_cpp.llama_log_callback(
             self._keep_error
-        )  # referenced, or C would call freed memory
-        # Hundreds of lines are logged, and to call Python for each would wait for its lock each time. A C
-        # function that does nothing with its arguments takes them; to see an error, the call is made again.
+        )  # keep a reference, or C would call freed memory
+        # llama.cpp logs hundreds of lines, and each call of a Python function would wait for the interpreter's
+        # lock. So a C function that ignores its arguments takes them; to read an error, `reason` calls again.
         getpid = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
         self._drop = llama_cpp.llama_log_callback(getpid)
         llama_cpp.llama_log_set(self._drop, None)
@@ -33,7 +33,7 @@ class Loader:
         self._seconds = 0.0
 
     def load(self, path: str) -> None:
-        """Put the model at `path` into `handle`. Raises Failure (WEIGHTS) where that cannot be."""
+        """Load the model at `path` into `handle`. Raises Failure (WEIGHTS)."""
         if path == self._path:
             return
         if self._path is not None:
@@ -48,19 +48,19 @@ class Loader:
         self._seconds = time.monotonic() - started
 
     def seconds(self) -> float:
-        """How long the load since the last call of this took; 0 where there was none."""
+        """Seconds of the last load; 0 if nothing was loaded since the last call of this method."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
     def reason(self, call: Any, *arguments: Any) -> str:
-        """Why a call of llama.cpp failed, in its words: it is made once more with its errors kept."""
+        """llama.cpp's message on why `call` failed: the call is repeated with its errors recorded."""
         self._errors.clear()
         llama_cpp.llama_log_set(self._keep, None)
         try:
             call(*arguments)
         finally:
             llama_cpp.llama_log_set(self._drop, None)
-        return self._errors[0] if self._errors else "it does not say why"
+        return self._errors[0] if self._errors else "no reason given"
 
     def _keep_error(self, level: int, text: bytes, _data: object) -> None:
         if level == _ERROR:
@@ -68,10 +68,10 @@ class Loader:
 
 
 def has_sound_kernels() -> bool:
-    """Whether this build's kernels for extra buffers (repacked weights, AMX) can be relied on.
+    """Whether this build's kernels for extra buffers (repacked weights, AMX) are safe to use.
 
-    One with AMX ends by SIGILL where GCC 12 made it: that compiler takes `_tile_loadconfig` (amxtileintrin.h) to read
-    8 bytes of the 64, and leaves the rest of ggml's tile configuration out.
+    A build with AMX by GCC 12 dies of SIGILL: that compiler assumes that `_tile_loadconfig` (amxtileintrin.h)
+    reads only 8 of 64 bytes, and omits the rest of ggml's tile configuration.
     """
     return b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
 
@@ -84,17 +84,15 @@ def _call(path: str) -> Any:
 
 
 def _refuse_too_large(path: str) -> None:
-    """Raise Failure (WEIGHTS) for weights that the memory cannot hold, before the kernel has to kill."""
+    """Raise Failure (WEIGHTS) if the weights do not fit into memory, before the kernel kills the process."""
     try:
         size = os.stat(path).st_size  # noqa: PTH116
     except OSError as error:
-        raise Failure(
-            ExitStatus.WEIGHTS, f"the model file {path} cannot be read: {error.strerror}"
-        ) from error
+        raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {path}: {error.strerror}") from error
     free = memory.available()
     if free is not None and size > free:
         raise Failure(
             ExitStatus.WEIGHTS,
-            f"{path} needs {memory.in_words(size)} of memory, and {memory.in_words(free)} are free;"
+            f"{path} needs {memory.as_text(size)} of memory, but only {memory.as_text(free)} are free;"
             " use a smaller model",
         )

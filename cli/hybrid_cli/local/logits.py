@@ -1,4 +1,4 @@
-"""What one row of raw logits says of the model's certainty. Before penalties, sampling and grammar."""
+"""Signals of the model's certainty from one row of raw logits, before penalties, sampling and grammar."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 Tokens = np.ndarray[Any, np.dtype[np.intp]]
 
-_FLOOR = np.float32(-200.0)  # far below what exp can tell from 0 in 32 bits
-_ROWS = 64  # of the table that a row of logits is laid out as: the highest of its columns are found fast
+_FLOOR = np.float32(-200.0)  # exp of it is 0 in 32 bits
+_ROWS = 64  # rows of the table that the logits are laid out in; the maxima of its columns are fast
 
 
 class Reading(NamedTuple):
-    """A row's distribution; None where a logit is no finite number."""
+    """Statistics of a row's distribution; None if a logit is not finite."""
 
     log_normalizer: float | None
-    """log sum exp of the row: a token's log-probability is its logit less this."""
+    """log sum exp of the row: a token's log-probability is its logit minus this."""
     margin: float | None
     entropy: float | None
 
 
 class Meter:
-    """Reads rows of one vocabulary's size. Its scratch space is allocated once."""
+    """Computes `Reading`s of rows of one vocabulary. The buffers are allocated once."""
 
     def __init__(self, vocabulary: int) -> None:
         columns = -(-vocabulary // _ROWS)
@@ -37,7 +37,7 @@ class Meter:
         self._tops: Logits | None = None
 
     def read(self, logits: Logits) -> Reading:
-        """One pass each for top, difference, exp, sum, entropy and second; no sorting.
+        """One pass each for maximum, difference, exp, sum, entropy and second highest; nothing is sorted.
 
         With s = logits - max and Z = sum exp(s): entropy = log Z - sum(exp(s) * s) / Z (nats), and
         margin = (1 - exp(second highest s)) / Z.
@@ -49,21 +49,21 @@ class Meter:
             return Reading(None, None, None)
         np.subtract(logits, top, out=shifted)
         np.exp(shifted, out=weights)
-        total = float(weights.dot(self._ones))  # half the time of a sum
+        total = float(weights.dot(self._ones))  # twice as fast as sum()
         if not math.isfinite(total):
             return Reading(None, None, None)
         with np.errstate(invalid="ignore"):
             spread = float(weights.dot(shifted))
-        if not math.isfinite(spread):  # 0 x -inf, of tokens that cannot be
+        if not math.isfinite(spread):  # 0 x -inf, for impossible tokens
             spread = float(weights.dot(np.maximum(shifted, _FLOOR)))
         entropy = math.log(total) - spread / total
         margin = (1.0 - math.exp(self._second())) / total
         return Reading(top + math.log(total), margin, max(entropy, 0.0))
 
     def highest(self, count: int) -> Tokens:
-        """The tokens of at least the `count` highest logits of the row that was read last, in order.
+        """At least the `count` tokens with the highest logits in the last row, ordered by token.
 
-        Where the `count`-th highest of the columns' tops is the bound, at least so many reach it.
+        All tokens from the `count`-th highest column maximum on: at least `count` tokens reach it.
         """
         if self._tops is None or count >= len(self._tops):
             return np.arange(len(self._shifted), dtype=np.intp)
@@ -73,7 +73,7 @@ class Meter:
         return np.flatnonzero(self._shifted >= bound)
 
     def _second(self) -> float:
-        """The second highest difference; keeps the highest of each column for `highest`."""
+        """The second highest difference; also stores the maximum of each column for `highest`."""
         tops = self._tops = self._table.max(axis=0)
         column = self._best % len(tops)
         self._shifted[self._best] = -np.inf

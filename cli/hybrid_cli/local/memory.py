@@ -1,4 +1,4 @@
-"""What a model needs in memory, against what the machine has. Bytes throughout."""
+"""Memory: how much is free, and how much a model's KV cache needs. In bytes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hybrid_cli import cgroups
 from hybrid_cli.local.bindings import llama_cpp
 
 _BYTES_OF_CACHE_VALUE = 2  # f16, llama.cpp's default for keys and values
-_RESERVE = 64 << 20  # left to the system, and to what no formula here counts
+_RESERVE = 64 << 20  # left free for the system and for small buffers
 
 
 def available() -> int | None:
-    """Bytes that this process may still take without swapping; None where the system does not say.
+    """Bytes that this process can still allocate without swapping; None if unknown.
 
-    The least of the kernel's MemAvailable (proc(5)), what the control group leaves, and what
-    RLIMIT_AS leaves (setrlimit(2)).
+    The smallest of MemAvailable (proc(5)) and the rest of the limits by control groups and RLIMIT_AS
+    (setrlimit(2)).
     """
     found = [value for value in (_machine(), cgroups.memory_left(), _address_space()) if value is not None]
     return max(0, min(found) - _RESERVE) if found else None
 
 
 def cache_bytes(model: Any) -> int:
-    """Bytes of keys and values a token: layers x KV heads x (key + value length) x 2.
+    """Bytes of the KV cache for one token: layers x KV heads x (key + value length) x 2.
 
-    An upper bound: windowed and recurrent layers need less.
+    It is an upper bound: windowed and recurrent layers need less.
     """
     heads = llama_cpp.llama_model_n_head(model) or 1
     usual = llama_cpp.llama_model_n_embd(model) // heads
@@ -41,7 +41,7 @@ def cache_bytes(model: Any) -> int:
 
 
 def metadata(model: Any, key: str) -> str | None:
-    """The value of a GGUF metadata key, as text."""
+    """The value of a GGUF metadata key as text; None if the model does not have it."""
     import ctypes
 
     size = 256
@@ -50,7 +50,8 @@ def metadata(model: Any, key: str) -> str | None:
     return None if length < 0 else buffer.value.decode("utf-8", "replace")
 
 
-def in_words(size: int) -> str:
+def as_text(size: int) -> str:
+    """`size` as text, for example `1.2 GB`."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 

@@ -1,4 +1,4 @@
-"""One GGUF model in memory: its vocabulary, its template, and what it says of itself."""
+"""One GGUF model in memory: its vocabulary, its chat template and its metadata."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_note
-from hybrid_cli.local.thinking import Style, style_of
+from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
+from hybrid_cli.local.thinking import STYLES, style_of
 
-_BREAK = "\u200b"  # a zero-width space: put into a control tag it leaves plain text that reads the same
+_BREAK = "\u200b"  # a zero-width space, which turns a control tag into plain text that looks the same
 
 
 class Model:
-    """A loaded model, by its native handle."""
+    """A loaded model. `handle` is llama.cpp's pointer."""
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle
@@ -24,12 +24,10 @@ class Model:
         self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
         if self.trained_context <= 0:
-            raise Failure(
-                ExitStatus.WEIGHTS, "the model's header is damaged: no model has a context of such a length"
-            )
+            raise Failure(ExitStatus.WEIGHTS, "the model's header is damaged: its context length is invalid")
         own = llama_cpp.llama_model_chat_template(handle, None)
         self._template = FALLBACK if own is None else own.decode("utf-8", "replace")
-        self.style: Style = style_of(self._template)
+        self.style: str = style_of(self._template)
         self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
         self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
         self._pieces: dict[int, bytes] = {}
@@ -39,17 +37,17 @@ class Model:
         return self._template
 
     def prompt(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
-        """The chat's text, with every control tag in what the user wrote made plain text.
+        """The rendered chat; control tags inside messages become plain text.
 
-        A template that has no place for `tools` gets a note of them in the system message.
+        If the template ignores `tools`, the system message gets a note on them.
         """
         plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
         if not tools:
             return self._rendered(plain)
-        told = self._rendered(plain, tools)
-        if all(tool["function"]["description"] in told for tool in tools):
-            return told
-        return self._rendered(with_note(plain, tools))
+        rendered = self._rendered(plain, tools)
+        if all(tool["function"]["description"] in rendered for tool in tools):
+            return rendered
+        return self._rendered(with_tool_note(plain, tools))
 
     def _rendered(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
         try:
@@ -59,7 +57,7 @@ class Model:
         return prompt if prompt.strip() else render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
     def _without_tags(self, text: str) -> str:
-        """`text` such that no special token is in it, whichever way it is cut."""
+        """`text` with every control tag broken, so that the tokenizer finds no control token in it."""
         while True:
             tokens = self._encode(text, add_special=False, parse_special=True)
             if tokens == self._encode(text, add_special=False, parse_special=False):
@@ -78,7 +76,7 @@ class Model:
         return not attributes & (normal | byte)
 
     def tokens(self, prompt: str) -> list[int]:
-        """The tokens of a rendered prompt. Many templates write BOS themselves; it is not doubled."""
+        """The tokens of a rendered prompt, with BOS once: many templates write it themselves."""
         doubled = bool(self._bos) and prompt.startswith(self._bos)
         return self._encode(prompt, add_special=not doubled, parse_special=True)
 
@@ -90,7 +88,7 @@ class Model:
             self.vocab, data, len(data), buffer, size, add_special, parse_special
         )
         if count < 0:
-            raise Failure(ExitStatus.FAILURE, "the prompt could not be tokenized")
+            raise Failure(ExitStatus.FAILURE, "the prompt cannot be tokenized")
         return list(buffer[:count])
 
     def _text(self, token: int) -> str:
@@ -104,20 +102,20 @@ class Model:
         return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
 
     def piece(self, token: int) -> bytes:
-        """The bytes that `token` stands for. Control tokens have text only where channels are marked by them."""
+        """The bytes of `token`; empty for a control token, unless the thinking style needs its text."""
         found = self._pieces.get(token)
         if found is None:
             found = self._pieces[token] = self._read_piece(token)
         return found
 
     def by_piece(self, piece: bytes) -> list[int]:
-        """The tokens that stand for exactly `piece` in an answer."""
+        """The tokens whose bytes are exactly `piece`."""
         return self._index.get(piece, [])
 
     @cached_property
     def _index(self) -> dict[bytes, list[int]]:
         found: dict[bytes, list[int]] = {}
-        longest = 64  # bytes; no choice is begun by more at once
+        longest = 64  # bytes; longer tokens do not matter for choices
         buffer = ctypes.create_string_buffer(longest)
         for token in range(self.vocabulary):
             length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, longest, 0, False)
@@ -135,7 +133,7 @@ class Model:
         while True:
             buffer = ctypes.create_string_buffer(size)
             length = llama_cpp.llama_token_to_piece(
-                self.vocab, token, buffer, size, 0, self.style == "harmony"
+                self.vocab, token, buffer, size, 0, STYLES[self.style].marks_are_tokens
             )
             if length >= 0:
                 return buffer.raw[:length]

@@ -1,12 +1,12 @@
-"""Prompts' states on disk, so that a system prompt, file or example that comes again costs no time.
+"""The prefix cache: prompts' states on disk, so that a repeated system prompt, file or example costs no time.
 
-An entry is the state of one whole prompt. A later prompt uses the entry that it shares most tokens with,
-up to where they part. An entry holds a prompt in clear, so the cache is kept only where the user said that
-prompts may be written to disk.
+An entry is the state (KV cache) of one whole prompt. A later prompt uses the entry with the longest common
+prefix, up to the first difference. An entry contains the prompt in clear text, so the cache is used only if
+the user allowed prompts on disk.
 
-- `FOLDER/KEY/*.prefix`: the entries of one model, template and build of llama.cpp; the file's time of
-  change is that of its last use, and the oldest go first
-- an entry: magic, count of tokens, length of state; sha256 of what follows; tokens (int32); state
+- `FOLDER/KEY/*.prefix`: the entries of one model, template and build of llama.cpp; a file's modification time
+  is that of its last use, and the oldest are deleted first
+- an entry: magic, count of tokens, length of state; sha256 of the rest; tokens (int32); state
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _MAGIC = b"hybridP1"
 LEAST_TOKENS = 256
 """A shorter prefix is decoded in about the time that its entry takes to load."""
 MOST_BYTES = 1 << 30
-"""Of all entries together."""
+"""Bytes of all entries together."""
 
 
 class PrefixCache:
-    """The entries that fit one model in one context."""
+    """The entries for one model, used with one context."""
 
     def __init__(self, folder: Path, key: str, context: Any) -> None:
         self._root = folder
@@ -47,7 +47,7 @@ class PrefixCache:
 
     @classmethod
     def of(cls, request: LocalRequest, model: Model, context: Any) -> PrefixCache | None:
-        """The cache for `request`; None where none is to be kept."""
+        """The cache for `request`; None if it may not use one."""
         if request.cache_folder is None:
             return None
         parts = (request.weights_id, model.template, llama_cpp.llama_print_system_info().decode(), _build())
@@ -55,9 +55,9 @@ class PrefixCache:
         return cls(Path(request.cache_folder), key, context)
 
     def load(self, prompt: list[int], slot: int) -> int:
-        """Put the longest known start of `prompt` into `slot`; how many tokens that is.
+        """Load the longest cached prefix of `prompt` into `slot`; returns its number of tokens.
 
-        At least the last token is left to decode. Entries that are damaged are dropped.
+        It never includes the last token, which must be decoded. Damaged entries are deleted.
         """
         wanted = np.asarray(prompt, dtype=np.int32)
         found: list[tuple[int, Path]] = []
@@ -79,7 +79,7 @@ class PrefixCache:
         return 0
 
     def save(self, prompt: list[int], slot: int, *, reused: int) -> None:
-        """Keep the state of `prompt`, which `slot` holds, unless little of it is new. Never raises OSError."""
+        """Save the state of `prompt` from `slot`, unless little of it is new. Never raises OSError."""
         if len(prompt) - reused < LEAST_TOKENS:
             return
         state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, slot))()
@@ -106,7 +106,7 @@ class PrefixCache:
 
 @contextlib.contextmanager
 def _dropping(path: Path) -> Iterator[None]:
-    """Delete the entry if it turns out to be damaged; it may also vanish at any time."""
+    """Delete the entry if the block finds it damaged. Another process may delete it at any time."""
     try:
         yield
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def _dropping(path: Path) -> Iterator[None]:
 
 
 def _shared(path: Path, wanted: Any) -> int:
-    """How many tokens the entry and `wanted` begin with alike."""
+    """The length of the common prefix of the entry and `wanted`."""
     with path.open("rb") as file:
         magic, count, _length, _digest = _HEAD.unpack(file.read(_HEAD.size))
         if magic != _MAGIC or count * 4 > path.stat().st_size:
@@ -128,7 +128,7 @@ def _shared(path: Path, wanted: Any) -> int:
 
 
 def _read_state(path: Path) -> bytearray:
-    """The entry's state. Raises ValueError where its checksum differs."""
+    """The entry's state. Raises ValueError if its size or checksum is wrong."""
     with path.open("rb") as file:
         _magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
         size = _HEAD.size + count * 4 + length
@@ -145,7 +145,7 @@ def _read_state(path: Path) -> bytearray:
 
 
 def _evict(root: Path, coming: int) -> None:
-    """Delete the entries longest unused, of whatever model, until `coming` more bytes fit."""
+    """Delete the least recently used entries of all models until `coming` more bytes fit."""
     found = []
     for path in root.glob("*/*"):
         with contextlib.suppress(OSError):
@@ -160,7 +160,7 @@ def _evict(root: Path, coming: int) -> None:
 
 
 def _build() -> str:
-    """What tells one build of llama.cpp from another: the library's size and time of change."""
+    """An identifier of the build of llama.cpp: the library's size and modification time."""
     library = Path(llama_cpp.__file__).parent / "lib" / "libllama.so"
     info = library.stat()
     return f"{info.st_size}-{info.st_mtime_ns}"

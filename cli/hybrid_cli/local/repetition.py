@@ -1,4 +1,4 @@
-"""Telling a looping answer: small models fall into repeating one span for ever."""
+"""Detection of looping answers: small models may repeat one span for ever."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 _LONGEST_PERIOD = 64  # tokens
 _REPEATS = 4
-_LEAST_LENGTH = 32  # tokens in the repeated tail; shorter ones are lists, rows of dashes, refrains
+_LEAST_LENGTH = 32  # tokens in the repeated tail; shorter ones may be lists, rows of dashes or refrains
 
 
 def is_looping(tokens: Sequence[int]) -> bool:
-    """Whether `tokens` end in one span repeated at least four times over at least 32 tokens."""
+    """Whether `tokens` end with one span, repeated at least four times over at least 32 tokens."""
     for period in range(1, _LONGEST_PERIOD + 1):
         length = max(period * _REPEATS, _LEAST_LENGTH)
         if length > len(tokens):

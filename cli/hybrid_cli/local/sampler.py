@@ -1,7 +1,7 @@
-"""Choosing the next token: llama.cpp's own sampler chain, and its grammar before it.
+"""Choice of the next token: llama.cpp's grammar, then its sampler chain.
 
-The chain looks at every candidate that it is given, in plain loops: with a whole vocabulary that takes as
-long as all signals together. So it gets only those that it could choose, which leaves its choice the same.
+The chain loops over all its candidates, which takes as long for a whole vocabulary as all signals together.
+So it gets only the candidates that it could choose; the result is the same.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from hybrid_cli.local.protocol import Task
 _PENALTY_WINDOW = 64  # tokens, llama.cpp's default
 _TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-_MOST_LOOKED_AT = 64  # allowed tokens; more than so many never say one and the same text
+_MOST_COMPARED = 64  # allowed tokens; more never begin one and the same text
 
 
-class Choice(NamedTuple):
+class SampledToken(NamedTuple):
     token: int
     forced: bool
-    """The grammar left one way only, whatever the model thinks."""
+    """Whether the grammar allowed only one text, so that the model had no choice."""
 
 
 class GrammarError(Exception):
-    """llama.cpp cannot read the grammar."""
+    """llama.cpp cannot parse the grammar."""
 
 
 class Sampler:
@@ -46,32 +46,32 @@ class Sampler:
                 raise GrammarError
         self._chain = _new_chain(self._vocabulary, task)
         wanted = 1 if task.temperature == 0 else _TOP_K
-        # A penalty may take as many of the highest down as the window holds.
-        self._looked_at = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
+        # The penalty may lower as many of the highest logits as its window has tokens.
+        self._candidates = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
 
-    def choose(self, logits: Logits, meter: Meter, *, constrain: bool) -> Choice:
-        """The token after the row of `logits` that `meter` has read; `constrain` puts the grammar in force."""
+    def choose(self, logits: Logits, meter: Meter, *, constrain: bool) -> SampledToken:
+        """The next token for the row `logits`, which `meter` has read; `constrain` applies the grammar."""
         constrained = self._grammar is not None and constrain
-        ids = meter.highest(self._vocabulary if constrained else self._looked_at)
+        ids = meter.highest(self._vocabulary if constrained else self._candidates)
         candidates, array = _candidates(ids, logits)
         forced = False
         if constrained:
             llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-            forced = self._says_one_thing(np.flatnonzero(candidates["logit"] > -np.inf))
+            forced = self._begin_one_text(np.flatnonzero(candidates["logit"] > -np.inf))
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
         token: int = array.data[array.selected].id
         if constrained:
             llama_cpp.llama_sampler_accept(self._grammar, token)
         llama_cpp.llama_sampler_accept(self._chain, token)
-        return Choice(token, forced)
+        return SampledToken(token, forced)
 
-    def _says_one_thing(self, allowed: Any) -> bool:
-        """Whether all allowed tokens begin one and the same text, white space aside.
+    def _begin_one_text(self, allowed: Any) -> bool:
+        """Whether all allowed tokens begin one and the same text, apart from white space.
 
-        One text has many cuttings into tokens (`{`, `{"`, `{"na`): that a choice among them is left
-        says nothing of the model's certainty.
+        One text can be split into tokens in many ways (`{`, `{"`, `{"na`): the choice among them says nothing
+        about the model's certainty.
         """
-        if len(allowed) > _MOST_LOOKED_AT:
+        if len(allowed) > _MOST_COMPARED:
             return False
         pieces = sorted((self._piece(int(token)).strip() for token in allowed), key=len)
         return all(long.startswith(short) for short, long in itertools.pairwise(pieces))
@@ -83,7 +83,7 @@ class Sampler:
 
 
 def _candidates(ids: Tokens, logits: Logits) -> tuple[Any, Any]:
-    """The tokens `ids` with their logits, and llama.cpp's view of the same memory."""
+    """An array of the tokens `ids` with their logits, and llama.cpp's view of the same memory."""
     candidates = np.empty(len(ids), dtype=_CANDIDATE)
     candidates["id"] = ids
     candidates["logit"] = logits[ids]
@@ -92,7 +92,7 @@ def _candidates(ids: Tokens, logits: Logits) -> tuple[Any, Any]:
 
 
 def _new_chain(vocabulary: int, task: Task) -> Any:
-    """Greedy at temperature 0, else llama.cpp's usual chain."""
+    """The sampler chain: greedy at temperature 0, else llama.cpp's usual chain."""
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     parts = []
     if task.repeat_penalty != 1:

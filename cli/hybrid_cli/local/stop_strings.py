@@ -1,4 +1,4 @@
-"""Strings that end a text which comes in pieces."""
+"""Stop strings: they end a text that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from collections.abc import Sequence
 
 
 class StopWords:
-    """Lets text through up to the first of its words. What may be the start of one waits for the next piece."""
+    """Passes text on up to the first stop string. Text that may begin one is held back until the next piece."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = [word for word in words if word]
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.met = False
 
     def feed(self, text: str) -> str:
-        """What of the text so far certainly comes before any of the words."""
+        """The text so far that certainly comes before a stop string."""
         if self.met:
             return ""
-        if not self._words:
+        if not self._stops:
             return text
         text = self._held + text
-        places = [place for word in self._words if (place := text.find(word)) >= 0]
+        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
         if places:
             self.met, self._held = True, ""
             return text[: min(places)]
-        cut = len(text) - overlap(text, self._words)
+        cut = len(text) - overlap(text, self._stops)
         self._held = text[cut:]
         return text[:cut]
 
     def flush(self) -> str:
-        """What still waited, at the end of the text."""
+        """The text that was held back, at the end."""
         held, self._held = self._held, ""
         return held
 
 
-def stop_at(text: str, words: Sequence[str]) -> str:
-    """`text` up to the first of `words`."""
-    stop = StopWords(words)
+def stop_at(text: str, stops: Sequence[str]) -> str:
+    """`text` up to the first of the strings `stops`."""
+    stop = StopWords(stops)
     return stop.feed(text) + stop.flush()
 
 
 def overlap(text: str, marks: Sequence[str]) -> int:
-    """The length of the longest end of `text` that begins one of `marks`."""
+    """The length of the longest suffix of `text` that is the beginning of one of `marks`."""
     longest = max(map(len, marks), default=1) - 1
     for length in range(min(longest, len(text)), 0, -1):
         if any(mark.startswith(text[-length:]) for mark in marks):

@@ -1,4 +1,4 @@
-"""From the bytes of tokens to the text of the answer: whole characters, thinking apart, stop strings."""
+"""From the bytes of tokens to the text of the answer: characters, thinking and stop strings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hybrid_cli.local.thinking import Split, Splitter
 
 
 class AnswerStream:
-    """One sequence's text."""
+    """The text of one sequence."""
 
     def __init__(self, splitter: Splitter, stop: Sequence[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -26,11 +26,11 @@ class AnswerStream:
 
     @property
     def answering(self) -> bool:
-        """Whether the next token is the answer's, as far as is known."""
+        """Whether the next token belongs to the answer, as far as is known."""
         return self._splitter.answering
 
     def take(self, piece: bytes, *, forced: bool) -> tuple[Split, Kind]:
-        """The text that `piece` makes certain, and what the token is to the answer."""
+        """The text that is certain after `piece`, and the token's kind."""
         before = self._splitter.answering
         split = self._splitter.feed(self._decoder.decode(piece))
         answers = split.answer or (before and self._splitter.answering)
@@ -42,6 +42,6 @@ class AnswerStream:
         return Split(self._stop.feed(split.answer), split.thinking), kind
 
     def finish(self) -> Split:
-        """What was still held at the end. A character that was never finished is dropped."""
+        """The text that was held back, at the end. An incomplete character is dropped."""
         split = self._splitter.flush()
         return Split(self._stop.feed(split.answer) + self._stop.flush(), split.thinking)

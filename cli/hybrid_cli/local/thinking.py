@@ -1,20 +1,16 @@
-"""Telling a model's answer from its thinking, in a text that comes in pieces.
+"""Thinking styles: how models mark their thinking, and how it is told apart from the answer.
 
-Two families mark it: `<think>...</think>` before the answer (DeepSeek R1, Qwen3 and their like), and
-the channels of OpenAI's harmony format (gpt-oss), where only the channel `final` is for the user:
-`<|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>`.
-Its calls of functions stand on the channel `commentary`, with the function in the header:
-`<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{...}<|call|>`.
+To add a style, write a `Splitter` for it and add a line to `STYLES` at the end of this file.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from hybrid_cli.local.stop_strings import overlap
-
-Style = Literal["none", "think", "harmony"]
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
@@ -23,45 +19,28 @@ _ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
 class Split(NamedTuple):
-    """What a piece of text adds to the answer, and to the thinking before it."""
+    """The text that a piece adds to the answer, and to the thinking before it."""
 
     answer: str
     thinking: str
 
 
 class Splitter(Protocol):
-    """Takes the text in pieces of any cut. What may be the start of a mark waits for the next piece."""
+    """Takes a text in pieces that end anywhere. Text that may begin a mark is held back until the next piece."""
 
     answering: bool
-    """Whether what comes next may be the answer's."""
+    """Whether the next text may belong to the answer."""
 
     def feed(self, text: str) -> Split: ...
 
     def flush(self) -> Split:
-        """What still waits, at the end of the text."""
+        """The text that was held back, at the end."""
         ...
 
 
-def style_of(template: str) -> Style:
-    """How the model behind this chat template marks its thinking."""
-    if _CHANNEL in template and _MESSAGE in template:
-        return "harmony"
-    return "think" if _CLOSE in template else "none"
-
-
-def splitter_for(style: Style, prompt: str, *, has_tools: bool = False) -> Splitter:
-    """The splitter for what follows `prompt`, which may itself have opened the thinking.
-
-    `has_tools`: the model was told of some, so that a call is its answer.
-    """
-    if style == "harmony":
-        return _Harmony(has_tools=has_tools)
-    if style == "think":
-        return _Think(opened=prompt.rstrip().endswith(_OPEN))
-    return _Plain()
-
-
 class _Plain:
+    """The model does not think: all text is the answer."""
+
     answering = True
 
     def feed(self, text: str) -> Split:
@@ -72,9 +51,10 @@ class _Plain:
 
 
 class _Think:
-    """Thinking counts at the start only: an answer may speak of `<think>` as of any word."""
+    """`<think>...</think>` before the answer. Later tags are text: an answer may explain `<think>`."""
 
     def __init__(self, *, opened: bool) -> None:
+        """`opened`: the prompt ends with `<think>`."""
         self._held = ""
         self._thinking = opened
         self._decided = False
@@ -108,15 +88,16 @@ class _Think:
 
 
 class _Harmony:
-    """Only the channel `final` answers. A header, from a mark to `<|message|>`, is nobody's text.
+    """The channels of the harmony format. Headers, which end with `<|message|>`, are not text.
 
-    A call of a function becomes an answer in the form that others tag: `<tool_call>{...}</tool_call>`.
+    The channel `final` is the answer. A function call becomes an answer in the form that other models use:
+    `<tool_call>{...}</tool_call>`.
     """
 
     def __init__(self, *, has_tools: bool) -> None:
         self._has_tools = has_tools
         self._closing = ""
-        """What ends the call that is being made."""
+        """The text that completes the current function call."""
         self._held = ""
         self._channel: str | None = None  # None inside a header
         self.answering = False
@@ -125,13 +106,13 @@ class _Harmony:
         self._held += text
         answer, thinking = "", ""
         while True:
-            taken, went_on = self._step()
+            taken, found_mark = self._step()
             answer, thinking = answer + taken.answer, thinking + taken.thinking
-            if not went_on:
+            if not found_mark:
                 return Split(answer, thinking)
 
     def _step(self) -> tuple[Split, bool]:
-        """Go to the next mark, if it is whole."""
+        """The text up to the next mark, and whether there is a complete mark."""
         if self._channel is None:
             header, found, rest = self._held.partition(_MESSAGE)
             if found:
@@ -167,3 +148,48 @@ class _Harmony:
             return Split("", "")
         taken = self._take(len(self._held))
         return taken._replace(answer=taken.answer + self._close())
+
+
+@dataclass(frozen=True)
+class ThinkingStyle:
+    """One way to mark thinking."""
+
+    marks: tuple[str, ...]
+    """A chat template that contains all of these strings belongs to a model with this style."""
+    new_splitter: Callable[[str, bool], Splitter]
+    """Makes a splitter, given the rendered prompt and whether the prompt offers tools."""
+    marks_are_tokens: bool = False
+    """Whether the marks are control tokens, which llama.cpp must print for the splitter to see them."""
+
+
+STYLES: dict[str, ThinkingStyle] = {
+    # gpt-oss (OpenAI's harmony format):
+    #   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
+    # and for a function call:
+    #   <|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{...}<|call|>
+    "harmony": ThinkingStyle(
+        marks=(_CHANNEL, _MESSAGE),
+        new_splitter=lambda _prompt, has_tools: _Harmony(has_tools=has_tools),
+        marks_are_tokens=True,
+    ),
+    # DeepSeek R1, Qwen3: <think>...</think> before the answer; some templates end with <think>
+    "think": ThinkingStyle(
+        marks=(_CLOSE,),
+        new_splitter=lambda prompt, _has_tools: _Think(opened=prompt.rstrip().endswith(_OPEN)),
+    ),
+    "none": ThinkingStyle(marks=(), new_splitter=lambda _prompt, _has_tools: _Plain()),
+}
+"""The styles by name. A model has the first one whose marks are in its chat template."""
+
+
+def style_of(template: str) -> str:
+    """The name of the thinking style of the model with this chat template."""
+    return next(name for name, style in STYLES.items() if all(mark in template for mark in style.marks))
+
+
+def splitter_for(style: str, prompt: str, *, has_tools: bool = False) -> Splitter:
+    """A splitter for the text that the model generates after `prompt`.
+
+    With `has_tools` the prompt offers tools, so that a function call is part of the answer.
+    """
+    return STYLES[style].new_splitter(prompt, has_tools)

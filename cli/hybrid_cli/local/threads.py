@@ -1,7 +1,7 @@
-"""How many threads decode: what affinity and quota allow, less what other processes are using.
+"""The number of decoding threads: the cores that affinity and quota allow, minus those that are busy.
 
-llama.cpp's threads meet at a barrier about a thousand times a token. One that has to wait for a core
-makes all others wait, so on a busy machine fewer threads are several times faster than more.
+llama.cpp's threads meet at a barrier about a thousand times a token. A thread that waits for a core makes all
+others wait, so on a busy machine fewer threads can be several times faster.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from pathlib import Path
 from hybrid_cli import cgroups
 
 SPIN_COUNT = "20000"
-"""GOMP_SPINCOUNT. It keeps llama.cpp's threads awake between two tokens: one that slept costs the next token
-some 5 % with a small model. The default of libgomp, which spins for ever, is several times slower as soon as
-another process wants the cores."""
+"""GOMP_SPINCOUNT, which keeps llama.cpp's threads awake between two tokens: waking one costs about 5 % of a small
+model's time for a token. With libgomp's default, threads spin for ever, which is several times slower as soon
+as another process needs the cores."""
 
-_WINDOW = 0.25  # seconds between two looks at the load: 25 ticks of the kernel's clock a core
+_WINDOW = 0.25  # seconds between two measurements of the load: 25 ticks of the kernel's clock
 
 
 def usable_cores() -> int:
-    """The cores that this process may use: its affinity, and its control group's quota."""
+    """The number of cores that affinity and the control group's quota allow this process."""
     cores = len(_affinity())
     quota = cgroups.cpu_quota()
     return cores if quota is None else max(1, min(cores, round(quota)))
 
 
 class ThreadCount:
-    """The number of threads that pays, followed as the load of the machine changes."""
+    """The best number of threads, adapted to the load of the machine. `fixed` is the profile's local.threads."""
 
     def __init__(self, fixed: int | None = None) -> None:
         self._cores = usable_cores()
         self._then = _Usage.now() if fixed is None and self._cores > 1 else None
-        # Threads that have to take turns at a barrier make each other wait for ever.
+        # More threads than cores would wait for each other at every barrier.
         self.value = min(fixed or self._cores, self._cores)
 
     def update(self) -> bool:
-        """Look at the load of the last quarter of a second, if it is over; whether the value changed."""
+        """Measure the load, at most four times a second; returns whether the value changed."""
         if self._then is None or time.monotonic() - self._then.at < _WINDOW:
             return False
         now = _Usage.now()
@@ -70,20 +70,20 @@ def automatic_threads() -> tuple[int, str]:
 
 
 def threads_beside(others: float, cores: int) -> int:
-    """The threads that pay on `cores` of which others keep so many busy."""
-    # A core that is mostly free is worth a thread; half of one makes the others wait.
+    """The best number of threads on `cores`, of which other processes keep `others` busy."""
+    # A thread on a mostly free core is worth it; one on half a core makes the others wait.
     return max(1, min(cores, int(cores - others + 0.35)))
 
 
 class _Usage:
-    """Processor time used so far, in ticks: by everybody on our cores, and by this command."""
+    """Processor time used so far, in clock ticks: by all processes on our cores, and by this command."""
 
     def __init__(self, at: float, everybody: int, ours: int) -> None:
         self.at, self._everybody, self._ours = at, everybody, ours
 
     @classmethod
     def now(cls) -> _Usage | None:
-        """None where there is no /proc to read it from."""
+        """The usage now; None without /proc."""
         try:
             everybody = _busy_ticks(_affinity())
             ours = _ticks_of("self") + _ticks_of(str(os.getppid()))  # the parent is part of the command
@@ -92,13 +92,13 @@ class _Usage:
         return cls(time.monotonic(), everybody, ours)
 
     def busy_beside_us(self, then: _Usage) -> float:
-        """Cores that others kept busy, on average since `then`."""
+        """The average number of cores that other processes kept busy since `then`."""
         ticks = (self._everybody - then._everybody) - (self._ours - then._ours)
         return max(0.0, ticks / os.sysconf("SC_CLK_TCK") / (self.at - then.at))
 
 
 def _busy_ticks(cores: set[int]) -> int:
-    """proc(5), stat: user, nice, system, idle, iowait, irq, softirq, steal of each core."""
+    """Busy clock ticks of `cores` since boot, from /proc/stat (proc(5))."""
     busy = 0
     names = {f"cpu{core}" for core in cores}
     for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
@@ -110,7 +110,7 @@ def _busy_ticks(cores: set[int]) -> int:
 
 
 def _ticks_of(process: str) -> int:
-    """utime and stime, the 14th and 15th field of proc(5)'s PID/stat; the name before them may have spaces."""
+    """utime and stime of a process: fields 14 and 15 of /proc/PID/stat. The name before them may have spaces."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

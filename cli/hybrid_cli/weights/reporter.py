@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hybrid_cli.ui.environment import Environment, printable
+from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import REDRAW_SECONDS, Progress, Rate, duration
+from hybrid_cli.ui.sanitize import without_controls
 
 _JSON_SECONDS = 1.0
 
@@ -38,7 +39,7 @@ class DownloadProgress:
     def __init__(self, reporter: Reporter, file: str, size: int | None, done: int) -> None:
         self._reporter = reporter
         self._clock = reporter.environment.clock
-        self._file = printable(file)
+        self._file = without_controls(file)
         self._size = size
         self._done = done
         self._rate = Rate(self._clock, done)
