@@ -21,6 +21,9 @@ Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
 
 
+pytestmark = pytest.mark.xdist_group("servers")
+
+
 @pytest.fixture(scope="module")
 def katan() -> Iterator[str]:
     """llm-katan's echo server, which checks keys; its origin."""

@@ -18,6 +18,7 @@ from hybrid_process import Hybrid, environment, processes
 from loopback_cluster import LoopbackCluster
 from scripted_cloud import Reply, ScriptedCloud
 
+pytestmark = pytest.mark.xdist_group("cluster")
 CHOICES = ("--choices", "yes,no", "Is it even?")
 HERE = "escalation: {target: {threshold: 0.0}}\n"
 """Every record is answered here."""
@@ -80,6 +81,7 @@ def test_what_cannot_be_joined_or_read_is_one_line(
     assert b"--cluster needs the network, but profile `offline` forbids handoffs" in words
 
 
+@pytest.mark.slow
 def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
