@@ -82,10 +82,18 @@ def hybrid(request: pytest.FixtureRequest, command: str, home: Path) -> Hybrid:
 
 
 @pytest.fixture
-def search_path(request: pytest.FixtureRequest, command: str) -> str:
+def shim(request: pytest.FixtureRequest, command: str) -> str:
+    """The path of a `hybrid` for tests that start it themselves: it runs in a fork, unless --exec is given.
+
+    Its process is not a child of the terminal that it draws on, and SIGKILL ends it only in part.
+    """
+    return command if is_executed(request.config) else str(request.getfixturevalue("fork_server").shim)
+
+
+@pytest.fixture
+def search_path(shim: str, command: str) -> str:
     """PATH for a shell script that calls `hybrid`."""
-    path = f"{Path(command).parent}:{os.environ['PATH']}"
-    return path if is_executed(request.config) else f"{request.getfixturevalue('fork_server').bin}:{path}"
+    return f"{Path(shim).parent}:{Path(command).parent}:{os.environ['PATH']}"
 
 
 def is_executed(config: pytest.Config) -> bool:

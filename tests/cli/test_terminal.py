@@ -26,12 +26,12 @@ Screen = Callable[..., str]
 
 
 @pytest.fixture
-def on_terminal(command: str, home: Path, tmp_path: Path) -> Screen:
+def on_terminal(shim: str, home: Path, tmp_path: Path) -> Screen:
     """Run the command with all streams on a terminal of 80 columns and return its output."""
 
     def run(*arguments: str | Path, code: int = 0, columns: int = 80, **variables: str) -> str:
         child = pexpect.spawn(
-            command,
+            shim,
             [str(argument) for argument in arguments],
             env=environment(home, **{"TERM": "xterm-256color", "LANG": "C.UTF-8", **variables}),  # type: ignore[arg-type]
             dimensions=(40, columns),

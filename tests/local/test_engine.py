@@ -302,29 +302,17 @@ def test_the_highest_tokens_are_those_that_sorting_finds(vocabulary: int) -> Non
 
 @pytest.mark.parametrize(("temperature", "penalty"), [(0, 1.0), (0, 1.3), (1.5, 1.0), (0.8, 1.3)])
 def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
-    model_file: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, penalty: float
+    engine: Any, model_file: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, penalty: float
 ) -> None:
     import numpy as np
 
-    from hybrid_cli.local.inference import Inference
-    from hybrid_cli.local.loading import Loader
     from hybrid_cli.local.logits import Meter
 
-    def text() -> str:
-        pieces: list[str] = []
-
-        def take(event: Event) -> None:
-            if isinstance(event, Tokens):
-                pieces.append(event.text)
-
-        words = [{"role": "user", "content": "Write a story about a fox."}]
-        task = Task(words, 40, temperature=temperature, repeat_penalty=penalty, seed=7)
-        Inference(Loader()).answer(LocalRequest(str(model_file), [task], threads=1), take)
-        return "".join(pieces)
-
-    chosen = text()
+    settings = {"temperature": temperature, "repeat_penalty": penalty, "seed": 7, "max_tokens": 32}
+    messages = [{"role": "user", "content": "Write a story about a fox."}]
+    chosen = make(engine, model_file, messages=messages, **settings).text
     monkeypatch.setattr(Meter, "highest", lambda meter, _count: np.arange(len(meter._shifted)))
-    assert text() == chosen
+    assert make(engine, model_file, messages=messages, **settings).text == chosen
 
 
 def test_a_template_that_renders_nothing_gives_way_to_the_fallback(model_file: Path) -> None:

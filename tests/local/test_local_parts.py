@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +154,18 @@ def test_a_prompt_that_comes_again_is_taken_from_the_cache(
     assert ask("What colour?", weights_id="other").events["Done"].cached == 0
 
 
-def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_path: Path) -> None:
-    def ask() -> Any:
-        messages = [{"role": "user", "content": TEXT}]
-        settings = {"cache_folder": str(tmp_path), "weights_id": "w"}
-        return record(engine, model_file, {"messages": messages, "max_tokens": 2}, **settings)
+@pytest.fixture
+def ask_with_cache(
+    engine: Any, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    """Answer the same short prompt again, with a cache in tmp_path that keeps short prefixes, too."""
+    monkeypatch.setattr("hybrid_cli.local.prefix_cache.LEAST_TOKENS", 32)
+    task = {"messages": [{"role": "user", "content": TEXT[:200]}], "max_tokens": 2}
+    return lambda: record(engine, model_file, task, cache_folder=str(tmp_path), weights_id="w")
 
-    first = ask()
+
+def test_a_damaged_entry_is_dropped_silently(ask_with_cache: Callable[[], Any], tmp_path: Path) -> None:
+    first = ask_with_cache()
     (entry,) = tmp_path.glob("*/*")
     whole = entry.read_bytes()
     flipped = bytearray(whole)
@@ -167,7 +173,7 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
     lying = whole[:8] + (1 << 60).to_bytes(8, "little") + whole[16:]
     for damaged in (whole[:-9], b"", flipped, lying):
         entry.write_bytes(damaged)
-        again = ask()
+        again = ask_with_cache()
         assert again.events["Done"].cached == 0
         assert again.made[0].text == first.made[0].text
         (new,) = tmp_path.glob("*/*")
@@ -176,20 +182,16 @@ def test_a_damaged_entry_is_dropped_silently(engine: Any, model_file: Path, tmp_
     huge = 1 << 40  # more than any memory, and the file is as long as it says: all of it a hole
     entry.write_bytes(whole[:16] + huge.to_bytes(8, "little") + whole[24:])
     os.truncate(entry, huge + len(whole) - int.from_bytes(whole[16:24], "little"))
-    assert ask().events["Done"].cached == 0
+    assert ask_with_cache().events["Done"].cached == 0
     assert not entry.exists()
-    assert ask().events["Done"].cached > 250
+    assert ask_with_cache().events["Done"].cached > 50
 
 
-def test_a_pipe_among_the_entries_holds_nothing_up(engine: Any, model_file: Path, tmp_path: Path) -> None:
-    def ask() -> Any:
-        task = {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 2}
-        return record(engine, model_file, task, cache_folder=str(tmp_path), weights_id="w")
-
-    ask()
+def test_a_pipe_among_the_entries_holds_nothing_up(ask_with_cache: Callable[[], Any], tmp_path: Path) -> None:
+    ask_with_cache()
     (entry,) = tmp_path.glob("*/*")
     os.mkfifo(entry.with_name("a.prefix"))
-    assert ask().events["Done"].cached > 250
+    assert ask_with_cache().events["Done"].cached > 50
 
 
 def test_the_cache_evicts_what_was_not_used_longest(tmp_path: Path, monkeypatch: Any) -> None:

@@ -129,16 +129,16 @@ def test_a_budget_that_is_gone_is_asked_for_no_more(
 ) -> None:
     cloud.respond = lambda _body: YES
     limits = "limits: {usd_per_run: 0.002}\n"
-    path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits)
-    # Each may cost 0.001 and costs 0.000003: side by side they must not take each other's room.
+    path = profile(cloud.section(", prices: {input: 0, output: 10}") + ODD + limits)
+    # Each may cost 0.001 and costs 0.00003: side by side they must not take each other's room.
     done = hybrid(
-        "pipe", "-p", path, *CHOICES, "--max-tokens", "1000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "100", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(cloud.received) == 10
-    path = profile(cloud.section(", prices: {input: 0, output: 1}") + ODD + limits, "small.yaml")
+    path = profile(cloud.section(", prices: {input: 0, output: 10}") + ODD + limits, "small.yaml")
     done = hybrid(
-        "pipe", "-p", path, *CHOICES, "--max-tokens", "3000", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
+        "pipe", "-p", path, *CHOICES, "--max-tokens", "300", "Is it?", stdin=alternating(20), HYBRID_CONSENT=cloud.origin
     )  # fmt: skip
     assert done.returncode == 8
     assert len(cloud.received) == 10

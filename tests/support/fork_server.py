@@ -37,14 +37,17 @@ READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON"
 """Variables that the interpreter or a library reads before `main`: a fork comes too late for these."""
 _LARGEST_MESSAGE = 1 << 20
 _SHIM = """#!{python} -SE
-import json, os, socket, sys
+import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 server.connect({path!r})
 request = {{"arguments": sys.argv[1:], "variables": dict(os.environ), "folder": os.getcwd()}}
 socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
-server.recv(64)
+pid = json.loads(server.recv(64))
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _frame: os.kill(pid, number))
 code = json.loads(server.recv(64))
 if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)
 """
@@ -65,12 +68,11 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, __file__, self._path, command], stdin=subprocess.PIPE
         )
-        self.bin = self._folder / "bin"
-        """A folder for PATH, with a `hybrid` that forwards to the server: for shell scripts."""
-        self.bin.mkdir()
-        shim = self.bin / "hybrid"
-        shim.write_text(_SHIM.format(python=sys.executable, path=self._path), encoding="utf-8")
-        shim.chmod(0o755)
+        self.shim = self._folder / "bin" / "hybrid"
+        """A `hybrid` that runs in a fork of the server, with the streams of its caller; it passes signals on."""
+        self.shim.parent.mkdir()
+        self.shim.write_text(_SHIM.format(python=sys.executable, path=self._path), encoding="utf-8")
+        self.shim.chmod(0o755)
         while not Path(self._path).exists():
             assert self._process.poll() is None, "the fork server ended at start-up"
             time.sleep(0.02)
