@@ -243,7 +243,7 @@ def test_questions_come_one_at_a_time_and_the_answers_are_their_records(
     variables = environment(home, HYBRID_CONSENT=cloud.origin, TERM="xterm")
     child = pexpect.spawn(command, arguments, env=variables, timeout=60, encoding="utf-8")
     for answer in ("y", "n", "y"):
-        child.expect(r"send \d+ characters to .*\? \[y/N\]")
+        child.expect(r"Send this prompt \(\d+ characters\) to .*\? \[y/N\]")
         child.sendline(answer)
     child.expect("3 records: 0 kept, 2 handed off, 0 denied, 1 failed")
     child.expect(pexpect.EOF)
