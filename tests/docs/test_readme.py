@@ -18,7 +18,7 @@ from hybrid_cli.profile.loader import read_checked, shipped_folder
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import WAITING, environment
+from hybrid_process import environment
 from scripted_cloud import Reply, ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,12 @@ GIST = {
 }
 """Answers of the local model, each with what matters. The other words differ between processors."""
 
+SLOW = re.compile(
+    r"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+|waiting for .+)\n",
+    re.MULTILINE,
+)
+"""Notices after two seconds of waiting: they depend on the machine's other work."""
+
 
 def blocks(page: str, language: str) -> list[str]:
     """The code blocks of `page` in `language`."""
@@ -49,15 +55,34 @@ PROFILES = [
     if page not in ("docs/ci.md", "docs/weights.md")  # workflows, and a catalog
 ]
 
+NEEDS_MORE = (
+    "pip install",
+    "ray start",
+    "hybrid pull",
+    "tail -f",
+    "uestions.jsonl",
+    "QUESTIONS",
+    "--from-ledger",
+    "--tool",
+)
+"""Marks of shell blocks that need an installation, a cluster, the network, an endless log, labels or hosted tools."""
+SCRIPTS = [
+    (page, block)
+    for page in PAGES
+    for block in blocks(page, "sh")
+    if page != "docs/recipes.md"  # tests/docs/test_docs.py runs them
+    and not any(mark in block for mark in NEEDS_MORE)
+]
+
 
 @pytest.fixture
 def openai(home: Path, cloud: ScriptedCloud) -> ScriptedCloud:
-    """The cloud of the tests in the place of OpenAI, in the profile `default`."""
+    """The cloud of the tests in the place of OpenAI, in every shipped profile."""
     cloud.replies = [Reply(pieces=("Mer", "cury"))]
     profiles = home / "config" / "profiles"
     profiles.mkdir(parents=True)
-    shipped = (shipped_folder() / "default.yaml").read_text("utf-8")
-    (profiles / "default.yaml").write_text(shipped.replace(CLOUD, cloud.origin))
+    for shipped in shipped_folder().glob("*.yaml"):
+        (profiles / shipped.name).write_text(shipped.read_text("utf-8").replace(CLOUD, cloud.origin))
     return cloud
 
 
@@ -76,10 +101,7 @@ def shell(search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -
             timeout=150,
             check=False,
         )
-        printed = WAITING.sub(b"", done.stdout.encode()).decode()
-        return re.sub(r"^hybrid: waiting for .*\n", "", printed, flags=re.MULTILINE).replace(
-            openai.origin, CLOUD
-        )
+        return SLOW.sub("", done.stdout).replace(openai.origin, CLOUD)
 
     return run
 
@@ -128,6 +150,14 @@ def test_the_first_handoff_hands_off(shell: Callable[..., str], openai: Scripted
     )
     (request,) = openai.received
     assert request.headers["authorization"] == "Bearer ..."  # the key that the page exports
+
+
+@pytest.mark.parametrize(("page", "script"), SCRIPTS, ids=[page for page, _ in SCRIPTS])
+def test_a_shell_block_runs(page: str, script: str, shell: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "The server was down."}\n')
+    (tmp_path / "report.txt").write_text("The server was down from two to three.\n")
+    printed = shell(f"set -eo pipefail\nexport HYBRID_CONSENT={CLOUD}\n{script}\necho done")
+    assert printed.endswith("done\n"), printed
 
 
 def quote(text: str) -> str:
