@@ -18,7 +18,7 @@ from hybrid_cli.profile.loader import read_checked, shipped_folder
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import environment
+from hybrid_process import WAITING, environment
 from scripted_cloud import Reply, ScriptedCloud
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,12 +34,6 @@ GIST = {
     "The metal is not a liquid at room temperature.": "metal",
 }
 """Answers of the local model, each with what matters. The other words differ between processors."""
-
-SLOW = re.compile(
-    r"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+|waiting for .+)\n",
-    re.MULTILINE,
-)
-"""Notices after two seconds of waiting: they depend on the machine's other work."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -101,7 +95,9 @@ def shell(search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -
             timeout=150,
             check=False,
         )
-        return SLOW.sub("", done.stdout).replace(openai.origin, CLOUD)
+        printed = WAITING.sub(b"", done.stdout.encode()).decode()
+        printed = re.sub(r"^hybrid: waiting for .+\n", "", printed, flags=re.MULTILINE)
+        return printed.replace(openai.origin, CLOUD)
 
     return run
 
