@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.evaluate import metrics
-from hybrid_cli.evaluate.questions import Question, is_right, read_questions
+from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
 from hybrid_cli.local.protocol import LocalRequest, Task, Tokens
 from hybrid_cli.local.worker import Worker
 
@@ -54,7 +54,7 @@ class Model:
                 )
         return made
 
-    def chance_of_yes(self, question: Question, proposed: str) -> float:
+    def chance_of_yes(self, question: LabelledQuestion, proposed: str) -> float:
         words = f"Question: {question.prompt}\nProposed answer: {proposed}\nIs the proposed answer correct?"
         ((text, (logprob,)),) = self.answers([task(words, 4, choices=["Yes", "No"])])
         return math.exp(logprob) if text == "Yes" else 1 - math.exp(logprob)
@@ -65,7 +65,7 @@ def task(words: str, most: int, **more: Any) -> Task:
 
 
 def measured(
-    question: Question, model: Model, judge: Model | None, chosen: argparse.Namespace
+    question: LabelledQuestion, model: Model, judge: Model | None, chosen: argparse.Namespace
 ) -> dict[str, Any]:
     sampled = [
         task(question.asked, chosen.max_tokens, temperature=0.8, seed=seed) for seed in range(chosen.samples)
@@ -83,7 +83,7 @@ def measured(
     }
 
 
-def end_of(question: Question, text: str) -> str | None:
+def end_of(question: LabelledQuestion, text: str) -> str | None:
     """What an answer comes down to: its last number, or its first letter that stands alone."""
     if question.kind == "letter":
         letter = re.search(r"\b[A-E]\b", text)

@@ -85,7 +85,7 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     twice.write_text(questions.read_text() * 2)
     once = hybrid("eval", twice, "--rows", rows, "--dry-run", "--json", "--max-tokens", "16")
     assert (json.loads(once.stdout)["questions"], json.loads(once.stdout)["to_answer"]) == (100, 0)
-    assert b"100 questions have come before; each counts once" in once.stderr
+    assert b"ignoring 100 repeated questions" in once.stderr
     halves = [plan["questions"] for plan in plans]
     assert sum(halves) == 100
     assert min(halves) > 40

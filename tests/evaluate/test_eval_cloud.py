@@ -48,7 +48,7 @@ def test_a_cloud_is_really_asked_and_paid(
 
     planned = hybrid(*live, "--dry-run", **agreed)
     assert (planned.returncode, planned.stdout) == (0, b"")
-    assert b"20 questions, 20 of them to be answered by smollm2-135m" in planned.stderr
+    assert b"20 questions, 20 to be answered by smollm2-135m" in planned.stderr
     assert b"20 requests to scripted at" in planned.stderr
     plan = json.loads(hybrid(*live, "--dry-run", "--json", **agreed).stdout)
     assert (plan["to_answer"], plan["to_send"], plan["usd"]) == (20, 20, None)
@@ -56,7 +56,7 @@ def test_a_cloud_is_really_asked_and_paid(
 
     unasked = hybrid(*live, **agreed)
     assert (unasked.returncode, unasked.stdout) == (2, b"")
-    assert b"nothing was sent; --yes says so without a question" in unasked.stderr
+    assert b"nothing was sent: not confirmed; to confirm in advance: --yes" in unasked.stderr
     without_consent = hybrid(*live, "--yes")
     assert without_consent.returncode == 3
     assert b"no consent for" in without_consent.stderr
@@ -87,7 +87,7 @@ def test_a_limit_ends_it_and_the_next_run_goes_on(
     live = ("eval", questions, "--yes", "-p", path, "--cloud", "live", "--rows", rows, "--json", *SHORT)
     first = hybrid(*live, HYBRID_CONSENT=cloud.origin)
     assert (first.returncode, first.stdout) == (8, b"")
-    assert b"limits.calls_per_run leaves 12: that may end it (code 8)" in first.stderr
+    assert b"limits.calls_per_run leaves 12; the evaluation may stop there (exit code 8)" in first.stderr
     assert b"limits.calls_per_run is 12" in first.stderr
     second = hybrid(*live, HYBRID_CONSENT=cloud.origin)
     assert second.returncode == 0, second.stderr
@@ -112,7 +112,7 @@ def test_what_may_not_leave_is_left_out(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["rows"], told["cloud"]["answers"]) == (8, 8)  # an empty answer is a wrong one
-    assert b"2 questions may not leave" in done.stderr
+    assert b"2 questions were not sent" in done.stderr
     assert b"2+2" not in b"".join(received.content for received in cloud.received)
 
 
@@ -211,7 +211,7 @@ def test_a_killed_run_is_gone_on_with(command: str, home: Path, tmp_path: Path) 
     assert rows.read_bytes().startswith(left)
     kept = left.count(b"\n")
     assert 5 <= kept < 50
-    assert f"50 questions, {50 - kept} of them to be answered".encode() in done.stderr
+    assert f"50 questions, {50 - kept} to be answered".encode() in done.stderr
     assert json.loads(done.stdout)["rows"] == 50
     keys = [json.loads(row)["key"] for row in rows.read_bytes().splitlines() if row.endswith(b"}")]
     assert len(keys) == len(set(keys)) == 50
@@ -223,7 +223,7 @@ def test_a_bar_on_a_terminal_and_on_stderr_only(
     out = tmp_path / "out"
     shell = f"{command} eval {questions} -p offline --json {' '.join(SHORT)} > {out}"
     child = pexpect.spawn("sh", ["-c", shell], env=environment(home), encoding="utf-8", timeout=120)
-    child.expect("20 questions, 20 of them to be answered by smollm2-135m")
+    child.expect("20 questions, 20 to be answered by smollm2-135m")
     child.expect("█+░* [0-9]+ of 20 answered by smollm2-135m, about [0-9]+ s left")
     child.expect(pexpect.EOF)
     child.close()
@@ -242,7 +242,7 @@ def test_commands_of_the_data_run_only_where_that_was_said(hybrid: Hybrid, tmp_p
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     refused = hybrid("eval", file, "--cloud", "none", *SHORT)
     assert (refused.returncode, refused.stdout, touched.exists()) == (2, b"", False)
-    assert b"would run false, touch; read its commands, then pass --run-commands" in refused.stderr
+    assert b"would run false, touch; check its commands, then use --run-commands" in refused.stderr
     done = hybrid("eval", file, "--cloud", "none", "--run-commands", "--json", *SHORT)
     assert done.returncode == 0, done.stderr
     assert touched.exists()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hybrid_cli.evaluate import early_exit, fit, metrics, thresholds
 from hybrid_cli.evaluate.metrics import Curve
 from hybrid_cli.evaluate.probe import fit_probe
-from hybrid_cli.evaluate.questions import Question, is_right, read_questions
+from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Kept, Row, answered
 from hybrid_cli.exit_status import Failure
@@ -175,7 +175,7 @@ def test_what_cannot_be_promised_is_none() -> None:
     ],
 )
 def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
-    assert is_right(Question("?", gold, kind), answer, os.environ) == right
+    assert is_right(LabelledQuestion("?", gold, kind), answer, os.environ) == right
 
 
 @pytest.mark.parametrize(
@@ -343,10 +343,12 @@ def test_the_report_holds_every_figure_and_its_baselines() -> None:
 
 
 def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
-    questions = [Question(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)]
+    questions = [
+        LabelledQuestion(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)
+    ]
     asked: list[str] = []
 
-    def answer(asked_now: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
+    def answer(asked_now: Sequence[LabelledQuestion]) -> Iterator[tuple[LabelledQuestion, LocalResult]]:
         for question in reversed(asked_now):  # they come as they are finished
             asked.append(question.prompt)
             yield (
@@ -356,10 +358,10 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
                 ),
             )
 
-    def score(question: Question, text: str) -> bool:
+    def score(question: LabelledQuestion, text: str) -> bool:
         return is_right(question, text, {})
 
-    def count_new(chosen: list[Question], weights: str = "weights") -> int:
+    def count_new(chosen: list[LabelledQuestion], weights: str = "weights") -> int:
         return len(list(answered(chosen, answer, score, weights, Kept.read(file))))
 
     file = tmp_path / "rows.jsonl"

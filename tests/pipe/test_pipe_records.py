@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hybrid_cli.checks.choices import chosen, read_choices
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.pipe.queue import Blank, RecordQueue, WorkerPool
+from hybrid_cli.pipe.queue import Blank, RecordQueue
 from hybrid_cli.pipe.records import Each, Record, Source, _pieces
 from hybrid_cli.pipe.resume import resumed
 from hybrid_cli.pipe.sink import Lines, Objects
@@ -328,29 +328,6 @@ def test_the_desk_lets_the_reader_wait_for_room() -> None:
     assert not taken.wait(0.2)  # it is not written yet
     assert desk.next(lambda: False) is first
     assert taken.wait(10)
-
-
-def test_a_crew_is_as_large_as_the_work_and_no_larger() -> None:
-    threads: set[int] = set()
-    all_here = threading.Barrier(3)
-    errors: list[Exception] = []
-    over = threading.Event()
-
-    def work(item: int) -> None:
-        threads.add(threading.get_ident())
-        if item < 3:
-            all_here.wait(10)
-        if item == 9:
-            raise OSError
-        if item == 99:
-            over.set()
-
-    crew: WorkerPool[int] = WorkerPool(3, work, errors.append)
-    for item in (0, 1, 2, *range(3, 100)):
-        crew.put(item)
-    assert over.wait(10)
-    assert len(threads) == 3
-    assert [type(error) for error in errors] == [OSError]
 
 
 def test_choices_are_read_and_found_in_what_a_cloud_says() -> None:

@@ -10,13 +10,13 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import CLOUD, OPTIONS, OUTPUT, AsJson, MaxTokens, Model, Profile
-from hybrid_cli.evaluate.settings import CloudSide, QuestionSplit, Unseen
+from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit, Unseen
 
 app = new_app()
 
 
 Cloud = Annotated[
-    CloudSide,
+    CloudOutcomes,
     typer.Option(
         help="Take the cloud's answers from DATA, from the profile's cloud, or from nowhere.",
         rich_help_panel=CLOUD,

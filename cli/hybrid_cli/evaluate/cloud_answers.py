@@ -1,11 +1,9 @@
-"""The cloud's own answers to questions: through the one way out, with all that holds there."""
+"""The cloud's answers to labelled questions. Each is a handoff by `egress.send`, under all its rules."""
 
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,43 +11,48 @@ from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import confirmed, permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.egress.send import Handoff, send
-from hybrid_cli.evaluate.eval_estimate import Estimate
+from hybrid_cli.evaluate.eval_estimate import EvalEstimate
 from hybrid_cli.evaluate.local_answers import request_for
-from hybrid_cli.evaluate.questions import Question, is_right
+from hybrid_cli.evaluate.questions import LabelledQuestion, is_right
 from hybrid_cli.evaluate.rows import CloudRow, Kept, cloud_key_of
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import usd
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.thread_pool import ThreadPool
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.ui.stopwatch import Stopwatch
 
-_AT_ONCE = 4
-"""Requests under way: few enough for the limits of common accounts."""
-_LOOK_SECONDS = 0.1
+_PARALLEL = 4
+"""Requests in parallel: few enough for the rate limits of common accounts."""
 
 
-def missing(questions: Sequence[Question], policy: Policy, kept: Kept) -> list[Question]:
-    """Those that the cloud has not answered yet, each once."""
+def missing(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept) -> list[LabelledQuestion]:
+    """The questions that the cloud has not answered yet, each once."""
     if policy.cloud is None:
         return []
     found = {cloud_key_of(question, policy.cloud.model): question for question in questions}
     return [question for key, question in found.items() if key not in kept.cloud]
 
 
-def outcome(question: Question, policy: Policy, kept: Kept) -> bool | None:
-    """Whether the cloud was right; None where it was not asked."""
+def outcome(question: LabelledQuestion, policy: Policy, kept: Kept) -> bool | None:
+    """Whether the cloud was right; None if it was not asked."""
     row = kept.cloud.get(cloud_key_of(question, policy.cloud.model)) if policy.cloud is not None else None
     return None if row is None else row.right
 
 
 def agree(
-    questions: Sequence[Question], policy: Policy, plan: Estimate, environment: Environment, *, agreed: bool
+    questions: Sequence[LabelledQuestion],
+    policy: Policy,
+    plan: EvalEstimate,
+    environment: Environment,
+    *,
+    agreed: bool,
 ) -> None:
-    """Make sure that the policy allows it and the user wants it: `agreed` by an option, or by a question.
+    """Make sure that the policy allows the requests, and that the user wants them.
 
-    The consent to a new cloud, and each handoff under `ask`, is a question of its own, for all at once.
-    Raises Failure: DENIED, or USAGE where nobody said yes.
+    `agreed` means that the user confirmed with --yes. A missing consent, or the mode `ask`, leads to one
+    question for all requests. Raises Failure: DENIED by the policy, USAGE if the user does not confirm.
     """
     requests = [request_for(question) for question in questions]
     permission = permission_for(requests[0], policy, environment)
@@ -60,17 +63,15 @@ def agree(
         raise Failure(ExitStatus.DENIED, f"nothing was sent: {permission.denied}")
     if agreed or not plan.to_send:
         return
-    most = (
-        "of a price that is not known" if plan.usd_at_most is None else f"for at most {usd(plan.usd_at_most)}"
-    )
-    if not environment.confirm(f"send {plan.to_send} questions to {plan.destination}, {most}?"):
-        raise Failure(ExitStatus.USAGE, "nothing was sent; --yes says so without a question")
+    most = "price unknown" if plan.usd_at_most is None else f"at most {usd(plan.usd_at_most)}"
+    if not environment.confirm(f"Send {plan.to_send} questions to {plan.destination}, {most}?"):
+        raise Failure(ExitStatus.USAGE, "nothing was sent: not confirmed; to confirm in advance: --yes")
 
 
-def ask(questions: Sequence[Question], policy: Policy, kept: Kept, environment: Environment) -> None:
-    """Send what is missing, and keep each outcome as it comes; tell how many may not leave.
+def ask(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept, environment: Environment) -> None:
+    """Send the questions without a recorded outcome, and record each outcome as it arrives.
 
-    Raises the first Failure that is none of one question's own: a limit, a key, a cloud that is down.
+    Raises the first Failure that concerns more than one question: a limit, a key, a cloud that is down.
     """
     left = missing(questions, policy, kept)
     withheld = 0
@@ -83,66 +84,46 @@ def ask(questions: Sequence[Question], policy: Policy, kept: Kept, environment: 
             progress.step()
     if withheld:
         environment.note(
-            f"{withheld} questions may not leave (a rule, or the privacy scan); they are left out"
+            f"{withheld} questions were not sent (denied by a rule or the privacy scan); the report omits them"
         )
 
 
 def _outcomes(
-    questions: Sequence[Question], policy: Policy, environment: Environment
+    questions: Sequence[LabelledQuestion], policy: Policy, environment: Environment
 ) -> Iterator[CloudRow | None]:
-    """What `_send` makes of each, a few at once, as they come.
+    """Send `questions`, a few in parallel; yields the result of `_send` for each, as they complete.
 
-    Raises the first Failure, once those under way have ended: they are paid for.
+    Raises the first exception, after the requests in flight have ended: they must be paid.
     """
-    waiting: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
-    for question in [*questions, *[None] * _AT_ONCE]:
-        waiting.put(question)
-    outcomes: queue.SimpleQueue[CloudRow | Failure | None] = queue.SimpleQueue()
-    failed = threading.Event()
+    outcomes: queue.SimpleQueue[CloudRow | Exception | None] = queue.SimpleQueue()
+    errors: list[Exception] = []
     quiet = replace(environment, verbosity=environment.verbosity - 1)
     backpressure = Backpressure()
 
-    def work() -> None:
-        while not failed.is_set() and (question := waiting.get()) is not None:
-            outcomes.put(_attempt(question, policy, quiet, backpressure, failed))
+    def work(question: LabelledQuestion) -> None:
+        if errors:  # nothing more is sent
+            raise errors[0]
+        outcomes.put(_send(question, policy, quiet, backpressure))
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
-    for thread in threads:  # daemons: Ctrl-C does not wait for a cloud
-        thread.start()
-    failure = None
-    while any(thread.is_alive() for thread in threads) or not outcomes.empty():
-        with suppress(queue.Empty):
-            found = outcomes.get(timeout=_LOOK_SECONDS)
-            if isinstance(found, Failure):
-                failure = failure or found
-            else:
-                yield found
-    if failure is not None:
-        raise failure
+    def on_error(error: Exception) -> None:
+        errors.append(error)
+        outcomes.put(error)
 
-
-def _attempt(
-    question: Question,
-    policy: Policy,
-    environment: Environment,
-    backpressure: Backpressure,
-    failed: threading.Event,
-) -> CloudRow | Failure | None:
-    """What `_send` makes of it; where that ends the work, `failed` is set."""
-    try:
-        return _send(question, policy, environment, backpressure)
-    except Failure as failure:
-        failed.set()
-        return failure
-    except Exception as error:  # noqa: BLE001  a thread that ends without a word is waited for in vain
-        failed.set()
-        return Failure(ExitStatus.FAILURE, f"internal error: {type(error).__name__}")
+    pool = ThreadPool(_PARALLEL, work, on_error)
+    for question in questions:
+        pool.put(question)
+    for _ in questions:
+        outcome = outcomes.get()
+        if not isinstance(outcome, Exception):
+            yield outcome
+    if errors:
+        raise errors[0]
 
 
 def _send(
-    question: Question, policy: Policy, environment: Environment, backpressure: Backpressure
+    question: LabelledQuestion, policy: Policy, environment: Environment, backpressure: Backpressure
 ) -> CloudRow | None:
-    """The outcome of one question; None where it may not leave. Raises Failure."""
+    """The outcome of one question; None if the policy denies sending it. Raises Failure."""
     if policy.cloud is None:
         return None
     model = policy.cloud.model
@@ -162,7 +143,7 @@ def _send(
     except Failure as failure:
         if failure.status is ExitStatus.DENIED:
             return None
-        if failure.status is ExitStatus.CHECK:  # empty, cut or withheld: no answer is no right answer
+        if failure.status is ExitStatus.CHECK:  # empty, cut or withheld: such an answer is wrong
             return CloudRow(key, model, right=False)
         raise
     used = sent.settlement
@@ -170,8 +151,8 @@ def _send(
     return CloudRow(key, model, right, used.tokens_in, used.tokens_out, used.cost)
 
 
-def figures(questions: Sequence[Question], policy: Policy, kept: Kept) -> dict[str, Any]:
-    """What the cloud's answers took, with those that the rows held before."""
+def figures(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept) -> dict[str, Any]:
+    """Tokens and cost of the cloud's answers, with those of earlier runs."""
     if policy.cloud is None:
         return {}
     keys = {cloud_key_of(question, policy.cloud.model) for question in questions}

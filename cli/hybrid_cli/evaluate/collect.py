@@ -1,4 +1,4 @@
-"""One evaluation, from a file of questions to answered rows; what `eval` and `calibrate` share."""
+"""From a file of questions to answered rows: the common part of `hybrid eval` and `hybrid calibrate`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import msgspec
 
 from hybrid_cli.cascade.session import guard
 from hybrid_cli.evaluate import cloud_answers
-from hybrid_cli.evaluate.eval_estimate import Estimate, estimate
+from hybrid_cli.evaluate.eval_estimate import EvalEstimate, estimate
 from hybrid_cli.evaluate.local_answers import LocalAnswers
-from hybrid_cli.evaluate.questions import Question, is_right, read_questions
+from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
 from hybrid_cli.evaluate.rows import Kept, Row, answered, key_of
-from hybrid_cli.evaluate.settings import CloudSide, QuestionSplit
+from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
@@ -28,56 +28,56 @@ from hybrid_cli.weights.store import Store, Weights
 
 @dataclass(frozen=True)
 class Data:
-    """Which questions, where their rows are kept (None: nowhere), and whose side is measured."""
+    """The questions of an evaluation, the file for their rows (None: no file), and the source of cloud outcomes."""
 
     file: Path
     split: QuestionSplit
     limit: int | None
     rows: Path | None
-    cloud: CloudSide = "recorded"
-    """The cloud's outcomes: as the data has them, of the profile's cloud itself, or none."""
+    cloud: CloudOutcomes = "recorded"
+    """Where the cloud's outcomes come from: the data, live requests, or nowhere."""
     runs_commands: bool = False
-    """Whether commands that the data names may run."""
+    """Whether commands in the data may run."""
 
-    def questions(self) -> list[Question]:
-        """Raises Failure (USAGE) where there is none, or where one names a command that may not run."""
+    def questions(self) -> list[LabelledQuestion]:
+        """The questions. Raises Failure (USAGE) if there are none, or if one has a command that may not run."""
         chosen = (
             question for question in read_questions(self.file) if self.split in ("all", split_of(question))
         )
         found = list(islice(chosen, self.limit))
         if not found:
-            raise Failure(ExitStatus.USAGE, f"{self.file} holds no question of the split `{self.split}`")
+            raise Failure(ExitStatus.USAGE, f"{self.file} has no question in the split `{self.split}`")
         commands = {question.answer[0] for question in found if isinstance(question.answer, list)}
         if commands and not self.runs_commands:
             raise Failure(
                 ExitStatus.USAGE,
-                f"{self.file} would run {', '.join(sorted(commands))}; read its commands, then pass --run-commands",
+                f"{self.file} would run {', '.join(sorted(commands))}; check its commands, then use --run-commands",
             )
         return found
 
 
-def _each_once(questions: list[Question], environment: Environment) -> list[Question]:
-    """A question that comes again is no new evidence, and would stand on both sides of a fit."""
+def _each_once(questions: list[LabelledQuestion], environment: Environment) -> list[LabelledQuestion]:
+    """The questions without repetitions, which are no new evidence and could be in both parts of a fit."""
     once = list(
         {(question.kind, question.asked, question.label): question for question in questions}.values()
     )
     if len(once) < len(questions):
-        environment.note(f"{len(questions) - len(once)} questions have come before; each counts once")
+        environment.note(f"ignoring {len(questions) - len(once)} repeated questions")
     return once
 
 
-def split_of(question: Question) -> QuestionSplit:
-    """Half of all questions, told by the prompt alone: one that comes twice stays on one side."""
+def split_of(question: LabelledQuestion) -> QuestionSplit:
+    """The half that a question belongs to, by its prompt, so that a repeated one is always in the same half."""
     digest = hashlib.sha256(question.prompt.encode()).digest()
     return "fit" if digest[0] % 2 == 0 else "test"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Questions for one model, and what is known of them already."""
+    """The questions, the model that answers them, and the outcomes so far."""
 
     data: Data
-    questions: list[Question]
+    questions: list[LabelledQuestion]
     policy: Policy
     weights: Weights
     kept: Kept
@@ -85,32 +85,34 @@ class Work:
 
     @classmethod
     def prepare(cls, data: Data, flags: Flags, environment: Environment) -> Work:
-        """Everything that can fail before the model is loaded. Raises Failure."""
+        """Read and check everything before the model is loaded. Raises Failure."""
         policy = merge_policy(flags, environment)
         guard(policy, environment)
         questions = _each_once(data.questions(), environment)
         weights = Store(environment).locate(policy.local.model)
         return cls(data, questions, policy, weights, Kept.read(data.rows), environment)
 
-    def estimate(self) -> Estimate:
-        """What is left to do, and what it will take."""
+    def estimate(self) -> EvalEstimate:
+        """The estimate of the remaining work."""
         unsent = cloud_answers.missing(self.questions, self.policy, self.kept) if self._is_live else []
         return estimate(self.questions, unsent, self.policy, self.source, self.kept, self.environment)
 
     def begin(self, *, agreed: bool) -> None:
-        """Tell the estimate, and have a yes where something would be sent. Raises Failure (DENIED, USAGE)."""
+        """Print the estimate, and get the user's confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
         plan = self.estimate()
         for line in plan.lines(self.policy.local.model):
             self.environment.note(line)
         if self._is_live:
             cloud_answers.agree(self.questions, self.policy, plan, self.environment, agreed=agreed)
             if self.kept.file is None:
-                self.environment.note("what a stop interrupts is paid again; --rows FILE keeps it")
+                self.environment.note(
+                    "an interrupted evaluation pays again; to keep its answers: --rows FILE"
+                )
 
     def measure(self, worker: Worker | None) -> list[Row]:
-        """A row for each question, in their order; `cloud_right` is None where nothing is known.
+        """A row for each question, in order; `cloud_right` is None if unknown.
 
-        Where the cloud is really asked, what may not be sent has no row.
+        With live requests, a question that may not be sent has no row. Raises Failure (DENIED) if none has.
         """
         self._ask_local(worker)
         if self._is_live:
@@ -119,16 +121,16 @@ class Work:
         if self._is_live:
             rows = [row for row in rows if row.cloud_right is not None]
         if not rows:
-            raise Failure(ExitStatus.DENIED, "no question may leave (a rule, or the privacy scan)")
+            raise Failure(ExitStatus.DENIED, "no question was sent (denied by a rule or the privacy scan)")
         return rows
 
-    def _row(self, question: Question) -> Row:
+    def _row(self, question: LabelledQuestion) -> Row:
         row = self.kept.rows[key_of(question, self.source)]
         return msgspec.structs.replace(row, cloud_right=self._cloud_right(question))
 
     @property
     def source(self) -> str:
-        """What the local answers come of: the weights, and how they are sampled and cut."""
+        """Identifies the local model and its sampling, for the rows' keys."""
         return f"{self.weights.sha256} {msgspec.json.encode(self.policy.local.sampling).decode()}"
 
     @property
@@ -147,10 +149,10 @@ class Work:
         finally:
             engine.stop()
 
-    def _is_right(self, question: Question, answer: str) -> bool:
+    def _is_right(self, question: LabelledQuestion, answer: str) -> bool:
         return is_right(question, answer, self.environment.variables)
 
-    def _cloud_right(self, question: Question) -> bool | None:
+    def _cloud_right(self, question: LabelledQuestion) -> bool | None:
         if self.data.cloud == "none":
             return None
         if self._is_live:
@@ -160,14 +162,14 @@ class Work:
         return question.cloud_correct
 
     def figures(self) -> dict[str, Any]:
-        """What the cloud's side took."""
+        """The report's part on live requests; empty without any."""
         if not self._is_live:
             return {}
         return {"cloud": cloud_answers.figures(self.questions, self.policy, self.kept)}
 
 
 def show_estimate(data: Data, flags: Flags, environment: Environment, *, as_json: bool) -> None:
-    """What `data` would take, on stderr, or as one object on stdout. Nothing is loaded or sent."""
+    """Print the estimate for `data` on stderr, or as JSON on stdout. Nothing is loaded or sent."""
     work = Work.prepare(data, flags, environment)
     plan = work.estimate()
     if as_json:

@@ -1,4 +1,4 @@
-"""What an evaluation will take: answers, time, requests and money, before it starts."""
+"""The estimate before an evaluation: answers, time, requests and money."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hybrid_cli.cloud import prices
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.egress.budget import left_of_limits, worst_cost
 from hybrid_cli.evaluate.local_answers import request_for
-from hybrid_cli.evaluate.questions import Question
+from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.evaluate.rows import Kept, key_of
 from hybrid_cli.ledger.database import Limit, usd
 from hybrid_cli.profile.origin import origin_of
@@ -20,52 +20,50 @@ from hybrid_cli.ui.progress import duration
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """None stands for what is not known."""
+class EvalEstimate:
+    """None means unknown."""
 
     questions: int
     to_answer: int
     seconds: float | None
-    """For the local answers, by the speed of those that the rows hold."""
+    """For the local answers, by the speed of earlier ones in the rows."""
     to_send: int
     destination: str | None
     usd: float | None
-    """By the length of the cloud's answers that the rows hold."""
+    """The likely cost, by the length of the cloud's earlier answers in the rows."""
     usd_at_most: float | None
     left: dict[str, str]
-    """Of each limit."""
+    """The rest of each limit."""
     short: list[str]
-    """Limits that may end it before its end."""
+    """Limits that may stop the evaluation."""
 
     def as_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
     def lines(self, model: str) -> list[str]:
-        """For a reader."""
+        """The estimate as text."""
         time = "" if not self.seconds else f", about {duration(self.seconds)}"
-        lines = [f"{self.questions} questions, {self.to_answer} of them to be answered by {model}{time}"]
+        lines = [f"{self.questions} questions, {self.to_answer} to be answered by {model}{time}"]
         if self.to_send:
-            known = (
-                "the price is not known" if self.usd_at_most is None else f"at most {usd(self.usd_at_most)}"
-            )
+            known = "price unknown" if self.usd_at_most is None else f"at most {usd(self.usd_at_most)}"
             about = "" if self.usd is None else f"about {usd(self.usd)}, "
             lines.append(f"{self.to_send} requests to {self.destination}: {about}{known}")
             lines += [
-                f"{key} leaves {self.left[key]}: that may end it (code 8), to go on another time"
+                f"{key} leaves {self.left[key]}; the evaluation may stop there (exit code 8) and can be continued later"
                 for key in self.short
             ]
         return lines
 
 
 def estimate(
-    questions: Sequence[Question],
-    unsent: Sequence[Question],
+    questions: Sequence[LabelledQuestion],
+    unsent: Sequence[LabelledQuestion],
     policy: Policy,
     source: str,
     kept: Kept,
     environment: Environment,
-) -> Estimate:
-    """For `questions` of which the cloud is still to get `unsent`."""
+) -> EvalEstimate:
+    """The estimate for `questions`, of which `unsent` are still to be sent to the cloud."""
     keys = {key_of(question, source) for question in questions}
     known = [kept.rows[key] for key in keys if key in kept.rows]
     times = [row.seconds for row in known if row.seconds is not None]
@@ -74,7 +72,7 @@ def estimate(
     most, likely = _cost(unsent, policy, kept)
     left = left_of_limits(policy, environment) if unsent else []
     cloud = policy.cloud
-    return Estimate(
+    return EvalEstimate(
         questions=len(questions),
         to_answer=to_answer,
         seconds=None if each is None else round(each * to_answer, 1),
@@ -91,8 +89,10 @@ def _need(limit: Limit, requests: int, most: float | None) -> float:
     return requests if limit.unit == "calls" else most or 0.0
 
 
-def _cost(unsent: Sequence[Question], policy: Policy, kept: Kept) -> tuple[float | None, float | None]:
-    """USD at most, and likely: of the mean request, as prices may go by its length."""
+def _cost(
+    unsent: Sequence[LabelledQuestion], policy: Policy, kept: Kept
+) -> tuple[float | None, float | None]:
+    """The highest and the likely cost in USD, by the mean length of the requests."""
     cloud = policy.cloud
     if cloud is None or not unsent:
         return 0.0, 0.0

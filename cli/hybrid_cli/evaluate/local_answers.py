@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from hybrid_cli.cascade.local_run import collect, new_request
-from hybrid_cli.evaluate.questions import Question
+from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import Engine, Finished, State, Tokens
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.prompt import Question as Asked
-from hybrid_cli.prompt import Request
+from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights
@@ -31,12 +30,14 @@ class LocalAnswers:
     weights: Weights
     environment: Environment
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
+    def answers(
+        self, questions: Sequence[LabelledQuestion]
+    ) -> Iterator[tuple[LabelledQuestion, LocalResult]]:
         """Yield each question with its result, as they complete."""
         for start in range(0, len(questions), GROUP):
             yield from self._group(questions[start : start + GROUP])
 
-    def _group(self, questions: Sequence[Question]) -> Iterator[tuple[Question, LocalResult]]:
+    def _group(self, questions: Sequence[LabelledQuestion]) -> Iterator[tuple[LabelledQuestion, LocalResult]]:
         requests = [
             new_request(request_for(question), self.policy, self.weights, self.environment, wants_state=True)
             for question in questions
@@ -51,6 +52,6 @@ class LocalAnswers:
                 yield questions[event.sequence], results[event.sequence]
 
 
-def request_for(question: Question) -> Request:
+def request_for(question: LabelledQuestion) -> Request:
     """Return the request that either side gets."""
-    return Request(Asked(question.asked, ""), None)
+    return Request(Question(question.asked, ""), None)

@@ -33,7 +33,7 @@ _LABELS: dict[str, tuple[type, str]] = {
 """Type and description of a kind's label, if it is not text."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class LabelledQuestion(msgspec.Struct, frozen=True):
     """One labelled question. `cloud_correct` and `cloud_answer` are a cloud's recorded outcome, if known."""
 
     prompt: str
@@ -66,7 +66,7 @@ class Question(msgspec.Struct, frozen=True):
         return self.answer if isinstance(self.answer, str) else json.dumps(self.answer, sort_keys=True)
 
 
-def read_questions(path: Path) -> Iterator[Question]:
+def read_questions(path: Path) -> Iterator[LabelledQuestion]:
     """The questions in the file at `path`. Raises Failure (USAGE) with the number of an invalid line."""
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -79,9 +79,9 @@ def read_questions(path: Path) -> Iterator[Question]:
         raise Failure(ExitStatus.USAGE, f"{path} is not UTF-8") from None
 
 
-def _question(line: str, place: str) -> Question:
+def _question(line: str, place: str) -> LabelledQuestion:
     try:
-        question = msgspec.convert(json.loads(line), Question)
+        question = msgspec.convert(json.loads(line), LabelledQuestion)
         f"{question.prompt}{question.label}".encode()
     except json.JSONDecodeError:
         raise Failure(ExitStatus.USAGE, f"{place}: this line is not JSON") from None
@@ -101,7 +101,7 @@ def _question(line: str, place: str) -> Question:
     return question
 
 
-def is_right(question: Question, answer: str, variables: Mapping[str, str]) -> bool:
+def is_right(question: LabelledQuestion, answer: str, variables: Mapping[str, str]) -> bool:
     """Whether `answer` matches the question's label. `variables` is the environment of a verify command."""
     if question.kind == "schema":
         return checked_schema(question.answer, "the label").problem(answer) is None

@@ -14,15 +14,15 @@ import msgspec
 import numpy as np
 
 from hybrid_cli.evaluate.metrics import Numbers
-from hybrid_cli.evaluate.questions import Question
+from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.calibration import Objective
 from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
 from hybrid_cli.gate.verdict import LocalResult
 
-Answerer = Callable[[Sequence[Question]], Iterable[tuple[Question, LocalResult]]]
+Answerer = Callable[[Sequence[LabelledQuestion]], Iterable[tuple[LabelledQuestion, LocalResult]]]
 """Answers questions: yields each with its result, in the order in which they complete."""
-Scorer = Callable[[Question, str], bool]
+Scorer = Callable[[LabelledQuestion, str], bool]
 """Judges an answer: whether it is right."""
 
 
@@ -108,7 +108,7 @@ class Kept:
 
 
 def answered(
-    questions: Sequence[Question], answer: Answerer, score: Scorer, source: str, kept: Kept
+    questions: Sequence[LabelledQuestion], answer: Answerer, score: Scorer, source: str, kept: Kept
 ) -> Iterator[Row]:
     """Answer the questions that `kept` has no row for, and add a row for each. `source` as in `key_of`."""
     missing = {key_of(question, source): question for question in questions}
@@ -122,12 +122,12 @@ def answered(
         yield row
 
 
-def key_of(question: Question, source: str) -> str:
+def key_of(question: LabelledQuestion, source: str) -> str:
     """The key of a question's row. `source` identifies the model and how it samples."""
     return _digest(str(VERSION), source, question.kind, question.asked, question.label)
 
 
-def cloud_key_of(question: Question, model: str) -> str:
+def cloud_key_of(question: LabelledQuestion, model: str) -> str:
     """The key of a cloud model's outcome for a question."""
     return _digest("cloud", model, question.kind, question.asked, question.label)
 
@@ -136,7 +136,7 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _row(question: Question, result: LocalResult, source: str, score: Scorer, seconds: float) -> Row:
+def _row(question: LabelledQuestion, result: LocalResult, source: str, score: Scorer, seconds: float) -> Row:
     return Row(
         key=key_of(question, source),
         task=question.task,

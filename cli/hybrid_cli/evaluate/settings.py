@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 QuestionSplit = Literal["all", "fit", "test"]
-CloudSide = Literal["recorded", "live", "none"]
+CloudOutcomes = Literal["recorded", "live", "none"]
 """Source of the cloud's answers: the data, the profile's cloud, or none."""
 Unseen = Literal["questions", "subjects"]
 """Questions held out together when the gate is fitted: one, or all of a subject."""

@@ -25,7 +25,7 @@ from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
 from hybrid_cli.pipe.pipe_estimate import estimate
-from hybrid_cli.pipe.queue import Blank, QueuedRecord, RecordQueue, WorkerPool
+from hybrid_cli.pipe.queue import Blank, QueuedRecord, RecordQueue
 from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome
 from hybrid_cli.pipe.record_kinds import Each
 from hybrid_cli.pipe.records import Source, matching
@@ -37,6 +37,7 @@ from hybrid_cli.pipe.summary import Counts, PipeProgress
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.thread_pool import ThreadPool
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Store
@@ -225,8 +226,8 @@ class _Pipeline:
         self._queue = RecordQueue(
             environment.clock, ordered=not options.unordered, seconds=cascades.policy.limits.seconds
         )
-        self._local: WorkerPool[QueuedRecord] = WorkerPool(LOCAL_THREADS, self._decide, self._end)
-        self._cloud: WorkerPool[tuple[QueuedRecord, HandoffDue]] = WorkerPool(
+        self._local: ThreadPool[QueuedRecord] = ThreadPool(LOCAL_THREADS, self._decide, self._end)
+        self._cloud: ThreadPool[tuple[QueuedRecord, HandoffDue]] = ThreadPool(
             options.cloud_jobs, self._hand_off, self._end
         )
         self._last = 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, Union
+from typing import Union
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.shadow import Shadow
@@ -139,35 +138,3 @@ class RecordQueue:
         for ticket in [one for one in self._in_hand if one.ends is not None and one.ends < now]:
             words = f"no answer within {self._seconds:g} s (limits.seconds)"
             self._finish(ticket, Failure(ExitStatus.DEADLINE, words))
-
-
-Item = TypeVar("Item")
-
-
-class WorkerPool(Generic[Item]):
-    """At most so many threads that work on what is put before them, in its order."""
-
-    def __init__(self, most: int, work: Callable[[Item], None], on_error: Callable[[Exception], Any]) -> None:
-        """`on_error` gets what `work` lets out: it is a defect, or the end of all work."""
-        self._most = most
-        self._work = work
-        self._on_error = on_error
-        self._waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        self._started = 0
-        self._idle = threading.Semaphore(0)
-
-    def put(self, item: Item) -> None:
-        self._waiting.put(item)
-        # Threads are daemons: those that are in the middle of something end with the process.
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
-            self._started += 1
-            threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            item = self._waiting.get()
-            try:
-                self._work(item)
-            except Exception as error:  # noqa: BLE001  it is raised again by the thread that writes
-                self._on_error(error)
-            self._idle.release()
