@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hybrid_cli.local.stop_strings import StopWords
+from hybrid_cli.local.stop_strings import StopStrings
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import splitter_for, style_of
 from hybrid_cli.ui.sanitize import EscapeFilter, plain
@@ -96,7 +96,7 @@ def test_the_style_is_the_templates() -> None:
 )
 def test_stop_words(words: list[str], text: str, kept: str, met: bool) -> None:
     for pieces in cuttings(text):
-        stop = StopWords(words)
+        stop = StopStrings(words)
         assert "".join([*(stop.feed(piece) for piece in pieces), stop.flush()]) == kept
         assert stop.met == met
 

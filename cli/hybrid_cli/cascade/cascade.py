@@ -29,7 +29,7 @@ from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.verdict import Verdict
 from hybrid_cli.ledger.database import Ledger, Observation
 from hybrid_cli.local.protocol import Engine
-from hybrid_cli.local.stop_strings import StopWords, stop_at
+from hybrid_cli.local.stop_strings import StopStrings, stop_at
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.prompt import Request
@@ -224,7 +224,7 @@ class Cascade:
         """Return the cloud's answer."""
         request, policy = self._outgoing(decision.local)
         first_token: list[float] = []
-        stop = StopWords(request.stop)
+        stop = StopStrings(request.stop)
 
         def show(text: str) -> None:
             if not first_token:

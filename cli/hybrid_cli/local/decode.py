@@ -31,7 +31,7 @@ _LOOP_CHECK_EVERY = 16  # tokens
 
 
 @dataclass
-class Job:
+class SequenceJob:
     """One sequence: its prompt, its sampler and stream, and how far it is decoded."""
 
     number: int
@@ -69,13 +69,13 @@ class Job:
 class Listener:
     """Callbacks of the decode loop. The methods here do nothing."""
 
-    def prefilled(self, job: Job, state: bytes | None) -> None:
+    def prefilled(self, job: SequenceJob, state: bytes | None) -> None:
         """The prompt of `job` is decoded, and no token of the answer yet; `state` is None unless wanted."""
 
-    def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
+    def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
         """A token was generated."""
 
-    def finished(self, job: Job, reason: str, rest: Split) -> None:
+    def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
         """The sequence ended; `reason` is stop, length or loop, and `rest` the remaining text."""
 
 
@@ -99,7 +99,7 @@ class Decoder:
             self._batch.n_seq_id[place] = 1
         self.prefix_slot = size.slots if size.several else 0
         """The sequence that holds the common prefix: an extra one if there are several jobs."""
-        self.active: list[Job] = []
+        self.active: list[SequenceJob] = []
         self._free = set(range(size.slots))
         self._prefix: list[int] = []
         self._used = 0
@@ -107,7 +107,7 @@ class Decoder:
     def close(self) -> None:
         llama_cpp.llama_batch_free(self._batch)
 
-    def run(self, jobs: Sequence[Job], held: int = 0) -> int:
+    def run(self, jobs: Sequence[SequenceJob], held: int = 0) -> int:
         """Run `jobs` to their end. `prefix_slot` already holds `held` tokens of the first job's prompt.
 
         Returns how many tokens of the first prompt `prefix_slot` holds at the end.
@@ -128,7 +128,7 @@ class Decoder:
             llama_cpp.llama_memory_seq_rm(self._memory, 0, len(jobs[0].prompt), -1)
         return len(self._prefix)
 
-    def has_room(self, job: Job) -> bool:
+    def has_room(self, job: SequenceJob) -> bool:
         """Whether `job` can begin: a slot and enough cells for its worst case are free."""
         cells = self._used + job.cells - self._shared
         return bool(self._free) and (not self._size.unified or cells <= self._size.cells)
@@ -144,7 +144,7 @@ class Decoder:
             )
         self._prefix, self._used = prefix, len(prefix)
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: SequenceJob) -> None:
         """Give `job` a slot, and delete an earlier job's tokens there.
 
         They are deleted no sooner, because llama.cpp would fill free cells in the middle out of order, and
@@ -164,12 +164,12 @@ class Decoder:
         if not self._size.several:
             self._prefix = job.prompt  # for the next one
 
-    def _begun(self, job: Job) -> int:
+    def _begun(self, job: SequenceJob) -> int:
         """Tokens of the prompt that need no decoding. With several sequences: the whole shared prefix or none."""
         alike = common_length([job.prompt, [*self._prefix, -1]])
         return alike if not self._size.several or alike == self._shared else 0
 
-    def release(self, job: Job) -> None:
+    def release(self, job: SequenceJob) -> None:
         """Remove `job`, finished or not, and free its slot."""
         self.active.remove(job)
         self._used -= job.cells - self._shared
@@ -203,7 +203,7 @@ class Decoder:
         # To read states, every token of the batch becomes an output, so such a batch holds nothing else.
         reads = any(job.wants_state and job.left == 1 for job in self.active)
         entries: list[tuple[int, int, int, bool]] = []
-        due: list[Job] = []
+        due: list[SequenceJob] = []
         for job, tokens in self._next_tokens([job for job in self.active if not reads or job.left <= 1]):
             whole = job.position + len(tokens) >= len(job.prompt)
             last = len(tokens) - 1
@@ -225,7 +225,7 @@ class Decoder:
                 self._listener.finished(job, reason, job.stream.finish())
                 self.release(job)
 
-    def _next_tokens(self, jobs: list[Job]) -> list[tuple[Job, list[int]]]:
+    def _next_tokens(self, jobs: list[SequenceJob]) -> list[tuple[SequenceJob, list[int]]]:
         """The tokens of each job for the next batch, ordered by slot as llama.cpp needs (`_close_gaps`)."""
         room = BATCH
         shares = []
@@ -235,7 +235,7 @@ class Decoder:
             shares.append((job, tokens))
         return sorted(shares, key=lambda share: share[0].slot)
 
-    def _extend(self, job: Job, row: int) -> str | None:
+    def _extend(self, job: SequenceJob, row: int) -> str | None:
         """Sample and report the next token of `job`; returns the finish reason, or None to continue."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
@@ -256,7 +256,7 @@ class Decoder:
             return "loop"
         return "length" if count >= job.max_tokens else None
 
-    def _narrow(self, job: Job, choices: Choices, logits: Logits) -> str | None:
+    def _narrow(self, job: SequenceJob, choices: Choices, logits: Logits) -> str | None:
         """Take one step towards a choice; a text that is certain is not decoded. Returns as `_extend`."""
         step = choices.narrow(logits)
         job.produced.append(step.token)

@@ -10,7 +10,7 @@ from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import Size, new_context
-from hybrid_cli.local.decode import Decoder, Job, Listener
+from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
@@ -84,7 +84,7 @@ class Inference:
         self,
         model: Model,
         request: LocalRequest,
-        jobs: list[Job],
+        jobs: list[SequenceJob],
         size: Size,
         threads: ThreadCount | None,
         emit: Emit,
@@ -109,7 +109,9 @@ class Inference:
             llama_cpp.llama_free(context)
 
 
-def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int], longest: int) -> Job:
+def new_job(
+    model: Model, number: int, task: Task, prompt: str, tokens: list[int], longest: int
+) -> SequenceJob:
     """The sequence of `task`, at most `longest` tokens with its prompt. Raises Failure (USAGE)."""
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
@@ -121,7 +123,7 @@ def new_job(model: Model, number: int, task: Task, prompt: str, tokens: list[int
     stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
     most = min(task.max_tokens, longest - len(tokens))
-    return Job(number, tokens, most, sampler, stream, choices=choices, wants_state=task.wants_state)
+    return SequenceJob(number, tokens, most, sampler, stream, choices=choices, wants_state=task.wants_state)
 
 
 class EventWriter(Listener):
@@ -133,11 +135,11 @@ class EventWriter(Listener):
         self._written = 0.0
         self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
 
-    def prefilled(self, job: Job, state: bytes | None) -> None:
+    def prefilled(self, job: SequenceJob, state: bytes | None) -> None:
         if state is not None:
             self._emit(State(job.number, state))
 
-    def token(self, job: Job, split: Split, signal: TokenSignal) -> None:
+    def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
         text, thinking, signals = self._waiting.setdefault(job.number, ([], [], []))
         text.append(split.answer)
         thinking.append(split.thinking)
@@ -148,14 +150,14 @@ class EventWriter(Listener):
             for number in list(self._waiting):
                 self._flush(number)
 
-    def finished(self, job: Job, reason: str, rest: Split) -> None:
+    def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
         text, thinking, _signals = self._waiting.setdefault(job.number, ([], [], []))
         text.append(rest.answer)
         thinking.append(rest.thinking)
         self._flush(job.number)
         self._emit(Finished(job.number, reason, tokens_in=len(job.prompt), tokens_out=len(job.produced)))
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: SequenceJob) -> None:
         """Forget what was not yet emitted of `job`, which was given up."""
         self._waiting.pop(job.number, None)
 

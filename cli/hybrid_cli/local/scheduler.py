@@ -20,7 +20,7 @@ from hybrid_cli.exit_status import Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import Size, common_length, new_context, slots_for
-from hybrid_cli.local.decode import Decoder, Job
+from hybrid_cli.local.decode import Decoder, SequenceJob
 from hybrid_cli.local.inference import Emit, EventWriter, new_job
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
@@ -116,7 +116,7 @@ class _Lane:
 class _SchedulerWriter(EventWriter):
     """Emits events, and frees a sequence's native memory at its end."""
 
-    def finished(self, job: Job, reason: str, rest: Split) -> None:
+    def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
         super().finished(job, reason, rest)
         job.sampler.close()
 
@@ -136,7 +136,7 @@ class Scheduler:
         examples = [model.tokens(model.prompt(messages)) for messages in request.examples]
         self._prefix = examples[0][: common_length(examples)]
         self._lanes: list[_Lane] = []
-        self._next: Job | None = None
+        self._next: SequenceJob | None = None
         """A sequence that waits for a slot."""
 
     def run(self) -> None:
@@ -170,7 +170,7 @@ class Scheduler:
             lane.decoder.admit(self._next)
             self._next = None
 
-    def _new_job(self, *, wait: bool) -> Job | None:
+    def _new_job(self, *, wait: bool) -> SequenceJob | None:
         """Return the next task as a sequence. A task that cannot be generated is refused."""
         while (found := self._inbox.next(wait=wait)) is not None:
             number, task = found
@@ -187,7 +187,7 @@ class Scheduler:
                 )
         return None
 
-    def _lane_for(self, job: Job) -> _Lane | None:
+    def _lane_for(self, job: SequenceJob) -> _Lane | None:
         """Return a lane with a slot for `job`, allocated if need be; None where the job has to wait."""
         self._close_idle()
         full = next((lane for lane in reversed(self._lanes) if lane.has_all_slots), None)
@@ -204,7 +204,7 @@ class Scheduler:
             return None
         return self._open(job, self._slots if self._lanes else 1)
 
-    def _open(self, job: Job, slots: int) -> _Lane:
+    def _open(self, job: SequenceJob, slots: int) -> _Lane:
         size = Size.for_scheduler(job.cells, len(self._prefix), slots, self._room())
         self._threads.update()
         context = new_context(self._model, size, self._threads.value, self._loader)

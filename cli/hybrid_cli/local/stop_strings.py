@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class StopWords:
+class StopStrings:
     """Passes text on up to the first stop string. Text that may begin one is held back until the next piece."""
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class StopWords:
 
 def stop_at(text: str, stops: Sequence[str]) -> str:
     """`text` up to the first of the strings `stops`."""
-    stop = StopWords(stops)
+    stop = StopStrings(stops)
     return stop.feed(text) + stop.flush()
 
 

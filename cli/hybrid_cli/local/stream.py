@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 
 from hybrid_cli.local.protocol import Kind
-from hybrid_cli.local.stop_strings import StopWords
+from hybrid_cli.local.stop_strings import StopStrings
 from hybrid_cli.local.thinking import Split, Splitter
 
 
@@ -16,7 +16,7 @@ class AnswerStream:
     def __init__(self, splitter: Splitter, stop: Sequence[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._splitter = splitter
-        self._stop = StopWords(stop)
+        self._stop = StopStrings(stop)
         self._begun = False
 
     @property
