@@ -56,9 +56,9 @@ def look_at(path: Path, name: str = "") -> os.stat_result:
 
 
 def check_file(
-    path: Path, sha256: str | None, stamp: Stamp | None, environment: Environment
+    path: Path, sha256: str | None, stamp: Stamp | None, environment: Environment, name: str = ""
 ) -> tuple[str, Stamp]:
-    """The checksum and stamp of the model file at `path`.
+    """The checksum and stamp of the model file at `path`. The progress message calls it `name` if given.
 
     The file is not read if its stamp is still `stamp`. Raises Failure (WEIGHTS) if the checksum is not
     `sha256` (None: not known yet), the header is damaged, or others may change the file.
@@ -67,7 +67,7 @@ def check_file(
     if sha256 is not None and now == stamp:
         return sha256, now
     check_gguf(path)
-    with environment.waiting(f"verifying the checksum of {path.name}"):
+    with environment.waiting(f"verifying the checksum of {name or path.name}"):
         found = sha256_of(path)
     if sha256 is not None and found != sha256:
         raise Mismatch(path, found, sha256)

@@ -85,7 +85,7 @@ class _Pull:
     def _fetch_from_any(self, file: CatalogFile, sources: list[str]) -> str:
         """Fetch `file` into the store, unless it is there, from the first source that has it; returns the source."""
         with Incoming(self.reporter.environment).slot(file.sha256) as slot:
-            if self.store.has(file.sha256):
+            if self.store.has(file.sha256, file.name):
                 self.reporter.say(f"{file.name} is already stored and verified")
                 return sources[0]
             found = find_on_disk(file.name, file.size, file.sha256, self.reporter.environment)
@@ -140,7 +140,7 @@ class _Pull:
         key = part.sha256 or f"{text}\n{part.file}"
         slot = slots.enter_context(Incoming(self.reporter.environment).slot(key))
         if part.sha256 is not None:
-            was_stored, sha256 = self.store.has(part.sha256), part.sha256
+            was_stored, sha256 = self.store.has(part.sha256, part.file), part.sha256
         else:
             sha256 = self._pulled_before(part, text, name, just_now=slot.waited) or ""
             was_stored = bool(sha256)

@@ -166,7 +166,7 @@ class Store:
         if not path.exists():
             raise Failure(ExitStatus.WEIGHTS, f"the weights file of {name} is missing; {again}")
         try:
-            _, stamp = check_file(path, file.sha256, None if afresh else file.stamp, self._environment)
+            _, stamp = check_file(path, file.sha256, None if afresh else file.stamp, self._environment, name)
         except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
@@ -209,10 +209,10 @@ class Store:
         key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
         return self.folder / "paths" / f"{key}.json"
 
-    def has(self, sha256: str) -> bool:
-        """Whether a file with that checksum is stored; the file is hashed again."""
+    def has(self, sha256: str, name: str) -> bool:
+        """Whether a file with that checksum, which the user knows as `name`, is stored. It is hashed again."""
         try:
-            check_file(self.blob(sha256), sha256, None, self._environment)
+            check_file(self.blob(sha256), sha256, None, self._environment, name)
         except Failure:
             return False
         return True
@@ -224,7 +224,7 @@ class Store:
         """
         blob = self.blob(sha256)
         blob.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_symlink() and not blob.is_symlink() and self.has(sha256):
+        if file.is_symlink() and not blob.is_symlink() and self.has(sha256, file.name):
             file.unlink()
             return
         if not file.is_symlink():
