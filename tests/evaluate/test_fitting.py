@@ -21,7 +21,7 @@ from hybrid_cli.evaluate.metrics import Curve
 from hybrid_cli.evaluate.probe import fit_probe
 from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
 from hybrid_cli.evaluate.report import Scores, report
-from hybrid_cli.evaluate.rows import Kept, Row, answered
+from hybrid_cli.evaluate.rows import Row, SavedRows, answered
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.gate.calibration import Calibration, LogisticModel
 from hybrid_cli.gate.criterion import Criterion
@@ -362,23 +362,23 @@ def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
         return is_right(question, text, {})
 
     def count_new(chosen: list[LabelledQuestion], weights: str = "weights") -> int:
-        return len(list(answered(chosen, answer, score, weights, Kept.read(file))))
+        return len(list(answered(chosen, answer, score, weights, SavedRows.read(file))))
 
     file = tmp_path / "rows.jsonl"
-    first = list(answered(questions[:3], answer, score, "weights", Kept.read(file)))
+    first = list(answered(questions[:3], answer, score, "weights", SavedRows.read(file)))
     assert [row.local_right for row in first] == [True, False, False]
     with file.open("ab") as lines:
         lines.write(b'{"key":"cut in the mid')
-    assert list(Kept.read(file).rows.values()) == first
+    assert list(SavedRows.read(file).rows.values()) == first
     assert count_new(questions[:3]) == 0
     assert count_new([*questions, *questions]) == 2  # one that comes twice is asked once
     assert count_new(questions, "other weights") == 5
     assert len(asked) == 10
-    assert len(Kept.read(file).rows) == 10
+    assert len(SavedRows.read(file).rows) == 10
     other = tmp_path / "other.jsonl"
     other.write_text('{"mine": 1}')
     with pytest.raises(Failure, match="not a row of `hybrid eval`"):
-        Kept.read(other)
+        SavedRows.read(other)
     assert other.read_text() == '{"mine": 1}'
     assert b"What is" not in file.read_bytes()  # neither prompts nor answers are kept
 
@@ -484,7 +484,7 @@ def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for bad in (tmp_path, tmp_path / "fifo", tmp_path / "loop", Path(os.devnull), tmp_path / "none" / "rows"):
         with pytest.raises(Failure, match=r"is not a regular file|no such folder"):
-            Kept.read(bad)
+            SavedRows.read(bad)
     damaged = tmp_path / "rows"
     row = made_rows(np.random.default_rng(7), 1, "a")[0]
     whole = msgspec.json.encode(row)
@@ -492,7 +492,7 @@ def test_rows_are_a_file_or_are_refused_at_once(tmp_path: Path) -> None:
         damaged.write_bytes(
             msgspec.json.encode({**msgspec.json.decode(whole), **part}) + b"\n" + whole + b"\n"
         )
-        assert list(Kept.read(damaged).rows) == [row.key]  # what lacks something is measured again
+        assert list(SavedRows.read(damaged).rows) == [row.key]  # what lacks something is measured again
 
 
 def calibration_of(model: LogisticModel) -> Calibration:

@@ -75,7 +75,7 @@ def calibrate(
     """
     from hybrid_cli.evaluate.calibrate import calibrate as fit_gate
     from hybrid_cli.evaluate.calibrate import parse_target
-    from hybrid_cli.evaluate.collect import Data, show_estimate
+    from hybrid_cli.evaluate.collect import EvalInput, show_estimate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
@@ -83,7 +83,7 @@ def calibrate(
         raise Failure(ExitStatus.USAGE, "pass either DATA.jsonl or --from-ledger")
     if from_ledger and dry_run:
         raise Failure(ExitStatus.USAGE, "--dry-run needs DATA.jsonl; fitting to the ledger costs nothing")
-    chosen = None if data is None else Data(data, split, limit, rows, cloud, run_commands)
+    chosen = None if data is None else EvalInput(data, split, limit, rows, cloud, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     promise = parse_target(target, delta)
     if dry_run and chosen is not None:

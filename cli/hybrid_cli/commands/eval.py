@@ -100,12 +100,12 @@ def evaluate(
     `task`, `subject`, `cloud_correct` and `cloud_answer` are optional. Only `--cloud live` sends questions to
     the cloud; policy, consent, privacy scan and limits apply to them.
     """
-    from hybrid_cli.evaluate.collect import Data, show_estimate
+    from hybrid_cli.evaluate.collect import EvalInput, show_estimate
     from hybrid_cli.evaluate.evaluation import as_lines, evaluate_gate
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    chosen = Data(data, split, limit, rows, cloud, run_commands)
+    chosen = EvalInput(data, split, limit, rows, cloud, run_commands)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     if dry_run:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.evaluate import early_exit, fit, rows, thresholds
-from hybrid_cli.evaluate.collect import Data, Work
+from hybrid_cli.evaluate.collect import EvalInput, Evaluation
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.shadow_rows import traffic_rows
@@ -51,7 +51,7 @@ def parse_target(text: str, delta: float) -> CalibrationTarget:
 
 
 def calibrate(
-    data: Data | None,
+    data: EvalInput | None,
     target: CalibrationTarget,
     flags: Flags,
     environment: Environment,
@@ -71,7 +71,7 @@ def calibrate(
         checksum = Store(environment).locate(policy.local.model).sha256
         measured = traffic_rows(policy, checksum, environment, least=LEAST_ROWS)
     else:
-        work = Work.prepare(data, flags, environment)
+        work = Evaluation.prepare(data, flags, environment)
         work.begin(agreed=agreed)
         measured = work.measure(worker)
         policy, checksum = work.policy, work.weights.sha256

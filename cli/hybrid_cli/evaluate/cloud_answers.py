@@ -14,7 +14,7 @@ from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.evaluate.eval_estimate import EvalEstimate
 from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import LabelledQuestion, is_right
-from hybrid_cli.evaluate.rows import CloudRow, Kept, cloud_key_of
+from hybrid_cli.evaluate.rows import CloudRow, SavedRows, cloud_key_of
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import usd
 from hybrid_cli.profile.policy import Policy
@@ -27,17 +27,19 @@ _PARALLEL = 4
 """Requests in parallel: few enough for the rate limits of common accounts."""
 
 
-def missing(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept) -> list[LabelledQuestion]:
+def missing(
+    questions: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows
+) -> list[LabelledQuestion]:
     """The questions that the cloud has not answered yet, each once."""
     if policy.cloud is None:
         return []
     found = {cloud_key_of(question, policy.cloud.model): question for question in questions}
-    return [question for key, question in found.items() if key not in kept.cloud]
+    return [question for key, question in found.items() if key not in saved.cloud]
 
 
-def outcome(question: LabelledQuestion, policy: Policy, kept: Kept) -> bool | None:
+def outcome(question: LabelledQuestion, policy: Policy, saved: SavedRows) -> bool | None:
     """Whether the cloud was right; None if it was not asked."""
-    row = kept.cloud.get(cloud_key_of(question, policy.cloud.model)) if policy.cloud is not None else None
+    row = saved.cloud.get(cloud_key_of(question, policy.cloud.model)) if policy.cloud is not None else None
     return None if row is None else row.right
 
 
@@ -68,19 +70,21 @@ def agree(
         raise Failure(ExitStatus.USAGE, "nothing was sent: not confirmed; to confirm in advance: --yes")
 
 
-def ask(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept, environment: Environment) -> None:
+def ask(
+    questions: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows, environment: Environment
+) -> None:
     """Send the questions without a recorded outcome, and record each outcome as it arrives.
 
     Raises the first Failure that concerns more than one question: a limit, a key, a cloud that is down.
     """
-    left = missing(questions, policy, kept)
+    left = missing(questions, policy, saved)
     withheld = 0
     with ProgressBar(environment, "answered by the cloud", len(left)) as progress:
         for row in _outcomes(left, policy, environment):
             if row is None:
                 withheld += 1
             else:
-                kept.add(row)
+                saved.add(row)
             progress.step()
     if withheld:
         environment.note(
@@ -151,12 +155,12 @@ def _send(
     return CloudRow(key, model, right, used.tokens_in, used.tokens_out, used.cost)
 
 
-def figures(questions: Sequence[LabelledQuestion], policy: Policy, kept: Kept) -> dict[str, Any]:
+def figures(questions: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows) -> dict[str, Any]:
     """Tokens and cost of the cloud's answers, with those of earlier runs."""
     if policy.cloud is None:
         return {}
     keys = {cloud_key_of(question, policy.cloud.model) for question in questions}
-    rows = [row for key, row in kept.cloud.items() if key in keys]
+    rows = [row for key, row in saved.cloud.items() if key in keys]
     return {
         "model": policy.cloud.model,
         "answers": len(rows),

@@ -16,7 +16,7 @@ from hybrid_cli.evaluate import cloud_answers
 from hybrid_cli.evaluate.eval_estimate import EvalEstimate, estimate
 from hybrid_cli.evaluate.local_answers import LocalAnswers
 from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
-from hybrid_cli.evaluate.rows import Kept, Row, answered, key_of
+from hybrid_cli.evaluate.rows import Row, SavedRows, answered, key_of
 from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.worker import Worker
@@ -27,7 +27,7 @@ from hybrid_cli.weights.store import Store, Weights
 
 
 @dataclass(frozen=True)
-class Data:
+class EvalInput:
     """The questions of an evaluation, the file for their rows (None: no file), and the source of cloud outcomes."""
 
     file: Path
@@ -73,29 +73,29 @@ def split_of(question: LabelledQuestion) -> QuestionSplit:
 
 
 @dataclass(frozen=True)
-class Work:
+class Evaluation:
     """The questions, the model that answers them, and the outcomes so far."""
 
-    data: Data
+    data: EvalInput
     questions: list[LabelledQuestion]
     policy: Policy
     weights: Weights
-    kept: Kept
+    saved: SavedRows
     environment: Environment
 
     @classmethod
-    def prepare(cls, data: Data, flags: Flags, environment: Environment) -> Work:
+    def prepare(cls, data: EvalInput, flags: Flags, environment: Environment) -> Evaluation:
         """Read and check everything before the model is loaded. Raises Failure."""
         policy = merge_policy(flags, environment)
         guard(policy, environment)
         questions = _each_once(data.questions(), environment)
         weights = Store(environment).locate(policy.local.model)
-        return cls(data, questions, policy, weights, Kept.read(data.rows), environment)
+        return cls(data, questions, policy, weights, SavedRows.read(data.rows), environment)
 
     def estimate(self) -> EvalEstimate:
         """The estimate of the remaining work."""
-        unsent = cloud_answers.missing(self.questions, self.policy, self.kept) if self._is_live else []
-        return estimate(self.questions, unsent, self.policy, self.source, self.kept, self.environment)
+        unsent = cloud_answers.missing(self.questions, self.policy, self.saved) if self._is_live else []
+        return estimate(self.questions, unsent, self.policy, self.source, self.saved, self.environment)
 
     def begin(self, *, agreed: bool) -> None:
         """Print the estimate, and get the user's confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
@@ -104,7 +104,7 @@ class Work:
             self.environment.note(line)
         if self._is_live:
             cloud_answers.agree(self.questions, self.policy, plan, self.environment, agreed=agreed)
-            if self.kept.file is None:
+            if self.saved.file is None:
                 self.environment.note(
                     "an interrupted evaluation pays again; to keep its answers: --rows FILE"
                 )
@@ -116,7 +116,7 @@ class Work:
         """
         self._ask_local(worker)
         if self._is_live:
-            cloud_answers.ask(self.questions, self.policy, self.kept, self.environment)
+            cloud_answers.ask(self.questions, self.policy, self.saved, self.environment)
         rows = [self._row(question) for question in self.questions]
         if self._is_live:
             rows = [row for row in rows if row.cloud_right is not None]
@@ -125,7 +125,7 @@ class Work:
         return rows
 
     def _row(self, question: LabelledQuestion) -> Row:
-        row = self.kept.rows[key_of(question, self.source)]
+        row = self.saved.rows[key_of(question, self.source)]
         return msgspec.structs.replace(row, cloud_right=self._cloud_right(question))
 
     @property
@@ -142,7 +142,7 @@ class Work:
         name, left = self.policy.local.model, self.estimate().to_answer
         try:
             answers = LocalAnswers(engine, self.policy, self.weights, self.environment).answers
-            rows = answered(self.questions, answers, self._is_right, self.source, self.kept)
+            rows = answered(self.questions, answers, self._is_right, self.source, self.saved)
             with ProgressBar(self.environment, f"answered by {name}", left) as progress:
                 for _ in rows:
                     progress.step()
@@ -156,7 +156,7 @@ class Work:
         if self.data.cloud == "none":
             return None
         if self._is_live:
-            return cloud_answers.outcome(question, self.policy, self.kept)
+            return cloud_answers.outcome(question, self.policy, self.saved)
         if question.cloud_correct is None and question.cloud_answer is not None:
             return self._is_right(question, question.cloud_answer)
         return question.cloud_correct
@@ -165,12 +165,12 @@ class Work:
         """The report's part on live requests; empty without any."""
         if not self._is_live:
             return {}
-        return {"cloud": cloud_answers.figures(self.questions, self.policy, self.kept)}
+        return {"cloud": cloud_answers.figures(self.questions, self.policy, self.saved)}
 
 
-def show_estimate(data: Data, flags: Flags, environment: Environment, *, as_json: bool) -> None:
+def show_estimate(data: EvalInput, flags: Flags, environment: Environment, *, as_json: bool) -> None:
     """Print the estimate for `data` on stderr, or as JSON on stdout. Nothing is loaded or sent."""
-    work = Work.prepare(data, flags, environment)
+    work = Evaluation.prepare(data, flags, environment)
     plan = work.estimate()
     if as_json:
         environment.write_stdout(json.dumps(plan.as_json()).encode() + b"\n")

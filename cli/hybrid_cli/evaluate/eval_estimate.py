@@ -11,7 +11,7 @@ from hybrid_cli.cloud.payload import Call
 from hybrid_cli.egress.budget import left_of_limits, worst_cost
 from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import LabelledQuestion
-from hybrid_cli.evaluate.rows import Kept, key_of
+from hybrid_cli.evaluate.rows import SavedRows, key_of
 from hybrid_cli.ledger.database import Limit, usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -60,16 +60,16 @@ def estimate(
     unsent: Sequence[LabelledQuestion],
     policy: Policy,
     source: str,
-    kept: Kept,
+    saved: SavedRows,
     environment: Environment,
 ) -> EvalEstimate:
     """The estimate for `questions`, of which `unsent` are still to be sent to the cloud."""
     keys = {key_of(question, source) for question in questions}
-    known = [kept.rows[key] for key in keys if key in kept.rows]
+    known = [saved.rows[key] for key in keys if key in saved.rows]
     times = [row.seconds for row in known if row.seconds is not None]
     to_answer = len(keys) - len(known)
     each = sum(times) / len(times) if times else None
-    most, likely = _cost(unsent, policy, kept)
+    most, likely = _cost(unsent, policy, saved)
     left = left_of_limits(policy, environment) if unsent else []
     cloud = policy.cloud
     return EvalEstimate(
@@ -90,7 +90,7 @@ def _need(limit: Limit, requests: int, most: float | None) -> float:
 
 
 def _cost(
-    unsent: Sequence[LabelledQuestion], policy: Policy, kept: Kept
+    unsent: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows
 ) -> tuple[float | None, float | None]:
     """The highest and the likely cost in USD, by the mean length of the requests."""
     cloud = policy.cloud
@@ -100,7 +100,7 @@ def _cost(
     calls = [Call(cloud, request_for(question).messages(), longest) for question in unsent]
     size = sum(len(call.content()) for call in calls) // len(calls)
     most = worst_cost(calls[0], size)
-    lengths = [row.tokens_out for row in kept.cloud.values() if row.tokens_out is not None]
+    lengths = [row.tokens_out for row in saved.cloud.values() if row.tokens_out is not None]
     if most is None or not lengths:
         return _times(most, len(calls)), None
     used = prices.Used(prices.estimate(size, "", ()).tokens_in, sum(lengths) // len(lengths))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_cli.evaluate import early_exit, fit, rows
-from hybrid_cli.evaluate.collect import Data, Work
+from hybrid_cli.evaluate.collect import EvalInput, Evaluation
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.settings import Unseen
@@ -24,7 +24,7 @@ _SHARE = 0.3
 
 
 def evaluate_gate(
-    data: Data,
+    data: EvalInput,
     flags: Flags,
     environment: Environment,
     worker: Worker | None,
@@ -41,7 +41,7 @@ def evaluate_gate(
         if not with_cloud:
             raise Failure(ExitStatus.USAGE, "--plot needs the cloud's outcomes; omit --cloud none")
         check(plot)  # before the work, not after it
-    work = Work.prepare(data, flags, environment)
+    work = Evaluation.prepare(data, flags, environment)
     work.begin(agreed=agreed)
     measured = work.measure(worker)
     model = work.policy.local.model

@@ -1,4 +1,4 @@
-"""Rows: answered questions with the outcomes of both models, kept in a file so that work is done once."""
+"""Rows: answered questions with the outcomes of both models, saved in a file so that work is done once."""
 
 from __future__ import annotations
 
@@ -69,25 +69,25 @@ _KINDS: dict[bytes, type[Row | CloudRow]] = {b'{"key":': Row, b'{"asked":': Clou
 
 
 @dataclass
-class Kept:
-    """A file of rows, by key. None for its name keeps nothing beyond the process."""
+class SavedRows:
+    """Rows by key, and the file that they are saved to. Without a file they end with the process."""
 
     file: Path | None
     rows: dict[str, Row] = field(default_factory=dict)
     cloud: dict[str, CloudRow] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, file: Path | None) -> Kept:
+    def read(cls, file: Path | None) -> SavedRows:
         """The rows in `file`, which need not exist. Raises Failure (USAGE) if it is not a file of rows."""
-        kept = cls(file)
+        saved = cls(file)
         if file is None:
-            return kept
+            return saved
         if not file.parent.is_dir():
             raise Failure(ExitStatus.USAGE, f"--rows {file}: no such folder: {file.parent}")
         if file.is_symlink() or file.exists():
             for row in _read(file):
-                kept._hold(row)
-        return kept
+                saved._hold(row)
+        return saved
 
     def add(self, row: Row | CloudRow) -> None:
         """Add a row, and append it to the file at once, so that an interrupted run can be continued."""
@@ -108,17 +108,17 @@ class Kept:
 
 
 def answered(
-    questions: Sequence[LabelledQuestion], answer: Answerer, score: Scorer, source: str, kept: Kept
+    questions: Sequence[LabelledQuestion], answer: Answerer, score: Scorer, source: str, saved: SavedRows
 ) -> Iterator[Row]:
-    """Answer the questions that `kept` has no row for, and add a row for each. `source` as in `key_of`."""
+    """Answer the questions that `saved` has no row for, and add a row for each. `source` as in `key_of`."""
     missing = {key_of(question, source): question for question in questions}
-    missing = {key: question for key, question in missing.items() if key not in kept.rows}
+    missing = {key: question for key, question in missing.items() if key not in saved.rows}
     before = time.monotonic()
     for question, result in answer(list(missing.values())):
         now = time.monotonic()
         row = _row(question, result, source, score, now - before)
         before = now
-        kept.add(row)
+        saved.add(row)
         yield row
 
 
