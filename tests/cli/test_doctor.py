@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hybrid_cli.doctor.engine_findings import _build, _guard, _memory, _processor_features
 from hybrid_cli.doctor.shell_findings import _bash_completion_version
+from hybrid_cli.local.protocol import Described
 from hybrid_cli.local.threads import threads_beside
 from hybrid_process import Hybrid, environment
 from loopback_hub import gguf
@@ -117,13 +119,13 @@ def test_llama_cpp_that_cannot_be_imported(hybrid: Hybrid, home: Path, tmp_path:
 def test_a_build_without_the_features_of_the_processor(tmp_path: Path) -> None:
     # A build for another processor cannot be made here: the words of one stand in.
     has = _processor_features()
-    facts = {"features": "CPU : SSE3 = 1 | OPENMP = 1 | ", "offloads": False}
-    assert _build(facts).state == ("warn" if has else "ok")
+    described = Described("CPU : SSE3 = 1 | OPENMP = 1 | ", offloads=False, available=None)
+    assert _build(described).state == ("warn" if has else "ok")
     assert (
-        f"slow: the build does not use {', '.join(has)}; build it on this machine" in _build(facts).says
+        f"slow: the build does not use {', '.join(has)}; build it on this machine" in _build(described).says
         or not has
     )
-    full = {**facts, "features": "".join(f"{name} = 1 | " for name in has)}
+    full = msgspec.structs.replace(described, features="".join(f"{name} = 1 | " for name in has))
     assert _build(full).state == "ok"
     (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx avx2 f16c\n")
     assert _processor_features(tmp_path / "cpuinfo") == ["AVX", "AVX2", "F16C"]
@@ -133,8 +135,8 @@ def test_a_build_without_the_features_of_the_processor(tmp_path: Path) -> None:
 def test_scarce_memory_threads_and_guard(
     doctor: Callable[..., Findings], profile: Callable[..., Path]
 ) -> None:
-    assert _memory({"available": 100_000_000}).state == "warn"
-    assert _memory({"available": None}).state == "ok"
+    assert _memory(Described("", offloads=False, available=100_000_000)).state == "warn"
+    assert _memory(Described("", offloads=False, available=None)).state == "ok"
     assert [threads_beside(busy, 4) for busy in (0.0, 0.3, 1.0, 2.5, 9.0)] == [4, 4, 3, 1, 1]
     assert _guard("audit-hook", None).state == "warn"
     state, says = doctor("-p", profile("local: {threads: 1000}\n"), code=0)["threads"]
@@ -142,11 +144,11 @@ def test_scarce_memory_threads_and_guard(
     assert "; local.threads is 1000, but only " in says
 
 
-def test_threads_on_one_core(hybrid: Hybrid) -> None:
+def test_threads_on_one_core(installed: Hybrid) -> None:
     kept = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(kept)})  # children inherit it
-        done = hybrid("doctor", "--json", "-p", "offline")
+        done = installed("doctor", "--json", "-p", "offline")
     finally:
         os.sched_setaffinity(0, kept)
     (threads,) = (one for one in json.loads(done.stdout) if one["subject"] == "threads")

@@ -124,7 +124,7 @@ def test_force_under_ask_asks_and_never_answers_locally(
     path = profile(cloud.section() + "escalation: {mode: ask}\n")
     done = hybrid("run", "-p", path, "--escalation", "force", SUM, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
-    assert b"asks before each handoff" in done.stderr
+    assert b"requires confirmation for each handoff" in done.stderr
 
 
 @pytest.mark.parametrize("reason", ["tool_calls", "function_call", "banana", 7])

@@ -137,7 +137,7 @@ def test_a_truncated_answer_is_a_failure(hybrid: Hybrid) -> None:
     done = hybrid("run", "--max-tokens", "3", SUM)
     assert done.returncode == 7
     assert done.stdout == b""
-    assert "cut at 3 tokens" in done.stderr.decode()
+    assert "cut off at 3 tokens" in done.stderr.decode()
     streamed = hybrid("run", "--stream", "--max-tokens", "3", SUM)
     assert streamed.returncode == 7
     assert streamed.stdout.endswith(b"\n")

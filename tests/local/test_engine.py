@@ -194,7 +194,7 @@ def test_finish_reasons(engine: Any, model_file: Path) -> None:
     overflow = record(engine, model_file, context=16).made[0].finished
     assert (overflow.finish_reason, overflow.tokens_out) == ("overflow", 0)
     looped = make(engine, model_file, messages=HAIKU, max_tokens=500).finished
-    assert looped["finish_reason"] == "loop"  # what this model really does without a penalty
+    assert looped.finish_reason == "loop"  # what this model really does without a penalty
     assert looped["tokens_out"] < 200
 
 
