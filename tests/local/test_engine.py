@@ -195,7 +195,7 @@ def test_finish_reasons(engine: Any, model_file: Path) -> None:
     assert (overflow.finish_reason, overflow.tokens_out) == ("overflow", 0)
     looped = make(engine, model_file, messages=HAIKU, max_tokens=500).finished
     assert looped.finish_reason == "loop"  # what this model really does without a penalty
-    assert looped["tokens_out"] < 200
+    assert looped.tokens_out < 200
 
 
 def test_stop_strings_end_the_answer_before_them(engine: Any, model_file: Path) -> None:
