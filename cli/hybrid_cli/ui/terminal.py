@@ -15,7 +15,7 @@ ColorChoice = Literal["auto", "always", "never"]
 _STYLES = {"error": "1;31", "warning": "33", "good": "32", "bar": "36", "heading": "1"}
 """SGR parameters (ECMA-48)."""
 _SPINNER_DELAY = 0.5
-"""Delay before a spinner appears."""
+"""Seconds before a spinner appears."""
 _FRAME_SECONDS = 0.1
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_FRAMES = "|/-\\"
