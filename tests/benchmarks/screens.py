@@ -173,7 +173,9 @@ def main() -> int:
         for screen, text in screens:
             lacking += [f"{screen.title}: {form}" for form in screen.shows if not re.search(form, text)]
             shown = text.replace(cloud.origin, "http://127.0.0.1:8000").replace(str(Path(work)), "/home")
-            shown = shown.replace(str(Path(sys.executable).parent), "/home/you/venv/bin").replace(f"{ROOT}/", "")
+            shown = shown.replace(str(Path(sys.executable).parent), "/home/you/venv/bin").replace(
+                f"{ROOT}/", ""
+            )
             page += f"\n## {screen.title}\n\n```text\n{shown}```\n"
     if lacking:
         sys.stderr.write(page + "\nlacks:\n" + "\n".join(lacking) + "\n")

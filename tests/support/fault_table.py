@@ -35,11 +35,14 @@ REPLIES: dict[str, list[Reply]] = {
     "408": [Reply(status=408, headers=_SOON)],
     "409": [Reply(status=409, headers=_SOON)],
     "429 without Retry-After": [Reply(status=429)],
-    "429, to come back in an hour": [Reply(status=429, headers={"Retry-After": "3600"})],
-    "429, to come back in a second, then well": [Reply(status=429, headers={"Retry-After": "1"}), Reply()],
+    "429 with a Retry-After of an hour": [Reply(status=429, headers={"Retry-After": "3600"})],
+    "429 with a Retry-After of a second, then an answer": [
+        Reply(status=429, headers={"Retry-After": "1"}),
+        Reply(),
+    ],
     "500": [Reply(status=500, headers=_SOON)],
     "503": [Reply(status=503, headers=_SOON)],
-    "503, then well": [Reply(status=503, headers=_SOON), Reply()],
+    "503, then an answer": [Reply(status=503, headers=_SOON), Reply()],
     "redirect to another origin": [
         Reply(status=307, headers={"Location": "http://127.0.0.1:9/v1/chat/completions"})
     ],
@@ -51,19 +54,19 @@ REPLIES: dict[str, list[Reply]] = {
     "malformed chunk": [Reply(fault="corrupt")],
     "wrong content type": [Reply(content_type="text/html")],
     "answer of 100 MB": [Reply(fault="flood")],
-    "no text": [Reply(pieces=())],
-    "cut at the limit of tokens": [Reply(finish_reason="length")],
-    "withheld by a filter": [Reply(finish_reason="content_filter")],
-    "usage of zero tokens": [Reply(usage=NO_TOKENS)],
-    "no usage": [Reply(usage=None)],
+    "empty answer": [Reply(pieces=())],
+    "answer cut at the token limit": [Reply(finish_reason="length")],
+    "answer withheld by a content filter": [Reply(finish_reason="content_filter")],
+    "answer with a usage of zero tokens": [Reply(usage=NO_TOKENS)],
+    "answer without usage": [Reply(usage=None)],
 }
 ORIGINS = {
     "connection refused": "http://127.0.0.1:9",
-    "name not known": "https://no-such-host.invalid",
+    "unknown host name": "https://no-such-host.invalid",
 }
 CERTIFICATES = {
     "certificate of another host": ("elsewhere.example", 30, True),
-    "certificate that has expired": ("127.0.0.1", -1, True),
+    "expired certificate": ("127.0.0.1", -1, True),
     "certificate of an unknown authority": ("127.0.0.1", 30, False),
 }
 """The host of each, the days that it is valid, and whether its authority is known."""

@@ -218,7 +218,7 @@ class Target(_Section, frozen=True):
 
 
 class When(_Section, frozen=True):
-    """Conditions on a prompt. All that are set must hold."""
+    """Conditions on a prompt. All of them must hold."""
 
     matches: Annotated[
         str | None, _says("Regular expression (RE2 syntax), searched in the prompt and its context.")
