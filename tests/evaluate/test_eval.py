@@ -94,24 +94,16 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
 def test_a_calibrated_target_is_kept_by_run(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, questions: Path, rows: Path
 ) -> None:
-    text = cloud.section() + "escalation: {target: {escalate_at_most: 0.4}}\n"
-    path = profile(text)
+    sampling = "local: {sampling: {repeat_penalty: 1.1}}\n"  # as in `default`, whose rows are used again
+    path = profile(f"{cloud.section()}{sampling}escalation: {{target: {{escalate_at_most: 0.4}}}}\n")
     before = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (before.returncode, before.stdout) == (2, b"")
     assert b"run: hybrid calibrate DATA --target escalate_at_most=0.4" in before.stderr
-    fitted = hybrid(
-        "calibrate",
-        questions,
-        "-p",
-        path,
-        "--rows",
-        rows,
-        "--target",
-        "escalate_at_most=0.4",
-        "--json",
-        *SHORT,
-    )
+    answered = rows.read_bytes()
+    flags = ("-p", path, "--rows", rows, "--target", "escalate_at_most=0.4", "--json", *SHORT)
+    fitted = hybrid("calibrate", questions, *flags)
     assert fitted.returncode == 0, fitted.stderr
+    assert rows.read_bytes() == answered
     told = json.loads(fitted.stdout)
     assert told["rows"] == 100
     assert 0 < told["handed_off"] <= 0.42
