@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 
-PRIVATE = 0o600
-SHARED = 0o666
+PRIVATE_MODE = 0o600
+DEFAULT_MODE = 0o666
 """Modes of new files, from which the umask takes bits away."""
 
 
@@ -23,7 +23,7 @@ class Replacement:
     link at `path` is replaced, not followed: resolve it before, where its target is meant.
     """
 
-    def __init__(self, path: Path, mode: int = PRIVATE) -> None:
+    def __init__(self, path: Path, mode: int = PRIVATE_MODE) -> None:
         self._path = path
         self._temporary: Path | None = path.parent / f".hybrid-{os.urandom(8).hex()}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -48,7 +48,7 @@ class Replacement:
 
 
 @contextmanager
-def replacing(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+def replacing(path: Path, mode: int = PRIVATE_MODE) -> Iterator[BinaryIO]:
     """A file to write to; it takes the place of `path` at the end of the block, unless the block raises."""
     replacement = Replacement(path, mode)
     try:
@@ -95,7 +95,7 @@ def open_locked(
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     waited = False
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
         try:
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

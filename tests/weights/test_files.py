@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_cli.files import SHARED, Busy, Replacement, locked, open_locked, replacing
+from hybrid_cli.files import DEFAULT_MODE, Busy, Replacement, locked, open_locked, replacing
 
 
 def mode(path: Path) -> int:
@@ -22,7 +22,7 @@ def test_a_file_is_replaced_at_the_end_and_private(tmp_path: Path) -> None:
         file.write(b"new")
         assert path.read_text() == "old"
     assert (path.read_text(), mode(path)) == ("new", 0o600)
-    with replacing(path, SHARED) as file:
+    with replacing(path, DEFAULT_MODE) as file:
         file.write(b"newer")
     assert mode(path) & 0o600 == 0o600
     assert list(tmp_path.iterdir()) == [path]

@@ -386,7 +386,7 @@ def test_prune_deletes_rests_but_not_under_a_pull(hybrid: Hybrid, home: Path, fi
     orphan = home / "data/blobs" / f"{'0' * 64}.gguf"
     orphan.write_bytes(bytes(3_000_000))
     with locked(home / "data/lock", shared=True):
-        assert "a pull is under way" in lines(hybrid("models", "prune"), 1)[-1]
+        assert "a pull is running" in lines(hybrid("models", "prune"), 1)[-1]
     assert lines(hybrid("models", "prune")) == ["freed 3 MB"]
     assert [blob.stem for blob in (home / "data/blobs").iterdir()] == [SHA256]
 

@@ -143,7 +143,7 @@ def store(calibration: Calibration, environment: Environment) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{calibration.weights[:12]}-{calibration.target}-{calibration.value:g}"
     path = folder / f"{name}.json"
-    with files.replacing(path, files.SHARED) as file:
+    with files.replacing(path, files.DEFAULT_MODE) as file:
         file.write(msgspec.json.format(msgspec.json.encode(calibration)))
     return path
 

@@ -68,7 +68,9 @@ class Incoming:
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
-                raise Failure(ExitStatus.FAILURE, f"{self._folder.parent}: {error.strerror}") from error
+                raise Failure(
+                    ExitStatus.FAILURE, f"cannot write to {self._folder.parent}: {error.strerror}"
+                ) from error
             finally:
                 if not slot.resumable:
                     shutil.rmtree(folder, ignore_errors=True)

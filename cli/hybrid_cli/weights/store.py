@@ -318,5 +318,5 @@ class Store:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path, files.SHARED) as file:
+    with files.replacing(path, files.DEFAULT_MODE) as file:
         file.write(content)
