@@ -370,7 +370,7 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
     assert len(list((home / "data/blobs").iterdir())) == 1
     lines(hybrid("models", "rm", "twin"))
     assert list((home / "data/blobs").iterdir()) == []
-    assert "there is no model `twin`" in lines(hybrid("models", "rm", "twin"), 2)[-1]
+    assert "no model `twin`" in lines(hybrid("models", "rm", "twin"), 2)[-1]
     assert "is not downloaded" in lines(hybrid("models", "show", "qwen3-4b", "--json"), 6)[-1]
 
 

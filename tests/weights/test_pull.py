@@ -190,7 +190,7 @@ def test_hub_out_of_reach(hybrid: Hybrid, hub: LoopbackHub, closed_port: str) ->
     "arguments, code, expected",
     [
         (["smollm2-135"], 2, "did you mean `smollm2-135m`?"),
-        (["zzzz"], 2, ", smollm2-135m, or give a path"),
+        (["zzzz"], 2, "no model `zzzz`; to list all models, run: hybrid models ls --all"),
         (["./nowhere.gguf"], 6, "no such file: nowhere.gguf"),
         (["~no-such-user/m.gguf"], 6, "no such file: ~no-such-user/m.gguf"),
         (["./folder"], 6, "no such file: folder"),

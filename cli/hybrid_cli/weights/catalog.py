@@ -100,5 +100,5 @@ def unknown_model(name: str, stored: list[str], environment: Environment) -> Fai
     """The failure for a name that is neither stored nor in the catalog; it suggests the nearest name."""
     known = [one for one in dict.fromkeys([*stored, *catalog(environment)]) if one != name]
     close = nearest(name, known)
-    hint = f"did you mean `{close}`?" if close else f"choose from {', '.join(sorted(known))}, or give a path"
-    return Failure(ExitStatus.USAGE, f"there is no model `{name}`; {hint}")
+    hint = f"did you mean `{close}`?" if close else "to list all models, run: hybrid models ls --all"
+    return Failure(ExitStatus.USAGE, f"no model `{name}`; {hint}")
