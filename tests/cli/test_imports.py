@@ -21,7 +21,7 @@ IMPORTERS = {
     "evaluate/plot.py": "whether matplotlib is installed",
     "local/bindings.py": "llama_cpp without its package's own code",
     "local/child.py": "the engine, while the model is loading",
-    "pipe/pipeline.py": "the cluster, if Ray is installed",
+    "pipe/run_pipe.py": "the cluster, if Ray is installed",
 }
 """Who calls them, and for what."""
 

@@ -331,7 +331,7 @@ def test_a_quiet_pipe_reports_only_failures(hybrid: Hybrid) -> None:
     assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (0, 1, b"")
     done = hybrid(*line, stdin=b"a\n\xff\n")
     assert (done.returncode, done.stdout.count(b"\n")) == (2, 2)
-    told = ["hybrid: record 2: it is not UTF-8 (byte 0)", "hybrid: 1 of 2 records failed"]
+    told = ["hybrid: record 2: not UTF-8 (byte 0)", "hybrid: 1 of 2 records failed"]
     assert done.stderr.decode().splitlines() == told
 
 

@@ -1,4 +1,4 @@
-"""`hybrid pipe` on the real model, through real pipes."""
+"""`hybrid pipe` with the real model, through real pipes."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def objects(out: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_answers_come_in_order_whatever_is_decoded_beside_them(hybrid: Hybrid) -> None:
+def test_answers_are_in_order_and_independent_of_each_other(hybrid: Hybrid) -> None:
     lines = [f"{'very ' * (number % 5)}good {number}" for number in range(12)]
     together = hybrid("pipe", *OFFLINE, SAY, stdin="\n".join(lines).encode())
     backwards = hybrid("pipe", *OFFLINE, SAY, stdin="\n".join(lines[::-1]).encode())
     answers = together.stdout.decode().splitlines()
     assert len(answers) == 12
     assert len(set(answers)) > 1
-    # What a line gets does not depend on what is decoded beside it.
+    # An answer does not depend on the records decoded in the same batch.
     assert backwards.stdout.decode().splitlines() == answers[::-1]
 
 
-def test_the_first_answer_does_not_wait_for_the_end_of_input(command: str, home: Path) -> None:
+def test_answers_do_not_wait_for_the_end_of_input(command: str, home: Path) -> None:
     process = subprocess.Popen(
         [command, "pipe", *WHOLE, SAY],
         stdin=subprocess.PIPE,
@@ -60,7 +60,7 @@ def test_the_first_answer_does_not_wait_for_the_end_of_input(command: str, home:
     assert process.wait(20) == 0
 
 
-def test_a_closed_output_ends_an_endless_input(command: str, home: Path) -> None:
+def test_a_closed_output_ends_the_run(command: str, home: Path) -> None:
     pipeline = f"yes 'a cat' | '{command}' pipe -p offline --max-tokens 4 '{SAY}' | head -n 2"
     process = subprocess.Popen(
         ["bash", "-c", f"{pipeline}; exit ${{PIPESTATUS[1]}}"],
@@ -73,7 +73,7 @@ def test_a_closed_output_ends_an_endless_input(command: str, home: Path) -> None
     assert process.returncode == 141
 
 
-def test_ctrl_c_stops_it_and_it_says_how_to_go_on(command: str, home: Path) -> None:
+def test_ctrl_c_stops_the_run_and_says_how_to_continue(command: str, home: Path) -> None:
     process = subprocess.Popen(
         [command, "pipe", *OFFLINE, "--choices", "yes,no", SAY],
         stdin=subprocess.PIPE,
@@ -89,21 +89,21 @@ def test_ctrl_c_stops_it_and_it_says_how_to_go_on(command: str, home: Path) -> N
     assert process.stdout.readline()
     process.send_signal(2)
     begun = time.monotonic()
-    _, told = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert b"stopped; 2 records: 2 kept" in told
-    assert b"to go on: from record 3" in told
+    assert b"stopped; 2 records: 2 kept" in stderr
+    assert b"to continue, start at record 3" in stderr
     assert time.monotonic() - begun < 10  # a hang, not a figure
 
 
-def test_a_record_that_fails_leaves_its_line_empty_and_the_rest_goes_on(hybrid: Hybrid) -> None:
+def test_a_failed_record_leaves_an_empty_line(hybrid: Hybrid) -> None:
     done = hybrid("pipe", *WHOLE, SAY, stdin=b"a cat\n\xff\xfe\na dog\n")
     assert done.returncode == 2
     assert [bool(line) for line in done.stdout.split(b"\n")] == [True, False, True, False]
-    assert b"record 2: it is not UTF-8 (byte 0)" in done.stderr
+    assert b"record 2: not UTF-8 (byte 0)" in done.stderr
 
 
-def test_unsure_records_are_handed_off_and_failures_of_the_cloud_are_theirs_alone(
+def test_unsure_records_are_handed_off_and_fail_alone(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     from scripted_cloud import Reply
@@ -117,7 +117,7 @@ def test_unsure_records_are_handed_off_and_failures_of_the_cloud_are_theirs_alon
     assert b"8 records: 0 kept, 4 handed off, 0 denied, 4 failed" in done.stderr
 
 
-def test_a_budget_of_calls_holds_over_all_records(
+def test_a_call_limit_covers_all_records(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     path = profile(cloud.section() + "escalation: {mode: force}\nlimits: {calls_per_run: 3}\n")
@@ -127,16 +127,16 @@ def test_a_budget_of_calls_holds_over_all_records(
     assert done.returncode == 8
 
 
-def test_no_records_are_no_failure(hybrid: Hybrid) -> None:
+def test_empty_input_succeeds(hybrid: Hybrid) -> None:
     done = hybrid("pipe", SAY, stdin=b"")
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"0 records: 0 kept, 0 handed off, 0 denied, 0 failed" in done.stderr
 
 
-def test_no_record_holds_the_others_for_longer_than_the_limit(
+def test_the_time_limit_applies_to_each_record(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
-    key = ", key: {command: [sleep, '15']}"  # what has a longer limit of its own than the profile sets
+    key = ", key: {command: [sleep, '15']}"  # a key command may take longer than limits.seconds
     path = profile(cloud.section(key) + "escalation: {mode: force}\nlimits: {seconds: 2}\n")
     done = hybrid("pipe", "-p", path, SAY, stdin=b"a\nb\n", HYBRID_CONSENT=cloud.origin)
     assert (done.stdout, done.returncode) == (b"\n\n", 124)
@@ -144,8 +144,8 @@ def test_no_record_holds_the_others_for_longer_than_the_limit(
     assert cloud.received == []
 
 
-def test_many_lines_come_in_order(hybrid: Hybrid) -> None:
-    lines = "".join(f"{number}\n" for number in range(60))  # pipe.py has 10,000
+def test_many_lines_stay_in_order(hybrid: Hybrid) -> None:
+    lines = "".join(f"{number}\n" for number in range(60))  # the benchmark pipe.py has 10,000
     done = hybrid(
         "pipe", *CHOOSE, "--each", "line", "--jsonl", "Is it even?", stdin=lines.encode(), timeout=170
     )
@@ -154,7 +154,7 @@ def test_many_lines_come_in_order(hybrid: Hybrid) -> None:
     assert {found["hybrid"]["answer"] for found in objects(done.stdout)} <= {"yes", "no"}
 
 
-def test_the_confidence_of_a_choice_is_its_share_of_all_choices(hybrid: Hybrid) -> None:
+def test_a_choice_has_its_probability_as_confidence(hybrid: Hybrid) -> None:
     def shares(choices: str, text: str) -> tuple[str, float]:
         done = hybrid("pipe", "-p", "offline", "--choices", choices, "--each", "line", "--jsonl", "Is it good?",
                       stdin=text.encode())  # fmt: skip
@@ -173,7 +173,7 @@ def test_the_confidence_of_a_choice_is_its_share_of_all_choices(hybrid: Hybrid) 
     assert 0 < confidence <= 1
 
 
-def test_a_schema_holds_for_each_answer(hybrid: Hybrid) -> None:
+def test_each_answer_fits_the_schema(hybrid: Hybrid) -> None:
     schema = '{"type": "object", "properties": {"good": {"type": "boolean"}}, "required": ["good"]}'
     done = hybrid("pipe", *WHOLE, "--schema", schema, "Is it good?", stdin=b"a\nb\n")
     answers = [json.loads(line.replace(b"\\n", b"\n")) for line in done.stdout.splitlines()]
@@ -181,13 +181,13 @@ def test_a_schema_holds_for_each_answer(hybrid: Hybrid) -> None:
     assert hybrid("pipe", *CHOOSE, "--schema", schema, "x", stdin=b"a\n").returncode == 2
 
 
-def test_a_command_of_the_users_own_checks_each_answer(hybrid: Hybrid) -> None:
+def test_the_verify_command_checks_each_answer(hybrid: Hybrid) -> None:
     done = hybrid("pipe", *CHOOSE, "--verify", "grep -q maybe", "Is it?", stdin=b"a\nb\n")
     assert (done.returncode, done.stdout) == (7, b"\n\n")
     assert b"record 2: the local answer fails its check: grep ended with code 1" in done.stderr
 
 
-def test_hostile_records_fail_alone_and_lose_no_field(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_hostile_records_fail_alone_and_keep_their_fields(hybrid: Hybrid, tmp_path: Path) -> None:
     long = "x" * 1_000_000
     rows = [
         b'{"text": "a \\"quoted\\" one", "n": 1e400}',
@@ -209,21 +209,23 @@ def test_hostile_records_fail_alone_and_lose_no_field(hybrid: Hybrid, tmp_path: 
     for number in (0, 1, 2, 5, 7):
         assert lines[number].startswith(rows[number].rstrip(b"\r}"))
     assert objects(lines[4])[0]["input"] == {"text": 5, "hybrid": "mine"}
-    assert objects(lines[2])[0]["hybrid"]["error"]["code"] == 3  # it does not fit, and may not leave
+    assert (
+        objects(lines[2])[0]["hybrid"]["error"]["code"] == 3
+    )  # too long for the local model, and forbidden to hand off
     assert done.returncode == 3
     named = hybrid("pipe", *CHOOSE, "--jsonl", "--key", "verdict", "Is it good?", stdin=rows[4])
     assert objects(named.stdout)[0]["hybrid"] == "mine"
     assert objects(named.stdout)[0]["verdict"]["answer"] in ("yes", "no")
 
 
-def test_rows_of_csv_become_objects(hybrid: Hybrid) -> None:
+def test_csv_rows_become_objects(hybrid: Hybrid) -> None:
     table = b'name,text\r\n"Jo ""X""","two\r\nlines"\r\nshort\r\nz,w\r\n'
     done = hybrid(
         "pipe", *CHOOSE, "--each", "csv", "--jsonl", "--template", "It: {text}", "Good?", stdin=table
     )
     first, short, last = objects(done.stdout)
     assert (first["name"], first["text"]) == ('Jo "X"', "two\r\nlines")
-    assert short["hybrid"]["error"]["message"] == "it has 1 fields, the first row 2"
+    assert short["hybrid"]["error"]["message"] == "expected 2 fields, as in the header row; found 1"
     assert last["hybrid"]["answer"] in ("yes", "no")
     assert done.returncode == 2
 
@@ -237,14 +239,14 @@ def test_paragraphs_and_blank_lines(hybrid: Hybrid) -> None:
     assert b"2 records: 2 kept" in done.stderr
 
 
-def test_the_first_failure_ends_it_where_that_is_asked_for(hybrid: Hybrid) -> None:
+def test_fail_fast_stops_at_the_first_failure(hybrid: Hybrid) -> None:
     done = hybrid("pipe", *CHOOSE, "--fail-fast", "Good?", stdin=b"one\n\xff\nthree\n" * 50)
     assert [bool(line) for line in done.stdout.splitlines()] == [True, False]
     assert done.returncode == 2
     assert b"stopped at record 2 (--fail-fast)" in done.stderr
 
 
-def test_missing_weights_end_it_before_a_record_is_read(command: str, tmp_path: Path) -> None:
+def test_missing_weights_end_the_run_before_it_reads(command: str, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [command, "pipe", SAY],
         stdin=subprocess.PIPE,
@@ -259,7 +261,7 @@ def test_missing_weights_end_it_before_a_record_is_read(command: str, tmp_path: 
     process.stdin.close()
 
 
-def test_an_estimate_reads_all_and_asks_nothing(
+def test_dry_run_estimates_without_sending(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     rules = "rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]"
@@ -277,7 +279,7 @@ def test_an_estimate_reads_all_and_asks_nothing(
     assert plan["usd"] == "$0.002639"
 
 
-def test_what_an_estimate_names_is_what_the_budget_holds(
+def test_the_estimated_maximum_is_what_the_budget_needs(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     section = cloud.section(", prices: {input: 1000, output: 1}") + "escalation: {mode: force}\n"
@@ -296,9 +298,7 @@ def test_what_an_estimate_names_is_what_the_budget_holds(
     assert len(cloud.received) == 1
 
 
-def test_killed_at_any_moment_it_goes_on_and_has_each_record_once(
-    command: str, home: Path, tmp_path: Path
-) -> None:
+def test_resume_after_a_kill_answers_each_record_once(command: str, home: Path, tmp_path: Path) -> None:
     rows = [json.dumps({"n": number % 24}) for number in range(36)]  # some are there twice
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(rows), encoding="utf-8")
@@ -318,7 +318,7 @@ def test_killed_at_any_moment_it_goes_on_and_has_each_record_once(
         torn.write(b'{"n": 3, "hybrid": {"ans')
     done = subprocess.run(arguments, env=environment(home), capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert b"done before" in done.stderr
+    assert b"answered before" in done.stderr
     found = objects(out.read_bytes())
     assert Counter(one["n"] for one in found) == Counter(json.loads(row)["n"] for row in rows)
     again = subprocess.run(arguments, env=environment(home), capture_output=True, timeout=120, check=False)
@@ -326,20 +326,20 @@ def test_killed_at_any_moment_it_goes_on_and_has_each_record_once(
     assert objects(out.read_bytes()) == found
     other = [*arguments[:-3], "--system", "Be brief.", *arguments[-3:]]
     subprocess.run(other, env=environment(home), capture_output=True, timeout=120, check=True)
-    assert len(objects(out.read_bytes())) == 72  # another question has answers of its own
+    assert len(objects(out.read_bytes())) == 72  # other settings have their own answers
 
 
 @pytest.mark.parametrize("place", ["/dev/full", "/dev/null", "folder", "fifo"])
-def test_what_is_no_regular_file_is_not_resumed(hybrid: Hybrid, tmp_path: Path, place: str) -> None:
+def test_resume_refuses_anything_but_a_regular_file(hybrid: Hybrid, tmp_path: Path, place: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     for more in ((), ("--dry-run",)):
         done = hybrid("pipe", *CHOOSE, "Is it?", "--resume", tmp_path / place, *more, stdin=b'{"n": 1}\n')
         assert (done.returncode, done.stdout) == (2, b"")
-        assert b"cannot be resumed: it is no regular file" in done.stderr
+        assert b"cannot be resumed: not a regular file" in done.stderr
 
 
-def test_an_estimate_leaves_out_what_is_done(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_dry_run_skips_answered_records(hybrid: Hybrid, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     flags = ("pipe", *CHOOSE, "Is it even?", "--resume", out)
     assert hybrid(*flags, stdin=b'{"n": 1}\n{"n": 2}\n').returncode == 0

@@ -1,4 +1,4 @@
-"""`hybrid pipe` with a cloud that is slow, fails, limits the rate or costs: local work goes on."""
+"""`hybrid pipe` with clouds that are slow, fail, limit the rate or cost money."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
 ODD = "escalation: {rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]}\n"
-"""What goes to the cloud is said by each record."""
+"""Each record says which side answers it."""
 CHOICES = ("--choices", "yes,no")
 YES = Reply(pieces=("Yes", "."))
 
@@ -36,7 +36,7 @@ def objects(out: bytes) -> list[dict[str, Any]]:
     return [json.loads(line)["hybrid"] for line in out.splitlines()]
 
 
-def test_a_cloud_that_fails_half_the_time_stops_nothing(
+def test_a_cloud_that_fails_half_the_time_does_not_stop_the_run(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     turn = itertools.count()
@@ -55,7 +55,7 @@ def test_a_cloud_that_fails_half_the_time_stops_nothing(
     assert b"40 records: 20 kept, 10 handed off, 0 denied, 10 failed, $0.00" in done.stderr
 
 
-def test_a_slow_cloud_holds_no_local_record_up(
+def test_a_slow_cloud_does_not_delay_local_records(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     waits = threading.Event()
@@ -86,7 +86,7 @@ def test_a_slow_cloud_holds_no_local_record_up(
     assert process.wait(60) == 0
 
 
-def test_what_one_record_learns_of_a_rate_limit_holds_the_others_back(
+def test_a_rate_limit_delays_all_records_for_that_cloud(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     times: list[float] = []
@@ -112,7 +112,7 @@ def test_what_one_record_learns_of_a_rate_limit_holds_the_others_back(
     assert times[1] - times[0] >= 2  # a wait that is asked for is no figure
 
 
-def test_a_cloud_that_does_not_answer_is_not_asked_three_times_for_each_record(
+def test_a_failing_cloud_gets_no_retries_for_later_records(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     cloud.replies = [Reply(status=503)]
@@ -124,7 +124,7 @@ def test_a_cloud_that_does_not_answer_is_not_asked_three_times_for_each_record(
     assert len(cloud.received) == 3 * 3 + 17  # eight in a row, then one try each
 
 
-def test_a_budget_that_is_gone_is_asked_for_no_more(
+def test_an_exhausted_budget_fails_later_records_at_once(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     cloud.respond = lambda _body: YES
@@ -145,7 +145,7 @@ def test_a_budget_that_is_gone_is_asked_for_no_more(
     assert b"20 records: 10 kept, 0 handed off, 0 denied, 10 failed" in done.stderr
 
 
-def test_where_the_policy_keeps_what_no_cloud_answers_the_run_is_a_success(
+def test_on_cloud_failure_answer_makes_the_run_succeed(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     cloud.replies = [Reply(status=500)]
@@ -158,7 +158,7 @@ def test_where_the_policy_keeps_what_no_cloud_answers_the_run_is_a_success(
     assert b"4 records: 4 kept, 0 handed off" in done.stderr
 
 
-def test_a_cloud_that_names_none_of_the_choices_has_not_answered(
+def test_a_cloud_answer_outside_the_choices_fails(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     path = profile(cloud.section() + "escalation: {mode: force}\n")
@@ -173,7 +173,7 @@ def fault(wait: float | None, *, limits_rate: bool = False) -> CloudFault:
     return found
 
 
-def test_traffic_waits_for_one_cloud_and_not_for_another() -> None:
+def test_backpressure_is_per_cloud() -> None:
     backpressure = Backpressure()
     backpressure.failed("https://one", fault(30.0))
     with pytest.raises(Failure, match="it limits the rate"):
@@ -188,7 +188,7 @@ def test_traffic_waits_for_one_cloud_and_not_for_another() -> None:
     assert time.monotonic() - begun > 0.5
 
 
-def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
+def test_a_reservation_waits_while_others_are_open() -> None:
     backpressure = Backpressure()
     room = 1
     order: list[str] = []
@@ -228,11 +228,11 @@ def test_a_reservation_waits_for_others_and_fails_without_them() -> None:
         ({"x-ratelimit-remaining-requests": "0"}, 0.0),
     ],
 )
-def test_what_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
+def test_the_pause_that_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
     assert asked_pause(headers) == seconds
 
 
-def test_questions_come_one_at_a_time_and_the_answers_are_their_records(
+def test_each_record_is_confirmed_on_its_own(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     cloud.respond = lambda _body: YES
@@ -252,7 +252,7 @@ def test_questions_come_one_at_a_time_and_the_answers_are_their_records(
     assert len(cloud.received) == 2
 
 
-def test_a_no_to_a_new_cloud_is_asked_for_once(
+def test_consent_for_a_new_cloud_is_asked_for_once(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     path, records = (
@@ -273,7 +273,7 @@ def test_a_no_to_a_new_cloud_is_asked_for_once(
     assert cloud.received == []
 
 
-def test_a_terminal_shows_how_it_goes_and_is_left_clean(command: str, home: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_progress_and_erases_it(command: str, home: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = f"seq 60 | {command} pipe -p offline --choices yes,no 'Is it even?' > {out}"
     child = pexpect.spawn(
@@ -285,7 +285,7 @@ def test_a_terminal_shows_how_it_goes_and_is_left_clean(command: str, home: Path
     assert len(out.read_text().splitlines()) == 60
 
 
-def test_a_terminal_is_shown_each_answer_once(
+def test_a_terminal_shows_each_answer_once(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     cloud.replies = [Reply(pieces=("one\n", "two"))]
@@ -299,7 +299,7 @@ def test_a_terminal_is_shown_each_answer_once(
     assert child.before == "one\\ntwo\r\n" * 3
 
 
-def test_the_summary_has_what_the_ledger_has(
+def test_the_summary_costs_agree_with_the_ledger(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
 ) -> None:
     replies = iter([Reply(pieces=("none of them",)), Reply(status=500), YES])

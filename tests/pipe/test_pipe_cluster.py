@@ -21,14 +21,14 @@ from scripted_cloud import Reply, ScriptedCloud
 pytestmark = pytest.mark.xdist_group("cluster")
 CHOICES = ("--choices", "yes,no", "Is it even?")
 HERE = "escalation: {target: {threshold: 0.0}}\n"
-"""Every record is answered here."""
+"""No record is handed off."""
 ENGINE = "hybrid_cli.local.worker"
 ODD = "escalation: {rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]}\n"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackCluster]:
-    """Its nodes have a home without weights: they are told where those are."""
+    """A cluster whose nodes find the weights only by the path that the driver names."""
     empty = tmp_path_factory.mktemp("empty")
     variables = environment(empty, HOME=str(empty))
     del variables["HYBRID_HOME"]
@@ -40,7 +40,7 @@ def objects(out: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_without_ray_it_says_what_to_install(tmp_path: Path, home: Path) -> None:
+def test_without_ray_the_error_names_the_extra(tmp_path: Path, home: Path) -> None:
     words = "import sys; sys.modules['ray'] = None; from hybrid_cli.__main__ import main; sys.exit(main())"
     records = tmp_path / "records"
     records.write_text("1\n")
@@ -55,7 +55,7 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, home: Path) -> None
     assert done.stderr == b"hybrid: --cluster needs Ray; run: pip install 'hybrid-cli[cluster]'\n"
 
 
-def test_what_cannot_be_joined_or_read_is_one_line(
+def test_clusters_and_files_that_cannot_be_used_are_one_line(
     hybrid: Hybrid, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     records = tmp_path / "records"
@@ -69,20 +69,20 @@ def test_what_cannot_be_joined_or_read_is_one_line(
     path = profile(HERE)
     assert told("-p", path, "--cluster", "127.0.0.1:1", *CHOICES, records) == (
         2,
-        b"hybrid: there is no cluster to join at 127.0.0.1:1: Connection refused\n",
+        b"hybrid: cannot join a cluster at 127.0.0.1:1: Connection refused\n",
     )
     code, words = told("-p", path, "--cluster", "auto", *CHOICES, records, RAY_ADDRESS="here")
     assert (code, words.count(b"\n")) == (2, 1)
-    assert b"`here` is no cluster's HOST:PORT" in words
+    assert b"`here` is not HOST:PORT" in words
     code, words = told("-p", path, "--cluster", "auto", *CHOICES, stdin=b"1\n")
-    assert (code, words) == (2, b"hybrid: --cluster reads files; name them, or a pattern\n")
+    assert (code, words) == (2, b"hybrid: --cluster reads files, not stdin; name files or a pattern\n")
     code, words = told("-p", "offline", "--cluster", "auto", *CHOICES, records)
     assert (code, words.count(b"\n")) == (3, 1)
     assert b"--cluster needs the network, but profile `offline` forbids handoffs" in words
 
 
 @pytest.mark.slow
-def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(
+def test_auto_starts_a_cluster_and_leaves_nothing_behind(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     before, seen = processes(ENGINE), []
@@ -112,7 +112,7 @@ def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(
         out, told = process.communicate(timeout=60)
         assert process.returncode == 130
         assert set(out.splitlines()) <= {b"yes"}
-        assert b"to go on: from record" in told.splitlines()[-1]
+        assert b"to continue, start at record" in told.splitlines()[-1]
         assert all(line.startswith(b"hybrid: ") for line in told.splitlines())
         for _ in range(900):  # Ray's agents look now and then whether their node is there
             if not (left := processes(folder) | (processes(ENGINE) - before)):
@@ -127,7 +127,7 @@ def test_auto_begins_a_cluster_of_its_own_and_nothing_of_it_is_left(
     assert seen[0][1] == [True]
 
 
-def test_the_answers_are_those_of_one_machine(
+def test_a_cluster_answers_like_one_machine(
     hybrid: Hybrid, cluster: LoopbackCluster, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = profile(HERE)
@@ -147,7 +147,7 @@ def test_the_answers_are_those_of_one_machine(
     assert told(there.stderr) == told(here.stderr)
 
 
-def test_a_budget_holds_over_all_nodes_and_the_ledger_is_here(
+def test_a_budget_covers_all_nodes_in_one_ledger(
     hybrid: Hybrid,
     cluster: LoopbackCluster,
     cloud: ScriptedCloud,
@@ -195,7 +195,7 @@ def test_a_node_without_the_weights_is_named(
     assert last.endswith(b"smollm2-135m is not downloaded; run: hybrid pull smollm2-135m")
 
 
-def test_a_node_that_is_killed_loses_nothing_and_nothing_comes_twice(
+def test_a_killed_node_loses_and_repeats_no_record(
     command: str, cluster: LoopbackCluster, home: Path, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
     rows = [json.dumps({"n": number % 70}) for number in range(90)]  # some are there twice
@@ -215,5 +215,5 @@ def test_a_node_that_is_killed_loses_nothing_and_nothing_comes_twice(
     _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
     assert b"1 of 2 nodes lost" in told
-    assert b"85 records: 85 kept, 0 handed off, 0 denied, 0 failed, 5 done before" in told
+    assert b"85 records: 85 kept, 0 handed off, 0 denied, 0 failed, 5 answered before" in told
     assert [one["n"] for one in objects(out.read_bytes())] == [json.loads(row)["n"] for row in rows]

@@ -1,4 +1,4 @@
-"""Parts of `hybrid pipe` on their own: records, what is seen of them, their lines, and going on."""
+"""Parts of `hybrid pipe` on their own: records, templates, output lines, resuming, queue and pool."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hybrid_cli.checks.choices import chosen, read_choices
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.queue import Blank, RecordQueue
-from hybrid_cli.pipe.records import Each, Record, Source, _pieces
-from hybrid_cli.pipe.resume import resumed
+from hybrid_cli.pipe.records import Each, Record, Source, split_chunks
+from hybrid_cli.pipe.resume import open_resumed
 from hybrid_cli.pipe.sink import Lines, Objects
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.ui.environment import Environment
@@ -56,7 +56,9 @@ def raws(found: list[Record]) -> list[bytes]:
         ),
     ],
 )
-def test_what_is_a_record(tmp_path: Path, each: Each, content: bytes, expected: list[bytes]) -> None:
+def test_input_is_split_into_records(
+    tmp_path: Path, each: Each, content: bytes, expected: list[bytes]
+) -> None:
     found = records(tmp_path, each, content)
     assert raws(found) == expected
     assert not any(record.problem for record in found)
@@ -65,44 +67,46 @@ def test_what_is_a_record(tmp_path: Path, each: Each, content: bytes, expected: 
 @pytest.mark.parametrize(
     ("each", "content", "problems"),
     [
-        ("line", b"a\n\xff\xfe\nb\n", [None, "it is not UTF-8 (byte 0)", None]),
-        ("jsonl", b'{"a": 1\n{"a": 2}\n', ["it is not JSON (character 7: Expecting ',' delimiter)", None]),
-        ("jsonl", b"NaN\n" + b"[" * 100_000 + b"\n7" * 2, ["it is not JSON that can be read here"] * 2 + [None] * 2),
-        ("csv", b"a,b\n1\n1,2,3\n1,2\n", ["it has 1 fields, the first row 2", "it has 3 fields, the first row 2", None]),
-        ("csv", b"a,b\n\xff,2\n1,2\n", ["it is not UTF-8 (byte 7)", None]),
+        ("line", b"a\n\xff\xfe\nb\n", [None, "not UTF-8 (byte 0)", None]),
+        ("jsonl", b'{"a": 1\n{"a": 2}\n', ["not JSON (character 7: Expecting ',' delimiter)", None]),
+        ("jsonl", b"NaN\n" + b"[" * 100_000 + b"\n7" * 2, ["not JSON that hybrid can read"] * 2 + [None] * 2),
+        ("csv", b"a,b\n1\n1,2,3\n1,2\n", ["expected 2 fields, as in the header row; found 1", "expected 2 fields, as in the header row; found 3", None]),
+        ("csv", b"a,b\n\xff,2\n1,2\n", ["not UTF-8 (byte 7)", None]),
     ],
 )  # fmt: skip
-def test_a_bad_record_is_one_problem_and_the_next_ones_are_whole(
+def test_a_malformed_record_does_not_affect_the_next_ones(
     tmp_path: Path, each: Each, content: bytes, problems: list[str | None]
 ) -> None:
     assert [record.problem for record in records(tmp_path, each, content)] == problems
 
 
-def test_a_record_that_is_too_long_is_one_problem_and_is_not_held(tmp_path: Path) -> None:
+def test_a_record_that_is_too_long_is_cut_and_fails_alone(tmp_path: Path) -> None:
     long = b"x" * 17_000_000
     for each in ("line", "nul", "jsonl"):
         end = b"\0" if each == "nul" else b"\n"
         first, second = records(tmp_path, each, long + end + b"7" + end)
-        assert first.problem == "it is over 16 MB"
+        assert first.problem == "larger than 16 MB"
         assert len(first.raw) == 16_000_001
         assert second.problem is None
 
 
-def test_a_quote_that_never_ends_takes_no_more_memory_than_a_record_may(tmp_path: Path) -> None:
+def test_an_unclosed_quote_takes_no_more_memory_than_one_record(tmp_path: Path) -> None:
     found = records(tmp_path, "csv", b'a,b\n"' + (b"x" * 99 + b"\n") * 170_000 + b"1,2\n")
     assert "field larger than field limit" in str(found[0].problem)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=9))
-def test_records_do_not_depend_on_how_the_input_comes(content: bytes, cuts: list[int]) -> None:
+def test_records_do_not_depend_on_chunk_boundaries(content: bytes, cuts: list[int]) -> None:
     chunks, place = [], 0
     for cut in cuts:
         chunks.append(content[place : place + cut])
         place += cut
     chunks.append(content[place:])
     whole = content.split(b"\n")
-    assert list(_pieces([chunk for chunk in chunks if chunk], b"\n")) == (whole if whole[-1] else whole[:-1])
+    assert list(split_chunks([chunk for chunk in chunks if chunk], b"\n")) == (
+        whole if whole[-1] else whole[:-1]
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -117,18 +121,18 @@ def test_csv_is_read_as_it_was_written(
     writer.writerows([["a", "b"], *rows])
     found = records(tmp_path_factory.mktemp("csv"), "csv", text.getvalue().encode())
     assert [record.problem for record in found] == [None] * len(rows)
-    # What a quoted field holds of line ends is kept, but for a lone CR, which csv reads as an end of line.
+    # Quoted fields keep their line ends, except a lone CR, which the csv module reads as a line end.
     if "\r" not in text.getvalue().replace("\r\n", ""):
         assert [list(record.value.values()) for record in found] == rows
 
 
-def test_a_quote_that_is_never_closed_is_told_and_what_it_took_is_kept(tmp_path: Path) -> None:
+def test_an_unclosed_quote_is_reported_with_all_its_text(tmp_path: Path) -> None:
     whole, open_ = records(tmp_path, "csv", b'a,b\n1,"2\n3"\n4,"5\n6,7\n8,9')
     assert (whole.problem, whole.value) == (None, {"a": "1", "b": "2\n3"})
     assert "never closed" in str(open_.problem)
-    assert open_.named(2) == f"record 2 ({tmp_path / '0.txt'}:4)"
+    assert open_.name(2) == f"record 2 ({tmp_path / '0.txt'}:4)"
     assert b"6,7\\n8,9" in Objects("hybrid").failure(open_, WRONG)
-    with pytest.raises(Failure, match=r"the first row of .* is never closed"):
+    with pytest.raises(Failure, match=r"a quote in the header row of .* is never closed"):
         records(tmp_path, "csv", b'a,"b\n1,2\n')
 
 
@@ -142,21 +146,21 @@ def test_a_quote_that_is_never_closed_is_told_and_what_it_took_is_kept(tmp_path:
         ("nul", b"a\0b", [None, None]),
     ],
 )
-def test_a_record_is_named_by_its_place(
+def test_a_record_is_named_by_file_and_line(
     tmp_path: Path, each: Each, content: bytes, lines: list[int | None]
 ) -> None:
     found = records(tmp_path, each, content, content)
     assert [record.line for record in found] == lines * 2
     last = found[-1]
-    assert last.named(9) == f"record 9 ({last.file}{'' if last.line is None else f':{last.line}'})"
+    assert last.name(9) == f"record 9 ({last.file}{'' if last.line is None else f':{last.line}'})"
 
 
-def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_duplicate_column_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"two columns of .* are named `a`"):
         records(tmp_path, "csv", b"a,b,a\n1,2,3\n")
 
 
-def test_files_are_read_one_after_another_and_a_missing_one_is_told_at_once(tmp_path: Path) -> None:
+def test_files_are_read_in_order_and_a_missing_one_is_reported_first(tmp_path: Path) -> None:
     assert raws(records(tmp_path, "line", b"a\nb", b"c\n")) == [b"a", b"b", b"c"]
     with pytest.raises(Failure, match=r"gone\.txt does not exist"):
         Source([tmp_path / "0.txt", tmp_path / "gone.txt"], "line", Environment(None, None, None, {}))
@@ -166,22 +170,25 @@ def of_json(text: bytes) -> Record:
     return Record(text, json.loads(text), is_json=True)
 
 
-def test_what_the_model_sees() -> None:
+def test_templates_render_records() -> None:
     record = of_json(b'{"title": "A", "by": {"name": "B"}, "by.name": "C", "n": 1.50, "half": "\\ud800"}')
     assert RecordTemplate().text(record) == record.raw.decode()
     assert field_template("title").text(record) == "A"
     assert field_template("by.name").text(record) == "C"
     assert user_template("{{{title}}} of {by}, {n}").text(record) == '{A} of {"name": "B"}, 1.5'
     assert user_template("{by.name}").text(of_json(b'{"by": {"name": "B"}}')) == "B"
-    for view, words in ((field_template("x"), "no field `x`"), (field_template("half"), "half a character")):
-        with pytest.raises(Failure, match=words):
-            view.text(record)
-    with pytest.raises(Failure, match="it is no object"):
+    for template, message in (
+        (field_template("x"), "no field `x`"),
+        (field_template("half"), "half a character"),
+    ):
+        with pytest.raises(Failure, match=message):
+            template.text(record)
+    with pytest.raises(Failure, match="not a JSON object"):
         field_template("x").text(of_json(b"[1]"))
 
 
 @pytest.mark.parametrize("template", ["{", "}", "none", "{}", "{a!r}", "{a:>9}", "{0} {"])
-def test_a_template_that_cannot_be_meant_is_refused(template: str) -> None:
+def test_a_malformed_template_is_refused(template: str) -> None:
     with pytest.raises(Failure, match="--template"):
         user_template(template)
 
@@ -200,7 +207,7 @@ def test_the_fields_of_an_object_stay_byte_for_byte(raw: bytes) -> None:
     assert read == json.loads(raw)
 
 
-def test_a_record_that_is_no_object_is_kept_as_a_field() -> None:
+def test_a_record_that_is_not_an_object_becomes_the_input_field() -> None:
     lines = Objects("hybrid")
     for record, field, value in (
         (Record(b'a "line"'), "input", 'a "line"'),
@@ -212,16 +219,16 @@ def test_a_record_that_is_no_object_is_kept_as_a_field() -> None:
         assert json.loads(lines.failure(record, WRONG))[field] == value
 
 
-def test_a_field_is_never_overwritten() -> None:
+def test_the_answer_never_overwrites_a_field() -> None:
     record = of_json(b'{"hybrid": 7, "a": 1}')
-    assert "--key names another" in str(Objects("hybrid").problem(record))
+    assert "name the answer's field with --key" in str(Objects("hybrid").problem(record))
     assert Objects("other").problem(record) is None
     assert json.loads(Objects("hybrid").failure(record, WRONG))["input"] == {"hybrid": 7, "a": 1}
     with pytest.raises(Failure, match="--key input"):
         Objects("input")
 
 
-def test_a_line_of_a_record_without_text_is_empty() -> None:
+def test_a_blank_record_has_an_empty_line_or_none() -> None:
     assert Record(b" \t").is_blank
     assert not of_json(b"{}").is_blank
     assert Lines(Environment(None, None, None, {})).blank() == b"\n"
@@ -235,12 +242,12 @@ def done(key: str) -> bytes:
 FAILED = b'{"a": 2, "hybrid": {"error": {"code": 5}}}\n'
 
 
-def test_a_file_is_gone_on_with_where_it_was_torn(tmp_path: Path) -> None:
+def test_resume_drops_failed_and_incomplete_lines(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(done("k") + FAILED + done("k") + done("m") + b'{"a": 3, "hyb')
     path.chmod(0o640)
-    with resumed(path, "hybrid") as begun:
-        assert [begun.done.passes(key) for key in ("k", "k", "k", "m", "m", "other")] == [
+    with open_resumed(path, "hybrid") as resumed:
+        assert [resumed.answered.take(key) for key in ("k", "k", "k", "m", "m", "other")] == [
             True,
             True,
             False,
@@ -248,7 +255,7 @@ def test_a_file_is_gone_on_with_where_it_was_torn(tmp_path: Path) -> None:
             False,
             False,
         ]
-        begun.file.write(b"new\n")
+        resumed.file.write(b"new\n")
     assert path.read_bytes() == done("k") * 2 + done("m") + b"new\n"
     assert path.stat().st_mode & 0o777 == 0o640
 
@@ -256,10 +263,10 @@ def test_a_file_is_gone_on_with_where_it_was_torn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"my notes", b"my notes\n", b'{"a": 1}\n', done("k") + b"[]\n", b'{"hybrid": 1}\n']
 )
-def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_resume_leaves_foreign_files_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes"
     path.write_bytes(content)
-    with pytest.raises(Failure, match="nothing was changed"), resumed(path, "hybrid"):
+    with pytest.raises(Failure, match="nothing was changed"), open_resumed(path, "hybrid"):
         pass
     assert path.read_bytes() == content
 
@@ -267,79 +274,79 @@ def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path, content: bytes)
 def hold(path: Path, failed: bool, held: multiprocessing.synchronize.Event) -> None:  # type: ignore[name-defined]
     if failed:
         path.write_bytes(FAILED)
-    with resumed(path, "hybrid"):
+    with open_resumed(path, "hybrid"):
         held.set()
         threading.Event().wait(30)
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_two_runs_do_not_write_to_one_file(tmp_path: Path, failed: bool) -> None:
+def test_two_runs_cannot_resume_one_file(tmp_path: Path, failed: bool) -> None:
     context = multiprocessing.get_context("spawn")
     path, held = tmp_path / "out.jsonl", context.Event()
     process = context.Process(target=hold, args=(path, failed, held))
     process.start()
     try:
         assert held.wait(30)
-        with pytest.raises(Failure, match="another run is writing"), resumed(path, "hybrid"):
+        with pytest.raises(Failure, match="another run is writing"), open_resumed(path, "hybrid"):
             pass
     finally:
         process.kill()
         process.join()
-    with resumed(path, "hybrid") as begun:  # the lock went with its process
-        assert begun.done == Counter()
+    with open_resumed(path, "hybrid") as resumed:  # the lock went with its process
+        assert resumed.answered == Counter()
 
 
-def test_the_desk_gives_back_in_order_holds_few_and_gives_up_what_is_late() -> None:
+def test_the_queue_keeps_order_and_fails_overdue_records() -> None:
     now = [0.0]
-    desk = RecordQueue(lambda: now[0], ordered=True, seconds=5)
-    first, second = (desk.take(Record(b"x"), number) for number in (1, 2))
+    records = RecordQueue(lambda: now[0], ordered=True, seconds=5)
+    first, second = (records.add(Record(b"x"), number) for number in (1, 2))
     assert first is not None
     assert second is not None
-    desk.begin(first)
-    desk.finish(second, Blank())
-    assert desk.next(lambda: True) is None
+    records.start_clock(first)
+    records.finish(second, Blank())
+    assert records.next(lambda: True) is None
     now[0] = 6.0
-    late = desk.next(lambda: False)
+    late = records.next(lambda: False)
     assert late is first
     assert isinstance(late.outcome, Failure)
     assert late.outcome.status is ExitStatus.DEADLINE
-    assert desk.next(lambda: False) is second
-    desk.finish(first, Blank())  # too late
+    assert records.next(lambda: False) is second
+    records.finish(first, Blank())  # too late
     assert isinstance(first.outcome, Failure)
-    desk.close()
-    assert desk.take(Record(b"x"), 3) is None
-    assert desk.next(lambda: False) is None
+    records.close()
+    assert records.add(Record(b"x"), 3) is None
+    assert records.next(lambda: False) is None
 
 
-def test_the_desk_lets_the_reader_wait_for_room() -> None:
-    desk = RecordQueue(lambda: 0.0, ordered=False, seconds=None)
+def test_a_full_queue_makes_the_reader_wait() -> None:
+    records = RecordQueue(lambda: 0.0, ordered=False, seconds=None)
     large = Record(b"x" * 40_000_000)
-    first = desk.take(large, 1)
-    taken = threading.Event()
+    first = records.add(large, 1)
+    added = threading.Event()
 
-    def take() -> None:
-        desk.take(large, 2)
-        taken.set()
+    def add() -> None:
+        records.add(large, 2)
+        added.set()
 
-    threading.Thread(target=take, daemon=True).start()
-    assert not taken.wait(0.2)
+    threading.Thread(target=add, daemon=True).start()
+    assert not added.wait(0.2)
     assert first is not None
-    desk.finish(first, Blank())
-    assert not taken.wait(0.2)  # it is not written yet
-    assert desk.next(lambda: False) is first
-    assert taken.wait(10)
+    records.finish(first, Blank())
+    assert not added.wait(0.2)  # it is not written yet
+    assert records.next(lambda: False) is first
+    assert added.wait(10)
 
 
-def test_choices_are_read_and_found_in_what_a_cloud_says() -> None:
+def test_choices_are_parsed_and_found_in_a_cloud_answer() -> None:
     assert read_choices('yes, "no, never"') == ("yes", "no, never")
-    for listed, told in (
+    for listed, message in (
         ("yes", "at least two"),
         ("", "at least two"),
         ("a,", "an empty choice"),
         ("a,b,a", "`a` twice"),
         ('a,"b', "each quote"),
     ):
-        with pytest.raises(Failure, match=told):
+        with pytest.raises(Failure, match=message):
             read_choices(listed)
     assert chosen('"Yes".', ("yes", "no")) == "yes"
     assert chosen("Yes, but no", ("yes", "no")) == "Yes, but no"

@@ -110,7 +110,7 @@ def pipe(
             rich_help_panel=PARALLEL,
         ),
     ] = None,
-    as_objects: Annotated[
+    jsonl: Annotated[
         bool,
         typer.Option(
             "--jsonl",
@@ -154,7 +154,8 @@ def pipe(
     hybrid answers many records in parallel. It hands a record off under the same conditions as `hybrid run`.
     Line ends in an answer are printed as \\n.
     """
-    from hybrid_cli.pipe.pipeline import Options, pipe_records
+    from hybrid_cli.pipe.options import PipeOptions
+    from hybrid_cli.pipe.run_pipe import run_pipe
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
@@ -166,7 +167,7 @@ def pipe(
         max_tokens=max_tokens,
         seconds=timeout,
     )
-    options = Options(
+    options = PipeOptions(
         instruction=instruction,
         files=tuple(files or ()),
         each=each,
@@ -179,7 +180,7 @@ def pipe(
         choices=choices,
         jobs=jobs,
         cloud_jobs=cloud_jobs,
-        as_objects=as_objects,
+        jsonl=jsonl,
         key=key,
         unordered=unordered,
         fail_fast=fail_fast,
@@ -187,4 +188,4 @@ def pipe(
         dry_run=dry_run,
         cluster=cluster,
     )
-    pipe_records(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    run_pipe(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)

@@ -1,1 +1,1 @@
-"""One instruction over many records: read, answered side by side, and written in order."""
+"""`hybrid pipe`: one instruction applied to many records, answered in parallel and written in order."""

@@ -1,34 +1,37 @@
-"""Records that wait for an answer, each with its place in the input."""
+"""Records that still need an answer, each with its place in the input."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from hybrid_cli.pipe.record_cascade import RecordOutcome
+from hybrid_cli.pipe.record_cascade import LocalOutcome
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.pipe.resume import Done
+from hybrid_cli.pipe.resume import AnsweredKeys
 from hybrid_cli.pipe.sink import Sink
 
 
 @dataclass(frozen=True)
 class PendingRecord:
-    """A record that was read."""
+    """A record on its way into the pipeline."""
 
     number: int
     """Its place in the input, from 1."""
     record: Record | None
     """None if an earlier run answered it."""
-    decided: RecordOutcome | None = None
-    """None if nothing was decided about it yet."""
+    local_outcome: LocalOutcome | None = None
+    """None unless a cluster's node has already decided about it."""
 
 
 def pending_records(
-    source: Iterable[Record], sink: Sink, key: Callable[[Record], str], done: Done | None
+    source: Iterable[Record], sink: Sink, key: Callable[[Record], str], answered: AnsweredKeys | None
 ) -> Iterator[PendingRecord]:
-    """Yield the records of `source` that are not `done`. A record that `sink` cannot write has a problem."""
+    """Yield the records of `source`, without those `answered` before.
+
+    A record that `sink` cannot write gets a problem instead of an answer.
+    """
     for number, record in enumerate(source, 1):
-        if done is not None and done.passes(key(record)):
+        if answered is not None and answered.take(key(record)):
             yield PendingRecord(number, None)
         else:
             problem = record.problem or sink.problem(record)

@@ -1,9 +1,9 @@
-"""`hybrid pipe --dry-run`: records, tokens, handoffs and cost, without loading or sending anything."""
+"""Estimate a run for `hybrid pipe --dry-run`: records, tokens, handoffs and cost. Loads and sends nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid_cli.cloud.payload import Call
@@ -25,8 +25,8 @@ from hybrid_cli.weights.store import Store
 
 
 @dataclass
-class _Sum:
-    """Records with the same route."""
+class _Group:
+    """Records that take the same route."""
 
     records: int = 0
     tokens: int = 0
@@ -34,75 +34,106 @@ class _Sum:
     usd_at_most: float | None = 0.0
     """The budget they need in the worst case; None if a price is unknown."""
 
-    def add(self, facts: RequestFacts, policy: Policy) -> None:
+    def add(self, facts: RequestFacts) -> None:
         self.records += 1
         self.tokens += facts.tokens()
+
+    def add_handoff(self, facts: RequestFacts, policy: Policy) -> None:
+        self.add(facts)
         if self.usd_at_most is not None:
-            worst = _worst(facts.request, policy)
+            worst = _worst_cost(facts.request, policy)
             self.usd_at_most = None if worst is None else self.usd_at_most + worst
 
 
+@dataclass
+class _Groups:
+    """The input's records by route."""
+
+    local: _Group = field(default_factory=_Group)
+    """No handoff: denied, or kept by a rule."""
+    cloud: _Group = field(default_factory=_Group)
+    """A handoff without a local answer."""
+    gated: _Group = field(default_factory=_Group)
+    """The gate decides."""
+    failing: int = 0
+    answered_before: int = 0
+
+    @property
+    def records(self) -> int:
+        return self.local.records + self.cloud.records + self.gated.records
+
+    @property
+    def tokens(self) -> int:
+        return self.local.tokens + self.cloud.tokens + self.gated.tokens
+
+
 def estimate(
-    found: Iterable[PendingRecord], instruction: Instruction, policy: Policy, environment: Environment
+    records: Iterable[PendingRecord], instruction: Instruction, policy: Policy, environment: Environment
 ) -> dict[str, Any]:
-    """Read all records and return the plan. A token counts as four bytes; USD at most is the reservation."""
-    stay, leave, gated = _Sum(), _Sum(), _Sum()
-    failing = done_before = 0
-    for arrival in found:
-        record = arrival.record
+    """Read all records and return the plan of the run.
+
+    Counts four bytes of a prompt as a token. `usd_at_most` is what hybrid would reserve from the budget.
+    """
+    groups = _grouped(records, instruction, policy, environment)
+    share, source = _handoff_share(policy, environment) if groups.gated.records else (0.0, "")
+    cloud = policy.cloud
+    plan = {
+        "records": groups.records + groups.failing,
+        "done_before": groups.answered_before,
+        "failing": groups.failing,
+        "tokens": groups.tokens,
+        "model": "not used" if policy.mode == "force" else policy.local.model,
+        "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
+        "mode": f"{policy.mode} (set by {policy.decided_by})",
+    }
+    denied = permission_for(instruction.examples()[0], policy, environment).denied
+    if denied is not None:
+        plan["handoff"] = denied
+    at_most = groups.cloud.records + groups.gated.records
+    expected = None if share is None else groups.cloud.records + groups.gated.records * share
+    plan["handed_off"] = "unknown" if expected is None else _percent(expected, groups.records)
+    if source:
+        plan["expected_by"] = source
+    plan["handed_off_at_most"] = _percent(at_most, groups.records)
+    if cloud is not None and at_most:
+        plan |= _costs(policy, groups.cloud, groups.gated, share)
+        plan["left"] = left_in_words(policy, environment)
+    return plan
+
+
+def _grouped(
+    records: Iterable[PendingRecord], instruction: Instruction, policy: Policy, environment: Environment
+) -> _Groups:
+    """Sort all records by their route."""
+    groups = _Groups()
+    for pending in records:
+        record = pending.record
         if record is None:
-            done_before += 1
+            groups.answered_before += 1
             continue
         if record.is_blank:
             continue
         try:
-            facts = RequestFacts(instruction.about(record), instruction.tags)
-            own, ruling = under_rules(policy, facts)
+            facts = RequestFacts(instruction.request_for(record), instruction.tags)
+            record_policy, ruling = under_rules(policy, facts)
         except Failure:
-            failing += 1
+            groups.failing += 1
             continue
-        denied = permission_for(facts.request, own, environment).denied
+        denied = permission_for(facts.request, record_policy, environment).denied
         if denied or (ruling and ruling.then == "local"):
-            stay.records += 1
-            stay.tokens += facts.tokens()
-        elif own.forced_by is not None or (ruling and ruling.then == "force"):
-            leave.add(facts, own)
+            groups.local.add(facts)
+        elif record_policy.forced_by is not None or (ruling and ruling.then == "force"):
+            groups.cloud.add_handoff(facts, record_policy)
         else:
-            gated.add(facts, own)
-    share, why = _share(policy, environment) if gated.records else (0.0, "")
-    all_ = stay.records + leave.records + gated.records
-    plan = {
-        "records": all_ + failing,
-        "done_before": done_before,
-        "failing": failing,
-        "tokens": stay.tokens + leave.tokens + gated.tokens,
-        "model": "not used" if policy.mode == "force" else policy.local.model,
-        "cloud": "none"
-        if policy.cloud is None
-        else f"{policy.cloud.model} at {origin_of(policy.cloud.base_url)}",
-        "mode": f"{policy.mode} (set by {policy.decided_by})",
-    }
-    example = instruction.examples()[0]
-    denied = permission_for(example, policy, environment).denied
-    if denied is not None:
-        plan["handoff"] = denied
-    most = leave.records + gated.records
-    expected = None if share is None else leave.records + gated.records * share
-    plan["handed_off"] = "unknown" if expected is None else _percent(expected, all_)
-    if why:
-        plan["expected_by"] = why
-    plan["handed_off_at_most"] = _percent(most, all_)
-    if policy.cloud is not None and most:
-        plan |= _money(policy, leave, gated, share)
-        plan["left"] = left_in_words(policy, environment)
-    return plan
+            groups.gated.add_handoff(facts, record_policy)
+    return groups
 
 
 def _percent(part: float, of: int) -> str:
     return f"{part / of:.0%} ({part:.0f} records)" if of else "0 records"
 
 
-def _share(policy: Policy, environment: Environment) -> tuple[float | None, str]:
+def _handoff_share(policy: Policy, environment: Environment) -> tuple[float | None, str]:
     """Return the share of records the gate should hand off, and where that figure comes from.
 
     Raises Failure: WEIGHTS if the model is missing, USAGE if the target needs a calibration.
@@ -110,17 +141,17 @@ def _share(policy: Policy, environment: Environment) -> tuple[float | None, str]
     weights = Store(environment).locate(policy.local.model)
     calibration = criterion_of(policy, weights.sha256, environment).calibration
     if calibration is None:
-        return None, "a threshold does not predict the share; to measure it: hybrid eval"
-    named = f"the calibration for {calibration.target}={calibration.value:g} of {calibration.rows} questions"
+        return None, "a plain threshold does not predict the share; to measure it, run: hybrid eval"
+    source = f"the calibration for {calibration.target}={calibration.value:g} on {calibration.rows} questions"
     if calibration.handed_off is not None:
-        return calibration.handed_off, named
+        return calibration.handed_off, source
     if calibration.target == "escalate_at_most":
-        return calibration.value, named
-    return None, f"{named} does not say; to fit it again: hybrid calibrate"
+        return calibration.value, source
+    return None, f"{source} does not record the share; to fit it again, run: hybrid calibrate"
 
 
-def _worst(request: Request, policy: Policy) -> float | None:
-    """Return the USD reserved before `request` is sent."""
+def _worst_cost(request: Request, policy: Policy) -> float | None:
+    """Return the USD that hybrid would reserve for `request`; None if a price is unknown."""
     if policy.cloud is None:
         return None
     schema = request.schema.data if request.schema is not None and request.schema.is_object else None
@@ -132,13 +163,13 @@ def _worst(request: Request, policy: Policy) -> float | None:
     return worst_cost(call, len(call.content()))
 
 
-def _money(policy: Policy, leave: _Sum, gated: _Sum, share: float | None) -> dict[str, str]:
-    """Return USD: likely, if each answer is as long as allowed, and at most, as the limits count it."""
-    if policy.cloud is None or leave.usd_at_most is None or gated.usd_at_most is None:
+def _costs(policy: Policy, cloud: _Group, gated: _Group, share: float | None) -> dict[str, str]:
+    """Return the likely cost, if each answer is as long as allowed, and the most that hybrid would reserve."""
+    if policy.cloud is None or cloud.usd_at_most is None or gated.usd_at_most is None:
         return {"usd": "unknown; set cloud.prices"}
-    most = {"usd_at_most": usd(leave.usd_at_most + gated.usd_at_most)}
+    at_most = {"usd_at_most": usd(cloud.usd_at_most + gated.usd_at_most)}
     if share is None:
-        return most
-    tokens_out = (leave.records + share * gated.records) * policy.local.sampling.max_tokens
-    likely = Used(round(leave.tokens + share * gated.tokens), round(tokens_out))
-    return {"usd": usd(cost(policy.cloud, likely) or 0.0), **most}
+        return at_most
+    tokens_out = (cloud.records + share * gated.records) * policy.local.sampling.max_tokens
+    likely = Used(round(cloud.tokens + share * gated.tokens), round(tokens_out))
+    return {"usd": usd(cost(policy.cloud, likely) or 0.0), **at_most}

@@ -1,4 +1,4 @@
-"""The records in hand, from being taken to being written: their order, their number and their time."""
+"""The queue of records between the thread that reads and the thread that writes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hybrid_cli.cascade.shadow import Shadow
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.records import Record
 
-_MOST = 1024
-"""Records in hand: those behind a slow one wait for it, and so do those that a slow cloud holds up."""
-_MOST_BYTES = 64_000_000
-"""Of them together, unless a single one is larger."""
-_LOOK_SECONDS = 0.1
-"""How often what only the clock can tell is looked at."""
+_MAX_RECORDS = 1024
+"""In the queue at once. In ordered output, finished records wait here for a slow one before them."""
+_MAX_BYTES = 64_000_000
+"""Of all records in the queue together, unless a single one is larger."""
+_POLL_SECONDS = 0.1
+"""How often `next` checks the deadlines and `is_over`."""
 
 
 class Blank:
-    """The outcome of a record in which there is nothing."""
+    """The outcome of an empty record."""
 
 
 Outcome = Union[Answer, Failure, Blank]  # noqa: UP007  a Struct has no | at run time before 3.11
@@ -30,111 +30,114 @@ Outcome = Union[Answer, Failure, Blank]  # noqa: UP007  a Struct has no | at run
 
 @dataclass(eq=False)
 class QueuedRecord:
-    """A record in hand."""
+    """A record in the queue."""
 
     number: int
     """Its place in the input, from 1."""
     record: Record
     outcome: Outcome | None = None
+    """None until it is finished."""
     shadow: Shadow | None = None
-    """What goes to the cloud, too, once the record's line is out."""
-    ends: float | None = None
-    """When the work on it is given up; None while it waits for its turn."""
+    """What shadow mode sends once the record's line is written."""
+    deadline: float | None = None
+    """None while its clock is stopped, and if there is no limit."""
 
 
 class RecordQueue:
-    """Filled by one thread, worked at by many, and emptied by one."""
+    """Bounded queue: one producer, many workers, one consumer."""
 
     def __init__(self, clock: Callable[[], float], *, ordered: bool, seconds: float | None) -> None:
-        """`ordered`: tickets come back as they were taken; `seconds`: the longest that one is worked on."""
+        """Return records in input order if `ordered`; fail a record after `seconds` of work."""
         self._clock = clock
         self._ordered = ordered
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._in_hand: deque[QueuedRecord] = deque()
-        self._done: deque[QueuedRecord] = deque()
+        self._queued: deque[QueuedRecord] = deque()
+        """In input order: all records if `ordered`, else the unfinished ones."""
+        self._finished: deque[QueuedRecord] = deque()
+        """In the order they finished; empty if `ordered`."""
         self._bytes = 0
         self._is_closed = False
         self._error: BaseException | None = None
-        self._next_look = 0.0
+        self._next_check = 0.0
 
-    def take(self, record: Record, number: int) -> QueuedRecord | None:
-        """Take `record` in hand, once there is room for it. None after the desk was closed."""
+    def add(self, record: Record, number: int) -> QueuedRecord | None:
+        """Add `record` as soon as there is room. Returns None once the queue is closed."""
         with self._changed:
             while not self._is_closed and not self._has_room(len(record.raw)):
                 self._changed.wait()
             if self._is_closed:
                 return None
-            ticket = QueuedRecord(number, record)
-            self._in_hand.append(ticket)
+            queued = QueuedRecord(number, record)
+            self._queued.append(queued)
             self._bytes += len(record.raw)
-            return ticket
+            return queued
 
     def _has_room(self, size: int) -> bool:
-        held = len(self._in_hand) + len(self._done)
-        return not held or (held < _MOST and self._bytes + size <= _MOST_BYTES)
+        count = len(self._queued) + len(self._finished)
+        return not count or (count < _MAX_RECORDS and self._bytes + size <= _MAX_BYTES)
 
-    def begin(self, ticket: QueuedRecord) -> float | None:
-        """Work on `ticket` begins, or goes on after a wait. When it has to end."""
+    def start_clock(self, queued: QueuedRecord) -> float | None:
+        """Give `queued` the full time limit from now, and return its deadline."""
         with self._changed:
-            ticket.ends = None if self._seconds is None else self._clock() + self._seconds
-            return ticket.ends
+            queued.deadline = None if self._seconds is None else self._clock() + self._seconds
+            return queued.deadline
 
-    def wait(self, ticket: QueuedRecord) -> None:
-        """`ticket` waits for its turn; its time does not run."""
+    def stop_clock(self, queued: QueuedRecord) -> None:
+        """Remove the deadline of `queued` while it waits for its turn."""
         with self._changed:
-            ticket.ends = None
+            queued.deadline = None
 
-    def finish(self, ticket: QueuedRecord, outcome: Outcome) -> None:
-        """The work on `ticket` is over. What comes after it was given up is dropped."""
+    def finish(self, queued: QueuedRecord, outcome: Outcome) -> None:
+        """Set the outcome of `queued`, unless its deadline has already failed it."""
         with self._changed:
-            self._finish(ticket, outcome)
+            self._finish(queued, outcome)
 
-    def _finish(self, ticket: QueuedRecord, outcome: Outcome) -> None:
-        if ticket.outcome is not None:
+    def _finish(self, queued: QueuedRecord, outcome: Outcome) -> None:
+        if queued.outcome is not None:
             return
-        ticket.outcome, ticket.ends = outcome, None
+        queued.outcome, queued.deadline = outcome, None
         if not self._ordered:
-            self._in_hand.remove(ticket)
-            self._done.append(ticket)
+            self._queued.remove(queued)
+            self._finished.append(queued)
         self._changed.notify_all()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Take no more records. With an `error`, which `next` raises, nothing more is given out, either."""
+        """Add no more records. After an `error`, `next` raises it instead of returning records."""
         with self._changed:
             self._is_closed = True
             self._error = self._error or error
             self._changed.notify_all()
 
     def next(self, is_over: Callable[[], bool]) -> QueuedRecord | None:
-        """The next ticket that is done; None at the end of all, or when `is_over` says so.
+        """Return the next finished record. Returns None at the end, or as soon as `is_over` returns True.
 
-        `is_over` is asked ten times a second.
+        Calls `is_over` about ten times a second while it waits.
         """
         with self._changed:
             while True:
                 if self._error is not None:
                     raise self._error
-                self._give_up_late()
-                if not self._ordered and self._done:
-                    return self._leave(self._done)
-                if self._ordered and self._in_hand and self._in_hand[0].outcome is not None:
-                    return self._leave(self._in_hand)
-                if (self._is_closed and not self._in_hand) or is_over():
+                self._fail_overdue()
+                if not self._ordered and self._finished:
+                    return self._pop(self._finished)
+                if self._ordered and self._queued and self._queued[0].outcome is not None:
+                    return self._pop(self._queued)
+                if (self._is_closed and not self._queued) or is_over():
                     return None
-                self._changed.wait(_LOOK_SECONDS)
+                self._changed.wait(_POLL_SECONDS)
 
-    def _leave(self, line: deque[QueuedRecord]) -> QueuedRecord:
-        ticket = line.popleft()
-        self._bytes -= len(ticket.record.raw)
+    def _pop(self, records: deque[QueuedRecord]) -> QueuedRecord:
+        queued = records.popleft()
+        self._bytes -= len(queued.record.raw)
         self._changed.notify_all()
-        return ticket
+        return queued
 
-    def _give_up_late(self) -> None:
+    def _fail_overdue(self) -> None:
         now = self._clock()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _LOOK_SECONDS
-        for ticket in [one for one in self._in_hand if one.ends is not None and one.ends < now]:
-            words = f"no answer within {self._seconds:g} s (limits.seconds)"
-            self._finish(ticket, Failure(ExitStatus.DEADLINE, words))
+        self._next_check = now + _POLL_SECONDS
+        for queued in [one for one in self._queued if one.deadline is not None and one.deadline < now]:
+            message = f"no answer within {self._seconds:g} s (limits.seconds)"
+            self._finish(queued, Failure(ExitStatus.DEADLINE, message))

@@ -1,4 +1,4 @@
-"""One record's cascade: the instruction, the record's request and policy, and the decision about it."""
+"""The cascade of each record: its request from the instruction, its policy, and the local decision."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from hybrid_cli.weights.store import Weights
 
 @dataclass(frozen=True)
 class Instruction:
-    """What the user asks of every record."""
+    """The user's instruction, with the options that shape each record's request."""
 
     text: str
     template: RecordTemplate = field(default_factory=RecordTemplate)
@@ -42,14 +42,14 @@ class Instruction:
     choices: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
 
-    def about(self, record: Record) -> Request:
-        """Return the request about `record`. Raises Failure (USAGE) if nothing can be asked about it."""
+    def request_for(self, record: Record) -> Request:
+        """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
         if record.problem is not None:
             raise Failure(ExitStatus.USAGE, record.problem)
         return self._request(self.template.text(record))
 
     def examples(self) -> list[Request]:
-        """Return requests about two records that have nothing in common."""
+        """Return requests about two records without a common beginning."""
         return [self._request(text) for text in self.template.examples()]
 
     def _request(self, text: str) -> Request:
@@ -75,58 +75,55 @@ class Instruction:
 
 @dataclass(frozen=True)
 class HandoffDue:
-    """A record that waits for the user or a cloud: its cascade still has to ask and settle."""
+    """A record to hand off: its cascade still has to `ask` and `settle`."""
 
     cascade: Cascade
     decision: Decision
 
 
 @dataclass(frozen=True)
-class RecordOutcome:
-    """The local outcome of a record: answered, failed, or due for a handoff."""
+class LocalOutcome:
+    """How the local side of a record ended: answered, failed, or due for a handoff."""
 
-    outcome: Answer | Failure | HandoffDue
+    result: Answer | Failure | HandoffDue
     shadow: Shadow | None = None
-    """What also goes to the cloud, after the record's line is written."""
+    """What shadow mode sends once the record's line is written."""
 
 
 @dataclass
 class RecordCascades:
-    """Decides about records, from any thread."""
+    """Decides about records. Safe to use from several threads."""
 
     instruction: Instruction
     policy: Policy
     enforcement: str
     environment: Environment
     engine: SharedEngine | None
-    """None if no answer is generated here: under `force`, and beside a cluster."""
+    """None if this process generates no answers: under `force`, and with a cluster."""
     as_objects: bool
-    """The answer is written as an object, which has room for more than text."""
+    """Whether answers are written as objects, which can hold images."""
     criterion: Criterion | None = None
-    """What answers are judged by; None to look it up for each."""
+    """The gate's criterion; None to look it up for each record."""
     backpressure: Backpressure = field(default_factory=Backpressure)
 
-    def decide(self, record: Record, number: int, ends: float | None = None) -> RecordOutcome:
-        """Run the local side of one record; nothing is asked or sent.
-
-        It is given up at the time `ends`, by the environment's clock.
-        """
+    def decide(self, record: Record, number: int, deadline: float | None = None) -> LocalOutcome:
+        """Run the local side of one record, until `deadline` by the environment's clock. Asks and sends nothing."""
         try:
-            cascade = self.cascade(record, number, ends)
-            return outcome_of(cascade, cascade.decide())
+            cascade = self.cascade_for(record, number, deadline)
+            return local_outcome(cascade, cascade.decide())
         except Failure as failure:
-            return RecordOutcome(failure)
+            return LocalOutcome(failure)
 
-    def cascade(self, record: Record, number: int, ends: float | None = None) -> Cascade:
-        """Return the cascade of one record. Raises Failure if the record cannot be asked about."""
-        request = self.instruction.about(record)
+    def cascade_for(self, record: Record, number: int, deadline: float | None = None) -> Cascade:
+        """Return the cascade of one record. Raises Failure if the record has a problem."""
+        request = self.instruction.request_for(record)
         facts = RequestFacts(request, self.instruction.tags)
         policy, ruling = under_rules(self.policy, facts)
         # One level less verbose: there may be thousands of records.
         environment = replace(
             self.environment,
             verbosity=self.environment.verbosity - 1,
-            message_prefix=f"{record.named(number)}: ",
+            message_prefix=f"{record.name(number)}: ",
         )
         output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
         return Cascade(
@@ -134,7 +131,7 @@ class RecordCascades:
             policy,
             ruling,
             self.enforcement,
-            None if self.engine is None else EngineSlot(self.engine, ends, environment.clock),
+            None if self.engine is None else EngineSlot(self.engine, deadline, environment.clock),
             output,
             environment,
             Stopwatch(environment.clock),
@@ -144,26 +141,26 @@ class RecordCascades:
         )
 
     def key(self, record: Record) -> str:
-        """Return a hash of `record` and everything its answer depends on: `--resume` finds it by that."""
-        hashed = self._settings.copy()
+        """Return a hash of `record` and every setting its answer depends on. --resume finds the answer by it."""
+        hashed = self._settings_hash.copy()
         hashed.update(record.raw)
         return str(hashed.hexdigest())
 
     @cached_property
-    def _settings(self) -> Any:
+    def _settings_hash(self) -> Any:
         examples = [asdict(request) for request in self.instruction.examples()]
         local = self.policy.local
         settings = [examples, self.instruction.template.parts, local.model, fields_of(local.sampling)]
         return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode() + b"\n", digest_size=16)
 
 
-def outcome_of(cascade: Cascade, decision: Decision) -> RecordOutcome:
-    """Return the answer if no cloud is needed, or the handoff that is due. Raises Failure."""
+def local_outcome(cascade: Cascade, decision: Decision) -> LocalOutcome:
+    """Return the answer, or the handoff if the record needs one. Raises Failure."""
     if decision.needs_cloud:
-        return RecordOutcome(HandoffDue(cascade, decision))
+        return LocalOutcome(HandoffDue(cascade, decision))
     answer = cascade.settle(decision)
     shadow = shadow_of(cascade.request, answer, decision.observation, cascade.policy, cascade.environment)
-    return RecordOutcome(answer, shadow)
+    return LocalOutcome(answer, shadow)
 
 
 def fields_of(struct: Any) -> dict[str, Any]:

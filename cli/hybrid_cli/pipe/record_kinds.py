@@ -1,4 +1,4 @@
-"""The kinds of records, which `hybrid pipe --each` shares with the reader. Imports nothing, for a fast --help."""
+"""The kinds of records that `hybrid pipe --each` accepts. Imports nothing, so that --help is fast."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The records of a pipe: where one ends and the next begins, and what its fields are.
+"""Split the input of `hybrid pipe` into records.
 
-Input is foreign: whatever a record holds, it is one record, at most one failure, and never the end of the run.
+Input is untrusted: a malformed record becomes one record with a problem, and never ends the run.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from hybrid_cli.prompt import MAX_BYTES
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
-_CHUNK = 1 << 16
+_READ_SIZE = 1 << 16
 _BOM = b"\xef\xbb\xbf"
-_ENDS: dict[Each, bytes] = {"nul": b"\0"}
+_SEPARATORS: dict[Each, bytes] = {"nul": b"\0"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record as it was read."""
+    """One record of the input."""
 
     raw: bytes
-    """Without its end. Of a row of CSV its fields as a JSON object; of one that is too long, its beginning."""
+    """The bytes without the separator. A CSV row becomes a JSON object; a record that is too long is cut."""
     value: Any = None
-    """What JSON or CSV makes of it; of other text None."""
+    """The parsed JSON or CSV row; None for plain text."""
     is_json: bool = False
     problem: str | None = None
-    """Why there is nothing to be asked about it."""
+    """Why it cannot be sent to a model; None if it can."""
     file: str | None = None
-    """Where it is from; None for stdin."""
+    """None for stdin."""
     line: int | None = None
-    """The line there on which it begins, from 1; None in input that is not of lines."""
+    """The line on which it begins, from 1; None if the input has no lines."""
 
-    def named(self, number: int) -> str:
-        """Which one it is, for a reader: its `number` in the input, and where to look for it."""
+    def name(self, number: int) -> str:
+        """Return a name for messages: the record's `number` in the input, and its file and line."""
         if self.file is not None:
             place = self.file if self.line is None else f"{self.file}:{self.line}"
             return f"record {number} ({place})"
@@ -55,29 +55,29 @@ class Record:
 
     @property
     def is_blank(self) -> bool:
-        """A text of nothing: there is nothing to be asked, and nothing wrong with it."""
+        """Whether it is valid text without any content."""
         return not self.is_json and self.problem is None and not self.raw.strip()
 
     @property
     def text(self) -> str:
-        """All of it, for a record without a problem."""
+        """The whole record as text. Only for a record without a problem."""
         return self.raw.decode()
 
 
 class Source:
-    """The records of files, or of stdin, one after another as they are asked for."""
+    """Reads the records of files or stdin, lazily and in order."""
 
     def __init__(self, files: Sequence[Path], each: Each, environment: Environment) -> None:
-        """Raises Failure (USAGE) where a file cannot be read, or there is no input at all."""
+        """Raise Failure (USAGE) if a file cannot be read, or stdin has no input."""
         self.each = each
         self.files = files or [Path("-")]
         self._environment = environment
         for path in self.files:
             if str(path) == "-":
                 if environment.stdin is None or environment.stdin_is_terminal():
-                    raise Failure(ExitStatus.USAGE, "there are no records; pipe them in, or name a FILE")
+                    raise Failure(ExitStatus.USAGE, "no records; pipe them to stdin or name a FILE")
             elif path.is_dir():
-                raise Failure(ExitStatus.USAGE, f"{path} is a folder; give files")
+                raise Failure(ExitStatus.USAGE, f"{path} is a folder; name files")
             elif not os.access(path, os.R_OK):
                 why = "cannot be read" if path.exists() else "does not exist"
                 raise Failure(ExitStatus.USAGE, f"{path} {why}")
@@ -85,12 +85,12 @@ class Source:
     def __iter__(self) -> Iterator[Record]:
         for path in self.files:
             name = None if str(path) == "-" else str(path)
-            with self._opened(path) as descriptor:
+            with self._open(path) as descriptor:
                 for line, record in _records(self.each, _chunks(descriptor), str(path)):
                     yield replace(record, file=name, line=line)
 
     @contextmanager
-    def _opened(self, path: Path) -> Iterator[int]:
+    def _open(self, path: Path) -> Iterator[int]:
         if str(path) == "-":
             yield self._environment.stdin.fileno() if self._environment.stdin is not None else -1
             return
@@ -98,13 +98,14 @@ class Source:
             yield file.fileno()
 
 
-def matching(names: Sequence[Path]) -> list[Path]:
-    """The files that `names` are or, where there is none, match as patterns (`**` for folders in folders).
+def expand_patterns(names: Sequence[Path]) -> list[Path]:
+    """Return the files that `names` name or, if there is no such file, match as glob patterns.
 
-    Raises Failure (USAGE) for none at all, and for stdin.
+    `**` matches any folders. A name that matches nothing is returned unchanged. Raises Failure (USAGE) for no
+    names, and for stdin.
     """
     if not names or Path("-") in names:
-        raise Failure(ExitStatus.USAGE, "--cluster reads files; name them, or a pattern")
+        raise Failure(ExitStatus.USAGE, "--cluster reads files, not stdin; name files or a pattern")
     files = []
     for name in names:
         found = [] if name.exists() else sorted(glob.glob(str(name), recursive=True))  # noqa: PTH207  absolute, too
@@ -113,15 +114,15 @@ def matching(names: Sequence[Path]) -> list[Path]:
 
 
 def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[tuple[int | None, Record]]:
-    """Each with its line, where there are lines."""
-    pieces = _pieces(chunks, _ENDS.get(each, b"\n"))
+    """Yield each record with its line; None for the line if the input has no lines."""
+    pieces = split_chunks(chunks, _SEPARATORS.get(each, b"\n"))
     if each == "nul":
         yield from ((None, _text(piece)) for piece in pieces)
         return
     if each == "csv":
         yield from _rows(pieces, name)
         return
-    lines = enumerate(map(_line, pieces), 1)
+    lines = enumerate(map(_without_cr, pieces), 1)
     if each == "para":
         yield from ((line, _text(raw)) for line, raw in _paragraphs(lines))
     elif each == "jsonl":
@@ -131,21 +132,21 @@ def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[tuple[i
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:
-    """What can be read, as it comes; a byte order mark at the start is no part of it."""
-    start = os.read(descriptor, _CHUNK)
-    while 0 < len(start) < len(_BOM) and _BOM.startswith(start) and (more := os.read(descriptor, _CHUNK)):
+    """Yield the bytes as they arrive, without a byte order mark at the start."""
+    start = os.read(descriptor, _READ_SIZE)
+    while 0 < len(start) < len(_BOM) and _BOM.startswith(start) and (more := os.read(descriptor, _READ_SIZE)):
         start += more
     yield start.removeprefix(_BOM)
-    while chunk := os.read(descriptor, _CHUNK):
+    while chunk := os.read(descriptor, _READ_SIZE):
         yield chunk
 
 
-def _pieces(chunks: Iterable[bytes], end: bytes) -> Iterator[bytes]:
-    """What lies between the `end`s. Of a longer piece than may be, only its beginning, one byte too long."""
+def split_chunks(chunks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
+    """Yield the pieces between separators. A piece over MAX_BYTES is cut to one byte more than that."""
     held = bytearray()
     begun = False
     for chunk in chunks:
-        *whole, rest = chunk.split(end)
+        *whole, rest = chunk.split(separator)
         for part in whole:
             held += part[: MAX_BYTES + 1 - len(held)]
             yield bytes(held)
@@ -157,12 +158,12 @@ def _pieces(chunks: Iterable[bytes], end: bytes) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def _line(piece: bytes) -> bytes:
+def _without_cr(piece: bytes) -> bytes:
     return piece.removesuffix(b"\r")
 
 
 def _paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Lines up to the next blank one, together, with the number of the first."""
+    """Yield blocks of lines between blank lines, each with the number of its first line."""
     held: list[bytes] = []
     first = size = 0
     for number, line in lines:
@@ -180,11 +181,11 @@ def _paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes
 
 def _problem(raw: bytes) -> str | None:
     if len(raw) > MAX_BYTES:
-        return f"it is over {MAX_BYTES // 1_000_000} MB"
+        return f"larger than {MAX_BYTES // 1_000_000} MB"
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        return f"it is not UTF-8 (byte {error.start})"
+        return f"not UTF-8 (byte {error.start})"
     return None
 
 
@@ -197,38 +198,38 @@ def _json(raw: bytes) -> Record:
     if problem is not None:
         return Record(raw, problem=problem)
     try:
-        return Record(raw, json.loads(raw, parse_constant=_no_json), is_json=True)
+        return Record(raw, json.loads(raw, parse_constant=_reject_constant), is_json=True)
     except json.JSONDecodeError as error:
-        return Record(raw, problem=f"it is not JSON (character {error.pos}: {error.msg})")
+        return Record(raw, problem=f"not JSON (character {error.pos}: {error.msg})")
     except (ValueError, RecursionError):  # NaN, a number of thousands of digits, thousands of brackets
-        return Record(raw, problem="it is not JSON that can be read here")
+        return Record(raw, problem="not JSON that hybrid can read")
 
 
-def _no_json(_constant: str) -> NoReturn:
+def _reject_constant(_name: str) -> NoReturn:
     raise ValueError
 
 
-class _Text:
-    """The lines of a file of CSV as text. Bytes that are none stay with their own record."""
+class _TextLines:
+    """Decodes lines for the CSV reader. Invalid bytes become surrogates, so that only their own row fails."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
-        self.is_over = False
+        self.at_end = False
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
             yield f"{line.decode('utf-8', 'surrogateescape')}\n"
-        self.is_over = True
+        self.at_end = True
 
 
 def _rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, Record]]:
-    """The rows of CSV (RFC 4180), each as an object by the first row's names."""
+    """Yield the rows of CSV (RFC 4180) as objects with the header row's names, each with its line."""
     csv.field_size_limit(MAX_BYTES)
-    text = _Text(lines)
+    text = _TextLines(lines)
     rows = csv.reader(text)
     names = _header(rows, name)
-    if names and text.is_over:
-        raise Failure(ExitStatus.USAGE, f"a quote in the first row of {name} is never closed")
+    if names and text.at_end:
+        raise Failure(ExitStatus.USAGE, f"a quote in the header row of {name} is never closed")
     while names:
         line = rows.line_num + 1
         try:
@@ -236,25 +237,28 @@ def _rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, Record]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, Record(b"", problem=f"it is no row of CSV ({error})")
+            yield line, Record(b"", problem=f"not a CSV row ({error})")
             continue
-        if text.is_over:  # it was read on for the end of a quote
-            problem = "a quote in it is never closed; the file ends in it"
+        if text.at_end:  # the reader looked for the end of a quote
+            problem = "a quote is never closed; the record runs to the end of the file"
             yield line, replace(_row(names, row), problem=problem)
         elif row:
             yield line, _row(names, row)
 
 
 def _header(rows: Iterator[list[str]], name: str) -> list[str]:
-    """The names of the columns; none for no input. Raises Failure (USAGE) for names that cannot be told apart."""
+    """Return the names of the columns; an empty list for empty input.
+
+    Raises Failure (USAGE) if the header is malformed, or two columns have the same name.
+    """
     try:
         names = next((row for row in rows if row), [])
         json.dumps(names, ensure_ascii=False).encode()
     except (csv.Error, UnicodeEncodeError):
-        raise Failure(ExitStatus.USAGE, f"the first row of {name} holds no names of columns") from None
-    twice = next((column for place, column in enumerate(names) if column in names[:place]), None)
-    if twice is not None:
-        raise Failure(ExitStatus.USAGE, f"two columns of {name} are named `{shorten(twice)}`")
+        raise Failure(ExitStatus.USAGE, f"{name} has no valid header row") from None
+    duplicate = next((column for place, column in enumerate(names) if column in names[:place]), None)
+    if duplicate is not None:
+        raise Failure(ExitStatus.USAGE, f"two columns of {name} are named `{shorten(duplicate)}`")
     return names
 
 
@@ -263,7 +267,7 @@ def _row(names: list[str], row: list[str]) -> Record:
     text = json.dumps(value, ensure_ascii=False)
     if len(row) != len(names):
         raw = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        return Record(raw, problem=f"it has {len(row)} fields, the first row {len(names)}")
+        return Record(raw, problem=f"expected {len(names)} fields, as in the header row; found {len(row)}")
     raw = text.encode("utf-8", "surrogateescape")
     problem = _problem(raw)
     return Record(raw, problem=problem) if problem is not None else Record(raw, value, is_json=True)

@@ -1,6 +1,6 @@
-"""The code that Ray runs on a cluster's nodes: one task that reads the records, and the local side on each node.
+"""The code that Ray runs on a cluster's nodes: one task reads the records, and each node decides about some.
 
-Ray starts it, stops it, and restarts it elsewhere. No prompt is handed off from here.
+Ray starts and stops this code, and restarts it on another node. It hands nothing off.
 """
 
 from __future__ import annotations
@@ -29,10 +29,16 @@ from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local.threads import usable_cores
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
-from hybrid_cli.pipe.record_cascade import HandoffDue, Instruction, RecordCascades, RecordOutcome, outcome_of
+from hybrid_cli.pipe.record_cascade import (
+    HandoffDue,
+    Instruction,
+    LocalOutcome,
+    RecordCascades,
+    local_outcome,
+)
 from hybrid_cli.pipe.record_kinds import Each
 from hybrid_cli.pipe.records import Record, Source
-from hybrid_cli.pipe.resume import Done
+from hybrid_cli.pipe.resume import AnsweredKeys
 from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.profile.policy import Policy
@@ -40,18 +46,19 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store
 
 COLUMN = "batch"
-"""Of Ray's tables: each row holds a pickled `Batch`."""
-_FIRST = 4
-"""Records in the first batch, so that answers come soon; the next ones are larger."""
-_MOST = 16
-"""The engine has two batches at a time, so that it never waits for the last record of one."""
-_MOST_BYTES = 1_000_000
-_MOST_PASSED = 10_000
+"""The one column of Ray's tables: each row holds a pickled `Batch`."""
+_FIRST_BATCH = 4
+"""Records in the first batch: few, so that the first answers come soon. Later batches double up to the maximum."""
+_MAX_BATCH = 16
+"""A node has two batches at a time, so that its engine never waits for the last record of one."""
+_MAX_BATCH_BYTES = 1_000_000
+_MAX_BATCH_ENTRIES = 10_000
+"""Records in a batch, including those that an earlier run answered."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A node's input: everything from the driver's files and variables that the answers depend on."""
+    """A node's input: everything on the driver that the answers depend on."""
 
     instruction: Instruction
     policy: Policy
@@ -70,7 +77,7 @@ class Job:
     verbosity: int
     jobs: int | None
     cores: dict[str, int]
-    """By node, as Ray knows them."""
+    """CPU cores by Ray's node id."""
     version: str = __version__
 
     def environment(self) -> NodeEnvironment:
@@ -98,7 +105,7 @@ class Job:
 
 
 class NodeEnvironment(Environment):
-    """Ignores the node's own consents and calibrations; nobody can be asked there."""
+    """Ignores the node's own consents and calibrations, and never asks questions."""
 
     @property
     def config_folder(self) -> Path:
@@ -107,27 +114,27 @@ class NodeEnvironment(Environment):
 
 @dataclass(frozen=True)
 class Batch:
-    """Records that travel together."""
+    """Records sent to and from a node together."""
 
     records: list[PendingRecord] = field(default_factory=list)
     decisions: dict[int, Decision] = field(default_factory=dict)
-    """For records that are due for a handoff, by the record's number."""
+    """By record number, for the records to hand off."""
     failure: Failure | None = None
-    """It ends the whole run."""
+    """Ends the whole run."""
     messages: str = ""
-    """A node's stderr."""
+    """The node's stderr."""
 
 
 class Records(Datasource):  # type: ignore[misc]
-    """The records of files in batches, read by one task on the driver's node.
+    """Reads records from files in batches, by one task on the driver's node.
 
-    The task reads much faster than any cluster answers. It numbers the records, and makes the same batches if Ray
-    runs it again.
+    One task is enough: it reads much faster than any cluster answers. It numbers the records, and makes the same
+    batches again if Ray restarts it.
     """
 
-    def __init__(self, job: Job, done: Done | None) -> None:
+    def __init__(self, job: Job, answered: AnsweredKeys | None) -> None:
         super().__init__()
-        self._job, self._done = job, done
+        self._job, self._answered = job, answered
 
     @property
     def supports_distributed_reads(self) -> bool:
@@ -138,15 +145,15 @@ class Records(Datasource):  # type: ignore[misc]
 
     def get_read_tasks(self, *_arguments: Any, **_options: Any) -> list[ReadTask]:
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(partial(_tables, self._job, self._done), unknown)]
+        return [ReadTask(partial(_read_tables, self._job, self._answered), unknown)]
 
 
-def _tables(job: Job, done: Done | None) -> Iterator[Any]:
+def _read_tables(job: Job, answered: AnsweredKeys | None) -> Iterator[Any]:
     try:
         environment = job.environment()
         key = job.cascades(environment, None).key
-        found = pending_records(Source(job.files, job.each, environment), job.sink, key, done)
-        for batch in _batches(found):
+        records = pending_records(Source(job.files, job.each, environment), job.sink, key, answered)
+        for batch in _batches(records):
             yield _table(batch)
     except Failure as failure:
         yield _table(Batch(failure=failure))
@@ -156,23 +163,23 @@ def _table(batch: Batch) -> Any:
     return pyarrow.table({COLUMN: pyarrow.array([pickle.dumps(batch)], pyarrow.binary())})
 
 
-def _batches(found: Iterable[PendingRecord]) -> Iterator[Batch]:
-    most, held, records, size = _FIRST, [], 0, 0
-    for pending in found:
+def _batches(source: Iterable[PendingRecord]) -> Iterator[Batch]:
+    limit, held, records, size = _FIRST_BATCH, [], 0, 0
+    for pending in source:
         held.append(pending)
         if pending.record is not None:
             records += 1
             size += len(pending.record.raw)
-        if records >= most or size >= _MOST_BYTES or len(held) >= _MOST_PASSED:
+        if records >= limit or size >= _MAX_BATCH_BYTES or len(held) >= _MAX_BATCH_ENTRIES:
             yield Batch(held)
             held, records, size = [], 0, 0
-            most = min(2 * most, _MOST)
+            limit = min(2 * limit, _MAX_BATCH)
     if held:
         yield Batch(held)
 
 
 class Node:
-    """The local side on one node: an actor that holds the engine. Ray may restart it from nothing."""
+    """The actor that holds the engine on one node. Ray may restart it, without any state."""
 
     def __init__(self, job: Job) -> None:
         self._failure: Failure | None = None
@@ -180,17 +187,17 @@ class Node:
         try:
             self._cascades = self._start(job)
         except Failure as failure:
-            self._failure = _on_node(failure)
+            self._failure = _naming_this_node(failure)
 
     def __call__(self, table: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Decide about the batches in a table from Ray."""
+        """Decide about the batches in a table from Ray, and return them as such a table."""
         batches = map(pickle.loads, table[COLUMN])  # this program pickled them
-        return {COLUMN: [pickle.dumps(self._decided(batch)) for batch in batches]}
+        return {COLUMN: [pickle.dumps(self._decide_batch(batch)) for batch in batches]}
 
     def _start(self, job: Job) -> RecordCascades:
         if job.version != __version__:
             raise Failure(
-                ExitStatus.FAILURE, f"hybrid is {__version__} here, but {job.version} on the driver"
+                ExitStatus.FAILURE, f"this node runs hybrid {__version__}, but the driver runs {job.version}"
             )
         environment = job.environment()
         if job.weights is None:
@@ -200,7 +207,7 @@ class Node:
         if weights.sha256 != job.weights:
             raise Failure(
                 ExitStatus.WEIGHTS,
-                f"the weights of {policy.local.model} differ from the driver's: sha256 {weights.sha256}",
+                f"the weights of {policy.local.model} differ from the driver's (sha256 {weights.sha256})",
             )
         cores = job.cores.get(ray.get_runtime_context().get_node_id(), usable_cores())
         threads = cores if cores < usable_cores() else None
@@ -209,42 +216,43 @@ class Node:
         )
         return job.cascades(environment, engine)
 
-    def _decided(self, batch: Batch) -> Batch:
+    def _decide_batch(self, batch: Batch) -> Batch:
         if batch.failure is not None or self._failure is not None:
             return Batch(failure=batch.failure or self._failure)
         messages = io.StringIO()
         try:
-            records = list(self._threads.map(partial(self._one, messages), batch.records))
-        except EngineGone as over:
-            failure = over.__cause__
+            records = list(self._threads.map(partial(self._decide_record, messages), batch.records))
+        except EngineGone as gone:
+            failure = gone.__cause__
             if not isinstance(failure, Failure):
                 raise
-            return Batch(failure=_on_node(failure))
+            return Batch(failure=_naming_this_node(failure))
         decisions = {}
         for place, pending in enumerate(records):
-            if pending.decided is not None and isinstance(pending.decided.outcome, HandoffDue):
-                decisions[pending.number] = pending.decided.outcome.decision
-                records[place] = replace(pending, decided=None)
+            local = pending.local_outcome
+            if local is not None and isinstance(local.result, HandoffDue):
+                decisions[pending.number] = local.result.decision
+                records[place] = replace(pending, local_outcome=None)
         return Batch(records, decisions, messages=messages.getvalue())
 
-    def _one(self, messages: io.StringIO, pending: PendingRecord) -> PendingRecord:
+    def _decide_record(self, messages: io.StringIO, pending: PendingRecord) -> PendingRecord:
         record, number = pending.record, pending.number
         if record is None or record.is_blank:
             return pending
         cascades = replace(self._cascades, environment=replace(self._cascades.environment, stderr=messages))
-        return replace(pending, decided=_decided(cascades, record, number))
+        return replace(pending, local_outcome=_decide(cascades, record, number))
 
 
-def _decided(cascades: RecordCascades, record: Record, number: int) -> RecordOutcome:
+def _decide(cascades: RecordCascades, record: Record, number: int) -> LocalOutcome:
     seconds = cascades.policy.limits.seconds
-    ends = None if seconds is None else cascades.environment.clock() + seconds
+    deadline = None if seconds is None else cascades.environment.clock() + seconds
     try:
-        cascade = cascades.cascade(record, number, ends)
-        # Nobody can be asked here, which counts as a no; after that, a local answer may be needed.
-        return outcome_of(cascade, cascade.ask(cascade.decide()))
+        cascade = cascades.cascade_for(record, number, deadline)
+        # No user can be asked here, which counts as a no. After a no, `ask` may run the local model.
+        return local_outcome(cascade, cascade.ask(cascade.decide()))
     except Failure as failure:
-        return RecordOutcome(failure)
+        return LocalOutcome(failure)
 
 
-def _on_node(failure: Failure) -> Failure:
+def _naming_this_node(failure: Failure) -> Failure:
     return Failure(failure.status, f"node {platform.node()}: {failure}")

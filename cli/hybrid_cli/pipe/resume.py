@@ -1,7 +1,7 @@
-"""Going on with a file of answers that an earlier run began, however that run ended.
+"""Continue a file of answers that an earlier run began, however that run ended.
 
-Every line of the file is whole and of one record. What was not written, or says that its record failed, is
-done again; all else is passed over, as often as it is there.
+Each line holds one record. Records that failed or have no line are answered again; the others are skipped. A
+record that occurs several times in the input is skipped as often as the file answers it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.files import Busy, Replacement, open_locked
 
 
-class Done(Counter[str]):
-    """How often each record's key is in the file, less what was passed over."""
+class AnsweredKeys(Counter[str]):
+    """Counts the answers of an earlier run by record key."""
 
-    def passes(self, key: str) -> bool:
-        """Whether the record with `key` was answered before: said once for each of its lines."""
+    def take(self, key: str) -> bool:
+        """Use up one answer for `key`. Returns False if there is none left."""
         if not self[key]:
             return False
         self[key] -= 1
@@ -33,71 +33,71 @@ class Done(Counter[str]):
 
 @dataclass
 class ResumedFile:
-    """The file, open at its end, and what is done in it."""
+    """The locked file, open at its end."""
 
     file: BinaryIO
-    done: Done
+    answered: AnsweredKeys
 
 
 @contextmanager
-def resumed(path: Path, field: str) -> Iterator[ResumedFile]:
-    """The file at `path`, held by this process alone; a new one where there is none.
+def open_resumed(path: Path, field: str) -> Iterator[ResumedFile]:
+    """Open and lock the file at `path`, without its failed and incomplete lines; create it if it is missing.
 
-    `field` is the name of the answer object. Raises Failure: USAGE for a file that this program did not
-    write, FAILURE where another run is writing to it.
+    `field` is the name of the answer object. Raises Failure: USAGE for a file that hybrid did not write, FAILURE
+    if another run is writing to it.
     """
-    file = _locked(path)
+    file = _open_locked(path)
     try:
-        done = Done()
-        end, failed = _look_through(file, path, field, done)
+        answered = AnsweredKeys()
+        end, failed = _scan(file, path, field, answered)
         file.truncate(end)
         if failed:
-            kept = _without(file, path, failed)
+            kept = _rewrite_without(file, path, failed)
             file.close()
             file = kept
         file.seek(0, os.SEEK_END)
-        yield ResumedFile(file, done)
+        yield ResumedFile(file, answered)
     finally:
         file.close()
 
 
-def _locked(path: Path) -> BinaryIO:
-    """The file, locked by this process."""
+def _open_locked(path: Path) -> BinaryIO:
+    """Open and lock the file; create it if it is missing."""
     try:
         _check_regular(path)
         descriptor, _waited = open_locked(path)
     except Busy:
         raise Failure(ExitStatus.FAILURE, f"another run is writing to {path}") from None
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from None
+        raise _not_resumable(path, error.strerror or str(error)) from None
     return os.fdopen(descriptor, "r+b")
 
 
 def _check_regular(path: Path) -> None:
     if path.exists() and not path.is_file():
-        raise _refused(path, "it is no regular file")
+        raise _not_resumable(path, "not a regular file")
 
 
-def _refused(path: Path, why: str) -> Failure:
+def _not_resumable(path: Path, why: str) -> Failure:
     return Failure(ExitStatus.USAGE, f"{path} cannot be resumed: {why}")
 
 
-def done_in(path: Path, field: str) -> Done:
-    """What is done in the file at `path`, which is not changed. Raises Failure (USAGE) as `resumed` does."""
-    done = Done()
+def answered_keys(path: Path, field: str) -> AnsweredKeys:
+    """Return the answers in the file at `path`, without changing it. Raises Failure (USAGE) as `open_resumed`."""
+    answered = AnsweredKeys()
     try:
         _check_regular(path)
         with path.open("rb") as file:
-            _look_through(file, path, field, done)
+            _scan(file, path, field, answered)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from None
-    return done
+        raise _not_resumable(path, error.strerror or str(error)) from None
+    return answered
 
 
-def _look_through(file: BinaryIO, path: Path, field: str, done: Done) -> tuple[int, set[int]]:
-    """Count what is `done`; where the last whole line ends, and the places of lines that tell of a failure."""
+def _scan(file: BinaryIO, path: Path, field: str, answered: AnsweredKeys) -> tuple[int, set[int]]:
+    """Count the answers in `answered`; return the offsets of the last whole line's end and of failed lines."""
     failed: set[int] = set()
     start = 0
     for number, line in enumerate(file, 1):
@@ -106,14 +106,14 @@ def _look_through(file: BinaryIO, path: Path, field: str, done: Done) -> tuple[i
         if answer is None or not line.startswith(b"{"):
             raise Failure(
                 ExitStatus.USAGE,
-                f"{path}:{number}: no answer of `hybrid pipe --jsonl --key {field}`; nothing was changed",
+                f"{path}:{number}: not output of `hybrid pipe --jsonl --key {field}`; nothing was changed",
             )
-        if not whole:  # the last one, cut off in the middle
+        if not whole:  # the last line, which a killed run left incomplete
             break
         if "error" in answer:
             failed.add(start)
         else:
-            done[str(answer.get("record"))] += 1
+            answered[str(answer.get("record"))] += 1
         start += len(line)
     return start, failed
 
@@ -127,8 +127,8 @@ def _answer_of(line: bytes, field: str) -> dict[str, object] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
-    """Put a copy without the lines at `failed` in the file's place, in one step; the copy, locked."""
+def _rewrite_without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
+    """Replace the file atomically by a copy without the lines at the offsets `failed`; return the locked copy."""
     replacement = Replacement(Path(os.path.realpath(path)))
     copy = replacement.file
     try:

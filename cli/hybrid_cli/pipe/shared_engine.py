@@ -26,20 +26,20 @@ from hybrid_cli.local.protocol import (
 from hybrid_cli.local.worker import Worker
 
 LOCAL_THREADS = 24
-"""Threads that decide about records: more than the engine has slots, so that the next records wait at its door."""
+"""Threads that decide about records. More than the engine's slots, so that a free slot never waits for a record."""
 
 Events = queue.SimpleQueue[Event]
 
 
-class EngineGone(Exception):  # noqa: N818  not one record's failure, but the end of all of them
-    """The engine is gone, for all records. Its cause is the Failure that says why."""
+class EngineGone(Exception):  # noqa: N818  ends the run, unlike a record's Failure
+    """The engine has failed, so that no record can be answered. Its cause is the Failure that says why."""
 
 
 class SharedEngine:
     """One scheduler in the worker, shared by threads."""
 
     def __init__(self, worker: Worker, request: SchedulerRequest) -> None:
-        """Start the scheduler. Raises Failure where the worker is dead."""
+        """Start the scheduler. Raises Failure if the worker is dead."""
         self._worker = worker
         self._numbers = itertools.count()
         self._sending = threading.Lock()
@@ -61,7 +61,7 @@ class SharedEngine:
         return number, events
 
     def cancel(self, number: int) -> None:
-        """Drop one sequence."""
+        """Stop one sequence."""
         with self._sending:
             if self._waiting.pop(number, None) is not None and self._failed is None:
                 self._worker.send(Cancel(number))
@@ -94,15 +94,15 @@ class SharedEngine:
 class EngineSlot:
     """One record's slot in the shared engine: an `Engine` for a request of one task."""
 
-    def __init__(self, shared: SharedEngine, ends: float | None, clock: Callable[[], float]) -> None:
-        """Give the sequence up at the time `ends` by `clock`."""
+    def __init__(self, shared: SharedEngine, deadline: float | None, clock: Callable[[], float]) -> None:
+        """Stop the sequence at the time `deadline` by `clock`."""
         self._shared = shared
-        self._ends = ends
+        self._deadline = deadline
         self._clock = clock
         self._number = -1
 
     def events(self, request: LocalRequest) -> Iterator[Event]:
-        """Yield the events of one sequence. Raises Failure, or EngineGone if no record can go on."""
+        """Yield the events of one sequence. Raises Failure, or EngineGone if the engine has failed."""
         self._number, events = self._shared.begin(request.tasks[0])
         yield Loaded(0.0, 0)
         while True:
@@ -117,12 +117,13 @@ class EngineSlot:
                 return
 
     def _next(self, events: Events) -> Event:
+        left = None if self._deadline is None else max(0.0, self._deadline - self._clock())
         try:
-            return events.get(timeout=None if self._ends is None else max(0.0, self._ends - self._clock()))
+            return events.get(timeout=left)
         except queue.Empty:
             self.stop()
-            raise Failure(ExitStatus.DEADLINE, "no time left (limits.seconds)") from None
+            raise Failure(ExitStatus.DEADLINE, "deadline reached (limits.seconds)") from None
 
     def stop(self) -> None:
-        """Give the sequence up."""
+        """Stop generating the sequence."""
         self._shared.cancel(self._number)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: no more records are taken, and what is in hand gets a moment to end."""
+"""Ctrl-C and SIGTERM: stop reading records, and give those under way a moment to finish."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from hybrid_cli.exit_status import ExitStatus, Interrupted
 
 GRACE_SECONDS = 0.6
-_MOST_SECONDS = 0.9
-"""When even a write that waits for its reader is given up."""
+"""For records under way."""
+_MAX_SECONDS = 0.9
+"""After this, hybrid stops even a write that waits for its reader."""
 
 
 @dataclass
 class Stop:
-    """Whether the user wants the end."""
+    """The first signal that arrived, as an exit status."""
 
     status: ExitStatus | None = None
 
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Note the first signal instead of raising it; a second one, or the time, raises Interrupted.
+    """Record the first signal in the `Stop`. A second signal, or the time limit, raises Interrupted.
 
-    Main thread only.
+    Call it from the main thread.
     """
     stop = Stop()
 
@@ -34,10 +35,10 @@ def stopping() -> Iterator[Stop]:
         if stop.status is not None:
             raise Interrupted(stop.status if number == signal.SIGALRM else status)
         stop.status = status
-        signal.setitimer(signal.ITIMER_REAL, _MOST_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _MAX_SECONDS)
 
     numbers = [signal.SIGTERM, signal.SIGALRM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell ignores it for background jobs
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, note) for number in numbers}
     try:

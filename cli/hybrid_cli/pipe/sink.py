@@ -1,4 +1,4 @@
-"""What a record's outcome looks like on its line."""
+"""Format a record's outcome as a line of output: the plain answer, or a JSON object."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import plain, reveal_bidi, shorten
 
 _INPUT = "input"
-"""The field of a record that is no object."""
+"""The field for a record that is not a JSON object."""
 
 
 class Sink(Protocol):
-    """Makes the line of a record."""
+    """Formats the line of a record."""
 
     def problem(self, record: Record) -> str | None:
-        """Why `record` cannot be written with an answer; None where it can."""
+        """Return why `record` cannot be written with an answer, or None."""
 
     def answer(self, record: Record, answer: Answer, key: str) -> bytes:
-        """The line of `record` with its `answer`; `key` tells `--resume` that it is done."""
+        """Return the line of `record` with its `answer`. --resume later finds it by `key`."""
 
     def failure(self, record: Record, failure: Failure) -> bytes:
-        """The line of `record` without an answer."""
+        """Return the line of a record that failed."""
 
     def blank(self) -> bytes:
-        """The line of a record in which there was nothing."""
+        """Return the line of an empty record."""
 
 
 class Lines:
-    """The answers alone. A record that failed has an empty line. It can be pickled, for the nodes of a cluster."""
+    """Writes only the answers; an empty line for a failed record. Can be pickled, for the nodes of a cluster."""
 
     def __init__(self, environment: Environment) -> None:
-        self._is_runners = environment.in_ci()
-        self._is_terminals = environment.stdout_is_terminal()
+        self._in_ci = environment.in_ci()
+        self._on_terminal = environment.stdout_is_terminal()
 
-    def problem(self, record: Record) -> str | None:  # noqa: ARG002  as that of Objects
+    def problem(self, record: Record) -> str | None:  # noqa: ARG002  a Sink's signature
         return None
 
     def answer(self, record: Record, answer: Answer, key: str) -> bytes:  # noqa: ARG002
-        """One line: `printf %b` makes line ends of `\\n` again."""
+        """Return one line, with line ends escaped as `\\n`; `printf %b` restores them."""
         text = plain(answer.answer).replace("\\", "\\\\").replace("\n", "\\n")
-        if self._is_terminals:
+        if self._on_terminal:
             text = reveal_bidi(text)
-        if self._is_runners:
+        if self._in_ci:
             text = without_runner_commands(text)
         return text.encode("utf-8", "replace") + b"\n"
 
@@ -58,24 +58,27 @@ class Lines:
         return b"\n"
 
     def blank(self) -> bytes:
-        """So that lines of input and output still go together."""
+        """Return an empty line, so that input and output lines still correspond."""
         return b"\n"
 
 
 @dataclass(frozen=True)
 class Objects:
-    """The input's own fields, as they were written, and one more: the answer object, or the error."""
+    """Writes the input's fields byte for byte, and one more: the answer object or the error."""
 
     key: str
-    """The name of that field."""
+    """The name of the answer's field."""
 
     def __post_init__(self) -> None:
         if self.key == _INPUT:
-            raise Failure(ExitStatus.USAGE, f"--key {_INPUT} is the name of a record that is no object")
+            raise Failure(
+                ExitStatus.USAGE,
+                f"--key {_INPUT} is taken by records that are not JSON objects; choose another name",
+            )
 
     def problem(self, record: Record) -> str | None:
         if record.is_object and self.key in record.value:
-            return f"it has a field `{shorten(self.key)}` of its own; --key names another for the answer"
+            return f"the field `{shorten(self.key)}` is taken; name the answer's field with --key"
         return None
 
     def answer(self, record: Record, answer: Answer, key: str) -> bytes:
@@ -86,7 +89,7 @@ class Objects:
         return self._line(record, {"error": error})
 
     def blank(self) -> bytes:
-        """Nothing: there is no field to keep."""
+        """Return no line: there is no field to keep."""
         return b""
 
     def _line(self, record: Record, value: dict[str, Any]) -> bytes:
@@ -97,7 +100,7 @@ class Objects:
 
 
 def _wrapped(record: Record) -> bytes:
-    """`record` as an object with one field; one that is too long is left out."""
+    """Return `record` as an object with one field, or as {} if it is too long."""
     if len(record.raw) > MAX_BYTES:
         return b"{}"
     if record.is_json:

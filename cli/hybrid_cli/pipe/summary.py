@@ -1,4 +1,4 @@
-"""What the user sees of a pipe beside its answers: counts while it goes on, a summary at its end."""
+"""Progress on stderr while `hybrid pipe` runs, and the summary line at its end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from hybrid_cli.ui.progress import Progress, Rate
 
 @dataclass
 class Counts:
-    """What became of the records."""
+    """Counts the outcomes of records."""
 
     kept: int = 0
     escalated: int = 0
     denied: int = 0
     failed: int = 0
-    passed_over: int = 0
-    """Answered by an earlier run."""
+    answered_before: int = 0
+    """By an earlier run, which --resume continues."""
     unpriced: int = 0
+    """Answers whose cost is unknown."""
     worst: ExitStatus = ExitStatus.ANSWERED
+    """The highest exit code of all records."""
 
     @property
     def records(self) -> int:
@@ -39,17 +41,17 @@ class Counts:
         self.unpriced += outcome.cost_usd is None
 
     def summary(self, seconds: float, spent: float) -> str:
-        """One line. `spent` is in USD, with what failed and what is not settled."""
-        unpriced = f" and {self.unpriced} of unknown price" if self.unpriced else ""
-        again = f", {self.passed_over} done before" if self.passed_over else ""
+        """Return one line. `spent` is in USD and includes failed and unsettled requests."""
+        unpriced = f" and {self.unpriced} at an unknown price" if self.unpriced else ""
+        before = f", {self.answered_before} answered before" if self.answered_before else ""
         return (
             f"{self.records} records: {self.kept} kept, {self.escalated} handed off, {self.denied} denied,"
-            f" {self.failed} failed{again}, {usd(spent)}{unpriced}, {self.records / max(seconds, 1e-9):.1f} records/s"
+            f" {self.failed} failed{before}, {usd(spent)}{unpriced}, {self.records / max(seconds, 1e-9):.1f} records/s"
         )
 
 
 class PipeProgress:
-    """The status line on a terminal, unless answers appear there; nothing elsewhere."""
+    """Draws a status line on a terminal, unless the answers appear there."""
 
     def __init__(self, environment: Environment, counts: Counts, spent: Callable[[], float]) -> None:
         """`spent` returns the USD spent so far."""
@@ -61,7 +63,7 @@ class PipeProgress:
         self._progress = Progress(environment, self._describe) if is_shown else None
 
     def show(self) -> None:
-        """Draw the line if it is time to; may be called often."""
+        """Draw the line, if the last drawing is old enough."""
         if self._progress is not None:
             self._rate.add(self._counts.records)
             self._progress.update()

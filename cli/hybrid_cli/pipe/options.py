@@ -1,0 +1,84 @@
+"""The options of one `hybrid pipe`, and the instruction, template and record kind they describe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid_cli.checks.choices import read_choices
+from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.egress.prompt_rules import known_tags
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.pipe.record_cascade import Instruction
+from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+
+
+@dataclass(frozen=True)
+class PipeOptions:
+    """The command line of `hybrid pipe`, without the flags that set the policy."""
+
+    instruction: str
+    files: tuple[Path, ...] = ()
+    each: Each | None = None
+    """None picks `line`, or `jsonl` where objects or fields are needed."""
+    field: str | None = None
+    template: str | None = None
+    system: str | None = None
+    tags: frozenset[str] = frozenset()
+    schema: str | None = None
+    """A file name or JSON; None for the profile's schema."""
+    verify: tuple[str, ...] = ()
+    """A command; empty for the profile's."""
+    choices: str | None = None
+    jobs: int | None = None
+    cloud_jobs: int = 4
+    jsonl: bool = False
+    key: str = "hybrid"
+    unordered: bool = False
+    fail_fast: bool = False
+    resume: Path | None = None
+    dry_run: bool = False
+    cluster: str | None = None
+    """Ray's address, or `auto`."""
+
+    @property
+    def as_objects(self) -> bool:
+        """Whether each answer is written as an object: --resume finds answers by their keys."""
+        return self.jsonl or self.resume is not None
+
+    def read_instruction(self, policy: Policy, environment: Environment) -> Instruction:
+        """Return the instruction. Raises Failure (USAGE) if options contradict each other or cannot be read."""
+        schema = self.schema or policy.checks.schema
+        choices = read_choices(self.choices) if self.choices is not None else ()
+        if choices and self.schema is not None:
+            raise Failure(ExitStatus.USAGE, "--choices and --schema exclude each other; give one of them")
+        return Instruction(
+            self.instruction,
+            self._template(),
+            self.system,
+            read_schema(schema) if schema is not None and not choices else None,
+            self.verify or tuple(policy.checks.verify or ()),
+            choices,
+            known_tags(self.tags, policy, environment),
+        )
+
+    def _template(self) -> RecordTemplate:
+        if self.field is not None and self.template is not None:
+            raise Failure(ExitStatus.USAGE, "--field and --template exclude each other; give one of them")
+        if self.template is not None:
+            return user_template(self.template)
+        return field_template(self.field) if self.field is not None else RecordTemplate()
+
+    def record_kind(self) -> Each:
+        """Return the kind of the input's records. Raises Failure (USAGE) for a field of a record without fields."""
+        needs_fields = self.field is not None or self.template is not None
+        if self.each is None:
+            return "jsonl" if self.as_objects or needs_fields else "line"
+        if needs_fields and self.each not in ("jsonl", "csv"):
+            raise Failure(
+                ExitStatus.USAGE, "--field and --template need fields; use --each jsonl or --each csv"
+            )
+        return self.each

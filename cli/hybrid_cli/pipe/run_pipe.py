@@ -1,0 +1,120 @@
+"""Set-up of one `hybrid pipe`: policy, input, output and engine, or only the plan of a dry run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from hybrid_cli.cascade.session import engine_of, guard
+from hybrid_cli.cascade.shadow import Shadows
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.pipe.options import PipeOptions
+from hybrid_cli.pipe.pending import PendingRecord, pending_records
+from hybrid_cli.pipe.pipe_estimate import estimate
+from hybrid_cli.pipe.pipeline import Pipeline
+from hybrid_cli.pipe.record_cascade import RecordCascades
+from hybrid_cli.pipe.records import Source, expand_patterns
+from hybrid_cli.pipe.resume import AnsweredKeys, answered_keys, open_resumed
+from hybrid_cli.pipe.shared_engine import SharedEngine
+from hybrid_cli.pipe.shutdown import stopping
+from hybrid_cli.pipe.sink import Lines, Objects, Sink
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.store import Store
+
+
+def run_pipe(
+    flags: Flags, options: PipeOptions, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
+) -> None:
+    """Answer each record of the input. Raises Failure with the worst exit code of the failed records."""
+    policy = merge_policy(flags, environment)
+    instruction = options.read_instruction(policy, environment)
+    sink: Sink = Objects(options.key) if options.as_objects else Lines(environment)
+    files = options.files if options.cluster is None else expand_patterns(options.files)
+    source = Source(files, options.record_kind(), environment)
+    enforcement = "" if options.dry_run else guard(policy, environment)
+    cascades = RecordCascades(
+        instruction, policy, enforcement, environment, None, as_objects=options.as_objects
+    )
+    if options.dry_run:
+        _show_plan(options, source, sink, cascades)
+        return
+    opened = _on_this_machine if options.cluster is None else _on_a_cluster
+    with opened(options, source, cascades, sink, worker) as (file, records), stopping() as stop:
+        shadows = Shadows(flags, options.tags, environment)
+        Pipeline(options, records, cascades, sink, file, stop, shadows, stopwatch).run()
+
+
+def _show_plan(options: PipeOptions, source: Source, sink: Sink, cascades: RecordCascades) -> None:
+    """Print the plan of the run: JSON on stdout, or lines on stderr."""
+    answered = answered_keys(options.resume, options.key) if options.resume is not None else None
+    records = pending_records(source, sink, cascades.key, answered)
+    environment = cascades.environment
+    plan = estimate(records, cascades.instruction, cascades.policy, environment)
+    if options.as_objects:
+        environment.write_stdout(json.dumps(plan).encode() + b"\n")
+        return
+    for name, value in plan.items():
+        environment.error(f"{name}: {value}")
+
+
+@contextlib.contextmanager
+def _on_this_machine(
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
+    """Open the output and start the local engine; yield the output file and the records to decide about."""
+    policy, environment = cascades.policy, cascades.environment
+    with engine_of(policy, worker) as engine, _output(options, environment) as (file, answered):
+        if engine is not None:  # now, so that the model loads while hybrid waits for the first record
+            weights = Store(environment).locate(policy.local.model)
+            request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
+            cascades.engine = SharedEngine(engine, request)
+        yield file, pending_records(source, sink, cascades.key, answered)
+
+
+@contextlib.contextmanager
+def _on_a_cluster(
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
+    """Open the output and join the cluster; yield the output file and the records with their local outcomes."""
+    policy, environment = cascades.policy, cascades.environment
+    if policy.mode == "forbid":
+        raise Failure(
+            ExitStatus.DENIED, f"--cluster needs the network, but {policy.decided_by} forbids handoffs"
+        )
+    if worker is not None:
+        worker.stop()
+    cluster = _import_cluster()
+    with (
+        cluster.joined(options.cluster, environment),
+        _output(options, environment) as (file, answered),
+    ):
+        job = cluster.new_job(cascades, sink, source, options.jobs)
+        yield file, cluster.run_job(job, answered, cascades, ordered=not options.unordered)
+
+
+def _import_cluster() -> Any:
+    """Import `pipe.cluster`, which needs Ray. Raises Failure (USAGE) if Ray is not installed."""
+    try:
+        return importlib.import_module("hybrid_cli.pipe.cluster")
+    except ImportError:
+        raise Failure(
+            ExitStatus.USAGE, "--cluster needs Ray; run: pip install 'hybrid-cli[cluster]'"
+        ) from None
+
+
+@contextlib.contextmanager
+def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[BinaryIO, AnsweredKeys | None]]:
+    """Open stdout or the file of --resume; yield it with the keys of the answers it already holds."""
+    if options.resume is not None:
+        with open_resumed(options.resume, options.key) as resumed:
+            yield resumed.file, resumed.answered
+    elif environment.stdout is None:
+        raise Failure(ExitStatus.FAILURE, "stdout is closed; give --resume FILE")
+    else:
+        yield environment.stdout, None
