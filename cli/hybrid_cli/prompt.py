@@ -1,8 +1,8 @@
-"""What the user asks: the prompt argument and stdin, by one rule for pipes, files and terminals.
+"""Read the question from the prompt argument and stdin.
 
 - No prompt, or `-`: stdin is the prompt.
-- A prompt and a pipe or file on stdin: stdin is context for it.
-- A terminal, device, socket or closed stdin beside a prompt is not read.
+- A prompt, and a pipe or file on stdin: stdin is context for the prompt.
+- A prompt, and a terminal, device, socket or closed stdin: stdin is not read.
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ from hybrid_cli.profile.modes import Tool
 from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 16_000_000
-_CHUNK = 1 << 16
+_READ_SIZE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the text that it is asked about ("" for none)."""
+    """The prompt, and the text it is about."""
 
     prompt: str
     context: str
+    """"" if there is none."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt on its way to one answer."""
+    """A question with everything that shapes its answer."""
 
     question: Question
     system: str | None
     stop: tuple[str, ...] = ()
-    """Strings that end the answer, which is without them."""
+    """Strings that end the answer and are not part of it."""
     schema: AnswerSchema | None = None
-    """What the answer must fit."""
+    """The JSON Schema that the answer must fit."""
     verify: tuple[str, ...] = ()
-    """A command that must accept the answer; see `checks.verify`."""
+    """The command that must accept the answer; see `checks.verify`."""
     choices: tuple[str, ...] = ()
-    """Texts of which the answer must be one; none for any answer."""
+    """The allowed answers; empty allows any text."""
     tools: tuple[Tool, ...] = ()
-    """Hosted tools that were asked for: only a cloud has them."""
-    asked: str | None = None
-    """What the local model asks such a tool for; None where the user asks, in the prompt."""
+    """Hosted tools to use, which only a cloud offers."""
+    tool_argument: str | None = None
+    """What the local model asks the tool for; None if the user asked for the tool, in the prompt."""
 
     def messages(self) -> list[dict[str, str]]:
-        """The chat messages, the same for either side: context first, then what is asked of it."""
+        """Return the chat messages for the local or the cloud model: the context precedes the prompt."""
         content = self.question.prompt
         if self.question.context.strip():
             content = f"{self.question.context.rstrip()}\n\n{content}"
@@ -55,12 +56,13 @@ class Request:
         return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
 
     def arguments(self) -> list[dict[str, str]]:
-        """What a hosted tool is asked for, without the text and the system message around it."""
-        return [{"role": "user", "content": self.question.prompt if self.asked is None else self.asked}]
+        """Return the chat messages for a hosted tool: only its argument, without context or system message."""
+        argument = self.question.prompt if self.tool_argument is None else self.tool_argument
+        return [{"role": "user", "content": argument}]
 
 
 def read_question(prompt: str | None, environment: Environment, *, may_read: bool) -> Question:
-    """The question from the argument and stdin. Raises Failure (USAGE) where there is none."""
+    """Return the question. Raises Failure (USAGE) if there is no prompt."""
     may_read = may_read and not environment.variables.get("HYBRID_NO_STDIN")
     if prompt is None or prompt == "-":
         question = Question(_stdin_as_prompt(environment, may_read=may_read), "")
@@ -93,12 +95,12 @@ def _read_text(environment: Environment) -> str:
     descriptor = environment.stdin.fileno() if environment.stdin is not None else -1
     hint = "waiting for stdin; if nothing is piped, use --no-stdin"
     with environment.waiting(hint):
-        chunk = os.read(descriptor, _CHUNK)
+        chunk = os.read(descriptor, _READ_SIZE)
     while chunk:
         data += chunk
         if len(data) > MAX_BYTES:
             raise Failure(ExitStatus.USAGE, f"stdin is over {MAX_BYTES // 1_000_000} MB; pipe less text")
-        chunk = os.read(descriptor, _CHUNK)
+        chunk = os.read(descriptor, _READ_SIZE)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

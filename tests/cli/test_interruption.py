@@ -72,7 +72,7 @@ def test_a_killed_worker_is_one_line_and_a_code(command: str, home: Path) -> Non
         _out, errors = process.communicate(timeout=10)
     assert process.returncode == 1
     assert errors.decode() == (
-        "hybrid: the local engine ended by SIGKILL (is there enough memory for this model?)\n"
+        "hybrid: the local engine was killed by SIGKILL; is there enough memory for this model?\n"
     )
 
 

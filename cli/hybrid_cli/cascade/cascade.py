@@ -186,7 +186,7 @@ class Cascade:
         call = None if local is None else local.result.call
         if call is None or call.name == "handoff":
             return self.request, self.policy
-        return replace(self.request, tools=(call.name,), asked=call.asks), self.offers[call.name]
+        return replace(self.request, tools=(call.name,), tool_argument=call.asks), self.offers[call.name]
 
     # ---- settle -----------------------------------------------------------------------------------------
 

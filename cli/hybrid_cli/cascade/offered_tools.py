@@ -33,7 +33,7 @@ def offered_tools(
         return {}
     found: dict[Name, Policy] = {}
     for tool in policy.cloud.tools if policy.cloud is not None else ():
-        if tool == "image_generation" and not output.has_place_for_image:
+        if tool == "image_generation" and not output.takes_images:
             continue
         allowed = _policy_for(tool, request, policy, facts, environment)
         if allowed is not None:

@@ -1,4 +1,4 @@
-"""Where the answer goes: stdout or a file; as text or JSON; streamed, or all of it or nothing."""
+"""Write the answer to stdout or a file: as text, JSON or an image, streamed or whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hybrid_cli.ui.sanitize import EscapeFilter, plain, reveal_bidi
 
 
 class Output:
-    """The destination of one answer. Opened before any work, so that a bad one costs nothing."""
+    """The destination of one answer. Opened before any work, so that a bad one fails at no cost."""
 
     def __init__(
         self,
@@ -30,9 +30,10 @@ class Output:
         render: bool = False,
         whole: bool = False,
     ) -> None:
-        """`raw` leaves the text as it is, except for terminal control sequences on a terminal.
+        """Open the output. Raises Failure if it cannot be written to.
 
-        `render` shows Markdown on a terminal, as what it means; `whole` never streams.
+        `raw` keeps control sequences in pipes and files. `render` renders Markdown on a terminal. `whole` disables
+        streaming.
         """
         self._as_json = as_json
         self._file = _OutputFile(file) if file is not None and str(file) != "-" else None
@@ -42,13 +43,13 @@ class Output:
         self._is_terminal = environment.stdout_is_terminal()
         wanted = stream or self._is_terminal
         self.streams = wanted and self._file is None and not as_json and not whole
-        self._is_runners = self._file is None and not raw and environment.in_ci()
-        if self._is_runners:  # a line is judged whole
+        self._escapes_commands = self._file is None and not raw and environment.in_ci()
+        if self._escapes_commands:  # a runner command is recognised only in a whole line
             self.streams = False
         self._raw = raw and (self._file is not None or not self._is_terminal)
-        self._turns = raw or self._file is not None or not self._is_terminal  # direction, by its characters
+        self._keeps_bidi = raw or self._file is not None or not self._is_terminal
         self._markdown: MarkdownWriter | None = None
-        if render and self._is_terminal and self._file is None and not as_json and not self._is_runners:
+        if render and self._is_terminal and self._file is None and not as_json and not self._escapes_commands:
             self._markdown = MarkdownWriter(
                 self._write,
                 columns=shutil.get_terminal_size().columns,
@@ -59,7 +60,7 @@ class Output:
         self._in_line = False
 
     def stream(self, text: str) -> None:
-        """Show the next piece of the answer at once, where that is what the user sees."""
+        """Write the next piece of the answer now, if this output streams."""
         if not self.streams:
             return
         self._show(text if self._raw else self._filter.feed(text))
@@ -68,7 +69,7 @@ class Output:
         text = text if self._shown else text.lstrip()
         if text:
             self._shown = True
-            text = text if self._turns else reveal_bidi(text)
+            text = text if self._keeps_bidi else reveal_bidi(text)
             if self._markdown is not None:
                 self._markdown.feed(text)
                 return
@@ -76,7 +77,7 @@ class Output:
             self._write(text)
 
     def end_line(self) -> None:
-        """End the line of a streamed answer, so that what follows stands on its own."""
+        """End the line of a streamed answer, so that later output starts on a new line."""
         self._show(self._filter.flush())
         if self._markdown is not None:
             self._markdown.flush()
@@ -85,17 +86,17 @@ class Output:
             self._write("\n")
 
     @property
-    def has_place_for_image(self) -> bool:
-        """Whether an image that nobody asked for by name can be delivered: to a file, or inside JSON."""
+    def takes_images(self) -> bool:
+        """Whether the local model may request an image: only a file or JSON can take one unexpectedly."""
         return self._file is not None or self._as_json
 
-    def refuse_terminal(self) -> None:
-        """Before anything is paid: an image can go to a file or a pipe. Raises Failure (USAGE)."""
+    def require_image_output(self) -> None:
+        """Raise Failure (USAGE) if an image would go to a terminal. Call it before anything is paid."""
         if self._file is None and self._is_terminal and not self._as_json:
-            raise Failure(ExitStatus.USAGE, "an image does not go to a terminal; give --output FILE")
+            raise Failure(ExitStatus.USAGE, "cannot print an image on a terminal; use --output FILE")
 
     def finish(self, text: str, answer: dict[str, Any], image: bytes | None = None) -> None:
-        """Deliver the whole answer: `text`, or `answer` as one JSON object, or `image` where there is one."""
+        """Write what was not streamed: `answer` as JSON, `image` if there is one, or `text`."""
         if self._as_json:
             self._write(json.dumps(answer) + "\n")
         elif image is not None:
@@ -104,13 +105,14 @@ class Output:
             self.end_line()
         else:
             shown = text if self._raw else plain(text)
-            shown = shown if self._turns else reveal_bidi(shown)
+            shown = shown if self._keeps_bidi else reveal_bidi(shown)
             if self._markdown is not None:
                 self._markdown.feed(shown)
                 self._markdown.flush()
             else:
                 self._write(
-                    (self._environment.escape_runner_commands(shown) if self._is_runners else shown) + "\n"
+                    (self._environment.escape_runner_commands(shown) if self._escapes_commands else shown)
+                    + "\n"
                 )
         if self._file is not None:
             self._file.commit()
@@ -125,26 +127,26 @@ class Output:
             self._environment.write_stdout(data)
 
     def close(self) -> None:
-        """Drop what was not committed."""
+        """Discard an unfinished output file."""
         if self._file is not None:
             self._file.discard()
 
 
 class _OutputFile:
-    """The file of --output. A regular file is replaced atomically and keeps its mode; a new one is private."""
+    """The file of --output. A regular file is replaced atomically and keeps its mode; a new one gets mode 0600."""
 
     def __init__(self, path: Path) -> None:
         self._replacement: Replacement | None = None
         self.file: BinaryIO
         if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
-            # /dev/stdout and its like lead to a file that others write to as well: it is not replaced
+            # /dev/stdout, for example, is a file that other programs write to as well: append, never replace
             self.file = path.open("ab")
             return
         mode = None
         if path.exists():
             found = path.stat().st_mode
             if stat.S_ISDIR(found):
-                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output takes a file")
+                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output needs a file")
             if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
                 self.file = path.open("wb")
                 return

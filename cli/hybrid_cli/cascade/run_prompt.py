@@ -83,7 +83,7 @@ def run_prompt(
             if enforcement == "none":  # a rule may forbid what the layers allow
                 enforcement = guard(policy, environment)
             if "image_generation" in options.tools:
-                output.refuse_terminal()
+                output.require_image_output()
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return

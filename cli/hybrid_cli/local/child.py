@@ -1,4 +1,4 @@
-"""The child's side of the worker: guard, environment, imports, then one request after another."""
+"""The engine process: install the guard, clear the environment, import the engine, then answer requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEPT_PREFIXES = ("LC_", "PYTHON", "OMP_", "GOMP_", "GGML_", "LLAMA_")
 
 
 def serve(requests: int, events: int) -> None:
-    """Answer requests until their pipe is closed. Every failure becomes an event."""
+    """Answer requests until the parent closes their pipe. Every failure becomes an event."""
     _die_with_parent()
     enforcement = forbid_sockets()
     _prepare_environment()
@@ -44,7 +44,7 @@ def serve(requests: int, events: int) -> None:
     if loader is None:
         emit(Failed(ExitStatus.FAILURE.name, f"llama-cpp-python cannot be imported: {problem}"))
         return
-    imports = threading.Thread(target=_import_the_engine)
+    imports = threading.Thread(target=_import_engine)
     imports.start()
     emit(Ready(enforcement))
     decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -56,7 +56,7 @@ def serve(requests: int, events: int) -> None:
 
 
 class _Child:
-    """Answers one message after another with the model it holds."""
+    """Answers messages one after another, and keeps the model loaded in between."""
 
     def __init__(
         self,
@@ -71,17 +71,17 @@ class _Child:
         self._threads = ThreadCount()
 
     def answer(self, message: Message) -> None:
-        """Do what `message` asks for. Raises Failure."""
+        """Answer one message. Raises Failure."""
         from hybrid_cli.local.protocol import Describe, LocalRequest, SchedulerRequest
 
         if isinstance(message, Describe):
             self._describe(message)
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
             self._require_guard(message)
-            self._loader.load(message.path)  # beside the imports: it holds no lock of Python's
+            self._loader.load(message.path)  # in parallel with the imports, because it releases the GIL
             self._imports.join()
             self._generate(message)
-        # Anything else belongs to a scheduler that has already failed.
+        # Other messages belong to a scheduler that has already failed.
 
     def _describe(self, message: Describe) -> None:
         from hybrid_cli.local import memory
@@ -106,7 +106,7 @@ class _Child:
             Scheduler(self._loader, message, Inbox(self._lines), self._emit).run()
 
     def _require_guard(self, message: LocalRequest | SchedulerRequest) -> None:
-        """Raise Failure where the profile requires a stronger guard than this process is under."""
+        """Raise Failure if the profile requires a stronger guard than this process has."""
         if message.require_enforcement and self._enforcement != "seccomp":
             raise Failure(
                 ExitStatus.FAILURE,
@@ -116,7 +116,7 @@ class _Child:
 
 
 def _new_loader() -> tuple[Loader | None, ImportError | None]:
-    """The loader, or why llama.cpp cannot be imported."""
+    """Return the loader, or the error if llama.cpp cannot be imported."""
     try:
         from hybrid_cli.local.loading import Loader
     except ImportError as error:
@@ -124,14 +124,14 @@ def _new_loader() -> tuple[Loader | None, ImportError | None]:
     return Loader(), None
 
 
-def _import_the_engine() -> None:
-    with contextlib.suppress(ImportError):  # it is raised again where the engine is used
+def _import_engine() -> None:
+    with contextlib.suppress(ImportError):  # raised again when the engine is used
         importlib.import_module("hybrid_cli.local.inference")
 
 
 @contextlib.contextmanager
 def _failures_as_events(emit: Emit) -> Iterator[None]:
-    """Report whatever goes wrong in the block as `Failed`."""
+    """Emit any exception in the block as `Failed`."""
     from hybrid_cli.local.protocol import Failed
 
     try:
@@ -139,7 +139,7 @@ def _failures_as_events(emit: Emit) -> Iterator[None]:
     except Failure as failure:
         emit(Failed(failure.status.name, str(failure)))
     except MemoryError:
-        emit(Failed(ExitStatus.FAILURE.name, "there is not enough memory for this model"))
+        emit(Failed(ExitStatus.FAILURE.name, "not enough memory for this model"))
     except Exception as error:  # noqa: BLE001  a defect, reported without its values: they may hold the prompt
         place = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"internal error: {type(error).__name__} in {place.name}:{place.lineno}"
@@ -153,7 +153,7 @@ def _write(descriptor: int, line: bytes) -> None:
 
 
 def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the engine may need; none of them is a secret."""
+    """Return the variables that the engine may need; none of them is a secret."""
     return {
         name: value
         for name, value in variables.items()
@@ -162,14 +162,14 @@ def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _prepare_environment() -> None:
-    """Drop every variable that may be a secret, and keep libraries' threads from spinning."""
+    """Delete every variable that may be a secret, and keep libraries' idle threads from spinning."""
     kept = kept_variables(os.environ)
     for name in [name for name in os.environ if name not in kept]:
         del os.environ[name]
     wipe_start_environment()
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it would start threads and buffers for nothing
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; its threads and buffers are not needed
 
 
 def _die_with_parent() -> None:

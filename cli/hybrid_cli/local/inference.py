@@ -1,4 +1,4 @@
-"""Inference: one request after another, each of one or more sequences. Runs in the guarded worker only."""
+"""Answer requests one after another, each of one or more sequences. Runs only in the guarded engine process."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from hybrid_cli.local.threads import ThreadCount
 Emit = Callable[[Event], None]
 
 _FLUSH_SECONDS = 0.05
-"""Tokens are sent in groups, at least so far apart: each event wakes the parent, which takes a core from
-the decoding threads. A reader does not notice the delay."""
+"""Minimum time between events with tokens. Each event wakes the parent, which takes a core from the decoding
+threads; users do not notice this delay."""
 
 
 class Inference:
-    """Generates answers with the model its loader holds."""
+    """Generates answers with the loader's model."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -48,8 +48,8 @@ class Inference:
     def answer(self, request: LocalRequest, emit: Emit, threads: ThreadCount | None = None) -> None:
         """Generate the request's sequences and emit their events.
 
-        Raises Failure: USAGE for a schema that cannot be a grammar, WEIGHTS for a model that cannot be
-        loaded or does not fit the memory.
+        Raises Failure: USAGE if the schema cannot become a grammar, WEIGHTS if the model cannot be loaded or does
+        not fit in memory.
         """
         model = self._load(request.path)
         prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
@@ -89,7 +89,7 @@ class Inference:
         threads: ThreadCount | None,
         emit: Emit,
     ) -> None:
-        """Run `jobs` in a context of their own, and report the end before freeing the memory."""
+        """Run `jobs` in a new context. Emits `Done` before freeing the context, which takes time."""
         if threads is None or request.threads is not None:
             threads = ThreadCount(request.threads)
         threads.update()
@@ -112,22 +112,24 @@ class Inference:
 def new_job(
     model: Model, number: int, task: Task, prompt: str, tokens: list[int], longest: int
 ) -> SequenceJob:
-    """The sequence of `task`, at most `longest` tokens with its prompt. Raises Failure (USAGE)."""
+    """Return the job for `task`, limited to `longest` tokens with its prompt. Raises Failure (USAGE)."""
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
         sampler = Sampler(task, model.vocab, grammar, model.piece)
     except GrammarError:
         raise Failure(
-            ExitStatus.USAGE, "the schema makes a grammar that llama.cpp cannot read; simplify it"
+            ExitStatus.USAGE, "llama.cpp cannot read the schema's grammar; simplify the schema"
         ) from None
     stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
-    most = min(task.max_tokens, longest - len(tokens))
-    return SequenceJob(number, tokens, most, sampler, stream, choices=choices, wants_state=task.wants_state)
+    max_tokens = min(task.max_tokens, longest - len(tokens))
+    return SequenceJob(
+        number, tokens, max_tokens, sampler, stream, choices=choices, wants_state=task.wants_state
+    )
 
 
 class EventWriter(Listener):
-    """Emits tokens in groups, at least `seconds` apart."""
+    """Emits tokens in groups, at most one event every `seconds`."""
 
     def __init__(self, emit: Emit, seconds: float = _FLUSH_SECONDS) -> None:
         self._emit = emit
@@ -158,7 +160,7 @@ class EventWriter(Listener):
         self._emit(Finished(job.number, reason, tokens_in=len(job.prompt), tokens_out=len(job.produced)))
 
     def drop(self, job: SequenceJob) -> None:
-        """Forget what was not yet emitted of `job`, which was given up."""
+        """Discard the tokens of the cancelled `job` that were not emitted yet."""
         self._waiting.pop(job.number, None)
 
     def _flush(self, number: int) -> None:

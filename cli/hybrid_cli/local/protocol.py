@@ -1,11 +1,11 @@
-"""What the parent and the engine's process say to each other: messages one way, events the other.
+"""The protocol between the parent process and the engine process: messages to the engine, events from it.
 
-Both are lines of JSON through a pipe, encoded by msgspec with their class's name as a tag. Values in them are
-untrusted on the parent's side: decoding checks every type.
+Both are lines of JSON through a pipe, encoded by msgspec with the class name as a tag. The parent does not trust
+the engine: decoding checks every type.
 
-The parent sends one `Describe`, `LocalRequest` or `SchedulerRequest`. The engine answers with events and ends
-with `Done` or `Failed`. After a `SchedulerRequest` the parent goes on sending: `Begin` and `Cancel` for single
-sequences, and `End` when no more will come.
+The parent sends one `Describe`, `LocalRequest` or `SchedulerRequest`. The engine answers with events, the last of
+which is `Done` or `Failed`. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for single sequences,
+and `End` after the last one.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from typing import Any, Literal, NamedTuple, Protocol, Union
 import msgspec
 
 Kind = Literal["content", "first", "forced", "hidden"]
-"""A token's part in the answer.
+"""How a token belongs to the answer.
 
-`first` is the first content token with text. The grammar left no other choice for a `forced` token. A `hidden`
-token belongs to thinking, to a channel's header, or to no text at all.
+`content` is answer text, and `first` its first token with text. `forced` was the only token the grammar allowed.
+`hidden` belongs to thinking or to a channel's header, or has no text.
 """
 
 
 class TokenSignal(NamedTuple):
-    """One token's signals, from raw logits; None where they are not finite numbers."""
+    """Confidence signals of one token, from raw logits; None where a value is not finite."""
 
     logprob: float | None
-    """The natural logarithm of the token's probability."""
+    """Natural logarithm of the token's probability."""
     margin: float | None
-    """The difference of the two highest probabilities."""
+    """Highest probability minus the second highest."""
     entropy: float | None
-    """Of the whole distribution, in nats."""
+    """Entropy of the distribution over all tokens, in nats."""
     kind: Kind
 
 
 class Engine(Protocol):
-    """A local engine as the cascade uses it: a forked worker, or its place in a shared scheduler."""
+    """A local engine, as the cascade uses it: a worker of its own, or a slot in a shared scheduler."""
 
     def events(self, request: LocalRequest) -> Iterator[Event]:
         """Run `request` and yield its events, up to and including `Done`.
 
-        Raises Failure where the engine cannot answer, or its process dies.
+        Raises Failure if the engine cannot answer or its process dies.
         """
         ...
 
     def stop(self) -> None:
-        """Give the request up. Safe to call at any time."""
+        """Stop the request. Safe to call at any time."""
         ...
 
 
@@ -73,7 +73,7 @@ class Task(msgspec.Struct, frozen=True):
     wants_state: bool = False
     """Whether to send the `State` of the prompt's last token."""
     choices: list[str] = []
-    """The answer is one of these texts; any text if empty."""
+    """The allowed answers; empty allows any text."""
 
 
 class Describe(_Message, frozen=True):
@@ -83,20 +83,20 @@ class Describe(_Message, frozen=True):
 
 
 class LocalRequest(_Message, frozen=True):
-    """Generate sequences with one model, side by side if there are several."""
+    """Generate one or more sequences in parallel with one model."""
 
     path: str
     tasks: list[Task]
     context: int | None = None
-    """The most tokens of one sequence; None for as many as it needs."""
+    """Maximum tokens of one sequence, prompt included; None for as many as it needs."""
     threads: int | None = None
-    """None adapts to what else the machine is doing."""
+    """None adapts to the machine's load."""
     cache_folder: str | None = None
     """Where prefixes are cached; None for no cache."""
     weights_id: str = ""
     """Identifies these weights in the cache."""
     require_enforcement: bool = False
-    """Refuse unless the engine's process is under seccomp."""
+    """Whether to refuse unless the engine process is under seccomp."""
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -104,9 +104,9 @@ class SchedulerRequest(_Message, frozen=True):
 
     path: str
     examples: list[list[dict[str, str]]]
-    """The messages of two tasks. Their common beginning is decoded once for all tasks."""
+    """Messages of two tasks. Their common prefix is decoded once and shared by all tasks."""
     slots: int | None
-    """The most sequences side by side; None for the number that is fastest on this machine."""
+    """Maximum sequences in parallel; None for the fastest number on this machine."""
     context: int | None = None
     threads: int | None = None
     require_enforcement: bool = False
@@ -120,7 +120,7 @@ class Begin(_Message, frozen=True):
 
 
 class Cancel(_Message, frozen=True):
-    """Drop one sequence."""
+    """Stop one sequence."""
 
     sequence: int
 
@@ -140,7 +140,7 @@ class _Event(msgspec.Struct, frozen=True, tag_field="event", tag=True):
 
 
 class Ready(_Event, frozen=True):
-    """The process is guarded and waits for a message."""
+    """The engine process is guarded and waits for a message."""
 
     enforcement: str
 
@@ -159,11 +159,11 @@ class Loaded(_Event, frozen=True):
 
     load_seconds: float
     tokens_in: int
-    """Of all prompts together."""
+    """Of all prompts together; 0 from a scheduler."""
 
 
 class Tokens(_Event, frozen=True):
-    """A few tokens of one sequence."""
+    """New tokens of one sequence."""
 
     sequence: int
     text: str
@@ -174,7 +174,7 @@ class Tokens(_Event, frozen=True):
 
 
 class State(_Event, frozen=True):
-    """The hidden state behind the final norm at the prompt's last token."""
+    """The hidden state at the prompt's last token, after the final norm."""
 
     sequence: int
     state: bytes
@@ -186,14 +186,15 @@ class Finished(_Event, frozen=True):
 
     sequence: int
     finish_reason: str
+    """stop, length, loop or overflow."""
     tokens_in: int
     tokens_out: int
     context: int = 0
-    """The limit in tokens, for a prompt that is over it."""
+    """The context limit in tokens, if the prompt exceeds it."""
 
 
 class Refused(_Event, frozen=True):
-    """One sequence cannot be generated; the others go on."""
+    """One sequence cannot be generated; the others continue."""
 
     sequence: int
     status: str
@@ -205,13 +206,13 @@ class Done(_Event, frozen=True):
     """All sequences are complete."""
 
     context: int = 0
-    """The limit in tokens."""
+    """The context limit in tokens."""
     cached: int = 0
-    """Prompt tokens that came from the prefix cache."""
+    """Prompt tokens taken from the prefix cache."""
 
 
 class Failed(_Event, frozen=True):
-    """The engine cannot go on."""
+    """The engine cannot answer the request."""
 
     status: str
     """The name of an exit status."""

@@ -1,8 +1,8 @@
 """Continuous batching: sequences arrive one by one, and each starts as soon as a slot is free.
 
-The first sequence gets a small context of its own, because that is allocated at once. When others wait, the
-scheduler allocates a context with all slots, and newcomers join it. A sequence that is too long for it gets a
-larger context.
+The first sequence gets a small context of its own, which takes almost no time to allocate. When others wait, the
+scheduler allocates a context with all slots, which later sequences join. A sequence that is too long for that
+context gets a larger one.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 
 _FLUSH_SECONDS = 0.25
-"""Nobody reads along: tokens are emitted for the gate's checkpoints only."""
+"""Longer than for a single request: no user reads along, and only the gate's checkpoints need the tokens."""
 _HEAD_START = 16
-"""Tokens the first sequence generates before it shares its steps: many answers are complete by then."""
-_MOST_BYTES = 1 << 30
-"""The largest KV cache of one context."""
-_SHARE_OF_MEMORY = 4
-_MOST_LANES = 2
+"""Tokens that the first sequence generates on its own: many answers are complete by then."""
+_MAX_CACHE_BYTES = 1 << 30
+"""For the KV cache of one context."""
+_MEMORY_DIVISOR = 4
+"""One context takes at most this part of the free memory."""
+_MAX_LANES = 2
 
 
 class Inbox:
-    """What the parent sends after a `SchedulerRequest`, read by a thread: decoding must not wait for it."""
+    """The messages after a `SchedulerRequest`. A thread reads them, so that decoding does not wait for the parent."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -69,8 +70,8 @@ class Inbox:
         self._messages.put(End())
 
     def next(self, *, wait: bool) -> tuple[int, Task] | None:
-        """Return the next task with its number; None where there is none now, and after the end."""
-        self.look()
+        """Return the next task with its number; None if no task waits, or, with `wait`, after the end."""
+        self.poll()
         while wait and not self._waiting and not self.ended:
             self._take(self._messages.get())
         return self._waiting.popleft() if self._waiting else None
@@ -80,8 +81,8 @@ class Inbox:
         """Whether another task waits."""
         return bool(self._waiting)
 
-    def look(self) -> None:
-        """Take in the messages that have arrived."""
+    def poll(self) -> None:
+        """Process the messages that have arrived."""
         while not self._messages.empty():
             self._take(self._messages.get())
 
@@ -100,13 +101,13 @@ class Inbox:
 
 @dataclass
 class _Lane:
-    """One context with its sequences."""
+    """One context and its decoder."""
 
     context: Any
     decoder: Decoder
     size: Size
     has_all_slots: bool
-    """It has all slots, so that newcomers join it."""
+    """Whether later sequences may join it."""
 
     def close(self) -> None:
         self.decoder.close()
@@ -114,7 +115,7 @@ class _Lane:
 
 
 class _SchedulerWriter(EventWriter):
-    """Emits events, and frees a sequence's native memory at its end."""
+    """Emits events, and frees a finished sequence's native memory."""
 
     def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
         super().finished(job, reason, rest)
@@ -140,7 +141,7 @@ class Scheduler:
         """A sequence that waits for a slot."""
 
     def run(self) -> None:
-        """Run until the parent sent `End` and all sequences are complete. Raises Failure."""
+        """Run until the parent has sent `End` and all sequences are complete. Raises Failure."""
         self._emit(Loaded(self._loader.seconds(), 0))
         try:
             while self._fill():
@@ -156,8 +157,8 @@ class Scheduler:
         self._emit(Done(self._limit))
 
     def _fill(self) -> bool:
-        """Give slots to waiting sequences; wait for one if nothing runs. False at the end."""
-        self._inbox.look()
+        """Give slots to waiting sequences, and wait for one if none runs. Returns False at the end."""
+        self._inbox.poll()
         while True:
             busy = any(lane.decoder.active for lane in self._lanes)
             if self._next is None:
@@ -171,7 +172,7 @@ class Scheduler:
             self._next = None
 
     def _new_job(self, *, wait: bool) -> SequenceJob | None:
-        """Return the next task as a sequence. A task that cannot be generated is refused."""
+        """Return the next task as a job, after refusing tasks that cannot be generated."""
         while (found := self._inbox.next(wait=wait)) is not None:
             number, task = found
             try:
@@ -188,19 +189,19 @@ class Scheduler:
         return None
 
     def _lane_for(self, job: SequenceJob) -> _Lane | None:
-        """Return a lane with a slot for `job`, allocated if need be; None where the job has to wait."""
+        """Return a lane with room for `job`, allocated if necessary; None if the job has to wait."""
         self._close_idle()
         full = next((lane for lane in reversed(self._lanes) if lane.has_all_slots), None)
         if full is not None and job.cells <= full.size.longest:
             return full if full.decoder.has_room(job) else None
         if full is None and len(self._lanes) == 1:
             (alone,) = self._lanes
-            # If more wait, running them one after another would be the slowest way, however short they are.
+            # If more tasks wait, a context with all slots is faster than this one, however short the tasks are.
             if not self._inbox.has_more and job.cells <= alone.size.longest and alone.decoder.has_room(job):
                 return alone
             if any(len(first.produced) < _HEAD_START for first in alone.decoder.active):
                 return None
-        if len(self._lanes) >= _MOST_LANES:
+        if len(self._lanes) >= _MAX_LANES:
             return None
         return self._open(job, self._slots if self._lanes else 1)
 
@@ -216,14 +217,16 @@ class Scheduler:
         return lane
 
     def _room(self) -> int | None:
-        """The most tokens of one context."""
+        """Return the maximum tokens of one context, or None if the free memory is unknown."""
         free = memory.available()
         if free is None:
             return None
-        return min(_MOST_BYTES, free // _SHARE_OF_MEMORY) // max(memory.cache_bytes(self._model.handle), 1)
+        return min(_MAX_CACHE_BYTES, free // _MEMORY_DIVISOR) // max(
+            memory.cache_bytes(self._model.handle), 1
+        )
 
     def _close_idle(self) -> None:
-        """Free lanes that nothing will join: all but the newest one with all slots, or the only one."""
+        """Free idle lanes, except the only lane and the newest one that has all slots."""
         newest = next((lane for lane in reversed(self._lanes) if lane.has_all_slots), None)
         for lane in [lane for lane in self._lanes if not lane.decoder.active]:
             if lane is not newest and len(self._lanes) > 1:

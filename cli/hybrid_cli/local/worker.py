@@ -1,7 +1,7 @@
-"""The parent's side of the local engine: a guarded child process, and its events.
+"""The parent's side of the local engine: start and stop the guarded child process, and exchange messages with it.
 
-The child sees no key and can open no socket; the parent never parses a model file. `local.protocol` says what
-passes through the two pipes, and `local.child` is the other side.
+The child sees no key and cannot open a socket; the parent never parses a model file. `local.protocol` defines the
+messages and events in the two pipes, and `local.child` runs in the child.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # late: the child is forked before anything heavy is imported
 
 
 class Worker:
-    """One child process: an `Engine`. `stop` is safe to call at any time and leaves nothing behind."""
+    """An `Engine` in a child process of its own."""
 
     def __init__(self, pid: int, requests: int, events: int) -> None:
         self._pid: int | None = pid
@@ -29,7 +29,7 @@ class Worker:
 
     @classmethod
     def fork(cls) -> Worker:
-        """Start the child. Call this before any thread runs and before heavy imports."""
+        """Start the child by fork. Call this before heavy imports and before any thread starts."""
         request_end, requests = os.pipe()
         events, event_end = os.pipe()
         pid = os.fork()
@@ -41,7 +41,7 @@ class Worker:
 
     @classmethod
     def spawn(cls) -> Worker:
-        """Start the child as a new program, where threads already run. It is slower than `fork`."""
+        """Start the child as a new program, if threads are already running. Slower than `fork`."""
         from hybrid_cli.local.child import kept_variables
 
         request_end, requests = os.pipe()
@@ -60,7 +60,7 @@ class Worker:
     def events(self, request: LocalRequest | Describe) -> Iterator[Event]:
         """Send one request and yield its events, up to and including `Done`.
 
-        Raises Failure where the engine cannot answer, or its process dies (a native crash, or no memory).
+        Raises Failure if the engine cannot answer or its process dies (a native crash, or no memory).
         """
         from hybrid_cli.local.protocol import Failed
 
@@ -71,7 +71,7 @@ class Worker:
             yield event
 
     def received(self) -> Iterator[Event]:
-        """Yield the events of a request that was sent, up to and including `Done` or `Failed`."""
+        """Yield the events of the request sent last, up to and including `Done` or `Failed`."""
         import msgspec
 
         from hybrid_cli.local.protocol import Done, Event, Failed
@@ -85,7 +85,7 @@ class Worker:
         self._raise_death()
 
     def send(self, message: Message) -> None:
-        """Send one message. Raises Failure where the child is dead."""
+        """Send one message. Raises Failure if the child is dead."""
         import msgspec
 
         try:
@@ -98,19 +98,13 @@ class Worker:
     def _raise_death(self) -> NoReturn:
         pid, self._pid = self._pid, None
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else 0
-        how = f"with code {code}"
+        how = f"exited with code {code}"
         if code < 0:
-            how = f"by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL:
-                how += " (is there enough memory for this model?)"
-            elif -code == signal.SIGILL:
-                how += " (is llama.cpp built for another processor? to find out: hybrid doctor)"
-            elif -code in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
-                how += " (is the model file damaged?)"
-        raise Failure(ExitStatus.FAILURE, f"the local engine ended {how}")
+            how = f"was killed by {signal.Signals(-code).name}{_likely_cause(-code)}"
+        raise Failure(ExitStatus.FAILURE, f"the local engine {how}")
 
     def stop(self) -> None:
-        """End the child at once, whatever it is doing."""
+        """Kill the child, whatever it is doing. Safe to call at any time."""
         if self._pid is None:
             return
         pid, self._pid = self._pid, None
@@ -120,8 +114,19 @@ class Worker:
         self._events.close()
 
 
+def _likely_cause(number: int) -> str:
+    """Return the likely cause of death by the signal `number`, as the end of a message; "" if unknown."""
+    if number == signal.SIGKILL:
+        return "; is there enough memory for this model?"
+    if number == signal.SIGILL:
+        return "; is llama.cpp built for another processor? run: hybrid doctor"
+    if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
+        return "; is the model file damaged? run: hybrid models verify"
+    return ""
+
+
 def _become_child(requests: int, events: int) -> NoReturn:
-    """Keep the two pipes and none of the parent's other files, then serve."""
+    """Close every inherited file except the two pipes, then serve requests."""
     status = 1
     try:
         # Ctrl-C reaches the whole foreground group; the parent alone decides what it means.
