@@ -1,4 +1,4 @@
-"""Keep or hand off, with the real local model and clouds on loopback: one real, one that does as told."""
+"""Keep or hand off, with the real local model and two clouds on loopback: a real model and a scripted one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "sk-canary-0123456789abcdef"
 SOON = {"Retry-After-Ms": "20"}  # else the SDK waits by its own, random measure
 
 
-def test_a_whole_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, profile: Profile) -> None:
+def test_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, profile: Profile) -> None:
     path = profile(f'cloud: {{base_url: "{model_server}/v1", model: smollm2}}\n{UNSURE}')
     done = hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=model_server)
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def test_a_whole_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, prof
     assert told.endswith(" < 0.99)")
 
 
-def test_a_sure_answer_is_kept_and_nothing_is_sent(
+def test_a_confident_answer_is_kept_and_nothing_is_sent(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     done = hybrid("run", "-p", profile(cloud.section() + SURE), SUM, HYBRID_CONSENT=cloud.origin)
@@ -48,7 +48,7 @@ def test_a_sure_answer_is_kept_and_nothing_is_sent(
     assert b"4" in done.stdout
 
 
-def test_what_is_sent_is_the_prompt_and_no_more(
+def test_only_the_prompt_is_sent(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n")
@@ -91,7 +91,7 @@ def test_without_a_key_no_authorization_is_sent(
     assert "authorization" not in cloud.received[0].headers
 
 
-def test_json_of_a_forced_handoff(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+def test_a_forced_handoff_as_json(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     section = cloud.section(", prices: {input: 1.0, output: 10.0}")
     path = profile(section + "escalation: {mode: force}\n")
     answer = json.loads(hybrid("run", "-p", path, "--json", "hi", HYBRID_CONSENT=cloud.origin).stdout)
@@ -167,7 +167,7 @@ def test_a_denied_handoff(
 
 
 @pytest.mark.parametrize("mode", ["force", "auto"])
-def test_forbid_beats_every_other_word(
+def test_forbid_overrides_every_other_layer(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, mode: str
 ) -> None:
     path = profile(cloud.section() + f"escalation: {{mode: {mode}, target: {{threshold: 0.99}}}}\n")
@@ -219,7 +219,7 @@ def test_force_without_consent_is_denied(hybrid: Hybrid, cloud: ScriptedCloud, p
         ([Reply(pieces=(" ", "\n"))], 7, "is empty", 1),
     ],
 )
-def test_each_fault_of_a_cloud(
+def test_cloud_faults(
     hybrid: Hybrid,
     cloud: ScriptedCloud,
     profile: Profile,
@@ -258,7 +258,7 @@ def test_an_unreachable_cloud(hybrid: Hybrid, profile: Profile) -> None:
 
 
 @pytest.mark.parametrize(("on_failure", "code"), [("answer", 0), ("fail", 5)])
-def test_a_failing_cloud_and_a_local_answer(
+def test_on_cloud_failure_after_a_local_answer(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, on_failure: str, code: int
 ) -> None:
     cloud.replies = [Reply(fault="cut")]
@@ -281,7 +281,7 @@ def test_a_failing_cloud_and_a_local_answer(
         ("{command: ['true']}", "the command true gives none"),
     ],
 )
-def test_a_key_that_is_not_to_be_had(
+def test_a_key_that_cannot_be_read(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path, key: str, told: str
 ) -> None:
     (tmp_path / "open").write_text(KEY)
@@ -326,7 +326,9 @@ def test_a_cloud_answer_streams_and_keeps_stdout_clean(
     assert (done.returncode, done.stdout) == (0, b"one two\n")
 
 
-def test_no_answer_commands_a_runner(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+def test_runner_commands_in_answers_are_escaped(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
     path = profile(cloud.section() + "escalation: {mode: force}\n")
     said = "a\n ::error::x\nb ##vso[task]y\n##[group]z"
     cloud.replies = [Reply(pieces=(said[:4], said[4:]))]

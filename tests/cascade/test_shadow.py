@@ -1,4 +1,4 @@
-"""Shadow mode: kept prompts that go out afterwards, under every rule, at nobody's expense but the budget's."""
+"""Shadow mode: some kept prompts are sent afterwards, under the same policy and budget."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_agreement(local: str, cloud: str, found: float | None) -> None:
     assert agreement(local, cloud) == agreement(cloud, local) == found
 
 
-def test_the_share_is_kept_and_the_same_seed_draws_the_same(tmp_path: Path, profile: Profile) -> None:
+def test_the_drawn_share_is_right_and_repeats_with_the_seed(tmp_path: Path, profile: Profile) -> None:
     policy_of = {"HYBRID_HOME": str(tmp_path)}
     path = profile('cloud: {base_url: "http://127.0.0.1:9/v1", model: m}\n' + KEEPS % 0.1)
     result = LocalResult("4", "stop", tokens_in=3, tokens_out=1)
@@ -69,7 +69,7 @@ def test_the_share_is_kept_and_the_same_seed_draws_the_same(tmp_path: Path, prof
 
 
 def settled(hybrid: Hybrid, count: int) -> list[dict[str, Any]]:
-    """The ledger, once it holds `count` shadow requests that were answered and observed."""
+    """Return the ledger's rows, once `count` shadow requests are answered and observed."""
     for _ in range(200):
         rows: list[dict[str, Any]] = json.loads(hybrid("usage", "--export").stdout)["requests"]
         if sum(row["reason"] == "shadow" and row["observed"] is not None for row in rows) >= count:
@@ -78,8 +78,8 @@ def settled(hybrid: Hybrid, count: int) -> list[dict[str, Any]]:
     raise AssertionError(f"no {count} shadow requests in {rows}")
 
 
-def nothing_comes(home: Path) -> None:
-    """Nobody is sending: a process that did would have been started by now, and would begin with a row."""
+def assert_nothing_sent(home: Path) -> None:
+    """Check that nothing is sent: no process of this home runs, and the ledger is empty."""
     deadline = time.monotonic() + 20
     while processes(f"HYBRID_HOME={home}") and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -87,7 +87,7 @@ def nothing_comes(home: Path) -> None:
     assert Ledger(home / "state").rows() == []
 
 
-def test_a_kept_prompt_goes_out_after_its_answer(
+def test_a_kept_prompt_is_sent_after_its_answer(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path
 ) -> None:
     cloud.replies = [Reply(pieces=("4",))]
@@ -110,7 +110,7 @@ def test_a_kept_prompt_goes_out_after_its_answer(
     assert Ledger(home / "state").observations() == {}
 
 
-def test_nobody_waits_for_a_slow_or_broken_cloud(
+def test_the_command_does_not_wait_for_a_slow_or_broken_cloud(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path
 ) -> None:
     cloud.replies = [Reply(fault="hang")]
@@ -128,7 +128,7 @@ def test_nobody_waits_for_a_slow_or_broken_cloud(
     cloud.released.set()
 
 
-def test_what_policy_or_budget_speaks_against_is_not_sent(
+def test_policy_and_budget_prevent_shadow_requests(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path
 ) -> None:
     for sections in (
@@ -140,10 +140,10 @@ def test_what_policy_or_budget_speaks_against_is_not_sent(
     ):
         path = profile(cloud.section() + sections)
         assert hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin).returncode == 0
-    nothing_comes(home)
+    assert_nothing_sent(home)
 
 
-def test_no_consent_no_secret_and_no_projects_word_sends_one(
+def test_missing_consent_secrets_and_project_files_prevent_shadow_requests(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, tmp_path: Path
 ) -> None:
     path = profile(cloud.section() + KEEPS % 1.0)
@@ -158,13 +158,13 @@ def test_no_consent_no_secret_and_no_projects_word_sends_one(
     (project / "hybrid_cli.py").write_text("raise SystemExit('a project is no place for modules')")
     none = profile(cloud.section() + "escalation: {target: {threshold: 0.01}}\n", "none.yaml")
     assert hybrid("run", "-p", none, SUM, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
-    nothing_comes(home)
+    assert_nothing_sent(home)
     # Where the user's own word stands, the same project's code is not met on the way out.
     assert hybrid("run", "-p", path, SUM, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
     settled(hybrid, 1)
 
 
-def test_what_is_handed_off_is_observed_too(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+def test_handed_off_prompts_are_observed_too(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     cloud.replies = [Reply(pieces=("Nothing of the kind.",))]
     path = profile(cloud.section() + "escalation: {target: {threshold: 1.0}, shadow: 1.0}\n")
     done = hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin)
@@ -174,7 +174,7 @@ def test_what_is_handed_off_is_observed_too(hybrid: Hybrid, cloud: ScriptedCloud
     assert len(cloud.received) == 1
 
 
-def test_pipe_sends_what_it_kept_once_it_is_written(
+def test_pipe_sends_kept_records_after_writing_them(
     command: str, home: Path, hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + KEEPS % 1.0)
@@ -192,8 +192,8 @@ def test_pipe_sends_what_it_kept_once_it_is_written(
     assert len({row["run"] for row in rows}) == 1
 
 
-def traffic(home: Path, weights: str, count: int) -> None:
-    """A ledger as `count` drawn prompts leave it, sure answers agreeing more often."""
+def record_traffic(home: Path, weights: str, count: int) -> None:
+    """Write `count` observed prompts to the ledger; confident answers agree with the cloud more often."""
     generator, ledger = random.Random(3), Ledger(home / "state")  # noqa: S311
     for _ in range(count):
         sure = generator.random()
@@ -213,7 +213,7 @@ def traffic(home: Path, weights: str, count: int) -> None:
         ledger.observe(row, found, float(generator.random() < sure))
 
 
-def test_a_gate_is_fitted_to_real_traffic(
+def test_calibrate_from_the_ledger(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, weights_home: Path
 ) -> None:
     (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
@@ -227,8 +227,8 @@ def test_a_gate_is_fitted_to_real_traffic(
     assert (few.returncode, few.stdout) == (2, b"")
     assert b"the ledger holds 1 answers of smollm2-135m that can be compared with scripted's" in few.stderr
     assert b"at least 100" in few.stderr
-    traffic(home, "0" * 64, 50)
-    traffic(home, blob.stem, 199)
+    record_traffic(home, "0" * 64, 50)
+    record_traffic(home, blob.stem, 199)
     done = hybrid(*fit)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""The one way out against servers that fail in every way, and what the ledger holds of each."""
+"""egress.send against servers that fail in every way, and the ledger's row for each failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outcomes(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_comes_of_a_fault_is_documented(hybrid: Hybrid, tmp_path: Path, name: str) -> None:
+def test_each_fault_has_its_documented_outcome(hybrid: Hybrid, tmp_path: Path, name: str) -> None:
     outcome = FAULTS[name](hybrid, tmp_path, name)
     assert outcome.line(name) in DOCUMENT.read_text(encoding="utf-8").splitlines()
     for row in Ledger(tmp_path / "state").rows():
@@ -42,19 +42,21 @@ def test_what_comes_of_a_fault_is_documented(hybrid: Hybrid, tmp_path: Path, nam
         assert {"refused": paid == 0, "unknown": paid is None, "answered": bool(paid)}[row["outcome"]]
 
 
-def test_no_fault_but_the_documented_ones() -> None:
+def test_the_document_lists_all_faults() -> None:
     table = DOCUMENT.read_text(encoding="utf-8").partition("|---|---:|---|---|\n")[2].splitlines()
     assert [line.split(" | ")[0].removeprefix("| ") for line in table] == list(FAULTS)
 
 
-def test_a_certificate_of_a_known_authority(hybrid: Hybrid, profile: Profile, tmp_path: Path) -> None:
+def test_a_certificate_of_a_trusted_authority_is_accepted(
+    hybrid: Hybrid, profile: Profile, tmp_path: Path
+) -> None:
     with certified_cloud(tmp_path, "127.0.0.1", 30, True) as (cloud, known):
         path = profile(cloud.section(", retries: 0") + FORCE)
         done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, SSL_CERT_FILE=str(known))
         assert (done.returncode, len(cloud.received)) == (0, 1), done.stderr
 
 
-def test_the_ledger_knows_the_very_bytes(
+def test_the_ledger_records_the_sent_bytes(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     extra = ", extra: {reasoning_effort: low, provider: {data_collection: deny, zdr: true}}"
@@ -115,7 +117,7 @@ def test_fallback_clouds(
         ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
     ],
 )
-def test_settings_of_the_system_that_cannot_be_used(
+def test_unusable_proxy_and_certificate_settings_are_errors(
     hybrid: Hybrid, home: Path, profile: Profile, variables: dict[str, str], told: str
 ) -> None:
     origin = "https://127.0.0.1:9"
@@ -150,7 +152,7 @@ def test_a_service_tier_has_its_own_price(
     assert worst >= 512 * 2e-6  # never by the cheap tier, which may not be had
 
 
-def test_a_tier_that_the_profile_has_no_price_for_is_an_estimate(
+def test_the_cost_of_an_unpriced_tier_is_an_estimate(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section(", prices: {input: 1, output: 2}, extra: {service_tier: flex}") + FORCE)
@@ -163,7 +165,7 @@ def test_a_tier_that_the_profile_has_no_price_for_is_an_estimate(
 
 
 @pytest.mark.parametrize("where", ["--stop", "--schema"])
-def test_the_clouds_own_key_leaves_in_no_option(
+def test_an_option_that_holds_the_cloud_key_is_blocked(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, where: str
 ) -> None:
     key = "plain-words"
@@ -174,7 +176,7 @@ def test_the_clouds_own_key_leaves_in_no_option(
     assert f"the cloud's own key in line 1 of {where}" in done.stderr.decode()
 
 
-def test_the_notice_tells_why_and_at_most_how_much(
+def test_the_handoff_notice_has_reason_and_maximum_cost(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE)
@@ -202,7 +204,7 @@ SEARCH = (
 TOOLS = ", api: responses, tools: [web_search, image_generation], prices: {input: 1.0, output: 10.0}"
 
 
-def test_a_web_search_takes_only_its_own_words_out(
+def test_a_web_search_sends_only_its_argument(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     cloud.replies = [Reply(events=_events(*SEARCH))]
@@ -240,7 +242,7 @@ def test_an_image_goes_to_a_file(
     assert hybrid(*arguments, HYBRID_CONSENT=cloud.origin).stdout == image
 
 
-def test_no_image_is_no_answer(
+def test_an_answer_without_the_requested_image_fails(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
     cloud.replies = [Reply(events=_events(text="Here it is!"))]
@@ -258,7 +260,7 @@ def test_no_image_is_no_answer(
     assert not (tmp_path / "cat.png").exists()
 
 
-def test_tools_that_only_the_end_names_are_paid_for(
+def test_tool_calls_named_only_at_the_end_are_charged(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     *before, end = _events()
@@ -313,7 +315,7 @@ def test_a_tool_that_is_not_allowed_is_an_error(
         ({"type": "response.in_progress"}, 5, "stream was cut"),
     ],
 )
-def test_responses_that_bring_no_answer(
+def test_responses_without_an_answer_fail(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, event: dict[str, Any], code: int, told: str
 ) -> None:
     cloud.replies = [Reply(events=(event,))]
@@ -322,7 +324,7 @@ def test_responses_that_bring_no_answer(
     assert told in done.stderr.decode()
 
 
-def test_a_key_is_seen_only_where_it_belongs(
+def test_a_key_is_sent_only_to_its_origin(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
     key = "sk-canary-" + "0a1b2c3d" * 4
@@ -342,10 +344,10 @@ def test_a_key_is_seen_only_where_it_belongs(
     assert not any(key.encode() in path.read_bytes() for path in [*kept, *tmp_path.glob("*.yaml")])
 
 
-def test_no_command_sees_a_key_by_whatever_name(
+def test_commands_never_see_a_key(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
-    """The user's scanner and check see neither variables nor those that the command was started with."""
+    """Scanner and verify command find no key in their variables, nor in those hybrid was started with."""
     seen, look = tmp_path / "seen", tmp_path / "look.sh"
     look.write_text(f"(env; cat /proc/$PPID/environ; echo looked) >> {seen}\necho '{{\"findings\": []}}'\n")
     other = '{base_url: "http://127.0.0.1:9/v1", model: f, key: {env: OTHERCLOUD}}'
@@ -364,7 +366,7 @@ CANARY = "ghp_" + "c4N4rY" * 6
 
 @pytest.mark.parametrize("on_secret", ["forbid", "redact"])
 @pytest.mark.parametrize("place", ["prompt", "stdin", "--system", "--schema", "--stop"])
-def test_a_secret_is_seen_nowhere_but_where_it_was_put(
+def test_a_secret_appears_in_no_output_file_or_request(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile, place: str, on_secret: str
 ) -> None:
     path = profile(cloud.section() + FORCE + f"privacy: {{on_secret: {on_secret}}}\nlog: {{prompts: true}}\n")
@@ -394,7 +396,7 @@ def test_the_deadline_leaves_the_reservation(
     assert [(row["outcome"], row["cost"]) for row in Ledger(home / "state").rows()] == [("unknown", None)]
 
 
-def test_the_clouds_own_key_is_a_secret_whatever_its_form(
+def test_the_cloud_key_in_the_prompt_is_a_secret_in_any_form(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section(", key: {env: CANARY}") + FORCE)
@@ -406,7 +408,7 @@ def test_the_clouds_own_key_is_a_secret_whatever_its_form(
     assert b"plain-words" not in done.stderr
 
 
-def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+def test_a_dry_run_exits_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     path = profile(cloud.section() + FORCE)
     text = "password=9f8a7b6c5d4e"
     done = hybrid("run", "-p", path, "--dry-run", text, HYBRID_CONSENT=cloud.origin)
@@ -422,7 +424,7 @@ def test_a_plan_ends_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, prof
         ("", "force", 8, "the price of scripted is unknown"),
     ],
 )
-def test_a_plan_tells_what_a_limit_refuses(
+def test_a_dry_run_reports_an_exceeded_limit(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile,
     prices: str, mode: str, code: int, told: str,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Servers that others wrote: they answer in their own words, fail on demand, and judge the client."""
+"""hybrid against servers of other projects, which check keys, inject faults and validate requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("servers")
 
 @pytest.fixture(scope="module")
 def katan() -> Iterator[str]:
-    """llm-katan's echo server, which checks keys; its origin."""
+    """Start llm-katan's echo server, which checks keys; yield its origin."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,9 +70,7 @@ def test_a_server_that_checks_keys(hybrid: Hybrid, katan: str, profile: Profile,
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_llmock_finds_no_fault_with_the_client(
-    hybrid: Hybrid, llmock: Any, profile: Profile, api: str
-) -> None:
+def test_llmock_accepts_the_requests(hybrid: Hybrid, llmock: Any, profile: Profile, api: str) -> None:
     origin = llmock.url.rstrip("/")
     path = profile(f'cloud: {{base_url: "{llmock.base_url()}", model: gpt-5-mini, api: {api}}}\n{FORCE}')
     llmock.rate_limit(times=1, retry_after=1)
@@ -87,7 +85,7 @@ def test_llmock_finds_no_fault_with_the_client(
 
 @pytest.mark.parametrize("fault", ["truncate", "corrupt", "disconnect"])
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_no_broken_stream_passes_for_an_answer(
+def test_a_broken_stream_is_never_an_answer(
     hybrid: Hybrid, llmock: Any, profile: Profile, api: str, fault: str
 ) -> None:
     origin = llmock.url.rstrip("/")

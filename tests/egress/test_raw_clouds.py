@@ -1,4 +1,4 @@
-"""A cloud that sends any bytes at all, at any pace, and what comes of it."""
+"""Clouds that send arbitrary bytes at any pace."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ REFUSAL = OPENED % (b"400 Bad Request", b"application/json")
 
 @contextmanager
 def sending(pieces: Sequence[bytes], pause: float = 0.0, *, holds: bool = False) -> Iterator[str]:
-    """The origin of a server that answers each request with `pieces`, a `pause` after each; then it closes
-    the connection, or `holds` it."""
+    """Yield the origin of a server that sends `pieces` with a `pause` after each, then closes the connection,
+    or keeps it open if `holds`."""
     ended = threading.Event()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -44,7 +44,7 @@ def sending(pieces: Sequence[bytes], pause: float = 0.0, *, holds: bool = False)
                 if holds:
                     ended.wait(60)
             except OSError:
-                """The client has read enough."""
+                """The client closed the connection."""
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -105,7 +105,7 @@ def section(origin: str, more: str = "") -> str:
         ),
     ],
 )  # fmt: skip
-def test_one_line_whatever_it_sends(
+def test_any_bytes_give_one_line_and_a_ledger_row(
     hybrid: Hybrid,
     home: Path,
     profile: Profile,
@@ -125,7 +125,7 @@ def test_one_line_whatever_it_sends(
     assert row["outcome"] == ("refused" if code == 1 else "unknown")
 
 
-def test_half_a_character_is_no_internal_error(hybrid: Hybrid, home: Path, profile: Profile) -> None:
+def test_a_lone_surrogate_in_an_answer_is_replaced(hybrid: Hybrid, home: Path, profile: Profile) -> None:
     with sending([STREAM + b"\r\n" + chunk("a\ud800b", "stop")]) as origin:
         done = hybrid("run", "-p", profile(section(origin) + FORCE), "hi", HYBRID_CONSENT=origin)
     assert (done.returncode, done.stdout) == (0, b"a?b\n"), done.stderr
@@ -146,7 +146,7 @@ def test_a_key_that_the_cloud_repeats_is_not_shown(hybrid: Hybrid, profile: Prof
 
 
 @pytest.mark.parametrize(("status", "asks"), [(b"404 Not Found", True), (b"402 Payment Required", False)])
-def test_the_models_name_is_asked_about_where_it_may_be_wrong(
+def test_a_404_hints_at_a_wrong_model_name(
     hybrid: Hybrid, profile: Profile, status: bytes, asks: bool
 ) -> None:
     with sending([OPENED % (status, b"application/json") + b"\r\n{}"]) as origin:

@@ -1,4 +1,4 @@
-"""Texts that come in pieces: thinking apart, stop strings, whole characters, control sequences taken out."""
+"""Text in pieces: thinking split off, stop strings, whole characters, control sequences removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HARMONY = (
 
 
 def cuttings(text: str) -> Iterator[list[str]]:
-    """The text whole, in single characters, and cut in two at each place."""
+    """Yield the text as a whole, as single characters, and cut in two at each place."""
     yield [text]
     yield list(text)
     for place in range(1, len(text)):
@@ -42,7 +42,7 @@ def cuttings(text: str) -> Iterator[list[str]]:
         ("harmony", "", "no channel", "", ""),
     ],
 )
-def test_thinking_is_told_from_the_answer(
+def test_thinking_is_split_from_the_answer(
     style: str, prompt: str, text: str, answer: str, thinking: str
 ) -> None:
     for pieces in cuttings(text):
@@ -68,7 +68,7 @@ def test_thinking_is_told_from_the_answer(
         ("<|channel|>analysis to=python<|message|>1+1<|call|>", ""),
     ],
 )
-def test_a_call_on_a_channel_is_an_answer_where_there_are_tools(text: str, answer: str) -> None:
+def test_a_harmony_tool_call_is_part_of_the_answer_if_tools_are_offered(text: str, answer: str) -> None:
     for pieces in cuttings(text):
         splitter = splitter_for("harmony", "", has_tools=True)
         assert "".join(split.answer for split in [*map(splitter.feed, pieces), splitter.flush()]) == answer
@@ -76,7 +76,7 @@ def test_a_call_on_a_channel_is_an_answer_where_there_are_tools(text: str, answe
         assert "".join(split.answer for split in [*map(untold.feed, pieces), untold.flush()]) == ""
 
 
-def test_the_style_is_the_templates() -> None:
+def test_the_thinking_style_follows_the_template() -> None:
     assert style_of("{{ messages[0].content.split('</think>')[-1] }}") == "think"
     assert style_of("<|start|>assistant<|channel|>final<|message|>") == "harmony"
     assert style_of("<|im_start|>user") == "none"
@@ -101,7 +101,7 @@ def test_stop_words(words: list[str], text: str, kept: str, met: bool) -> None:
         assert stop.met == met
 
 
-def test_tokens_become_whole_characters_and_kinds() -> None:
+def test_tokens_are_joined_to_characters_and_classified() -> None:
     stream = AnswerStream(splitter_for("think", ""), ["!"])
     pieces = [b"<think>", b"hm", b"</think>", b"\n", b"\xf0\x9f", b"\xa6\x8a", b" ok", b"!", b" more"]
     taken = [stream.take(piece, forced=piece == b" ok") for piece in pieces]
@@ -134,7 +134,7 @@ def test_an_unfinished_character_is_dropped_at_the_end() -> None:
         ("日本\x1b[1m語", "日本語"),
     ],
 )
-def test_control_sequences_are_taken_out_whole(text: str, shown: str) -> None:
+def test_control_sequences_are_removed_whole(text: str, shown: str) -> None:
     assert plain(text) == shown
     for pieces in cuttings(text) if len(text) < 100 else [[text[:3000], text[3000:]]]:
         stripper = EscapeFilter()

@@ -1,4 +1,4 @@
-"""The pure parts, table-driven: gate, loops, origins, templates, log-probabilities."""
+"""Table-driven tests of pure functions: gate, loops, origins, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from hybrid_cli.prompt import Question, Request
         (LocalResult("", "overflow"), "context", "fit", ExitStatus.DENIED),
     ],
 )
-def test_the_gate(result: LocalResult, reason: str, stage: str, code: ExitStatus | None) -> None:
+def test_the_gate_judges_results(
+    result: LocalResult, reason: str, stage: str, code: ExitStatus | None
+) -> None:
     verdict = judge(result, Criterion(0.5))
     assert (verdict.reason, verdict.stage) == (reason, stage)
     assert (verdict.failure.status if verdict.failure else None) == code
@@ -60,7 +62,7 @@ def test_a_missing_signal_is_never_confident() -> None:
         (list(range(65)) * 5, False),
     ],
 )
-def test_loops(tokens: list[int], looping: bool) -> None:
+def test_loops_are_detected(tokens: list[int], looping: bool) -> None:
     assert is_looping(tokens) is looping
 
 
@@ -84,7 +86,7 @@ def test_loops(tokens: list[int], looping: bool) -> None:
         ("", None),
     ],
 )
-def test_origins(url: str, origin: str | None) -> None:
+def test_origins_are_normalised(url: str, origin: str | None) -> None:
     if origin is None:
         with pytest.raises(Failure) as raised:
             origin_of(url)
