@@ -272,13 +272,13 @@ def test_on_cloud_failure_after_a_local_answer(
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("{env: NO_SUCH_KEY}", "the variable NO_SUCH_KEY gives none"),
+        ("{env: NO_SUCH_KEY}", "no API key: NO_SUCH_KEY is not set"),
         ("{file: missing}", "cannot be read"),
         ("{file: open}", "chmod 600"),
         ("{file: odd}", "odd characters"),
-        ("{command: ['false']}", "the key command false ended with code 1"),
+        ("{command: ['false']}", "the key command false exited with code 1"),
         ("{command: [no-such-command]}", "No such file"),
-        ("{command: ['true']}", "the command true gives none"),
+        ("{command: ['true']}", "no API key: the command true printed nothing"),
     ],
 )
 def test_a_key_that_cannot_be_read(

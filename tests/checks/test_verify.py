@@ -21,12 +21,12 @@ PYTHON = [sys.executable, "-c"]
     ("command", "outcome"),
     [
         (["true"], None),
-        (["false"], "false ended with code 1 on it"),
+        (["false"], "`false` exited with code 1"),
         (["grep", "-q", "forty", "{file}"], None),
         (["grep", "-q", "forty"], None),
-        (["grep", "-q", "fifty", "{file}"], "grep ended with code 1 on it"),
+        (["grep", "-q", "fifty", "{file}"], "`grep` exited with code 1"),
         (["echo", "$(exit 3)", ";", "false"], None),  # no shell reads it
-        (["sh", "-c", "kill -9 $$"], "sh ended with code -9 on it"),
+        (["sh", "-c", "kill -9 $$"], "`sh` exited with code -9"),
     ],
 )
 def test_a_command_judges_the_answer(command: list[str], outcome: str | None) -> None:
@@ -46,14 +46,14 @@ def test_it_cannot_outlive_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     late = tmp_path / "late"
     started = time.monotonic()
     told = verify(["sh", "-c", f"(sleep 2; touch {late}) & sleep 60"], "x", os.environ)
-    assert told == "sh took over 1 s on it"
+    assert told == "`sh` took over 1 s"
     assert time.monotonic() - started < 30
     time.sleep(max(0.0, started + 2.5 - time.monotonic()))
     assert not late.exists()  # what it started is gone, too
 
 
 def test_one_that_cannot_start_is_the_users_mistake() -> None:
-    with pytest.raises(Failure, match="no-such-command cannot be started: No such file") as raised:
+    with pytest.raises(Failure, match="`no-such-command` cannot be started: No such file") as raised:
         verify(["no-such-command"], "x", os.environ)
     assert raised.value.status is ExitStatus.USAGE
 

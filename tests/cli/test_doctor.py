@@ -210,7 +210,7 @@ def test_missing_clouds_keys_consent_and_prices(
     command = profile(cloud.replace("{file: ./key}", f"{{command: [touch, {started}]}}"), "command.yaml")
     assert "to run it, pass --online" in doctor("-p", command, code=0)["key"][1]
     assert not started.exists()
-    assert "gives none" in doctor("-p", command, "--online", code=1)["key"][1]
+    assert "printed nothing" in doctor("-p", command, "--online", code=1)["key"][1]
 
 
 def test_a_spent_budget(

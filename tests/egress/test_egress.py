@@ -110,11 +110,11 @@ def test_fallback_clouds(
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "a SOCKS proxy is set, which needs the package `socksio`"),
-        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "is set to what is no proxy's URL"),
-        ({"HTTPS_PROXY": ":::"}, "is set to what is no proxy's URL"),
-        ({"SSL_CERT_FILE": "/no/such.pem"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
-        ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no certificates"),
+        ({"ALL_PROXY": "socks5://127.0.0.1:1"}, "the SOCKS proxy needs the package `socksio`"),
+        ({"HTTPS_PROXY": "ftp://127.0.0.1"}, "HTTPS_PROXY, ALL_PROXY or NO_PROXY is not the URL of a proxy"),
+        ({"HTTPS_PROXY": ":::"}, "HTTPS_PROXY, ALL_PROXY or NO_PROXY is not the URL of a proxy"),
+        ({"SSL_CERT_FILE": "/no/such.pem"}, "SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates"),
+        ({"SSL_CERT_FILE": "/etc/passwd"}, "SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates"),
     ],
 )
 def test_unusable_proxy_and_certificate_settings_are_errors(
@@ -124,7 +124,7 @@ def test_unusable_proxy_and_certificate_settings_are_errors(
     path = profile(f'cloud: {{base_url: "{origin}/v1", model: m}}\n{FORCE}')
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin, **variables)
     assert (done.returncode, done.stdout) == (5, b"")
-    assert f"was not asked: {told}" in done.stderr.decode() or told in done.stderr.decode()
+    assert f"was not contacted: {told}" in done.stderr.decode() or told in done.stderr.decode()
     assert outcomes(home) == ["refused"]
 
 
@@ -173,7 +173,7 @@ def test_an_option_that_holds_the_cloud_key_is_blocked(
     given = key if where == "--stop" else json.dumps({"type": "object", "title": key})
     done = hybrid("run", "-p", path, where, given, "hi", HYBRID_CONSENT=cloud.origin, CANARY=key)
     assert (done.returncode, cloud.received) == (3, [])
-    assert f"the cloud's own key in line 1 of {where}" in done.stderr.decode()
+    assert f"line 1 of {where} looks like the cloud's own key" in done.stderr.decode()
 
 
 def test_the_handoff_notice_has_reason_and_maximum_cost(
@@ -404,7 +404,7 @@ def test_the_cloud_key_in_the_prompt_is_a_secret_in_any_form(
         "run", "-p", path, "is plain-words mine?", HYBRID_CONSENT=cloud.origin, CANARY="plain-words"
     )
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
-    assert b"the cloud's own key in line 1 of the prompt" in done.stderr
+    assert b"line 1 of the prompt looks like the cloud's own key" in done.stderr
     assert b"plain-words" not in done.stderr
 
 
@@ -413,7 +413,7 @@ def test_a_dry_run_exits_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, 
     text = "password=9f8a7b6c5d4e"
     done = hybrid("run", "-p", path, "--dry-run", text, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
-    assert b"a secret would leave" in done.stderr
+    assert b"blocked: line 1 of the prompt looks like a password or key; nothing was sent" in done.stderr
 
 
 @pytest.mark.parametrize(

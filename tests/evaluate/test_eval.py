@@ -204,7 +204,7 @@ def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile
     assert (kept.returncode, cloud.received) == (0, [])
     off = hybrid("run", "-p", path, "--verify", "grep -q cloud", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
     assert (off.returncode, off.stdout) == (0, b"The cloud says hello.\n")
-    assert b"fails its check: grep ended with code 1 on it" in off.stderr
+    assert b"fails its check: `grep` exited with code 1" in off.stderr
     both = hybrid("run", "-p", path, "--verify", "false", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
     assert (both.returncode, both.stdout) == (7, b"")
     cloud.replies = [Reply(pieces=("I cannot help with that.",))]

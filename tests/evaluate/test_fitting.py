@@ -193,7 +193,7 @@ def test_scoring(kind: Any, gold: str, answer: str, right: bool) -> None:
             "`answer` must be a list with a command",
         ),
         ('{"prompt": "x", "answer": ["y"], "kind": "text"}', "`answer` must be text for the kind text"),
-        ('{"prompt": "x", "answer": {"type": 7}, "kind": "schema"}', "bad.jsonl:2 is no JSON Schema"),
+        ('{"prompt": "x", "answer": {"type": 7}, "kind": "schema"}', "bad.jsonl:2 is not a JSON Schema"),
         ('{"prompt": "x", "answer": "four", "kind": "number"}', "must contain a number"),
         ('{"prompt": "x", "answer": "Z", "kind": "letter"}', "a letter from A to E"),
         ('{"prompt": "x\\ud800", "answer": "y", "kind": "text"}', "bad.jsonl:2: .* beyond the limits"),

@@ -184,7 +184,7 @@ def test_each_answer_fits_the_schema(hybrid: Hybrid) -> None:
 def test_the_verify_command_checks_each_answer(hybrid: Hybrid) -> None:
     done = hybrid("pipe", *CHOOSE, "--verify", "grep -q maybe", "Is it?", stdin=b"a\nb\n")
     assert (done.returncode, done.stdout) == (7, b"\n\n")
-    assert b"record 2: the local answer fails its check: grep ended with code 1" in done.stderr
+    assert b"record 2: the local answer fails its check: `grep` exited with code 1" in done.stderr
 
 
 def test_hostile_records_fail_alone_and_keep_their_fields(hybrid: Hybrid, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import pexpect
 import pytest
 
-from hybrid_cli.cloud.faults import CloudFault, asked_pause
+from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure, Reservation
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.retry_after import rate_limit_pause
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -229,7 +230,7 @@ def test_a_reservation_waits_while_others_are_open() -> None:
     ],
 )
 def test_the_pause_that_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
-    assert asked_pause(headers) == seconds
+    assert rate_limit_pause(headers) == seconds
 
 
 def test_each_record_is_confirmed_on_its_own(

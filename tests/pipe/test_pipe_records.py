@@ -344,7 +344,7 @@ def test_choices_are_parsed_and_found_in_a_cloud_answer() -> None:
         ("", "at least two"),
         ("a,", "an empty choice"),
         ("a,b,a", "`a` twice"),
-        ('a,"b', "each quote"),
+        ('a,"b', "with closed quotes"),
     ):
         with pytest.raises(Failure, match=message):
             read_choices(listed)

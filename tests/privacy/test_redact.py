@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.privacy import screen as screen_module
 from hybrid_cli.privacy.redact import Restorer, Vault
-from hybrid_cli.privacy.scan import Finding
 from hybrid_cli.privacy.screen import screen
+from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 from hybrid_cli.profile.schema import Privacy
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
@@ -27,7 +27,7 @@ FORCE = "escalation: {mode: force}\n"
 
 
 @st.composite
-def texts_with_findings(draw: st.DrawFn) -> tuple[str, list[Finding]]:
+def texts_with_findings(draw: st.DrawFn) -> tuple[str, list[SensitiveSpan]]:
     """A text of plain pieces, of values that are found, and of what looks like a placeholder."""
     text, findings = "", []
     for _ in range(draw(st.integers(0, 6))):
@@ -36,14 +36,14 @@ def texts_with_findings(draw: st.DrawFn) -> tuple[str, list[Finding]]:
         )
         value = draw(st.text("xyz[]@", min_size=1, max_size=6))
         kind = draw(st.sampled_from(["email", "ip"]))
-        findings.append(Finding(kind, kind, len(text), len(text) + len(value)))
+        findings.append(SensitiveSpan(kind, kind, len(text), len(text) + len(value)))
         text += value
     return text + draw(st.text("a[", max_size=4)), findings
 
 
 @given(texts_with_findings(), st.lists(st.integers(0, 400), max_size=30))
 def test_every_value_comes_back_however_the_answer_is_cut(
-    drawn: tuple[str, list[Finding]], cuts: list[int]
+    drawn: tuple[str, list[SensitiveSpan]], cuts: list[int]
 ) -> None:
     text, findings = drawn
     vault = Vault([text])
@@ -57,7 +57,7 @@ def test_every_value_comes_back_however_the_answer_is_cut(
 
 def test_the_same_value_has_the_same_placeholder_and_every_run_its_own() -> None:
     text = "a@b.c d@e.f a@b.c"
-    findings = [Finding("email", "", at, at + 5) for at in (0, 6, 12)]
+    findings = [SensitiveSpan("email", "", at, at + 5) for at in (0, 6, 12)]
     vault = Vault([text])
     first, second, third = vault.redact(text, findings).split(" ")
     assert first == third != second
@@ -67,7 +67,7 @@ def test_the_same_value_has_the_same_placeholder_and_every_run_its_own() -> None
 
 def test_lost_and_invented_placeholders_are_counted() -> None:
     vault = Vault(["ab"])
-    vault.redact("ab", [Finding("ip", "", 0, 1), Finding("ip", "", 1, 2)])
+    vault.redact("ab", [SensitiveSpan("ip", "", 0, 1), SensitiveSpan("ip", "", 1, 2)])
     restorer = Restorer(vault)
     shown = (
         restorer.feed(f"[[IP_1_{vault.suffix}]] [[IP_9_{vault.suffix}]] [[IP_1_other0]]") + restorer.finish()
@@ -77,7 +77,7 @@ def test_lost_and_invented_placeholders_are_counted() -> None:
 
 
 def test_a_scan_that_fails_lets_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_arguments: object) -> list[Finding]:  # no text is known that breaks the real one
+    def broken(*_arguments: object) -> list[SensitiveSpan]:  # no text is known that breaks the real one
         raise RecursionError(TOKEN)
 
     monkeypatch.setattr(screen_module, "find", broken)
@@ -97,10 +97,10 @@ def executable(path: Path, script: str) -> Path:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("exit 3", "ended with code 3"),
-        ("echo no json", "gave no list"),
-        ('echo \'{"findings": [{"kind": "email", "start": 0, "end": 99}]}\'', "gave no list"),
-        ('echo \'{"findings": [{"kind": "email"}]}\'', "gave no list"),
+        ("exit 3", "exited with code 3"),
+        ("echo no json", "printed no list"),
+        ('echo \'{"findings": [{"kind": "email", "start": 0, "end": 99}]}\'', "printed no list"),
+        ('echo \'{"findings": [{"kind": "email"}]}\'', "printed no list"),
         ('echo \'{"findings": [{"kind": "person", "start": 0, "end": 2}]}\'', "of the kinds secret, email"),
     ],
 )
@@ -132,11 +132,11 @@ def test_a_secret_stops_the_handoff_and_is_not_repeated(
     text = f"first\nsecond {TOKEN}\n".encode()
     done = hybrid("run", "-p", path, "Explain.", stdin=text, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
-    assert b"GitHub token in line 2 of the prompt" in done.stderr
+    assert b"blocked: line 2 of the prompt looks like a GitHub token; nothing was sent" in done.stderr
     assert TOKEN.encode() not in done.stderr
     done = hybrid("run", "-p", path, "-s", f"My key is {TOKEN}", "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
-    assert b"GitHub token in line 1 of the system message" in done.stderr
+    assert b"line 1 of the system message looks like a GitHub token" in done.stderr
 
 
 def test_redaction_from_end_to_end(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:

@@ -1,1 +1,1 @@
-"""What an answer must pass."""
+"""Checks of answers: JSON schema, verify command, choices, refusals, agreement and tool calls."""

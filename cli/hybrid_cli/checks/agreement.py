@@ -1,4 +1,4 @@
-"""Whether a local and a cloud's answer say the same, where that can be told without understanding them."""
+"""Compare a local and a cloud answer, as far as that works without understanding them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import re
 import unicodedata
 
 SHORT = 5
-"""Words: of longer answers only equal ones are known to say the same."""
+"""Words. Longer answers agree only if they are equal."""
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 
 
 def agreement(local: str, cloud: str) -> float | None:
-    """1 where both have the same words, whatever their case and punctuation, or where the shorter, of at
-    most five words, begins or ends the longer (`Paris` and `It is in Paris.`); 0 where it does not; None
-    where both are longer, and differ.
+    """1 if both answers agree, 0 if they differ, None if that is unknown.
+
+    They agree if they have the same words, ignoring case and punctuation, or if the shorter one has at most
+    five words and begins or ends the longer one (`Paris` and `It is in Paris.`). If both are longer and
+    differ in words, the result is None.
     """
     one, other = sorted((_words(local), _words(cloud)), key=len)
     if one == other:
@@ -24,6 +26,6 @@ def agreement(local: str, cloud: str) -> float | None:
 
 
 def _words(text: str) -> list[str]:
-    """Numbers are words with their points, without the commas that group their digits."""
+    """The words of `text`. A number is one word, with its decimal point and without grouping commas."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return [word.replace(",", "") for word in _WORD.findall(folded)]

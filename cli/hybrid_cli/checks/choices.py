@@ -1,4 +1,4 @@
-"""Answers that must be one of a few texts, whoever gives them."""
+"""Answers limited to a list of choices, for local and cloud models."""
 
 from __future__ import annotations
 
@@ -12,33 +12,31 @@ _AROUND = " \t\r\n.,;:!\"'`*()[]"
 
 
 def read_choices(given: str) -> tuple[str, ...]:
-    """The choices of a line of CSV: separated by commas, in quotes where they hold one.
+    """The choices in one line of CSV.
 
-    Raises Failure (USAGE) for less than two, an empty one, or one that is there twice.
+    Raises Failure (USAGE) for fewer than two choices, an empty choice or a duplicate.
     """
     try:
         (row,) = csv.reader([given], skipinitialspace=True, strict=True)
     except csv.Error:
-        raise Failure(
-            ExitStatus.USAGE, "--choices must be one line of CSV, each quote with its end"
-        ) from None
+        raise Failure(ExitStatus.USAGE, "--choices must be one line of CSV with closed quotes") from None
     found = tuple(choice.strip() for choice in row)
     if len(found) < 2:
-        raise Failure(ExitStatus.USAGE, "--choices needs at least two, separated by commas")
+        raise Failure(ExitStatus.USAGE, "--choices needs at least two choices, separated by commas")
     if "" in found:
-        raise Failure(ExitStatus.USAGE, "--choices has an empty choice")
+        raise Failure(ExitStatus.USAGE, "--choices contains an empty choice")
     for choice in found:
         if found.count(choice) > 1:
-            raise Failure(ExitStatus.USAGE, f"--choices has `{shorten(choice)}` twice")
+            raise Failure(ExitStatus.USAGE, f"--choices contains `{shorten(choice)}` twice")
     return found
 
 
 def told(choices: Sequence[str]) -> str:
-    """What a model is told of them."""
+    """The instruction for a model to answer with one of `choices`."""
     return f"Answer with exactly one of: {', '.join(choices)}."
 
 
 def chosen(text: str, choices: Sequence[str]) -> str:
-    """The choice that `text` names, however a cloud's model may dress it; `text` itself for no choice of them."""
+    """The choice that `text` names, ignoring case, quotes and punctuation around it; `text` itself if none."""
     bare = text.strip(_AROUND).casefold()
     return next((choice for choice in choices if choice.strip(_AROUND).casefold() == bare), text)

@@ -1,4 +1,4 @@
-"""Answers that must fit a JSON Schema, whoever gives them."""
+"""Answers that must match a JSON Schema, from local and cloud models."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from hybrid_cli.ui.sanitize import shorten
 
 _MOST_BYTES = 256_000
 _BOUNDS = {"integer": "imum", "number": "imum", "string": "Length", "array": "Items", "object": "Properties"}
-"""What is bounded of a type: min and max of it."""
+"""The rest of the keywords `min...` and `max...` for each type."""
 _OTHER_JSON = ("true", "false", "null")
 
 
 @dataclass(frozen=True)
 class AnswerSchema:
-    """A JSON Schema that was checked to be one."""
+    """A valid JSON Schema for answers."""
 
     data: Any
 
     @property
     def text(self) -> str:
-        """The schema as JSON; the order of keys is kept, as the answer follows it."""
+        """The schema as JSON. The order of keys is kept, because answers follow it."""
         return json.dumps(self.data)
 
     @property
     def is_object(self) -> bool:
-        """Whether it is for objects, the only kind that clouds take everywhere."""
+        """Whether the schema describes an object, the only kind that every cloud accepts."""
         return isinstance(self.data, dict) and self.data.get("type") == "object"
 
     def problem(self, answer: str) -> str | None:
-        """What is wrong with `answer`, without its words; None where it fits."""
+        """What is wrong with `answer`, without quoting it; None if it matches the schema."""
         from jsonschema.exceptions import best_match
 
         try:
@@ -43,30 +43,32 @@ class AnswerSchema:
         try:
             error = best_match(_validator(self.data).iter_errors(value))
         except RecursionError:
-            raise Failure(ExitStatus.USAGE, "the schema refers to itself without an end") from None
-        return None if error is None else f"does not fit the schema: `{error.validator}` at {error.json_path}"
+            raise Failure(ExitStatus.USAGE, "the schema refers to itself endlessly") from None
+        return (
+            None if error is None else f"does not match the schema: `{error.validator}` at {error.json_path}"
+        )
 
 
 def read_schema(given: str) -> AnswerSchema:
-    """The schema that `given` is, or the file of that name holds. Raises Failure (USAGE) for anything else."""
+    """The schema in `given`, which is JSON or the name of a file. Raises Failure (USAGE) if it is invalid."""
     is_json = given.lstrip().startswith(("{", "[", '"')) or given.strip() in _OTHER_JSON
     source, text = ("--schema", given) if is_json else (shorten(given), _read(Path(given)))
     try:
         data = json.loads(text, parse_constant=_no_number)
-        json.dumps(data, allow_nan=False)  # 1e400 is read as infinity, which no answer can be
+        json.dumps(data, allow_nan=False)  # Python reads 1e400 as infinity, which JSON cannot express
     except (json.JSONDecodeError, _NoNumberError) as error:
         raise Failure(ExitStatus.USAGE, f"{source} is not JSON: {error}") from None
     except ValueError:
-        raise Failure(ExitStatus.USAGE, f"{source} holds a number that is too large") from None
+        raise Failure(ExitStatus.USAGE, f"{source} contains a number that is too large") from None
     except RecursionError:
-        raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
+        raise Failure(ExitStatus.USAGE, f"{source} is nested too deeply") from None
     return checked_schema(data, source)
 
 
 def checked_schema(data: Any, source: str) -> AnswerSchema:
-    """The schema that `data` is. Raises Failure (USAGE), naming `source`, where it is none."""
+    """`data` as a schema. Raises Failure (USAGE), naming `source`, if it is invalid or no answer can match it."""
     if not isinstance(data, dict):
-        raise Failure(ExitStatus.USAGE, f"{source} is no JSON Schema: it must be an object")
+        raise Failure(ExitStatus.USAGE, f"{source} is not a JSON Schema: it must be an object")
     from jsonschema.exceptions import SchemaError
 
     try:
@@ -74,35 +76,36 @@ def checked_schema(data: Any, source: str) -> AnswerSchema:
         references = _references(data)
     except SchemaError as error:
         raise Failure(
-            ExitStatus.USAGE, f"{source} is no JSON Schema: {error.json_path}: {error.message}"
+            ExitStatus.USAGE, f"{source} is not a JSON Schema: {error.json_path}: {error.message}"
         ) from None
     except RecursionError:
-        raise Failure(ExitStatus.USAGE, f"{source} is nested too deep") from None
+        raise Failure(ExitStatus.USAGE, f"{source} is nested too deeply") from None
     for reference in references:
         if not reference.startswith("#"):
             raise Failure(
-                ExitStatus.USAGE, f"{source} refers to {reference}; only references within it (#/...) work"
+                ExitStatus.USAGE,
+                f"{source} refers to {reference}; only references within the schema (#/...) work",
             )
-        if not _leads_somewhere(reference, data):
-            raise Failure(ExitStatus.USAGE, f"{source} refers to {reference}, which is not in it")
+        if not _resolves(reference, data):
+            raise Failure(ExitStatus.USAGE, f"{source} refers to {reference}, which it does not contain")
     contradiction = _contradiction(data)
     if contradiction is not None:
-        raise Failure(ExitStatus.USAGE, f"no answer can fit {source}: {contradiction}")
+        raise Failure(ExitStatus.USAGE, f"no answer can match {source}: {contradiction}")
     return AnswerSchema(data)
 
 
 def _contradiction(data: Any) -> str | None:
-    """What of the whole answer, or of a part that it must have, no value can be; as far as is seen at a glance.
+    """Why no value can match the schema `data`, or a part of it that every answer needs; None if none is found.
 
-    An answer that cannot fit would be paid for at a cloud, too.
+    Only simple contradictions are found. They save the cost of a cloud's answer that must fail.
     """
     if not isinstance(data, dict):
         return None
     values = data.get("enum", [data["const"]] if "const" in data else None)
-    # A reference leads out of this part, and a pattern may take for ever: these are left to the answer.
+    # References point outside this part, and patterns can be very slow: both are left to the check of answers.
     is_plain = not _references(data) and '"pattern' not in json.dumps(data)
     if values is not None and is_plain and not any(map(_validator(data).is_valid, values)):
-        return f"no value of `{'enum' if 'enum' in data else 'const'}` is what the rest asks for"
+        return f"no value of `{'enum' if 'enum' in data else 'const'}` matches the rest of the schema"
     bounded = _BOUNDS.get(data["type"]) if isinstance(data.get("type"), str) else None
     low, high = f"min{bounded}", f"max{bounded}"
     if low in data and high in data and data[low] > data[high]:
@@ -123,7 +126,7 @@ def _read(path: Path) -> str:
         with path.expanduser().open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "that is no name of a file"
+        why = error.strerror if isinstance(error, OSError) else "not a valid file name"
         raise Failure(ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}") from error
     if len(content) > _MOST_BYTES:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
@@ -134,22 +137,23 @@ def _read(path: Path) -> str:
 
 
 class _NoNumberError(ValueError):
-    """A constant that JSON does not have."""
+    """A constant that Python reads but JSON does not have, such as NaN."""
 
 
 def _no_number(name: str) -> NoReturn:
-    raise _NoNumberError(f"it has no {name}")
+    raise _NoNumberError(f"{name} is not a JSON value")
 
 
 def _validator(schema: Any) -> Any:
-    """A validator that knows no other documents: by default an unknown reference would be fetched."""
+    """A validator that knows no other documents; the default one would download unknown references."""
     from jsonschema.validators import Draft202012Validator, validator_for
     from referencing import Registry
 
     return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
 
 
-def _leads_somewhere(reference: str, schema: Any) -> bool:
+def _resolves(reference: str, schema: Any) -> bool:
+    """Whether `schema` contains the target of `reference`."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
@@ -163,7 +167,7 @@ def _leads_somewhere(reference: str, schema: Any) -> bool:
 
 
 def _references(data: Any) -> list[str]:
-    """Every `$ref` of the schema."""
+    """All `$ref` values in a schema."""
     if isinstance(data, list):
         return [ref for item in data for ref in _references(item)]
     if not isinstance(data, dict):

@@ -1,11 +1,11 @@
-"""Telling an answer that is no answer: the model declines instead of doing what was asked."""
+"""Recognise refusals: answers in which the model declines the request."""
 
 from __future__ import annotations
 
 import re
 
 _LONGEST = 400
-"""Characters of an answer that may be a refusal: a longer one has said something."""
+"""Characters. A longer answer says more than a refusal."""
 
 _REFUSAL = re.compile(
     r"""
@@ -23,5 +23,5 @@ _REFUSAL = re.compile(
 
 
 def is_refusal(answer: str) -> bool:
-    """Whether `answer` opens with words of refusal and says little else."""
+    """Whether `answer` begins with a refusal and says little else."""
     return len(answer) <= _LONGEST and _REFUSAL.match(answer) is not None

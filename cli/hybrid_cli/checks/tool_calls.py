@@ -1,4 +1,4 @@
-"""Tools that the local model is told of, and the calls that it makes. A call is a wish: egress decides."""
+"""The tools offered to the local model, and the calls in its answers. A call is a wish: egress decides."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from hybrid_cli.profile.modes import Tool
 Name = Literal[Tool, "handoff"]
 
 _LONGEST = 1000
-"""Characters of an argument: a longer one is a document, not what a tool is asked for."""
+"""Characters of an argument. A longer one is a document, not a request."""
 
 
 @dataclass(frozen=True)
-class _Described:
-    says: str
+class _Description:
+    """What the local model reads about a tool. Each tool has one argument."""
+
+    purpose: str
     argument: str
-    argument_says: str
+    argument_meaning: str
 
 
-_TOOLS: dict[Name, _Described] = {
-    "web_search": _Described(
+_TOOLS: dict[Name, _Description] = {
+    "web_search": _Description(
         "Search the web. Use it for current events, prices, weather and other facts that you cannot know.",
         "query",
         "What to search for, as a whole question.",
     ),
-    "image_generation": _Described("Draw an image.", "prompt", "What the image shows."),
-    "handoff": _Described(
+    "image_generation": _Description("Draw an image.", "prompt", "What the image shows."),
+    "handoff": _Description(
         "Give the question to a more capable assistant. Use it only where you cannot answer correctly yourself.",
         "reason",
         "Why, in a few words.",
@@ -40,23 +42,24 @@ _TOOLS: dict[Name, _Described] = {
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the local model made. `asks` is its one argument."""
+    """A call that the local model made."""
 
     name: Name
     asks: str
+    """Its argument."""
 
 
 def described(names: Collection[Name]) -> list[dict[str, Any]]:
-    """The tools as chat templates take them: OpenAI's form of function tools."""
+    """The tools in the form that chat templates take: OpenAI's function tools."""
     return [
         {
             "type": "function",
             "function": {
                 "name": name,
-                "description": tool.says,
+                "description": tool.purpose,
                 "parameters": {
                     "type": "object",
-                    "properties": {tool.argument: {"type": "string", "description": tool.argument_says}},
+                    "properties": {tool.argument: {"type": "string", "description": tool.argument_meaning}},
                     "required": [tool.argument],
                 },
             },
@@ -66,23 +69,22 @@ def described(names: Collection[Name]) -> list[dict[str, Any]]:
     ]
 
 
-# Hermes and Qwen tag a call, Mistral a list of them; Llama writes bare JSON, small models a fenced block.
+# Hermes and Qwen tag a call, Mistral tags a list; Llama writes bare JSON, small models a fenced block.
 _TAGGED = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 _MARKS = ("<tool_call>", "[TOOL_CALLS]", "[{", "{", "```json")
 
 
 def may_begin(text: str) -> bool:
-    """Whether an answer that begins with `text` may become a call."""
+    """Whether an answer that begins with `text` can become a call."""
     begun = text.lstrip()
     return any(begun.startswith(mark) or mark.startswith(begun) for mark in _MARKS)
 
 
 def own_call(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> ToolCall | None:
-    """The first call of an answer that is nothing but calls of `offered` tools; else None.
+    """The first call in an answer that consists only of calls of `offered` tools, or else None.
 
-    A call that stands in `prompt` (the texts that the model was given) is somebody else's words repeated,
-    and so is an answer that only speaks of a call.
+    A call that `prompt` (the texts given to the model) contains does not count: the model may only repeat it.
     """
     calls = list(_calls(answer.strip()))
     if not calls or not all(call is not None and call.name in offered for call in calls):
@@ -93,9 +95,9 @@ def own_call(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> T
 
 
 def is_broken(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> bool:
-    """Whether an answer is tagged as a call, but cannot be read as one.
+    """Whether an answer is tagged as a call, but is not a valid one.
 
-    A readable call of a tool that is not offered is but words: it must not take the whole prompt out.
+    A valid call of a tool that is not offered is ordinary text: it must not hand off the whole prompt.
     """
     text = answer.strip()
     if not offered or not text.startswith(_MARKS[0]) or any(text in given for given in prompt):
@@ -104,7 +106,7 @@ def is_broken(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> 
 
 
 def _calls(text: str) -> Iterator[ToolCall | None]:
-    """The calls that `text` consists of; None for a part that is none."""
+    """The calls that `text` consists of, with None for each part that is not a call."""
     if _TAGGED.match(text):
         for match in _TAGGED.finditer(text):
             yield from _read(match[1])
@@ -117,7 +119,7 @@ def _calls(text: str) -> Iterator[ToolCall | None]:
 
 
 def _everywhere(text: str) -> Iterator[ToolCall]:
-    """Every call that stands in `text`, in whatever form."""
+    """Every call anywhere in `text`, in any form."""
     decoder = json.JSONDecoder()
     for place in re.finditer(r'\{\s*"', text):
         try:

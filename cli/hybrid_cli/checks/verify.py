@@ -1,4 +1,4 @@
-"""The user's own check of an answer: a command that says by its exit code whether it will do."""
+"""Run the user's verify command, which accepts or rejects an answer by its exit code."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hybrid_cli.guard.forbid import is_secret_name
 
 VERIFY_SECONDS = 60
 FILE = "{file}"
-"""The word of the command that stands for a file with the answer."""
+"""Stands in the command for the name of a file with the answer."""
 
 
 def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) -> str | None:
-    """None where `command` ends with 0 on `answer`, or what it did instead, in words.
+    """None if `command` accepts `answer` (exit code 0), or else the reason.
 
-    The answer is its stdin, and the file that `{file}` names; no shell is involved, what it prints is
-    dropped, and no variable that may hold a secret is passed on. Past its time it is killed with all that
-    it started. Raises Failure (USAGE) where it cannot be started.
+    The command gets the answer on stdin and in the file `{file}`. No shell is used, the command's output is
+    dropped, and variables that may hold a secret are removed. After VERIFY_SECONDS the command and all
+    its child processes are killed. Raises Failure (USAGE) if it cannot be started.
     """
     kept = {name: value for name, value in variables.items() if not is_secret_name(name)}
     with tempfile.TemporaryDirectory(prefix="hybrid-") as folder, tempfile.TemporaryFile() as stdin:
@@ -42,7 +42,7 @@ def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) ->
             )
         except OSError as error:
             raise Failure(
-                ExitStatus.USAGE, f"the verify command {command[0]} cannot be started: {error.strerror}"
+                ExitStatus.USAGE, f"the verify command `{command[0]}` cannot be started: {error.strerror}"
             ) from error
         return _outcome(process, command[0])
 
@@ -51,9 +51,9 @@ def _outcome(process: subprocess.Popen[bytes], name: str) -> str | None:
     try:
         code = process.wait(VERIFY_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"{name} took over {VERIFY_SECONDS} s on it"
-    finally:  # also when the deadline or a signal ends the wait
+        return f"`{name}` took over {VERIFY_SECONDS} s"
+    finally:  # also if the deadline or a signal ends the wait
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return f"{name} ended with code {code} on it" if code else None
+    return f"`{name}` exited with code {code}" if code else None

@@ -1,1 +1,1 @@
-"""The cloud side: client and keys. Only `handoff.egress` imports the client."""
+"""Requests to a cloud: client, payload, streams, faults, keys and prices. Only `egress.send` imports the client."""

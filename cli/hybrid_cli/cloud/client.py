@@ -1,4 +1,4 @@
-"""One request on the `openai` SDK, to any compatible server. Imported by `egress.send` only."""
+"""Send one request with the `openai` SDK to any compatible server. Only `egress.send` imports this module."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from hybrid_cli.cloud import faults, sdk
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply, gather
 from hybrid_cli.profile.schema import Server
+from hybrid_cli.retry_after import rate_limit_pause
 from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 32_000_000
-"""The longest answer that is read; a generated image is a few MB."""
+"""The most that is read of an answer. A generated image has a few MB."""
 
 
 def complete(call: Call, key: str | None, environment: Environment, on_text: Callable[[str], None]) -> Reply:
-    """Send `call` once and return the whole reply, each piece of text also given to `on_text`.
+    """The whole reply to `call`, which is sent once. `on_text` gets each piece of text as it arrives.
 
-    Raises CloudFault: KEY where the key is refused, FAILURE where the request is, CLOUD for all else.
+    Raises CloudFault: KEY if the server refuses the key, FAILURE if it refuses the request, CLOUD for
+    everything else.
     """
-    # The SDK reads these itself, and OPENAI_CUSTOM_HEADERS is sent even beside an explicit key.
+    # The SDK reads these variables by itself, and sends OPENAI_CUSTOM_HEADERS even with an explicit key.
     environment.withhold([name for name in environment.variables if name.startswith("OPENAI_")])
     openai = sdk.load()
     server = call.server
@@ -32,7 +34,7 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
 
     try:
         client = _new_client(server, key, check)
-    except Exception as error:  # noqa: BLE001  of certificates, a proxy or its protocol; nothing was sent
+    except Exception as error:  # noqa: BLE001  from certificates, a proxy or its protocol; nothing was sent
         raise faults.of_setup(error, server) from None
     try:
         with client:
@@ -52,11 +54,11 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
             with stream:
                 _check_type(stream.response.headers.get("content-type", ""), server)
                 reply = gather(stream, server, on_text, check)
-                reply.pause = faults.asked_pause(stream.response.headers)
+                reply.pause = rate_limit_pause(stream.response.headers)
                 return reply
     except openai.APIStatusError as error:
         raise faults.of_status(error, call, key) from None
-    except openai.APIConnectionError as error:  # a timeout is one, too
+    except openai.APIConnectionError as error:  # includes timeouts
         raise faults.of_connection(error, server) from None
     except _TooLong:
         raise faults.unreadable(server, f"sent over {MAX_BYTES // 1_000_000} MB") from None
@@ -81,25 +83,25 @@ def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> A
         base_url=server.base_url,
         organization=None,
         project=None,
-        max_retries=0,  # each try is reserved, counted and settled by egress
+        max_retries=0,  # egress reserves, counts and settles each try
         timeout=openai.Timeout(server.timeouts.silent, connect=server.timeouts.connect),
         http_client=openai.DefaultHttpxClient(
-            follow_redirects=False,  # a redirect to another origin would take the prompt along
-            trust_env=is_https,  # http is loopback: no proxy may see it in clear
-            verify=sdk.trust() if is_https else sdk.trust_in_nobody(),
+            follow_redirects=False,  # a redirect could send the prompt to another origin
+            trust_env=is_https,  # http is for loopback: no proxy may see it unencrypted
+            verify=sdk.system_certificates() if is_https else sdk.no_certificates(),
             event_hooks={"response": [lambda response: _bound(response, check)]},
         ),
     )
 
 
-class _TooLong(Exception):  # noqa: N818  told as a fault
-    pass
+class _TooLong(Exception):  # noqa: N818  becomes a CloudFault
+    """The response is longer than MAX_BYTES."""
 
 
 def _bound(response: Any, check: Callable[[], None]) -> None:
-    """Stop reading a response after MAX_BYTES, unpacked, or when `check` raises, whatever it is made of.
+    """Make reading `response` stop after MAX_BYTES (decompressed), or when `check` raises.
 
-    A refusal is its status: where its body is too long, too slow or broken off, the rest is done without.
+    For a refusal the status is enough: if its body is too long, too slow or cut, the rest is ignored.
     """
     import httpx2
 

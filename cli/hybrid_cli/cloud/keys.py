@@ -1,4 +1,4 @@
-"""The cloud's key, read from where the profile says. It is never logged, shown or passed on."""
+"""Read the cloud's API key from the place that the profile names. It is never logged, shown or passed on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMMAND_SECONDS = 20
 
 
 def key_source(key: Key | None) -> str:
-    """Where the key comes from, in words; never the key."""
+    """The place that the key is read from, for messages; never the key itself."""
     if key is None:
         return "no key"
     if key.env is not None:
@@ -25,7 +25,7 @@ def key_source(key: Key | None) -> str:
 
 
 def read_key(key: Key, environment: Environment) -> str:
-    """The key itself. Raises Failure (KEY) where there is none."""
+    """The key itself. Raises Failure (KEY) if there is none."""
     if key.env is not None:
         environment.withhold([key.env])
         value = environment.withheld.get(key.env, "")
@@ -35,17 +35,25 @@ def read_key(key: Key, environment: Environment) -> str:
         value = _from_command(key.command or [])
     value = value.strip()
     if not value:
-        raise Failure(ExitStatus.KEY, f"no key is set: {key_source(key)} gives none")
+        raise Failure(ExitStatus.KEY, f"no API key: {_why_missing(key)}")
     if not (value.isascii() and value.isprintable() and " " not in value):
-        raise Failure(ExitStatus.KEY, f"what {key_source(key)} gives is not a key: it holds odd characters")
+        raise Failure(
+            ExitStatus.KEY, f"no API key: the text from {key_source(key)} contains characters that no key has"
+        )
     return value
+
+
+def _why_missing(key: Key) -> str:
+    if key.env is not None:
+        return f"{key.env} is not set"
+    return f"{key_source(key)} is empty" if key.file is not None else f"{key_source(key)} printed nothing"
 
 
 def _from_file(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # a named pipe would be waited for without end
-            raise Failure(ExitStatus.KEY, f"the key file {path} is no regular file")
+        if not stat.S_ISREG(mode):  # reading a named pipe could hang
+            raise Failure(ExitStatus.KEY, f"the key file {path} is not a regular file")
         if mode & 0o077:
             raise Failure(ExitStatus.KEY, f"the key file {path} can be read by others; run: chmod 600 {path}")
         return path.read_text(encoding="utf-8", errors="replace")
@@ -59,7 +67,7 @@ def _from_command(command: list[str]) -> str:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # it may hold what must not be shown
+            stderr=subprocess.DEVNULL,  # it may contain secrets
             timeout=_COMMAND_SECONDS,
             text=True,
             errors="replace",
@@ -70,7 +78,9 @@ def _from_command(command: list[str]) -> str:
             ExitStatus.KEY, f"the key command {command[0]} took over {_COMMAND_SECONDS} s"
         ) from None
     except OSError as error:
-        raise Failure(ExitStatus.KEY, f"the key command {command[0]} failed: {error.strerror}") from error
+        raise Failure(
+            ExitStatus.KEY, f"the key command {command[0]} cannot be started: {error.strerror}"
+        ) from error
     if result.returncode != 0:
-        raise Failure(ExitStatus.KEY, f"the key command {command[0]} ended with code {result.returncode}")
+        raise Failure(ExitStatus.KEY, f"the key command {command[0]} exited with code {result.returncode}")
     return result.stdout

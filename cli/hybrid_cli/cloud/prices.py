@@ -1,4 +1,4 @@
-"""What a request costs: by the profile's prices, or else by the table of `genai-prices`, offline."""
+"""The cost of a request: by the profile's prices, or else by the offline table of `genai-prices`."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.schema import Server
 
 _MILLION = 1_000_000
-_WORST_BYTES_A_TOKEN = 2
-"""For reservations: text that takes more than one token for two bytes is hardly met."""
-_BYTES_A_TOKEN = 4
-"""For estimates of what was used: English text."""
-_UNNAMED_TOOL_USD: dict[Tool, float] = {"web_search": 0.01, "image_generation": 0.25}
-"""What a call of a hosted tool is taken to cost where the profile's prices name none."""
+_MIN_BYTES_PER_TOKEN = 2
+"""For reservations. Text with more than one token for two bytes is very rare."""
+_BYTES_PER_TOKEN = 4
+"""For estimates. Typical of English text."""
+_DEFAULT_TOOL_USD: dict[Tool, float] = {"web_search": 0.01, "image_generation": 0.25}
+"""The price of one call of a hosted tool, if the profile sets none."""
 _USUAL_TIERS = ("auto", "default")
 _TOOL_TOKENS = 16_000
-"""For reservations: what a tool's result may add to a request's input, as that is paid for, too."""
+"""For reservations. A tool's result may add this many tokens to the input, which costs money, too."""
 
 
 @dataclass(frozen=True)
 class Used:
-    """Tokens and tools of one request. `cached` is part of `tokens_in`, `reasoning` of `tokens_out`."""
+    """The tokens and tools that one request used. `cached` is part of `tokens_in`, `reasoning` of `tokens_out`."""
 
     tokens_in: int
     tokens_out: int
     cached: int = 0
     reasoning: int = 0
     tools: tuple[Tool, ...] = ()
-    """One a call."""
+    """One entry for each call."""
     estimated: bool = False
     tier: str | None = None
-    """The service tier, as the server names it; None for the usual one."""
+    """The service tier, as the server names it, or None for the default."""
 
 
 def worst_case(payload_bytes: int, max_tokens: int, tools: tuple[Tool, ...], tier: str | None = None) -> Used:
-    """The most that a request may use."""
+    """The most that a request can use."""
     calls = tools * MAX_TOOL_CALLS
-    tokens_in = payload_bytes // _WORST_BYTES_A_TOKEN + 1 + len(calls) * _TOOL_TOKENS
+    tokens_in = payload_bytes // _MIN_BYTES_PER_TOKEN + 1 + len(calls) * _TOOL_TOKENS
     return Used(tokens_in, max_tokens, tools=calls, tier=tier)
 
 
 def estimate(payload_bytes: int, answer: str, tools: tuple[Tool, ...]) -> Used:
-    """What a request has likely used, of a server that does not say."""
-    out = -(-len(answer.encode()) // _BYTES_A_TOKEN)
-    return Used(payload_bytes // _BYTES_A_TOKEN + 1, out, tools=tools, estimated=True)
+    """The likely use of a request whose server reports none."""
+    out = -(-len(answer.encode()) // _BYTES_PER_TOKEN)
+    return Used(payload_bytes // _BYTES_PER_TOKEN + 1, out, tools=tools, estimated=True)
 
 
 def cost(server: Server, used: Used) -> float | None:
-    """USD for `used` at `server`; None where no price is known."""
+    """The cost of `used` at `server` in USD, or None if no price is known."""
     tokens = _by_profile(server, used) if server.prices is not None else _by_table(server, used)
     if tokens is None:
         return None
     named = server.prices.tools if server.prices is not None else {}
-    return tokens + sum(named.get(tool, _UNNAMED_TOOL_USD[tool]) for tool in used.tools)
+    return tokens + sum(named.get(tool, _DEFAULT_TOOL_USD[tool]) for tool in used.tools)
 
 
 def _by_profile(server: Server, used: Used) -> float | None:
@@ -68,9 +68,9 @@ def _by_profile(server: Server, used: Used) -> float | None:
 
 
 def is_guess(server: Server, used: Used) -> bool:
-    """Whether `used` was of a tier whose price is not known: then `cost` is that of another tier.
+    """Whether the price for the tier of `used` is unknown, so that `cost` uses that of another tier.
 
-    The profile's prices are those of the tier that the profile asks for.
+    The profile's prices apply to the tier that the profile asks for.
     """
     asked = server.extra.service_tier
     if server.prices is not None:
@@ -81,7 +81,7 @@ def is_guess(server: Server, used: Used) -> bool:
 
 
 def _by_table(server: Server, used: Used) -> float | None:
-    """By the table that comes with the package; nothing is fetched."""
+    """The cost by the table in the `genai-prices` package. Nothing is downloaded."""
     import genai_prices
 
     usage = genai_prices.Usage(

@@ -1,4 +1,4 @@
-"""The `openai` SDK and the system's certificates, loaded late: half a second of one core."""
+"""The `openai` SDK and the system's certificates. They load late, as they take half a second of one core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _begun = threading.Event()
 
 
 def load() -> Any:
-    """The SDK's module."""
+    """The `openai` module."""
     with _one_at_a_time:
         import openai
 
@@ -23,10 +23,10 @@ def load() -> Any:
 
 
 @cache
-def trust() -> Any:
-    """A TLS context that trusts whom the system trusts, or SSL_CERT_FILE and SSL_CERT_DIR.
+def system_certificates() -> Any:
+    """A TLS context with the system's certificates, or those in SSL_CERT_FILE and SSL_CERT_DIR.
 
-    Raises OSError where those cannot be read.
+    Raises OSError if they cannot be read.
     """
     import httpcore2
 
@@ -34,27 +34,27 @@ def trust() -> Any:
 
 
 def uses_tls(server: Server) -> bool:
-    """Whether `server` is reached by https; only a server on loopback may do without."""
+    """Whether requests to `server` use TLS. All do, except to loopback."""
     return server.base_url.startswith("https:")
 
 
-def trust_in_nobody() -> Any:
-    """A TLS context for where none is used: reading the system's certificates takes a while."""
+def no_certificates() -> Any:
+    """A TLS context for unencrypted requests, without the slow reading of certificates."""
     import ssl
 
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def prefetch(variables: MutableMapping[str, str], *, needs_trust: bool) -> None:
-    """Begin the import beside other work, once; `load` waits for its end."""
+    """Start loading in other threads, once; `load` waits for them."""
     if not _begun.is_set():
         _begun.set()
-        variables.pop("OPENAI_LOG", None)  # read at import; it would write requests to stderr
-        for work in (load, trust) if needs_trust else (load,):
+        variables.pop("OPENAI_LOG", None)  # the SDK reads it at import, and would write requests to stderr
+        for work in (load, system_certificates) if needs_trust else (load,):
             threading.Thread(target=_quietly, args=(work,), daemon=True).start()
 
 
 def _quietly(work: Callable[[], Any]) -> None:
-    """Whoever needs the outcome does the work again, and is told of its failure."""
+    """Ignore errors: the caller that needs the result repeats the work, and gets the error."""
     with contextlib.suppress(Exception):
         work()

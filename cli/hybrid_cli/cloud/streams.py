@@ -1,4 +1,4 @@
-"""What a cloud streams, gathered into one whole reply. Chunks are plain JSON: servers differ in the rest."""
+"""Gather a cloud's stream into one reply. Chunks are read as plain JSON, because servers differ in details."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ _TOOL_ITEMS: dict[str, Tool] = {
     "web_search_call": "web_search",
     "image_generation_call": "image_generation",
 }
-
-
 _MOST_TOKENS = 10_000_000
-"""More is no count of one answer's tokens."""
+"""A larger count cannot be true of one answer."""
 
 
 @dataclass
 class Reply:
-    """A whole answer; token counts are None where the server gave none."""
+    """A whole answer. Token counts are None if the server sent none."""
 
     text: str = ""
     model: str = ""
@@ -33,23 +31,22 @@ class Reply:
     cached: int = 0
     reasoning: int = 0
     citations: list[dict[str, str]] = field(default_factory=list)
-    """The web pages that an answer names: title and url."""
+    """The web pages that the answer cites: title and url."""
     images: list[bytes] = field(default_factory=list)
     tools: tuple[Tool, ...] = ()
-    """The hosted tools that were used, one a call."""
+    """The hosted tools that the model called, one entry for each call."""
     pause: float | None = None
-    """Seconds that the server wants before the next request."""
+    """Seconds to wait before the next request, if the server asks for it."""
     tier: str | None = None
-    """The service tier that the server says it served; its prices are other ones."""
+    """The service tier that the server used; tiers differ in price."""
 
 
 def gather(
     chunks: Iterable[Any], server: Server, on_text: Callable[[str], None], check: Callable[[], None]
 ) -> Reply:
-    """The reply that `chunks` make up; `check` is called with each and may raise.
+    """The reply in `chunks`. `check` is called before each chunk and may raise.
 
-    Raises CloudFault for a stream that ends without a word of its end, and for what is no stream of
-    this kind.
+    Raises CloudFault for a stream that ends without a finish reason, or that does not follow the API.
     """
     reply = Reply(model=server.model)
     take = _take_event if server.api == "responses" else _take_chunk
@@ -65,8 +62,8 @@ def gather(
 
 
 def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _server: Server) -> None:
-    """One chunk of Chat Completions."""
-    reply.model = _whole(str(chunk.get("model") or reply.model))
+    """Add one chunk of Chat Completions to `reply`."""
+    reply.model = _valid(str(chunk.get("model") or reply.model))
     reply.tier = _tier(chunk) or reply.tier
     if usage := chunk.get("usage"):
         _take_usage(reply, usage, "prompt", "completion")
@@ -75,11 +72,11 @@ def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None], _serve
         if delta.get("content"):
             _add(delta["content"], reply, on_text)
         reply.citations += [_citation(item["url_citation"]) for item in delta.get("annotations") or []]
-        reply.finish_reason = _whole(str(choice.get("finish_reason") or reply.finish_reason))
+        reply.finish_reason = _valid(str(choice.get("finish_reason") or reply.finish_reason))
 
 
 def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server: Server) -> None:
-    """One event of Responses."""
+    """Add one event of the Responses API to `reply`."""
     kind = event["type"]
     if kind == "response.output_text.delta":
         _add(event["delta"], reply, on_text)
@@ -95,13 +92,13 @@ def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server
 
 
 def _add(text: str, reply: Reply, on_text: Callable[[str], None]) -> None:
-    text = _whole(text)
+    text = _valid(text)
     reply.text += text
     on_text(text)
 
 
-def _whole(text: str) -> str:
-    """Text that can be written: JSON may hold half a character, a surrogate without its other."""
+def _valid(text: str) -> str:
+    """`text` without lone surrogates, which JSON can contain and UTF-8 cannot."""
     return text.encode(errors="replace").decode()
 
 
@@ -114,30 +111,31 @@ def _take_item(item: Any, reply: Reply) -> None:
 
 
 def _take_end(response: Any, reply: Reply) -> None:
-    reply.model = _whole(str(response.get("model") or reply.model))
+    reply.model = _valid(str(response.get("model") or reply.model))
     reply.tier = _tier(response) or reply.tier
     if usage := response.get("usage"):
         _take_usage(reply, usage, "input", "output")
-    told = bool(reply.tools)
+    has_tools = bool(reply.tools)
     for item in response.get("output") or []:  # some servers name tools and sources only here
-        if not told:
+        if not has_tools:
             _take_item(item, reply)
         for part in item.get("content") or []:
             for annotation in part.get("annotations") or []:
                 if annotation["type"] == "url_citation":
                     _cite(reply, annotation)
     why = (response.get("incomplete_details") or {}).get("reason")
-    reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, _whole(str(why)))
+    reply.finish_reason = {None: "stop", "max_output_tokens": "length"}.get(why, _valid(str(why)))
 
 
-def _take_usage(reply: Reply, usage: Any, sent: str, made: str) -> None:
-    """What a server says that it used. It is a claim: what cannot be is taken for nothing said."""
-    reply.tokens_in, reply.tokens_out = (
-        _count(usage.get(f"{sent}_tokens")),
-        _count(usage.get(f"{made}_tokens")),
-    )
-    cached = _count(_part(usage, f"{sent}_tokens_details").get("cached_tokens"))
-    reasoning = _count(_part(usage, f"{made}_tokens_details").get("reasoning_tokens"))
+def _take_usage(reply: Reply, usage: Any, tokens_in: str, tokens_out: str) -> None:
+    """Add the server's token counts to `reply`; impossible ones are ignored.
+
+    `tokens_in` and `tokens_out` are the API's names for both: prompt and completion, or input and output.
+    """
+    reply.tokens_in = _count(usage.get(f"{tokens_in}_tokens"))
+    reply.tokens_out = _count(usage.get(f"{tokens_out}_tokens"))
+    cached = _count(_part(usage, f"{tokens_in}_tokens_details").get("cached_tokens"))
+    reasoning = _count(_part(usage, f"{tokens_out}_tokens_details").get("reasoning_tokens"))
     reply.cached = min(cached or 0, reply.tokens_in or 0)
     reply.reasoning = min(reasoning or 0, reply.tokens_out or 0)
 
@@ -147,22 +145,22 @@ def _part(usage: Any, name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _tier(said: Any) -> str | None:
-    tier = said.get("service_tier")
+def _tier(data: Any) -> str | None:
+    tier = data.get("service_tier")
     return tier if isinstance(tier, str) else None
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens, or None."""
+    """`value` if it is a possible number of tokens, or else None."""
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
 def _cite(reply: Reply, item: Any) -> None:
-    """Add a source, once."""
+    """Add a citation, unless it is there already."""
     citation = _citation(item)
     if citation not in reply.citations:
         reply.citations.append(citation)
 
 
 def _citation(item: Any) -> dict[str, str]:
-    return {"title": _whole(str(item.get("title") or "")), "url": _whole(str(item["url"]))}
+    return {"title": _valid(str(item.get("title") or "")), "url": _valid(str(item["url"]))}

@@ -1,1 +1,1 @@
-"""What may leave: the scan for secrets and personal data, and what the user agreed to send where."""
+"""The privacy scan of what leaves, redaction, and the user's consent to clouds."""

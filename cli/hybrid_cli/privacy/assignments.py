@@ -1,7 +1,7 @@
-"""Values that a telling name is given: `api_key = "..."`, `<password>...</password>`, `--token ...`.
+"""Find secret values by the names that they are assigned to: `api_key = "..."`, `--token ...`.
 
-A name that speaks of nothing but a secret needs a value with some chance in it; one that may mean much
-else, such as `key`, and one that stands apart from its value need a value that looks drawn by a machine.
+After a name that can only mean a secret, a value counts if it looks random. After a name with other
+meanings, such as `key`, or at some distance from it, a value counts only if it looks machine-generated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _WORDS = ("key", "token", "secret", "passw", "passphrase", "pwd", "credential", "_pat")
-_GIVEN = re.compile(
+_AFTER_NAME = re.compile(
     r"[A-Za-z0-9_.-]{0,24}(?![\w.-])[\\\"'`\])>]{0,6}\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)?"
     r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,400})"
 )
@@ -34,14 +34,14 @@ _MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SWITCH = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _LEAST_ENTROPY = 3.0
-"""Bits a character. English words lie at about 2.5 to 3, random hexadecimal of 32 at 3.6."""
-_LEAST_DRAWN_RUN = 10
+"""Bits per character. English words have about 2.5 to 3, 32 random hexadecimal digits 3.6."""
+_LEAST_GENERATED_RUN = 10
 _LEAST_SWITCHES = 3
-"""From letter to digit or back: names with a version or a year have one or two."""
+"""Changes from letter to digit or back. Names with a version or a year have one or two."""
 
 
 def assignments(text: str, lowered: str) -> Iterator[Span]:
-    """Where such values stand in `text`; `lowered` is it in lower case, character for character."""
+    """The spans of such values in `text`. `lowered` is `text` in lower case, with the same length."""
     yield from _after_clear_names(text)
     yield from _after_any_name(text, lowered)
 
@@ -62,14 +62,18 @@ def _after_any_name(text: str, lowered: str) -> Iterator[Span]:
     for word in _WORDS:
         place = lowered.find(word)
         while place >= 0:
-            match = _GIVEN.match(text, place + len(word))
-            if match is not None and _looks_drawn(match["value"]) and not PLACEHOLDER.search(match["value"]):
+            match = _AFTER_NAME.match(text, place + len(word))
+            if (
+                match is not None
+                and _looks_generated(match["value"])
+                and not PLACEHOLDER.search(match["value"])
+            ):
                 yield match.span("value")
             place = lowered.find(word, place + len(word))
 
 
 def _looks_random(value: str, least_run: int) -> bool:
-    """Whether a run of letters and digits in `value` mixes both, and the whole is no repetition."""
+    """Whether `value` contains a run that mixes letters and digits, and has enough entropy."""
     mixed = any(
         len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
     )
@@ -78,15 +82,15 @@ def _looks_random(value: str, least_run: int) -> bool:
     )
 
 
-def _looks_drawn(value: str) -> bool:
-    """Whether letters and digits alternate as in what a machine has drawn. An UUID names things, too."""
+def _looks_generated(value: str) -> bool:
+    """Whether letters and digits alternate as in generated keys. Not for UUIDs, which also name things."""
     if _UUID.search(value):
         return False
-    runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _LEAST_DRAWN_RUN)
+    runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _LEAST_GENERATED_RUN)
     alternates = any(len(_SWITCH.findall(run)) >= _LEAST_SWITCHES for run in runs)
     return alternates and _entropy(value) >= _LEAST_ENTROPY
 
 
 def _entropy(value: str) -> float:
-    """Shannon's entropy of the characters of `value`, in bits a character."""
+    """The Shannon entropy of `value`, in bits per character."""
     return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())

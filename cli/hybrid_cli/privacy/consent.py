@@ -1,6 +1,6 @@
-"""Which clouds the user agreed to send to: by origin, and by model where that was asked.
+"""The clouds that the user agreed to send prompts to: by origin, and by model where the user was asked.
 
-Kept in the config folder, outside any repository.
+Stored in the config folder, outside any repository.
 """
 
 from __future__ import annotations
@@ -14,41 +14,46 @@ _ANY = "*"
 
 
 class Consent:
-    """The origins consented to: recorded ones with their models, and those that HYBRID_CONSENT names."""
+    """The recorded consent, read once, and the origins in HYBRID_CONSENT."""
 
     def __init__(self, environment: Environment) -> None:
-        self._records = JsonMap(environment.config_folder / "consent.json")
+        self._file = JsonMap(environment.config_folder / "consent.json")
+        self._recorded = self._file.read()
         named = environment.variables.get("HYBRID_CONSENT", "")
         try:
-            self._variable = {origin_of(url) for url in named.split(",") if url.strip()}
+            self._in_variable = {origin_of(url) for url in named.split(",") if url.strip()}
         except Failure as failure:
             raise Failure(failure.status, f"HYBRID_CONSENT: {failure}") from None
 
     def covers(self, url: str, model: str) -> bool:
         """Whether prompts may be sent to `model` at the origin of `url`."""
         origin = origin_of(url)
-        models = self._records.read().get(origin, "").split("\n")
-        return origin in self._variable or _ANY in models or model in models
+        models = self._recorded.get(origin, "").split("\n")
+        return origin in self._in_variable or _ANY in models or model in models
 
     def granted(self) -> dict[str, str]:
-        """Each origin with what was granted: models, `*` for any, or the variable that says so."""
-        recorded = {origin: models.replace("\n", ", ") for origin, models in self._records.read().items()}
-        return {**recorded, **dict.fromkeys(sorted(self._variable), "* (HYBRID_CONSENT)")}
+        """The models granted at each origin: names, `*` for all, or `*` with the variable that grants them."""
+        recorded = {origin: models.replace("\n", ", ") for origin, models in self._recorded.items()}
+        return {**recorded, **dict.fromkeys(sorted(self._in_variable), "* (HYBRID_CONSENT)")}
 
     def grant(self, url: str, model: str = _ANY) -> str:
-        """Record consent for `model`, or any, at the origin of `url`, and return that origin."""
+        """Record consent for `model`, or for all models, at the origin of `url`, and return that origin."""
         origin = origin_of(url)
-        recorded = self._records.read()
-        models = [*recorded.get(origin, "").split("\n"), model]
-        self._records.write({**recorded, origin: "\n".join(sorted({name for name in models if name}))})
+        recorded = self._file.read()
+        models = {*recorded.get(origin, "").split("\n"), model} - {""}
+        self._write({**recorded, origin: "\n".join(sorted(models))})
         return origin
 
     def revoke(self, url: str) -> str:
-        """Take consent for the origin of `url` back, and return that origin."""
+        """Delete the consent for the origin of `url`, and return that origin."""
         origin = origin_of(url)
-        recorded = self._records.read()
+        recorded = self._file.read()
         if origin not in recorded:
-            raise Failure(ExitStatus.USAGE, f"there is no recorded consent for {origin}")
+            raise Failure(ExitStatus.USAGE, f"no recorded consent for {origin}; run: hybrid consent ls")
         del recorded[origin]
-        self._records.write(recorded)
+        self._write(recorded)
         return origin
+
+    def _write(self, recorded: dict[str, str]) -> None:
+        self._file.write(recorded)
+        self._recorded = recorded

@@ -1,8 +1,14 @@
-"""The formats of credentials that vendors publish: data for `privacy.scan`.
+"""The formats of credentials that vendors publish: one row of `CREDENTIALS` for each format.
 
-A token starts where no letter, digit or underscore stands before it. The keywords, in lower case, say
-whether a pattern is worth trying on a text at all; the part that counts is the group `value` where a
-pattern has one, or else all of it.
+To add a format, add a row to its group, and a generated example to `CREDENTIALS` in
+tests/privacy/test_scan.py. `privacy.scan` does the rest:
+
+- It tries a pattern only on texts that contain one of its keywords.
+- A match counts only at the start of a word: no letter, digit or underscore may come before it.
+- The secret is the group `value` if the pattern has one, or else the whole match.
+
+Every repetition in a pattern is bounded or cannot overlap what follows it, so that hostile texts are
+scanned in linear time.
 """
 
 from __future__ import annotations
@@ -12,8 +18,11 @@ from typing import NamedTuple
 
 class Credential(NamedTuple):
     name: str
+    """The name for messages; formats of one credential may share it."""
     keywords: tuple[str, ...]
+    """Lower-case texts of which every match contains one."""
     pattern: str
+    """Regular expression of Python's `re`."""
 
 
 _ = Credential
@@ -22,7 +31,7 @@ CREDENTIALS = (
     # clouds
     _("AWS access key id", ("akia", "asia", "abia", "acca", "a3t"), r"A(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}\b"),
     _(
-        "AWS secret access key",  # it has no mark of its own: its looks, near to an id or the vendor's name
+        "AWS secret access key",  # has no prefix: recognised by its form, near an access key id or the vendor's name
         ("akia", "asia", "abia", "acca", "aws"),
         r"[Aa](?:KIA[A-Z0-9]{16}|SIA[A-Z0-9]{16}|BIA[A-Z0-9]{16}|CCA[A-Z0-9]{16}|[Ww][Ss])[\s\S]{1,120}?(?<![\w/+=])"
         r"(?P<value>(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])(?=[^0-9]{0,39}[0-9])[A-Za-z0-9/+]{40})(?![\w/+=])",
@@ -38,13 +47,13 @@ CREDENTIALS = (
         r"(?i:(?:Account|SharedAccess)Key=)(?P<value>[\w+/]{40,}={0,2})",
     ),
     _(
-        "Azure storage key",  # 64 bytes in Base64, but no sum of a package
+        "Azure storage key",  # 64 bytes in Base64, but not the checksum of a package
         ("==",),
         r"(?<!sha512-)(?<![\w+/=-])[A-Za-z0-9+/]{86}==",
     ),
     _("Azure shared access signature", ("sig=",), r"sig=(?P<value>(?=[^&\s]{0,60}\d)[\w%+/-]{40,130}={0,2})"),
     _(
-        "Azure key",  # with a mark of its service before a checksum
+        "Azure key",  # with the mark of its service before a checksum
         ("acdb", "+ast", "azse", "azca", "aiot", "apim", "azfu", "+acr", "azeg", "+aeh", "+asb", "+arm", "+aba", "+amc"),
         r"[A-Za-z0-9+/]{33,76}(?:ACDb|AzSe|AzCa|AIoT|APIM|AzFu|AZEG|\+A(?:St|CR|Eh|Sb|Rm|Ba|MC))[A-Za-z0-9+/]{5,6}={0,2}(?![\w+/=])",
     ),
@@ -58,7 +67,7 @@ CREDENTIALS = (
     _("Google OAuth client secret", ("gocspx-",), r"GOCSPX-[\w-]{28}"),
     _("Google OAuth refresh token", ("1//0",), r"1//0[\w-]{40,}"),
     _(
-        "Google OAuth client secret",  # of 24 letters and digits, as they were until 2021
+        "Google OAuth client secret",  # 24 letters and digits, used until 2021
         ("googleusercontent",),
         r"apps\.googleusercontent\.com[\s\S]{1,80}?(?<![\w-])(?P<value>(?=[^a-z]{0,23}[a-z])(?=[^A-Z]{0,23}[A-Z])[\w-]{24})(?![\w-])",
     ),
@@ -92,12 +101,12 @@ CREDENTIALS = (
     # code and packages
     _("Atlassian token", ("atatt", "atctt"), r"AT[AC]TT(?=[A-Za-z]{0,30}\d)[\w-]{20,}=?[\w-]*"),
     _(
-        "Atlassian token",  # of Jira's and Confluence's own servers: 12 digits, a colon and 20 bytes, in Base64
+        "Atlassian token",  # for self-hosted Jira and Confluence: 12 digits, a colon and 20 bytes, in Base64
         ("jira", "confluence", "atlassian"),
         r"(?:[MNO][DTjz][A-Za-z0-9]{2}){4}O[g-v][A-Za-z0-9+/]{26}(?![\w+/=])",
     ),
     _(
-        "Atlassian token",  # of 24 letters and digits, as they were until 2022
+        "Atlassian token",  # 24 letters and digits, used until 2022
         ("atlassian", "jira", "confluence"),
         r"(?i:(?:atlassian|jira|confluence)[\w.-]{0,20}(?:key|token|secret|pass\w{0,5})[^\w\n-]{1,8})"
         r"(?P<value>(?=[^a-z]{0,23}[a-z])(?=[^A-Z]{0,23}[A-Z])[A-Za-z0-9]{24})\b",
@@ -189,13 +198,13 @@ CREDENTIALS = (
     _("Mapbox token", ("sk.eyj", "tk.eyj"), r"[st]k\.eyJ[\w-]{20,}\.[\w-]{20,}"),
     _("Notion token", ("ntn_", "secret_"), r"(?:ntn_[A-Za-z0-9]{40,50}|secret_[A-Za-z0-9]{43})\b"),
     _("Typeform token", ("tfp_",), r"tfp_[\w.=-]{40,}"),
-    # of no vendor
+    # of no single vendor
     _(
         "private key",
         ("private key",),
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:(?:[^-]|-(?!----)){16,20000}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:\s|\\[nr]){0,4}[A-Za-z0-9+/=]{40}[A-Za-z0-9+/=\s\\]{0,20000})",  # cut before its end
+        r"|(?:\s|\\[nr]){0,4}[A-Za-z0-9+/=]{40}[A-Za-z0-9+/=\s\\]{0,20000})",  # the end is missing
     ),
     _("private key", ("putty-user-key-file-",), r"PuTTY-User-Key-File-\d:[\s\S]{40,20000}?Private-MAC: ?[0-9a-f]{40,64}"),
     _("JSON web token", ("eyj",), r"eyJ(?<![A-Za-mo-z0-9_-]eyJ)[\w-]{8,600}\.eyJ[\w-]{8,8000}(?:\.[\w-]*)?"),
@@ -207,7 +216,7 @@ CREDENTIALS = (
     _(
         "authorization header",
         ("authorization", "-token", "-key"),
-        r"[AaPpXx](?i:(?:uthorization|(?:pi|ccess|uth|rivate|-api)-(?:key|token))"  # sought by its first letter
+        r"[AaPpXx](?i:(?:uthorization|(?:pi|ccess|uth|rivate|-api)-(?:key|token))"  # a literal first letter is found faster
         r"[\"']?\s{0,2}:\s{0,3}[\"']?(?:[a-z][\w-]{1,20} {1,3})?)(?P<value>(?=[\w+/=.~@-]{0,80}\d)[\w+/=.~@-]{11,})",
     ),
     _(
@@ -217,14 +226,14 @@ CREDENTIALS = (
         r"[\w.-]{0,20}=)(?P<value>[^\s;\"']{8,400})",
     ),
     _(
-        "password of curl",
+        "curl password",
         ("curl",),
         r"(?:-u|--user)[ =]{1,3}[\"']?[^\s:\"']{0,64}[\"']?:[\"']?(?P<value>[^\s\"'$]{3,64})",
     ),
-    _("password of curl", ("curl",), r"(?:-u|--user)[ =]{1,3}[\"']?(?P<value>(?=[^\s:\"']{0,63}\d)[^\s:\"'$]{10,64}):[\"'\s]"),
-    _("password of curl", ("curlopt_",), r"CURLOPT_\w{0,20}(?:PASSWORD|PWD|BEARER), {0,4}[\"'](?P<value>[^\"'\n]{6,200})"),
+    _("curl password", ("curl",), r"(?:-u|--user)[ =]{1,3}[\"']?(?P<value>(?=[^\s:\"']{0,63}\d)[^\s:\"'$]{10,64}):[\"'\s]"),
+    _("curl password", ("curlopt_",), r"CURLOPT_\w{0,20}(?:PASSWORD|PWD|BEARER), {0,4}[\"'](?P<value>[^\"'\n]{6,200})"),
     _(
-        "password of a setting",
+        "password in a setting",
         ("value=",),
         r"(?i:key=[\"']\w{0,40}(?:password|secret|token)[\"']\s{1,4}value=[\"'])(?P<value>[^\"'<>%$]{6,200})",
     ),

@@ -1,7 +1,7 @@
-"""Placeholders instead of values on the way out, and the values again on the way back.
+"""Replace values with placeholders in a request, and restore them in the answer.
 
-A placeholder looks like `[[EMAIL_1_x7k2]]`. Its suffix is drawn for each run, so that no prompt can hold
-one beforehand; the same value has the same placeholder. The map lives in memory only.
+A placeholder looks like `[[EMAIL_1_x7k2mq]]`. Its suffix is random in each request, so that no prompt can
+contain one in advance. Equal values share a placeholder. The values are kept in memory only.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from hybrid_cli.privacy.scan import Finding
+from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 
 NOTICE = (
     "Tokens of the form [[KIND_NUMBER_{suffix}]] stand for values that were taken out."
     " Where you need one, write its token exactly as it is."
 )
-"""Told to the cloud's model beside a redacted prompt."""
+"""System message that is sent with a redacted prompt."""
 
 _LETTERS = string.ascii_lowercase + string.digits
 _MAY_BEGIN = re.compile(r"\[(?:\[[A-Za-z0-9_]{0,40}\]?)?\Z")
 
 
 class Vault:
-    """The values taken out of one request."""
+    """The values redacted in one request, and their placeholders."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        """`texts` are all that will be redacted: the suffix is one that none of them holds."""
-        self.suffix = _draw()
+        """`texts` are all texts of the request; the suffix occurs in none of them."""
+        self.suffix = _random_suffix()
         while any(self.suffix in text for text in texts):
-            self.suffix = _draw()
+            self.suffix = _random_suffix()
         self.counts: Counter[str] = Counter()
-        """How many places were redacted, by kind."""
+        """Number of redacted places by kind."""
         self._placeholders: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
 
-    def redact(self, text: str, findings: Sequence[Finding]) -> str:
-        """`text` with each of `findings`, which are in order and do not overlap, replaced."""
+    def redact(self, text: str, spans: Sequence[SensitiveSpan]) -> str:
+        """`text` with placeholders in place of `spans`, which must be in order and not overlap."""
         pieces = []
         end = 0
-        for finding in findings:
-            self.counts[finding.kind] += 1
+        for span in spans:
+            self.counts[span.kind] += 1
             pieces += [
-                text[end : finding.start],
-                self._placeholder(finding.kind, text[finding.start : finding.end]),
+                text[end : span.start],
+                self._placeholder(span.kind, text[span.start : span.end]),
             ]
-            end = finding.end
+            end = span.end
         return "".join([*pieces, text[end:]])
 
     def _placeholder(self, kind: str, value: str) -> str:
@@ -61,18 +61,20 @@ class Vault:
         return placeholder
 
     def value_of(self, placeholder: str) -> str | None:
+        """The value behind `placeholder`, or None if this vault did not make it."""
         return self._values.get(placeholder)
 
     def placeholders(self) -> frozenset[str]:
+        """All placeholders that were used."""
         return frozenset(self._values)
 
 
-def _draw() -> str:
+def _random_suffix() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(6))
 
 
 class Restorer:
-    """Puts the values back into an answer that comes in pieces, wherever those are cut."""
+    """Restores the values in an answer that arrives in pieces, which may split a placeholder."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -80,10 +82,10 @@ class Restorer:
         self._held = ""
         self._seen: set[str] = set()
         self.invented = 0
-        """Placeholders in the answer that stand for nothing."""
+        """Placeholders in the answer that were never sent."""
 
     def feed(self, piece: str) -> str:
-        """What may be shown now. The beginning of what could be a placeholder is held back."""
+        """The text that can be shown after `piece`. A possible beginning of a placeholder is held back."""
         text = self._held + piece
         matches = list(self._whole.finditer(text))
         end = matches[-1].end() if matches else 0
@@ -93,13 +95,13 @@ class Restorer:
         return self._whole.sub(self._restore, text[:cut])
 
     def finish(self) -> str:
-        """What was held back until the end."""
+        """The text that was held back, at the end of the answer."""
         held, self._held = self._held, ""
         return held
 
     @property
     def lost(self) -> int:
-        """Placeholders that were sent and did not come back."""
+        """Number of placeholders that were sent and are not in the answer."""
         return len(self._vault.placeholders() - self._seen)
 
     def _restore(self, match: re.Match[str]) -> str:

@@ -70,7 +70,7 @@ def read_profile(path: Path) -> CheckedProfile:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Failure(ExitStatus.USAGE, f"cannot read the profile {path}: {error.strerror}") from error
+        raise Failure(ExitStatus.USAGE, f"the profile {path} cannot be read: {error.strerror}") from error
     document = parse_strict(text)
     mistakes = dict(document.mistakes)
     if document.data is not None or not mistakes:

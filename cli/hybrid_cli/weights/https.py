@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from hybrid_cli import __version__
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.retry_after import retry_after
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -144,9 +145,8 @@ def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:
         return FileChanged("the file became shorter on the server")
     host = urlsplit(remote.url).netloc
     if error.code in _TRANSIENT:
-        wait = error.headers.get("Retry-After", "")
-        seconds = min(float(wait), _LONGEST_WAIT) if wait.isdecimal() else None
-        return ConnectionCut(f"{host} answered {error.code}", wait=seconds)
+        wait = retry_after(error.headers, _LONGEST_WAIT)
+        return ConnectionCut(f"{host} answered {error.code}", wait=wait)
     return Failure(ExitStatus.WEIGHTS, f"{host} answered {error.code} for {remote.file}")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.retry_after import retry_after
 from hybrid_cli.weights.capacity import memory
 from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.incoming import Slot
@@ -119,7 +120,7 @@ class HubSource:
             except HfHubHTTPError as error:
                 response = error.response
                 if response.status_code in _TRANSIENT and number < _RETRIES:
-                    _wait(response.headers.get("Retry-After", ""), 0.5 * 2**number, reporter)
+                    _wait(retry_after(response.headers, _LONGEST_WAIT), 0.5 * 2**number, reporter)
                     continue
                 raise Failure(ExitStatus.WEIGHTS, self._explain(response, file)) from error
             except KeyError as error:
@@ -196,9 +197,9 @@ def _token() -> str | bool:
     return _hub().get_token() or False
 
 
-def _wait(retry_after: str, default: float, reporter: Reporter) -> None:
+def _wait(asked: float | None, default: float, reporter: Reporter) -> None:
     """Wait as long as the hub asks for, in seconds, or for `default`."""
-    seconds = min(float(retry_after), _LONGEST_WAIT) if retry_after.isdecimal() else default
+    seconds = default if asked is None else asked
     if seconds >= 2:
         reporter.say(f"the hub is busy; retrying in {seconds:.0f} s")
     time.sleep(seconds)
