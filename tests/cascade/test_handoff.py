@@ -275,7 +275,7 @@ def test_on_cloud_failure_after_a_local_answer(
         ("{env: NO_SUCH_KEY}", "no API key: NO_SUCH_KEY is not set"),
         ("{file: missing}", "cannot be read"),
         ("{file: open}", "chmod 600"),
-        ("{file: odd}", "odd characters"),
+        ("{file: odd}", "contains characters that no key has"),
         ("{command: ['false']}", "the key command false exited with code 1"),
         ("{command: [no-such-command]}", "No such file"),
         ("{command: ['true']}", "no API key: the command true printed nothing"),

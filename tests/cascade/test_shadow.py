@@ -17,7 +17,7 @@ import pytest
 from hybrid_cli.cascade import shadow
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.ledger.database import Entry, Ledger, Settlement
+from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -207,7 +207,7 @@ def record_traffic(home: Path, weights: str, count: int) -> None:
         found = shadow.observe(result, weights, replace(policy, escalation=escalation), world)
         assert found is not None
         row = ledger.reserve(
-            Entry("r", "p", "d", "shadow", "https://a", "scripted", "", 1, "", "{}", None), []
+            LedgerEntry("r", "p", "d", "shadow", "https://a", "scripted", "", 1, "", "{}", None), []
         )
         ledger.settle(row, Settlement("answered", cost=0.0))
         ledger.observe(row, found, float(generator.random() < sure))

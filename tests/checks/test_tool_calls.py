@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_cli.checks.tool_calls import Name, ToolCall, described, is_broken, own_call
+from hybrid_cli.checks.tool_calls import Name, ToolCall, is_broken, own_call, tool_definitions
 from hybrid_cli.local.chat_template import render, with_tool_note
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
@@ -216,7 +216,7 @@ def test_no_answer_stops_the_reading(text: str, tagged: bool) -> None:
 
 
 def test_a_template_takes_the_tools_or_the_system_message_does() -> None:
-    tools = described(OFFERED)
+    tools = tool_definitions(OFFERED)
     messages = [{"role": "user", "content": "Hi"}]
     template = "{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}"
     assert '"name": "handoff"' in render(template, messages, bos="", eos="", tools=tools)

@@ -12,7 +12,7 @@ import pytest
 
 from hybrid_cli.app import command_tree
 from hybrid_cli.help.command_tree import read_tree
-from hybrid_cli.ledger.report import Group, as_table
+from hybrid_cli.ledger.report import UsageGroup, as_table
 from hybrid_cli.ui.markdown import MarkdownWriter
 from hybrid_cli.ui.table import align_columns, width
 from hybrid_cli.ui.terminal import fit_columns, wants_colour
@@ -366,7 +366,7 @@ def test_columns_are_as_wide_as_a_terminal_shows_them() -> None:
 
 
 def test_bars_fit_the_terminal() -> None:
-    groups = [Group("日本の模型", requests=2, usd=0.5), Group("gpt", requests=1, usd=0.25)]
+    groups = [UsageGroup("日本の模型", requests=2, usd=0.5), UsageGroup("gpt", requests=1, usd=0.25)]
     wide = as_table(groups, bars=True, columns=80)
     assert wide[1].count("█") == 24 and wide[2].count("█") == 12
     for columns in (45, 50, 60):

@@ -443,7 +443,7 @@ def test_a_key_file_that_is_a_pipe_is_refused(
     path = profile(cloud.section(", key: {file: key}") + FORCE)
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, timeout=20)
     assert (done.returncode, cloud.received) == (4, [])
-    assert b"is no regular file" in done.stderr
+    assert b"is not a regular file" in done.stderr
 
 
 def test_since_is_a_date(hybrid: Hybrid) -> None:

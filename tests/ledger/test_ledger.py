@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import Entry, Ledger, Limit, Settlement, usd
+from hybrid_cli.ledger.amounts import usd
+from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
+from hybrid_cli.ledger.limits import Limit
 from hybrid_cli.ledger.report import as_table, group
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
@@ -27,8 +29,8 @@ Profile = Callable[..., Path]
 PRICES = ", prices: {input: 1.0, output: 10.0}"
 
 
-def entry(run: str = "r", profile: str = "p", reserved: float | None = 0.01) -> Entry:
-    return Entry(run, profile, "flag", "forced", "https://a", "m", "", 1, "0" * 64, "{}", reserved)
+def entry(run: str = "r", profile: str = "p", reserved: float | None = 0.01) -> LedgerEntry:
+    return LedgerEntry(run, profile, "flag", "forced", "https://a", "m", "", 1, "0" * 64, "{}", reserved)
 
 
 def calls(at_most: float, **more: Any) -> Limit:
@@ -134,7 +136,7 @@ def test_the_file_is_private_and_a_broken_one_lets_nothing_out(tmp_path: Path) -
 
 def test_a_purge_forgets_what_was_sent_and_gives_no_budget_back(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    row = ledger.reserve(Entry(**{**vars(entry()), "prompt": "canary-prompt"}), [])
+    row = ledger.reserve(LedgerEntry(**{**vars(entry()), "prompt": "canary-prompt"}), [])
     ledger.settle(row, Settlement("answered", cost=0.25, answer="canary-answer"))
     assert ledger.purge() == 1
     assert ledger.left(dollars(1.0), "r") == 0.75
@@ -166,7 +168,7 @@ def rows(home: Path) -> list[dict[str, Any]]:
         ),
         ("usd_per_day: 0.001", "this call may cost $0.0051"),
         ("usd_per_month: 0.001", "limits.usd_per_month"),
-        ("calls_per_run: 0", "limits.calls_per_run is 0 (set by profile `test`), and 0 were made"),
+        ("calls_per_run: 0", "limits.calls_per_run is 0 (set by profile `test`), and 0 calls were made"),
         ("calls_per_month: 0", "limits.calls_per_month"),
         ("of_profile: {usd_per_day: 0.001}", "limits.of_profile.usd_per_day"),
     ],

@@ -169,7 +169,7 @@ def test_a_cloud_answer_outside_the_choices_fails(
 
 
 def fault(wait: float | None, *, limits_rate: bool = False) -> CloudFault:
-    found = CloudFault(ExitStatus.CLOUD, "it limits the rate", wait=wait, passing=True)
+    found = CloudFault(ExitStatus.CLOUD, "it limits the rate", wait=wait, transient=True)
     found.limits_rate = limits_rate
     return found
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_cli.checks.choices import chosen, read_choices
+from hybrid_cli.checks.choices import matching_choice, read_choices
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.queue import Blank, RecordQueue
 from hybrid_cli.pipe.records import Each, Record, Source, split_chunks
@@ -348,5 +348,5 @@ def test_choices_are_parsed_and_found_in_a_cloud_answer() -> None:
     ):
         with pytest.raises(Failure, match=message):
             read_choices(listed)
-    assert chosen('"Yes".', ("yes", "no")) == "yes"
-    assert chosen("Yes, but no", ("yes", "no")) == "Yes, but no"
+    assert matching_choice('"Yes".', ("yes", "no")) == "yes"
+    assert matching_choice("Yes, but no", ("yes", "no")) == "Yes, but no"

@@ -69,10 +69,10 @@ def test_the_first_match_of_a_layer_and_the_strictest_of_the_layers() -> None:
     ]
     ruling = rule_on(rules, Facts())
     assert ruling is not None
-    assert (ruling.then, ruling.words) == ("ask", "rule 1 of b")
+    assert (ruling.then, ruling.rule) == ("ask", "rule 1 of b")
     alone = rule_on(rules[:3], Facts())
     assert alone is not None
-    assert (alone.then, alone.words) == ("force", "rule 2 of a")
+    assert (alone.then, alone.rule) == ("force", "rule 2 of a")
     assert rule_on(rules[:1], Facts()) is None
 
 

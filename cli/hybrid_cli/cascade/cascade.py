@@ -17,7 +17,7 @@ from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, 
 from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
-from hybrid_cli.checks.choices import chosen
+from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import Name
 from hybrid_cli.egress.backpressure import Backpressure
@@ -111,13 +111,13 @@ class Cascade:
     def _permission(self) -> Permission:
         permission = permission_for(self.request, self.policy, self.environment)
         if permission.denied is None and self.ruling is not None and self._stays_here():
-            return replace(permission, denied=f"{self.ruling.words} keeps this prompt here")
+            return replace(permission, denied=f"{self.ruling.rule} keeps this prompt here")
         return permission
 
     def _demand(self) -> Verdict | None:
         """Return the verdict that needs no local answer, if mode, rule or tool demands the cloud."""
         if self.ruling is not None and self.ruling.then == "force":
-            return gate.ruled(self.ruling.words)
+            return gate.ruled(self.ruling.rule)
         if self.request.tools:
             return gate.needs_tool(self.request.tools)
         return gate.forced() if self.policy.forced_by is not None else None
@@ -186,7 +186,7 @@ class Cascade:
         call = None if local is None else local.result.call
         if call is None or call.name == "handoff":
             return self.request, self.policy
-        return replace(self.request, tools=(call.name,), tool_argument=call.asks), self.offers[call.name]
+        return replace(self.request, tools=(call.name,), tool_argument=call.argument), self.offers[call.name]
 
     # ---- settle -----------------------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Cascade:
 
     def _checked(self, text: str, request: Request) -> str:
         """Return the cloud's answer, or the choice it names. Raises Failure (CHECK)."""
-        text = chosen(text, request.choices)
+        text = matching_choice(text, request.choices)
         problem = problem_of(text, request, self.environment)
         if problem is not None:
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")

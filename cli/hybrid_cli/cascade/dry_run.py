@@ -11,7 +11,7 @@ from hybrid_cli.egress.budget import Account, left_in_words, worst_cost
 from hybrid_cli.egress.permission import Fallback, Permission, permission_for
 from hybrid_cli.egress.request import call_to, leaving
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import usd
+from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
@@ -33,7 +33,7 @@ def make_plan(
         "model": "not used" if policy.mode == "force" else _model_state(policy, environment),
         "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         "key": "none" if cloud is None else key_source(cloud.key),
-        "rule": "none" if ruling is None else f"{ruling.then} ({ruling.words})",
+        "rule": "none" if ruling is None else f"{ruling.then} ({ruling.rule})",
         "handoff": permission.denied or _when(request, policy, ruling),
         "characters": sum(len(message["content"]) for message in request.messages()),
     }

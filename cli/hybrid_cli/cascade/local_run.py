@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hybrid_cli.cascade.thinking_view import ThinkingView
-from hybrid_cli.checks.tool_calls import Name, described
+from hybrid_cli.checks.tool_calls import Name, tool_definitions
 from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import (
     Done,
@@ -48,7 +48,7 @@ def new_request(
         repeat_penalty=sampling.repeat_penalty,
         stop=list(request.stop),
         schema=None if request.schema is None else request.schema.text,
-        tools=described(offered),
+        tools=tool_definitions(offered),
         wants_state=wants_state,
         choices=list(request.choices),
     )

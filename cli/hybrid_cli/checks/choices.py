@@ -31,12 +31,12 @@ def read_choices(given: str) -> tuple[str, ...]:
     return found
 
 
-def told(choices: Sequence[str]) -> str:
+def choices_instruction(choices: Sequence[str]) -> str:
     """The instruction for a model to answer with one of `choices`."""
     return f"Answer with exactly one of: {', '.join(choices)}."
 
 
-def chosen(text: str, choices: Sequence[str]) -> str:
+def matching_choice(text: str, choices: Sequence[str]) -> str:
     """The choice that `text` names, ignoring case, quotes and punctuation around it; `text` itself if none."""
     bare = text.strip(_AROUND).casefold()
     return next((choice for choice in choices if choice.strip(_AROUND).casefold() == bare), text)

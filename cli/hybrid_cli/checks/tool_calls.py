@@ -42,14 +42,13 @@ _TOOLS: dict[Name, _Description] = {
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the local model made."""
+    """A call that the local model made. Each tool has one argument."""
 
     name: Name
-    asks: str
-    """Its argument."""
+    argument: str
 
 
-def described(names: Collection[Name]) -> list[dict[str, Any]]:
+def tool_definitions(names: Collection[Name]) -> list[dict[str, Any]]:
     """The tools in the form that chat templates take: OpenAI's function tools."""
     return [
         {
@@ -148,7 +147,7 @@ def _as_call(value: Any) -> ToolCall | None:
     if name not in _TOOLS:
         return None
     arguments = value.get("arguments", value.get("parameters"))
-    asks = arguments.get(_TOOLS[name].argument) if isinstance(arguments, dict) else None
-    if not isinstance(asks, str) or not asks.strip() or len(asks) > _LONGEST:
+    argument = arguments.get(_TOOLS[name].argument) if isinstance(arguments, dict) else None
+    if not isinstance(argument, str) or not argument.strip() or len(argument) > _LONGEST:
         return None
-    return ToolCall(name, asks.strip())
+    return ToolCall(name, argument.strip())

@@ -25,13 +25,13 @@ class CloudFault(Failure):
         message: str,
         *,
         outcome: Literal["refused", "unknown"] = "unknown",
-        passing: bool = False,
+        transient: bool = False,
         wait: float | None = None,
     ) -> None:
         super().__init__(status, message)
         self.outcome = outcome
         """refused: the server did no work, so there is nothing to pay; unknown: it may have worked."""
-        self.passing = passing
+        self.transient = transient
         """Whether a retry may succeed."""
         self.wait = wait
         """Seconds that the server asks to wait, or None."""
@@ -53,12 +53,12 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     wait = retry_after(error.response.headers)
     later = f"; it asks to wait {wait:.0f} s" if wait is not None and wait >= 1 else "; try again later"
     if status == 429:
-        fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", passing=True, wait=wait)
+        fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", transient=True, wait=wait)
         fault.limits_rate = True
         return fault
     if status in (408, 409) or status >= 500:
         outcome: Any = "refused" if status == 503 else "unknown"  # the server may have begun to work
-        return _failing(server, f"is failing: {status}{code}", outcome, passing=True, wait=wait)
+        return _failing(server, f"is failing: {status}{code}", outcome, transient=True, wait=wait)
     schema = ", and does it take this JSON Schema" if call.schema else ""
     question = f"; is `{server.model}` one of its models{schema}?" if status in _WRONG_MODEL else ""
     return CloudFault(
@@ -101,7 +101,7 @@ def of_connection(error: Exception, server: Server) -> CloudFault:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _failing(server, f"has an invalid certificate: {cause.verify_message}", "refused")
         if isinstance(cause, socket.gaierror):
-            return _failing(server, "cannot be reached: its host name is unknown", "refused", passing=True)
+            return _failing(server, "cannot be reached: its host name is unknown", "refused", transient=True)
     connected = not any(
         type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError") for cause in causes
     )
@@ -111,10 +111,10 @@ def of_connection(error: Exception, server: Server) -> CloudFault:
             if connected
             else f"cannot be reached: no connection within {server.timeouts.connect:g} s"
         )
-        return _failing(server, what, "unknown" if connected else "refused", passing=not connected)
+        return _failing(server, what, "unknown" if connected else "refused", transient=not connected)
     if connected:
-        return _failing(server, "closed the connection early", "unknown", passing=True)
-    return _failing(server, f"cannot be reached ({causes[-1]})", "refused", passing=True)
+        return _failing(server, "closed the connection early", "unknown", transient=True)
+    return _failing(server, f"cannot be reached ({causes[-1]})", "refused", transient=True)
 
 
 def cut(server: Server) -> CloudFault:
@@ -142,11 +142,11 @@ def _failing(
     what: str,
     outcome: Literal["refused", "unknown"] = "unknown",
     *,
-    passing: bool = False,
+    transient: bool = False,
     wait: float | None = None,
 ) -> CloudFault:
     return CloudFault(
-        ExitStatus.CLOUD, f"{_name(server)} {what}", outcome=outcome, passing=passing, wait=wait
+        ExitStatus.CLOUD, f"{_name(server)} {what}", outcome=outcome, transient=transient, wait=wait
     )
 
 

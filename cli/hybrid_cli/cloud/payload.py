@@ -1,10 +1,10 @@
-"""The exact bytes that a request sends: Chat Completions, or Responses where the profile says so."""
+"""The body of a request, for Chat Completions or the Responses API, and the dialects of clouds (`DIALECTS`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,15 +13,34 @@ from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.schema import Server
 
-_OPENAI = "https://api.openai.com"
 MAX_TOOL_CALLS = 3
-"""How often a model may call its hosted tools for one request."""
-_MOST_STOPS = 4  # the most that Chat Completions takes
+"""How often a model may call its hosted tools in one request."""
+_MAX_STOPS = 4
+"""The most stop texts that Chat Completions accepts."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a cloud's Chat Completions API differs. The defaults suit every other compatible server."""
+
+    limit_field: str = "max_tokens"
+    """The field that limits the answer's tokens."""
+    accepts_stop: bool = True
+    """Whether `stop` is sent. hybrid applies it to the answer in any case."""
+    always: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that every request gets."""
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    # `store: false` asks OpenAI to keep no copy; its reasoning models refuse `stop`.
+    "https://api.openai.com": Dialect("max_completion_tokens", accepts_stop=False, always={"store": False}),
+}
+"""Dialects by origin. A new dialect is one row here, with a case in tests/egress/test_payload.py."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request to one server, before it is spelled out."""
+    """One request to one server, independent of its API."""
 
     server: Server
     messages: Sequence[dict[str, str]]
@@ -29,39 +48,37 @@ class Call:
     temperature: float | None = None
     tools: tuple[Tool, ...] = ()
     schema: dict[str, Any] | None = None
-    """The JSON Schema that the answer must fit."""
+    """The JSON Schema that the answer must match."""
     stop: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
+        """The URL path below the server's `base_url`."""
         return "/responses" if self.server.api == "responses" else "/chat/completions"
 
     def body(self) -> dict[str, Any]:
-        """What is sent, as JSON's own types."""
+        """The body as JSON types."""
         body = _responses(self) if self.server.api == "responses" else _chat(self)
         return body if self.temperature is None else {**body, "temperature": self.temperature}
 
     def content(self) -> bytes:
-        """What is sent, byte for byte."""
+        """The exact bytes that are sent."""
         return json.dumps(self.body(), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
             "utf-8", "replace"
         )
 
 
 def _chat(call: Call) -> dict[str, Any]:
-    """OpenAI's own servers take the newer name of the limit, and may be told to keep nothing.
-
-    They get no `stop`, which their reasoning models refuse; it is applied to the answer in any case.
-    """
-    own = origin_of(call.server.base_url) == _OPENAI
+    """The body for Chat Completions, in the server's dialect."""
+    dialect = DIALECTS.get(origin_of(call.server.base_url), Dialect())
     return {
         "model": call.server.model,
         "messages": list(call.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_completion_tokens" if own else "max_tokens": call.max_tokens,
-        **({"store": False} if own else {}),
-        **({"stop": list(call.stop[:_MOST_STOPS])} if call.stop and not own else {}),
+        dialect.limit_field: call.max_tokens,
+        **dialect.always,
+        **({"stop": list(call.stop[:_MAX_STOPS])} if call.stop and dialect.accepts_stop else {}),
         **(
             {"response_format": {"type": "json_schema", "json_schema": _named(call.schema)}}
             if call.schema
@@ -72,7 +89,7 @@ def _chat(call: Call) -> dict[str, Any]:
 
 
 def _responses(call: Call) -> dict[str, Any]:
-    """Its servers keep what they get unless they are told not to."""
+    """The body for the Responses API. Without `store: false`, servers keep the request."""
     hints = _hints(call.server)
     effort, verbosity = hints.pop("reasoning_effort", None), hints.pop("verbosity", None)
     tools = [{"type": tool} for tool in call.tools]
@@ -93,12 +110,12 @@ def _responses(call: Call) -> dict[str, Any]:
 
 
 def _named(schema: dict[str, Any]) -> dict[str, Any]:
-    """As both APIs want it. Not `strict`, which only takes schemas of a special form."""
+    """The schema in the form of both APIs. Without `strict`, which accepts only a subset of JSON Schema."""
     return {"name": "answer", "schema": schema}
 
 
 def _hints(server: Server) -> dict[str, Any]:
-    """The profile's `extra`, without what is not set."""
+    """The fields that are set in the profile's `extra`."""
     hints: dict[str, Any] = {
         name: value for name, value in msgspec.to_builtins(server.extra).items() if value is not None
     }

@@ -45,12 +45,12 @@ def no_certificates() -> Any:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def prefetch(variables: MutableMapping[str, str], *, needs_trust: bool) -> None:
+def prefetch(variables: MutableMapping[str, str], *, needs_certificates: bool) -> None:
     """Start loading in other threads, once; `load` waits for them."""
     if not _begun.is_set():
         _begun.set()
         variables.pop("OPENAI_LOG", None)  # the SDK reads it at import, and would write requests to stderr
-        for work in (load, system_certificates) if needs_trust else (load,):
+        for work in (load, system_certificates) if needs_certificates else (load,):
             threading.Thread(target=_quietly, args=(work,), daemon=True).start()
 
 

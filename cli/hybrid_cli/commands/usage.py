@@ -70,7 +70,8 @@ def usage(
         raise Failure(ExitStatus.USAGE, "--json, --csv and --export exclude each other")
     from hybrid_cli.egress.budget import left_of_limits
     from hybrid_cli.ledger import report
-    from hybrid_cli.ledger.database import Ledger, usd
+    from hybrid_cli.ledger.amounts import usd
+    from hybrid_cli.ledger.database import Ledger
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     invocation: Invocation = context.obj

@@ -9,7 +9,7 @@ from hybrid_cli.cloud.prices import cost, worst_case
 from hybrid_cli.doctor.finding import Finding, State, until_failure
 from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.ledger.database import in_unit
+from hybrid_cli.ledger.limits import in_unit
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy

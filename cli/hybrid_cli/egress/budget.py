@@ -12,7 +12,8 @@ from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import Used, cost, estimate, is_guess, worst_case
 from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import Entry, Ledger, Limit, Period, Settlement, Unit, in_unit
+from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
+from hybrid_cli.ledger.limits import Limit, Period, Unit, in_unit
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -84,7 +85,7 @@ class Account:
 
         content = call.content()
         worst = self._worst(call, len(content))
-        entry = Entry(
+        entry = LedgerEntry(
             run=self.environment.run_id,
             profile=self.policy.profile,
             decided_by=self.policy.decided_by,

@@ -66,10 +66,10 @@ def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | N
     if ruling.then in ("forbid", "local") and policy.mode == "force":
         raise Failure(
             ExitStatus.DENIED,
-            f"{policy.decided_by} forces the cloud, but {ruling.words} keeps this prompt here",
+            f"{policy.decided_by} forces the cloud, but {ruling.rule} keeps this prompt here",
         )
     if ruling.then == "forbid":
-        return replace(policy, mode="forbid", decided_by=ruling.words), ruling
+        return replace(policy, mode="forbid", decided_by=ruling.rule), ruling
     if ruling.then == "ask":
-        return replace(policy, mode="ask", decided_by=ruling.words), ruling
+        return replace(policy, mode="ask", decided_by=ruling.rule), ruling
     return policy, ruling

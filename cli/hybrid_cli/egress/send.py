@@ -21,7 +21,8 @@ from hybrid_cli.egress.budget import Account
 from hybrid_cli.egress.permission import Permission, permission_for
 from hybrid_cli.egress.request import call_to, leaving
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import Settlement, usd_bound
+from hybrid_cli.ledger.amounts import usd_bound
+from hybrid_cli.ledger.database import Settlement
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.schema import Server
@@ -152,7 +153,7 @@ class _Attempts:
         return is_shown and self._pieces > 0
 
     def run(self, explanation: str, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
-        """Send, and send again after passing faults. Raises Failure."""
+        """Send, and send again after transient faults. Raises Failure."""
         origin = origin_of(self.server.base_url)
         # If one request after another fails, each is sent only once.
         last = 0 if self.backpressure.is_failing(origin) else self.server.retries
@@ -170,7 +171,7 @@ class _Attempts:
                     self.backpressure.failed(origin, fault)
                     wait = _pause(fault, attempt)
                     if (
-                        not fault.passing
+                        not fault.transient
                         or attempt == last
                         or self.has_begun(is_shown)
                         or wait > self._left()

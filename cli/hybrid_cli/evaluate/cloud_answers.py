@@ -16,7 +16,7 @@ from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import LabelledQuestion, is_right
 from hybrid_cli.evaluate.rows import CloudRow, SavedRows, cloud_key_of
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import usd
+from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.thread_pool import ThreadPool
 from hybrid_cli.ui.environment import Environment

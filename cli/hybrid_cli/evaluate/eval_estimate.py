@@ -12,7 +12,8 @@ from hybrid_cli.egress.budget import left_of_limits, worst_cost
 from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.evaluate.rows import SavedRows, key_of
-from hybrid_cli.ledger.database import Limit, usd
+from hybrid_cli.ledger.amounts import usd
+from hybrid_cli.ledger.limits import Limit
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment

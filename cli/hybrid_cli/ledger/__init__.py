@@ -1,1 +1,1 @@
-"""What left the machine and what it cost, in a private SQLite file: the base of every limit."""
+"""The ledger: requests to clouds and their cost, in a private SQLite file. All limits are counted in it."""

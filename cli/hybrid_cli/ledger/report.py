@@ -1,4 +1,4 @@
-"""What the ledger's rows come to, by day, model, profile or reason."""
+"""Sums of the ledger's rows by day, model, profile or another column."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.ledger.database import usd
+from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.table import align_columns, width
 
@@ -17,8 +17,8 @@ _BAR = 24
 
 
 @dataclass
-class Group:
-    """Requests that have one thing in common. `usd` counts what is reserved where nothing is settled."""
+class UsageGroup:
+    """Sums of requests with the same day, model or other column."""
 
     name: str
     requests: int = 0
@@ -27,8 +27,9 @@ class Group:
     tokens_out: int = 0
     bytes: int = 0
     usd: float = 0.0
+    """Cost; requests that are not settled count with their reservation."""
     estimated: int = 0
-    """Requests whose cost is an estimate, or only reserved."""
+    """Requests whose cost is an estimate or a reservation."""
 
     def add(self, row: dict[str, Any]) -> None:
         settled = row["cost"] is not None
@@ -41,18 +42,18 @@ class Group:
         self.estimated += bool(row["estimated"] or not settled)
 
 
-def group(rows: Iterable[dict[str, Any]], by: str) -> list[Group]:
-    """`rows` in groups, in the order of their first; `by` is `day` or a column."""
-    groups: dict[str, Group] = {}
+def group(rows: Iterable[dict[str, Any]], by: str) -> list[UsageGroup]:
+    """`rows` in groups, in the order of their first rows. `by` is `day` or a column."""
+    groups: dict[str, UsageGroup] = {}
     for row in rows:
         name = (row["at"][:10] if by == "day" else row[by]) or "(purged)"
-        groups.setdefault(name, Group(name)).add(row)
+        groups.setdefault(name, UsageGroup(name)).add(row)
     return list(groups.values())
 
 
-def total(groups: Iterable[Group]) -> Group:
-    """All groups as one."""
-    whole = Group("total")
+def total(groups: Iterable[UsageGroup]) -> UsageGroup:
+    """The sum of all groups."""
+    whole = UsageGroup("total")
     for one in groups:
         for name, value in vars(one).items():
             if name != "name":
@@ -60,18 +61,19 @@ def total(groups: Iterable[Group]) -> Group:
     return whole
 
 
-def as_csv(groups: Sequence[Group]) -> str:
+def as_csv(groups: Sequence[UsageGroup]) -> str:
+    """CSV with one line for each group, and a header."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(vars(Group(""))), lineterminator="\n")
+    writer = csv.DictWriter(text, list(vars(UsageGroup(""))), lineterminator="\n")
     writer.writeheader()
     writer.writerows(vars(one) for one in groups)
     return text.getvalue()
 
 
-def as_table(groups: Sequence[Group], *, bars: bool, columns: int = 80) -> list[str]:
-    """Lines for people. Amounts marked `~` hold estimates or reservations; a bar shows the share of the most.
+def as_table(groups: Sequence[UsageGroup], *, bars: bool, columns: int = 80) -> list[str]:
+    """Lines for people. `~` marks amounts that contain estimates or reservations.
 
-    With `bars` the lines are for a terminal of so many `columns`.
+    With `bars`, each line ends with a bar relative to the largest group, in a terminal of `columns` columns.
     """
     if not groups:
         return []

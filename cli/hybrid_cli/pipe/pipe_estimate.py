@@ -14,7 +14,7 @@ from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.egress.request import leaving
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.gate.criterion import criterion_of
-from hybrid_cli.ledger.database import usd
+from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.pipe.pending import PendingRecord
 from hybrid_cli.pipe.record_cascade import Instruction
 from hybrid_cli.profile.origin import origin_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.database import usd
+from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import Progress, Rate
 

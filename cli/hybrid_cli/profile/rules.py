@@ -31,7 +31,7 @@ class Ruling:
     """The decision of the rules for one prompt."""
 
     then: str
-    words: str
+    rule: str
     """The rule that decided, such as: rule 2 of profile `work`."""
 
 
