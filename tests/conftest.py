@@ -38,7 +38,7 @@ def command() -> str:
 
 @pytest.fixture(scope="session")
 def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str, worker_id: str) -> Path:
-    """A HYBRID_HOME that the default model was really pulled into, once for all workers of a run."""
+    """A HYBRID_HOME into which `hybrid pull` has downloaded the default model. All workers of a run share it."""
     base = tmp_path_factory.getbasetemp()
     folder = base if worker_id == "master" else base.parent
     home = folder / "weights-home"
@@ -75,7 +75,7 @@ def fork_server(command: str) -> Iterator[ForkServer]:
 
 @pytest.fixture
 def hybrid(request: pytest.FixtureRequest, command: str, home: Path) -> Hybrid:
-    """Run the command to its end; as a fork of a process that has imported everything, unless --exec is given."""
+    """Run the command to its end. Without --exec it is a fork of a process that has imported everything."""
     if is_executed(request.config):
         return executed(command, home)
     return forked(command, home, request.getfixturevalue("fork_server"))
@@ -83,9 +83,9 @@ def hybrid(request: pytest.FixtureRequest, command: str, home: Path) -> Hybrid:
 
 @pytest.fixture
 def shim(request: pytest.FixtureRequest, command: str) -> str:
-    """The path of a `hybrid` for tests that start it themselves: it runs in a fork, unless --exec is given.
+    """The path of a `hybrid` for tests that start it themselves. Without --exec it runs in a fork.
 
-    Its process is not a child of the terminal that it draws on, and SIGKILL ends it only in part.
+    It has no controlling terminal, and SIGKILL does not reach the forked process.
     """
     return command if is_executed(request.config) else str(request.getfixturevalue("fork_server").shim)
 
@@ -97,26 +97,26 @@ def search_path(shim: str, command: str) -> str:
 
 
 def is_executed(config: pytest.Config) -> bool:
-    """Whether each command is to be a new program: a fork is safe on Linux only."""
+    """Whether to start each command as a new program: a fork is safe on Linux only."""
     return not sys.platform.startswith("linux") or bool(config.getoption("--exec"))
 
 
 @pytest.fixture
 def installed(command: str, home: Path) -> Hybrid:
-    """Run the command to its end, always as a new program: for what happens before `main`, or in imports."""
+    """Run the command to its end, always as a new program: for tests of imports and of start-up."""
     return executed(command, home)
 
 
 @pytest.fixture
 def cloud() -> Iterator[ScriptedCloud]:
-    """A server on loopback that answers as it is told, and records each request byte for byte."""
+    """A server on loopback that sends scripted replies and records each request byte for byte."""
     with ScriptedCloud() as server:
         yield server
 
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Callable[..., Path]:
-    """Write a profile file: the text of its sections beside `version: 1`."""
+    """Write a profile file: `version: 1` and the given sections."""
 
     def write(text: str, name: str = "test.yaml") -> Path:
         path = tmp_path / name
@@ -128,7 +128,7 @@ def profile(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def model_server(model_file: Path) -> Iterator[str]:
-    """llama-cpp-python's own server with the real weights on loopback; its origin."""
+    """The origin of llama-cpp-python's own server, which serves the real weights on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -69,18 +69,18 @@ CERTIFICATES = {
     "expired certificate": ("127.0.0.1", -1, True),
     "certificate of an unknown authority": ("127.0.0.1", 30, False),
 }
-"""The host of each, the days that it is valid, and whether its authority is known."""
+"""For each: the host, the days until it expires, and whether its authority is known."""
 
 
 @dataclass
 class Outcome:
-    """What one run came to."""
+    """The result of one run."""
 
     code: int
     message: str
-    """The last line on stderr where it failed."""
+    """The last line on stderr if the run failed."""
     rows: list[str]
-    """The outcomes that the ledger holds, one a request."""
+    """The outcomes in the ledger, one a request."""
 
     def line(self, fault: str) -> str:
         """The row of the table."""
@@ -89,7 +89,7 @@ class Outcome:
 
 
 def run(hybrid: Hybrid, home: Path, section: str, origin: str, **variables: str) -> Outcome:
-    """Force one prompt out to the cloud of `section`."""
+    """Send one prompt to the cloud of `section`, by force."""
     profile = home / "fault.yaml"
     profile.write_text(f"version: 1\n{section}{FORCE}", encoding="utf-8")
     variables |= {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}
@@ -127,7 +127,7 @@ def of_certificate(hybrid: Hybrid, home: Path, fault: str) -> Outcome:
 def certified_cloud(
     folder: Path, host: str, days: int, is_known: bool
 ) -> Iterator[tuple[ScriptedCloud, Path]]:
-    """A cloud with a certificate for `host`, and the file of the authorities that are known."""
+    """A cloud with a certificate for `host`, and the file of known authorities."""
     authority = trustme.CA()
     ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

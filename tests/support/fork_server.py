@@ -1,13 +1,12 @@
 """Starts `hybrid` by fork, from a process that has already imported the package and its libraries.
 
 Starting Python and importing typer, numpy, llama.cpp and the openai SDK takes up to a second of processor time, and
-the tests do it a thousand times. A fork of a process that has imported them takes milliseconds. From `main` on
-everything is as in the installed command: a process of its own, with its own arguments, variables, folder and
-streams. Tests of what happens before `main` or in imports use the fixture `installed`, which executes the command;
-`pytest --exec` executes it in all tests.
+a run of the tests starts the command about a thousand times. A fork takes milliseconds. From `main` on, the fork
+behaves as the installed command: it has its own process, arguments, variables, folder and streams. Tests of imports
+and start-up use the fixture `installed`, which executes the command; `pytest --exec` executes it in all tests.
 
-As a program this is the server. It never owns a thread. Each connection is one run: the client sends a message of
-JSON with the descriptors of stdin, stdout and stderr, and receives the process id, then the exit code.
+As a program, this module is the server. It starts no threads. Each connection is one run: the client sends JSON with
+the descriptors of stdin, stdout and stderr, and receives the process id, then the exit code.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON")
-"""Variables that the interpreter or a library reads before `main`: a fork comes too late for these."""
+"""Prefixes of variables that the interpreter or a library reads before `main`. A fork would ignore them."""
 _LARGEST_MESSAGE = 1 << 20
 _SHIM = """#!{python} -SE
 import json, os, signal, socket, sys
@@ -54,12 +53,12 @@ sys.exit(code)
 
 
 def can_fork(variables: Mapping[str, str]) -> bool:
-    """Whether a fork is the same as an execution with these variables beside those of this process."""
+    """Whether a forked command honours `variables`."""
     return not any(name.startswith(READ_AT_START) for name in variables)
 
 
 class ForkServer:
-    """A running server. Calls of `run` may be made side by side."""
+    """A running server. Threads may call `run` at the same time."""
 
     def __init__(self, command: str) -> None:
         self._command = command
@@ -69,7 +68,7 @@ class ForkServer:
             [sys.executable, __file__, self._path, command], stdin=subprocess.PIPE
         )
         self.shim = self._folder / "bin" / "hybrid"
-        """A `hybrid` that runs in a fork of the server, with the streams of its caller; it passes signals on."""
+        """The path of a `hybrid` that runs in a fork of the server, on its caller's streams, and forwards signals."""
         self.shim.parent.mkdir()
         self.shim.write_text(_SHIM.format(python=sys.executable, path=self._path), encoding="utf-8")
         self.shim.chmod(0o755)
@@ -85,7 +84,7 @@ class ForkServer:
         cwd: Path | None,
         timeout: float,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run the command to its end, as subprocess.run does. Raises subprocess.TimeoutExpired."""
+        """Run the command to its end. Raises subprocess.TimeoutExpired."""
         read_end, write_end = (os.open(os.devnull, os.O_RDONLY), None) if stdin is None else os.pipe()
         out, out_end = os.pipe()
         err, err_end = os.pipe()
@@ -149,7 +148,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _preload() -> None:
-    """Import what any command imports, but Ray, which only a cluster needs."""
+    """Import everything that a command imports, except Ray, which only --cluster needs."""
     import hybrid_cli
 
     for module in pkgutil.walk_packages(hybrid_cli.__path__, "hybrid_cli."):
@@ -161,7 +160,7 @@ def _preload() -> None:
 
 
 def _serve(listener: socket.socket, command: str) -> int:
-    """Fork for each connection until stdin is closed; the exit code in a process that was forked."""
+    """Fork for each connection until stdin is closed. In a forked process, return the command's exit code."""
     selector = selectors.DefaultSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(listener, selectors.EVENT_READ)
@@ -196,7 +195,7 @@ def _send(client: socket.socket, value: int) -> None:
 
 
 def _become(request: dict[str, Any], streams: Sequence[int], command: str) -> int:
-    """Be the command: its streams, variables, folder and arguments."""
+    """Run the command with the streams, variables, folder and arguments of `request`; return its exit code."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
@@ -222,7 +221,7 @@ def _text(descriptor: int, mode: str, errors: str = "strict") -> io.TextIOWrappe
 
 
 def main() -> NoReturn:
-    """Serve at the path of argv; in a forked process, end as the interpreter does, but leave the tidying out."""
+    """Serve at the path in argv. A forked process ends as the interpreter does, without freeing its memory."""
     path, command = sys.argv[1:]
     sys.path[0] = str(Path(command).parent)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # it would start threads, which a fork does not have

@@ -1,4 +1,4 @@
-"""Runs of `hybrid` in the variables of a clean shell, each a process of its own."""
+"""Runs of `hybrid`, each in a process of its own, with the variables of a clean shell."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from fork_server import ForkServer, can_fork
 
 Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
-"""Runs the command to its end. Arguments are the command's; `stdin` (by default /dev/null), `timeout` and `cwd` are
-those of subprocess.run, and every other keyword is a variable."""
+"""Runs the command with the given arguments to its end. `stdin` (default: /dev/null), `timeout` and `cwd` are as in
+subprocess.run; every other keyword sets an environment variable."""
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """The variables of a clean shell, and `variables`."""
+    """The environment variables of a clean shell, plus `variables`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -27,7 +27,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 def executed(command: str, home: Path) -> Hybrid:
-    """Runs that execute the command, as a shell does."""
+    """Return a function that executes the command, as a shell does."""
 
     def run(
         *arguments: str | Path,
@@ -53,7 +53,7 @@ def executed(command: str, home: Path) -> Hybrid:
 
 
 def forked(command: str, home: Path, server: ForkServer) -> Hybrid:
-    """Runs that are forks of `server`, unless a variable needs a new interpreter."""
+    """Return a function that forks `server`, or executes the command if a variable needs a new interpreter."""
     execute = executed(command, home)
 
     def run(
@@ -73,7 +73,7 @@ def forked(command: str, home: Path, server: ForkServer) -> Hybrid:
 
 
 def processes(word: str) -> set[int]:
-    """The processes whose command line or variables hold `word`, but this one."""
+    """The ids of the other processes whose command line or environment contains `word`."""
     found = set()
     for entry in os.listdir("/proc"):  # noqa: PTH208
         if entry.isdecimal() and int(entry) != os.getpid():
@@ -91,4 +91,4 @@ def processes(word: str) -> set[int]:
 WAITING = re.compile(
     rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
 )
-"""What is told of a local step after two seconds. Whether it is depends on what else the machine does."""
+"""Notices about local steps that take over two seconds. Whether they appear depends on the machine's load."""

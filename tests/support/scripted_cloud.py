@@ -1,4 +1,4 @@
-"""A Chat Completions server on loopback that does as it is told: answers, faults, stalls, cuts."""
+"""A Chat Completions server on loopback with scripted replies: answers, faults, stalls, cuts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """What one request gets. Status 200 streams `pieces`; `fault` says what goes wrong on the way."""
+    """The reply to one request. Status 200 streams `pieces`; `fault` names what goes wrong."""
 
     status: int = 200
     pieces: tuple[str, ...] = ("The cloud", " says", " hello.")
@@ -25,14 +25,14 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"error": {"message": "no", "code": "scripted"}}'
     fault: str = ""
-    """cut: end without a finish; stall: silence in the middle; corrupt: a chunk that is no JSON;
-    hang: silence before the answer; hang up: the connection is closed unanswered; reset: it breaks in the middle; flood: no end."""
+    """cut: end without a finish reason; stall: silence half-way; corrupt: a chunk that is not JSON;
+    hang: silence before the answer; hang up: close the connection unanswered; reset: break it half-way; flood: send without end."""
     usage: dict[str, Any] | None = field(
         default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     )
     content_type: str = "text/event-stream"
     events: tuple[dict[str, Any], ...] = ()
-    """Sent in the place of `pieces`: the events of Responses."""
+    """Events of the Responses API, sent instead of `pieces`."""
 
 
 @dataclass
@@ -44,14 +44,14 @@ class Received:
 
 
 class ScriptedCloud:
-    """A context manager; `replies` are used in order, the last one again and again."""
+    """A context manager. It sends `replies` in order, then repeats the last one."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.replies = [Reply()]
         self.respond: Callable[[dict[str, Any]], Reply] | None = None
-        """Makes the reply out of the request, instead of `replies`."""
+        """Computes the reply from the request's body, instead of `replies`."""
         self.tier: str | None = None
-        """The service tier that its chunks name."""
+        """The service tier named in each chunk."""
         self.received: list[Received] = []
         self.released = threading.Event()
         outer = self

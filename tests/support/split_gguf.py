@@ -22,7 +22,7 @@ class _Tensor:
 
 
 def split_gguf(model: Path, folder: Path, stem: str, count: int) -> list[Path]:
-    """Write `model` as `count` shards into `folder`; their paths in order."""
+    """Write `model` as `count` shards into `folder`; return their paths in order."""
     content = model.read_bytes()
     file = io.BytesIO(content)
     _magic, version, tensor_count, pair_count = struct.unpack("<4sIQQ", file.read(24))

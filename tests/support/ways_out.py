@@ -1,4 +1,4 @@
-"""Ways for a process to reach the network, each tried for real in a process of its own under a guard."""
+"""Ways for a process to reach the network. Each is really tried, in its own process, under a guard."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ finally: go.set()
 
 
 def attempt(name: str, guard: str, port: int, unix: str) -> str:
-    """`out` or `blocked`: what became of one attempt on a listener at `port` and one at the path `unix`."""
+    """Try to reach a listener at `port` or at the path `unix`; return `out` or `blocked`."""
     body = ATTEMPTS[name].replace("\n", "\n    ")
     code = _PRELUDE.replace("THREADED", str(name == "earlier thread"))
     code = code.replace("GUARD", GUARDS[guard]).replace("ATTEMPT", body)
