@@ -28,7 +28,7 @@ from hybrid_cli.weights.store import Store, Weights
 
 @dataclass(frozen=True)
 class EvalInput:
-    """The questions of an evaluation, the file for their rows (None: no file), and the source of cloud outcomes."""
+    """The input of an evaluation. `rows` is the file to save rows to; None saves none."""
 
     file: Path
     split: QuestionSplit
@@ -40,7 +40,7 @@ class EvalInput:
     """Whether commands in the data may run."""
 
     def questions(self) -> list[LabelledQuestion]:
-        """The questions. Raises Failure (USAGE) if there are none, or if one has a command that may not run."""
+        """The questions. Raises Failure (USAGE) if there are none, or if one's command may not run."""
         chosen = (
             question for question in read_questions(self.file) if self.split in ("all", split_of(question))
         )
@@ -67,7 +67,7 @@ def _each_once(questions: list[LabelledQuestion], environment: Environment) -> l
 
 
 def split_of(question: LabelledQuestion) -> QuestionSplit:
-    """The half that a question belongs to, by its prompt, so that a repeated one is always in the same half."""
+    """The half that a question belongs to, by its prompt: a repeated one is always in the same half."""
     digest = hashlib.sha256(question.prompt.encode()).digest()
     return "fit" if digest[0] % 2 == 0 else "test"
 
@@ -98,7 +98,7 @@ class Evaluation:
         return estimate(self.questions, unsent, self.policy, self.source, self.saved, self.environment)
 
     def begin(self, *, agreed: bool) -> None:
-        """Print the estimate, and get the user's confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
+        """Print the estimate; ask for confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
         plan = self.estimate()
         for line in plan.lines(self.policy.local.model):
             self.environment.note(line)

@@ -50,7 +50,7 @@ class EvalEstimate:
             about = "" if self.usd is None else f"about {usd(self.usd)}, "
             lines.append(f"{self.to_send} requests to {self.destination}: {about}{known}")
             lines += [
-                f"{key} leaves {self.left[key]}; the evaluation may stop there (exit code 8) and can be continued later"
+                f"{key} leaves {self.left[key]}; the evaluation may stop there (exit code 8); run it again to continue"
                 for key in self.short
             ]
         return lines

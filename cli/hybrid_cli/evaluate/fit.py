@@ -63,7 +63,7 @@ def fit(fitted: list[Row], names: list[str], objective: Objective) -> LogisticMo
 
 
 def scores(model: LogisticModel, scored: list[Row]) -> Numbers:
-    """Each row's score; infinity, so that it is never kept, if a signal is missing or the answer was cut or loops."""
+    """Each row's score; infinity (never kept) if a signal is missing, or the answer was cut or loops."""
     read = np.full(len(scored), np.nan) if model.probe is None else values(model.probe, scored)
     found = []
     for row, value in zip(scored, read, strict=True):
@@ -159,7 +159,7 @@ def _difference(rich: Numbers, plain: Numbers, fitted: list[Row], objective: Obj
 
 
 def unseen_scores(measured: list[Row], by: str, objective: Objective) -> tuple[Numbers, list[str]]:
-    """Each row's score by a model that was fitted without it or its group (`by`), and the reasons of the fits."""
+    """Each row's score by a fit without the row or its group (`by`), and the reasons of the fits."""
     score, reasons = np.zeros(len(measured)), []
     for rest, left_out in folds(measured, by):
         choice = choose([measured[place] for place in rest], objective)

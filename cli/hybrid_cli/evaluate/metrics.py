@@ -104,7 +104,7 @@ class Curve:
         return float(np.trapezoid(self.y, self.x))
 
     def napgr(self, best: Curve) -> float:
-        """APGR normalised: 0 for a random order, 1 for `best`, the curve of an oracle that knows both outcomes."""
+        """Normalised APGR: 0 for a random order, 1 for `best`, the curve of an oracle."""
         most = best.apgr - 0.5
         return float("nan") if abs(most) < 1e-12 else (self.apgr - 0.5) / most
 

@@ -159,7 +159,7 @@ def _ends_a_line(lines: BinaryIO) -> bool:
 
 
 def _read(file: Path) -> Iterator[Row | CloudRow]:
-    """The rows in `file`; lines that an interrupted run cut are skipped. Raises Failure (USAGE) for other files."""
+    """The rows in `file`, without incomplete lines. Raises Failure (USAGE) if it is not a file of rows."""
     if not file.is_file():
         raise Failure(ExitStatus.USAGE, f"--rows {file} is not a regular file")
     try:

@@ -48,7 +48,7 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
 
 
 def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
-    """The smallest share that `wrong_at_most` can promise, by its strictest threshold; 1 if it can promise none."""
+    """The smallest share that `wrong_at_most` can promise, by its strictest threshold; 1 if none."""
     if np.isfinite(score).sum() < LEAST_KEPT:
         return 1.0
     kept = score <= np.quantile(score, LEAST_KEPT / len(score), method="inverted_cdf")
@@ -56,7 +56,7 @@ def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
 
 
 def least_lost(score: Numbers, loss: Numbers) -> float:
-    """The smallest loss that `lost_at_most` can promise, by its strictest threshold; 1 if it can promise none."""
+    """The smallest loss that `lost_at_most` can promise, by its strictest threshold; 1 if none."""
     if not np.isfinite(score).any():
         return 1.0
     return float((loss[score <= score.min()].sum() + 1) / (len(score) + 1))
@@ -79,7 +79,7 @@ def lost_at_most(score: Numbers, loss: Numbers, share: float) -> float | None:
 
 
 def least_handed_off(wrong_share: float, share: float) -> float:
-    """The share that any gate must hand off so that at most `share` of the kept are wrong (arXiv 2606.29054)."""
+    """The share that any gate must hand off to leave at most `share` wrong (arXiv 2606.29054)."""
     return max(0.0, (wrong_share - share) / (1 - share)) if share < 1 else 0.0
 
 

@@ -56,7 +56,7 @@ class Choices:
         return Step(token, next(iter(self._left)) if len(self._left) == 1 else None)
 
     def signal(self) -> TokenSignal:
-        """The signal of the choice as of one token: its log-probability, and margin and entropy of the first step."""
+        """The choice's signal as of one token: log-probability, and the first step's margin and entropy."""
         return TokenSignal(self._logprob, self._margin, self._entropy, "first")
 
     def _paths(self) -> Paths:

@@ -150,7 +150,7 @@ class Decoder:
         They are deleted no sooner, because llama.cpp would fill free cells in the middle out of order, and
         the order of cells is the order of floating-point additions.
         """
-        job.slot, job.position = min(self._free), self._begun(job)
+        job.slot, job.position = min(self._free), self._reusable(job)
         self._free.remove(job.slot)
         if self._size.several:
             llama_cpp.llama_memory_seq_rm(self._memory, job.slot, -1, -1)
@@ -164,8 +164,8 @@ class Decoder:
         if not self._size.several:
             self._prefix = job.prompt  # for the next one
 
-    def _begun(self, job: SequenceJob) -> int:
-        """Tokens of the prompt that need no decoding. With several sequences: the whole shared prefix or none."""
+    def _reusable(self, job: SequenceJob) -> int:
+        """Tokens of the prompt that are decoded already; of several sequences the shared prefix or none."""
         alike = common_length([job.prompt, [*self._prefix, -1]])
         return alike if not self._size.several or alike == self._shared else 0
 

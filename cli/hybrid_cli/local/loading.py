@@ -1,4 +1,4 @@
-"""Loading of a GGUF file by llama.cpp. It imports little, so that it can start before the engine is imported."""
+"""Loading of a GGUF file by llama.cpp. It imports little, so that loading starts before other imports."""
 
 from __future__ import annotations
 

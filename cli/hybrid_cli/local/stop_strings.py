@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class StopStrings:
-    """Passes text on up to the first stop string. Text that may begin one is held back until the next piece."""
+    """Passes text on up to the first stop string; holds back text that may begin one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]

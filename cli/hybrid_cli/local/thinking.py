@@ -26,7 +26,7 @@ class Split(NamedTuple):
 
 
 class Splitter(Protocol):
-    """Takes a text in pieces that end anywhere. Text that may begin a mark is held back until the next piece."""
+    """Takes a text in pieces that end anywhere, and holds back text that may begin a mark."""
 
     answering: bool
     """Whether the next text may belong to the answer."""

@@ -28,7 +28,7 @@ def usable_cores() -> int:
 
 
 class ThreadCount:
-    """The best number of threads, adapted to the load of the machine. `fixed` is the profile's local.threads."""
+    """The number of threads, adapted to the machine's load unless it is `fixed` (local.threads)."""
 
     def __init__(self, fixed: int | None = None) -> None:
         self._cores = usable_cores()
@@ -110,7 +110,7 @@ def _busy_ticks(cores: set[int]) -> int:
 
 
 def _ticks_of(process: str) -> int:
-    """utime and stime of a process: fields 14 and 15 of /proc/PID/stat. The name before them may have spaces."""
+    """utime + stime of a process: fields 14 and 15 of /proc/PID/stat, after a name that may have spaces."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

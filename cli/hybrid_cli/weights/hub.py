@@ -111,7 +111,7 @@ class HubSource:
         return [linked(path)]
 
     def _ask(self, request: Callable[[], _Found], reporter: Reporter, file: str = "") -> _Found:
-        """The result of `request`, which is sent again while the hub is busy. Raises Failure with the reason."""
+        """The result of `request`, which is repeated while the hub is busy. Raises Failure with the reason."""
         from huggingface_hub.errors import HfHubHTTPError
 
         for number in range(_RETRIES + 1):

@@ -80,7 +80,7 @@ class Incoming:
         self._environment.note("waiting for another pull of this file")
 
     def sweep(self, older_than: float = _STALE_SECONDS) -> int:
-        """Delete slots that no process holds and none used for `older_than` seconds; returns the bytes freed."""
+        """Delete slots that nobody holds or used for `older_than` seconds; returns the bytes freed."""
         freed = 0
         for lock in self._folder.glob("*.lock"):
             try:

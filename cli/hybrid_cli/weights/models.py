@@ -82,7 +82,7 @@ def remove(names: list[str], *, force: bool, environment: Environment) -> int:
     not given. Then nothing is deleted.
     """
     store = Store(environment)
-    with store.in_repair():
+    with store.deletion_lock():
         for name in names:
             if not store.is_recorded(name):
                 store.find(name)
@@ -100,5 +100,5 @@ def remove(names: list[str], *, force: bool, environment: Environment) -> int:
 def prune(environment: Environment) -> int:
     """Delete files that no model needs, and unfinished downloads; returns the bytes freed."""
     store = Store(environment)
-    with store.in_repair():
+    with store.deletion_lock():
         return store.prune() + Incoming(environment).sweep(older_than=0)

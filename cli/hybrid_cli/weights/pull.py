@@ -34,14 +34,14 @@ def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
     entry = catalog(reporter.environment).get(model)
     if entry is None:
         raise unknown_model(model, store.names(), reporter.environment)
-    with store.in_use():
+    with store.pull_lock():
         return _Pull(store, reporter).from_catalog(model if name is None else name, model, entry)
 
 
 def pull_source(source: WeightsSource, name: str | None, reporter: Reporter) -> Manifest:
     """Fetch and store the model at `source`, as `pull` does."""
     store = Store(reporter.environment)
-    with store.in_use():
+    with store.pull_lock():
         return _Pull(store, reporter).from_source(source, name)
 
 
@@ -60,7 +60,7 @@ class _Pull:
             self.reporter.say(f"note on {model}: {entry.caution}")
         self.reporter.event("start", name=name, size=entry.size, licence=entry.licence)
         used = [self._fetch_from_any(file, entry.sources) for file in entry.files]
-        files = [self.store.taken(file.name, file.sha256) for file in entry.files]
+        files = [self.store.file_record(file.name, file.sha256) for file in entry.files]
         manifest = self.store.add(name, files, entry.licence, used[0])
         return self._done(manifest, f"stored as {name}")
 
@@ -83,7 +83,7 @@ class _Pull:
         return True
 
     def _fetch_from_any(self, file: CatalogFile, sources: list[str]) -> str:
-        """Fetch `file` into the store, unless it is there, from the first source that has it; returns the source."""
+        """Fetch `file` from the first source that has it, unless it is stored; returns the source."""
         with Incoming(self.reporter.environment).slot(file.sha256) as slot:
             if self.store.has(file.sha256, file.name):
                 self.reporter.say(f"{file.name} is already stored and verified")
@@ -146,10 +146,10 @@ class _Pull:
             was_stored = bool(sha256)
         if not was_stored:
             sha256 = self._fetch(part, slot, part.sha256)
-        return self.store.taken(part.file, sha256, part.validator), was_stored
+        return self.store.file_record(part.file, sha256, part.validator), was_stored
 
     def _pulled_before(self, part: Part, text: str, name: str, *, just_now: bool) -> str | None:
-        """The checksum of `part` if it is stored, judged by its validator or because it was fetched `just_now`."""
+        """The checksum of `part` if it is stored: its validator is the same, or it was fetched `just_now`."""
         manifest = self.store.manifest(name)
         if manifest is None or manifest.source != text:
             return None
@@ -170,7 +170,7 @@ class _Pull:
             raise _differs(part.file, sha256, expected)
         slot.resumable = False
         check_gguf(path, part.file)
-        self.store.take(path, sha256)
+        self.store.add_file(path, sha256)
         return sha256
 
     def _done(self, manifest: Manifest, message: str, *, cached: bool = False) -> Manifest:

@@ -210,14 +210,14 @@ class Store:
         return self.folder / "paths" / f"{key}.json"
 
     def has(self, sha256: str, name: str) -> bool:
-        """Whether a file with that checksum, which the user knows as `name`, is stored. It is hashed again."""
+        """Whether a file with that checksum is stored; it is hashed again. Messages call it `name`."""
         try:
             check_file(self.blob(sha256), sha256, None, self._environment, name)
         except Failure:
             return False
         return True
 
-    def take(self, file: Path, sha256: str) -> None:
+    def add_file(self, file: Path, sha256: str) -> None:
         """Move `file`, or a link, into the store. Its sha256 must be verified.
 
         A link never replaces an intact copy, because other models may share it.
@@ -231,7 +231,7 @@ class Store:
             file.chmod(0o444)
         file.replace(blob)
 
-    def taken(self, name: str, sha256: str, validator: str | None = None) -> StoredFile:
+    def file_record(self, name: str, sha256: str, validator: str | None = None) -> StoredFile:
         """The manifest's record of a file that was moved into the store."""
         info = self.blob(sha256).stat()
         return StoredFile(name, sha256, info.st_size, stamp_of(info), validator)
@@ -253,13 +253,13 @@ class Store:
             link.replace(folder / file.name)
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Prevent `in_repair` during the block; pulls hold it side by side."""
+    def pull_lock(self) -> Iterator[None]:
+        """Prevent deletions during the block. Several pulls may hold it."""
         with files.locked(self.folder / "lock", shared=True, on_wait=lambda: None):
             yield
 
     @contextlib.contextmanager
-    def in_repair(self) -> Iterator[None]:
+    def deletion_lock(self) -> Iterator[None]:
         """Prevent pulls during the block. Raises Failure (FAILURE) if one is running."""
         try:
             with files.locked(self.folder / "lock"):

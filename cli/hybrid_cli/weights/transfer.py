@@ -46,7 +46,7 @@ def transfer(
 
 
 def look(remote: RemoteFile) -> RangeResponse:
-    """The size and validator of a file on a server. Raises Failure (WEIGHTS) if the server does not have it."""
+    """The size and validator of a file on a server. Raises Failure (WEIGHTS) if it does not exist."""
     answer = _request(remote, Tuning(segment=1))
     answer.close()
     return answer
