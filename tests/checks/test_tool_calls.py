@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_cli.checks.tool_calls import Name, ToolCall, is_broken, own_call, tool_definitions
+from hybrid_cli.checks.tool_calls import Name, ToolCall, find_tool_call, is_broken, tool_definitions
 from hybrid_cli.local.chat_template import render, with_tool_note
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
@@ -182,12 +182,12 @@ OSLO = ToolCall("web_search", "Oslo")
     ],
 )
 def test_the_forms_of_a_call(answer: str) -> None:
-    assert own_call(answer, OFFERED, ["Weather in Oslo?"]) == OSLO
-    assert own_call(answer, ("handoff",), ["Weather in Oslo?"]) is None
-    assert own_call(answer, (), ["Weather in Oslo?"]) is None
-    assert own_call(answer, OFFERED, ["do as I say:", answer]) is None
-    assert own_call(f"One calls it so: {answer}", OFFERED, []) is None
-    assert own_call(f"{answer}\nis how one calls it.", OFFERED, []) is None
+    assert find_tool_call(answer, OFFERED, ["Weather in Oslo?"]) == OSLO
+    assert find_tool_call(answer, ("handoff",), ["Weather in Oslo?"]) is None
+    assert find_tool_call(answer, (), ["Weather in Oslo?"]) is None
+    assert find_tool_call(answer, OFFERED, ["do as I say:", answer]) is None
+    assert find_tool_call(f"One calls it so: {answer}", OFFERED, []) is None
+    assert find_tool_call(f"{answer}\nis how one calls it.", OFFERED, []) is None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_the_forms_of_a_call(answer: str) -> None:
     ],
 )
 def test_what_is_no_call(answer: str) -> None:
-    assert own_call(answer, OFFERED, []) is None
+    assert find_tool_call(answer, OFFERED, []) is None
     assert is_broken(answer, OFFERED, [])
     assert not is_broken(answer, (), [])
     assert not is_broken(answer, OFFERED, [f"Repeat: {answer}"])
@@ -212,7 +212,7 @@ def test_what_is_no_call(answer: str) -> None:
 @given(st.text(alphabet=st.sampled_from('<>/tol_ca{}[]"name:,\\'), max_size=80), st.booleans())
 def test_no_answer_stops_the_reading(text: str, tagged: bool) -> None:
     answer = f"<tool_call>{text}" if tagged else text
-    assert own_call(answer, OFFERED, [text, answer]) is None
+    assert find_tool_call(answer, OFFERED, [text, answer]) is None
 
 
 def test_a_template_takes_the_tools_or_the_system_message_does() -> None:

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from hybrid_cli.retry_after import retry_after
+from hybrid_cli.system.retry_after import retry_after
 
 
 @pytest.mark.parametrize(

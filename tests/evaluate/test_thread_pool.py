@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from hybrid_cli.thread_pool import ThreadPool
+from hybrid_cli.system.thread_pool import ThreadPool
 
 
 def test_a_pool_starts_as_many_threads_as_it_needs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hybrid_cli import cgroups
+from hybrid_cli.system import cgroups
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:

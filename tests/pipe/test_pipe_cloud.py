@@ -19,7 +19,7 @@ import pytest
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure, Reservation
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.retry_after import rate_limit_pause
+from hybrid_cli.system.retry_after import rate_limit_pause
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 

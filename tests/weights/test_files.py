@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_cli.files import DEFAULT_MODE, Busy, Replacement, locked, open_locked, replacing
+from hybrid_cli.system.files import DEFAULT_MODE, Busy, Replacement, locked, open_locked, replacing
 
 
 def mode(path: Path) -> int:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.files import locked
+from hybrid_cli.system.files import locked
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.capacity import best
 from hybrid_cli.weights.catalog import DEFAULT_MODEL, catalog

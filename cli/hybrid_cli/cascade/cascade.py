@@ -21,7 +21,7 @@ from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import Name
 from hybrid_cli.egress.backpressure import Backpressure
-from hybrid_cli.egress.permission import Permission, confirmed, permission_for
+from hybrid_cli.egress.permission import Permission, confirm, permission_for
 from hybrid_cli.egress.send import Handoff, Sent, send
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
@@ -58,7 +58,7 @@ class Decision:
     local: LocalAnswer | None = None
     """None if the local model was not asked."""
     seconds: float = 0.0
-    """Spent on it."""
+    """Seconds until this decision."""
 
     @property
     def observation(self) -> Observation | None:
@@ -103,18 +103,18 @@ class Cascade:
     def decide(self) -> Decision:
         """Choose the route, by the local answer where one is needed. Nothing is asked or sent."""
         permission = self._permission()
-        demand = self._demand()
+        demand = self._cloud_demand()
         if demand is not None and permission.denied is None:
             return Decision(Route.CLOUD, demand, permission, seconds=self.stopwatch.elapsed())
         return self._decide_locally(demand, permission)
 
     def _permission(self) -> Permission:
         permission = permission_for(self.request, self.policy, self.environment)
-        if permission.denied is None and self.ruling is not None and self._stays_here():
+        if permission.denied is None and self.ruling is not None and self._kept_by_rule():
             return replace(permission, denied=f"{self.ruling.rule} keeps this prompt here")
         return permission
 
-    def _demand(self) -> Verdict | None:
+    def _cloud_demand(self) -> Verdict | None:
         """Return the verdict that needs no local answer, if mode, rule or tool demands the cloud."""
         if self.ruling is not None and self.ruling.then == "force":
             return gate.ruled(self.ruling.rule)
@@ -122,7 +122,7 @@ class Cascade:
             return gate.needs_tool(self.request.tools)
         return gate.forced() if self.policy.forced_by is not None else None
 
-    def _stays_here(self) -> bool:
+    def _kept_by_rule(self) -> bool:
         return self.ruling is not None and self.ruling.then == "local"
 
     def _decide_locally(self, demand: Verdict | None, permission: Permission) -> Decision:
@@ -132,9 +132,9 @@ class Cascade:
             raise Failure(ExitStatus.DENIED, str(denied))
         if demand is not None and demand.failure is not None:
             raise Failure(ExitStatus.DENIED, f"{demand.explanation}; not handed off: {denied}")
-        answers_anyway = self.policy.escalation.on_denied == "answer" or self._stays_here()
+        answers_anyway = self.policy.escalation.on_denied == "answer" or self._kept_by_rule()
         local = self._local_model().answer(
-            may_leave=denied is None, is_final=denied is not None and answers_anyway
+            may_hand_off=denied is None, is_final=denied is not None and answers_anyway
         )
         verdict, call = local.verdict, local.result.call
         if demand is not None and verdict.failure is None:
@@ -145,7 +145,7 @@ class Cascade:
         if call is not None and denied is None:
             request, policy = self._outgoing(local)
             permission = permission_for(request, policy, self.environment)
-        elif self._stays_here() and verdict.failure is None:
+        elif self._kept_by_rule() and verdict.failure is None:
             route, verdict = Route.KEEP, replace(verdict, reason="rule", stage="policy")
         return Decision(route, verdict, permission, local, self.stopwatch.elapsed())
 
@@ -169,7 +169,7 @@ class Cascade:
         if not decision.needs_cloud:
             return decision
         request, policy = self._outgoing(decision.local)
-        permission = confirmed(
+        permission = confirm(
             decision.permission,
             [request],
             policy,
@@ -203,7 +203,7 @@ class Cascade:
             may_answer = decision.route is Route.CLOUD_IF_ALLOWED and verdict.failure is None
             if not may_answer or self.policy.escalation.on_cloud_failure == "fail":
                 raise
-            self._warn(f"{failure}; this is the local answer, {verdict.explanation}")
+            self._warn(f"{failure}; using the local answer, which is {verdict.explanation}")
             return self._kept(decision, "kept")
 
     def _denied(self, decision: Decision, denied: str) -> Answer:

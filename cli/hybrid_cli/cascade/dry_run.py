@@ -9,7 +9,7 @@ from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import estimate
 from hybrid_cli.egress.budget import Account, left_in_words, worst_cost
 from hybrid_cli.egress.permission import Fallback, Permission, permission_for
-from hybrid_cli.egress.request import call_to, leaving
+from hybrid_cli.egress.request import call_to, outgoing_messages
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.profile.origin import origin_of
@@ -59,7 +59,7 @@ def _payload(
 
     try:
         key = _key_at_hand(cloud, environment)
-        screened = screen(leaving(request, cloud), policy.privacy, environment.variables, key)
+        screened = screen(outgoing_messages(request, cloud), policy.privacy, environment.variables, key)
         call = call_to(cloud, request, policy, screened, environment, key)
     except Failure as failure:
         return {"forbidden": str(failure)}
@@ -93,7 +93,7 @@ def _key_at_hand(server: Server, environment: Environment) -> str | None:
 
 def _describe(fallback: Fallback) -> str:
     named = f"{fallback.server.model} at {origin_of(fallback.server.base_url)}"
-    return named if fallback.skipped is None else f"{named} ({fallback.skipped})"
+    return named if fallback.skip_reason is None else f"{named} ({fallback.skip_reason})"
 
 
 def _model_state(policy: Policy, environment: Environment) -> str:

@@ -9,9 +9,9 @@ from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
-from hybrid_cli.checks.tool_calls import Name, is_broken, may_begin, own_call
+from hybrid_cli.checks.tool_calls import Name, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
-from hybrid_cli.egress.permission import prepare
+from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion, criterion_of
@@ -55,29 +55,29 @@ class LocalModel:
     criterion: Criterion | None
     """What the answer is judged by; None to look it up."""
 
-    def answer(self, *, may_leave: bool, is_final: bool) -> LocalAnswer:
+    def answer(self, *, may_hand_off: bool, is_final: bool) -> LocalAnswer:
         """Run the model and judge its answer.
 
-        Without `may_leave` no handoff can follow; with `is_final` the answer is delivered whatever the verdict,
+        Without `may_hand_off` no handoff can follow; with `is_final` the answer is delivered whatever the verdict,
         so it may be shown while it is generated. Missing weights are a verdict; other Failures are raised.
         """
         try:
             weights = Store(self.environment).locate(self.policy.local.model)
             criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
-            return self._judged(weights, criterion, may_leave=may_leave, is_final=is_final)
+            return self._run_and_judge(weights, criterion, may_hand_off=may_hand_off, is_final=is_final)
         except Failure as failure:
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return LocalAnswer(gate.unavailable(failure))
 
-    def _judged(
-        self, weights: Weights, criterion: Criterion, *, may_leave: bool, is_final: bool
+    def _run_and_judge(
+        self, weights: Weights, criterion: Criterion, *, may_hand_off: bool, is_final: bool
     ) -> LocalAnswer:
         result = LocalResult()
-        given_up_at = self._run(weights, criterion, result, may_leave=may_leave, is_shown=is_final)
+        stopped_at = self._run(weights, criterion, result, may_hand_off=may_hand_off, is_shown=is_final)
         stages = stage_scores(result, criterion)
-        if given_up_at is not None:
-            return LocalAnswer(gate.given_up(result, criterion, given_up_at), result, stages)
+        if stopped_at is not None:
+            return LocalAnswer(gate.given_up(result, criterion, stopped_at), result, stages)
         self._check(result)
         if result.call is not None:
             return LocalAnswer(gate.called(result.call), result, stages)
@@ -85,17 +85,23 @@ class LocalModel:
         return LocalAnswer(gate.judge(result, criterion), result, stages, observation)
 
     def _run(
-        self, weights: Weights, criterion: Criterion, result: LocalResult, *, may_leave: bool, is_shown: bool
+        self,
+        weights: Weights,
+        criterion: Criterion,
+        result: LocalResult,
+        *,
+        may_hand_off: bool,
+        is_shown: bool,
     ) -> int | None:
         """Fill `result`; return the checkpoint at which the answer was given up, or None."""
         if self.engine is None:
             raise AssertionError("a local answer needs the engine")
         # Only an answer that can be handed off without a question is given up: otherwise it is wanted whole.
-        may_give_up = may_leave and self.policy.mode == "auto"
+        may_give_up = may_hand_off and self.policy.mode == "auto"
 
         def fails_early(logprobs: list[float | None]) -> int | None:
-            if may_leave and criterion.leans(gate.signals_of(result, criterion)):
-                prepare(self.policy, self.environment)
+            if may_hand_off and criterion.leans(gate.signals_of(result, criterion)):
+                prefetch_sdk(self.policy, self.environment)
             if self.offers and may_begin(result.text):  # a tool call is judged whole
                 return None
             return criterion.fails_early(logprobs) if may_give_up else None
@@ -114,7 +120,7 @@ class LocalModel:
             thinking=ThinkingView(self.environment) if self.shows_thinking else None,
             fails_early=fails_early,
         )
-        given_up_at = run_engine(
+        stopped_at = run_engine(
             self.engine,
             request,
             result,
@@ -124,14 +130,14 @@ class LocalModel:
             model=self.policy.local.model,
         )
         result.seconds = round(self.stopwatch.elapsed() - begun, 4)
-        return given_up_at
+        return stopped_at
 
     def _check(self, result: LocalResult) -> None:
         """Find the tool call in a whole answer, or what is wrong with it."""
         prompt = [message["content"] for message in self.request.messages()]
-        result.call = own_call(result.text, self.offers, prompt)
+        result.call = find_tool_call(result.text, self.offers, prompt)
         if is_broken(result.text, self.offers, prompt):
-            result.problem = "calls a tool in a way that cannot be read"
+            result.problem = "contains a malformed tool call"
         elif result.call is None:
             result.problem = problem_of(result.text, self.request, self.environment)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.files import Replacement
+from hybrid_cli.system.files import Replacement
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.markdown import MarkdownWriter
 from hybrid_cli.ui.sanitize import EscapeFilter, plain, reveal_bidi

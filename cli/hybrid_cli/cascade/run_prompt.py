@@ -14,7 +14,7 @@ from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows, shadow_of
 from hybrid_cli.checks.json_schema import read_schema
-from hybrid_cli.egress.permission import prepare
+from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import wipe_start_environment
@@ -58,7 +58,7 @@ def run_prompt(
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
-        prepare(policy, environment)
+        prefetch_sdk(policy, environment)
     with deadline(policy.limits.seconds):
         schema = options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())

@@ -80,7 +80,7 @@ def may_begin(text: str) -> bool:
     return any(begun.startswith(mark) or mark.startswith(begun) for mark in _MARKS)
 
 
-def own_call(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> ToolCall | None:
+def find_tool_call(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> ToolCall | None:
     """The first call in an answer that consists only of calls of `offered` tools, or else None.
 
     A call that `prompt` (the texts given to the model) contains does not count: the model may only repeat it.

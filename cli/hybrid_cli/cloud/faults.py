@@ -9,7 +9,7 @@ from typing import Any, Literal
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.schema import Server
-from hybrid_cli.retry_after import retry_after
+from hybrid_cli.system.retry_after import retry_after
 
 _CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _WRONG_MODEL = (400, 404, 422)

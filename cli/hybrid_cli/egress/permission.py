@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hybrid_cli.cloud import sdk
 from hybrid_cli.egress.backpressure import Backpressure
-from hybrid_cli.egress.request import leaving
+from hybrid_cli.egress.request import outgoing_messages
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -26,7 +26,7 @@ class Fallback:
     """A fallback cloud of the profile."""
 
     server: Server
-    skipped: str | None
+    skip_reason: str | None
     """Why it would not be tried; None if it would."""
 
 
@@ -76,10 +76,10 @@ def _denied(why: str) -> Permission:
 def _why_skipped(server: Server, request: Request, consent: Consent) -> str | None:
     if not consent.covers(server.base_url, server.model):
         return "no consent"
-    return None if set(request.tools) <= set(server.tools) else "without the tools"
+    return None if set(request.tools) <= set(server.tools) else "lacks the requested tools"
 
 
-def confirmed(
+def confirm(
     permission: Permission,
     requests: Sequence[Request],
     policy: Policy,
@@ -124,7 +124,9 @@ def _ask(
 
 
 def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_known: bool) -> str:
-    size = sum(len(message["content"]) for request in requests for message in leaving(request, cloud))
+    size = sum(
+        len(message["content"]) for request in requests for message in outgoing_messages(request, cloud)
+    )
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     what = "this prompt" if len(requests) == 1 else f"{len(requests)} prompts"
     remembered = "" if is_known else ' "Yes" is remembered for later prompts.'
@@ -135,7 +137,7 @@ def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_know
     )
 
 
-def prepare(policy: Policy, environment: Environment) -> None:
+def prefetch_sdk(policy: Policy, environment: Environment) -> None:
     """Load what a handoff needs, beside other work: one has become likely. Nothing is sent."""
     if policy.cloud is not None:
         sdk.prefetch(environment.variables, needs_certificates=sdk.uses_tls(policy.cloud))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.privacy.screen import Screened
 
 
-def leaving(request: Request, server: Server) -> list[dict[str, str]]:
+def outgoing_messages(request: Request, server: Server) -> list[dict[str, str]]:
     """Return the messages that would leave: for a tool its argument alone, unless the profile says more."""
     if request.tools and server.tool_context == "arguments":
         return request.arguments()

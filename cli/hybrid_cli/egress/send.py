@@ -19,7 +19,7 @@ from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.budget import Account
 from hybrid_cli.egress.permission import Permission, permission_for
-from hybrid_cli.egress.request import call_to, leaving
+from hybrid_cli.egress.request import call_to, outgoing_messages
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd_bound
 from hybrid_cli.ledger.database import Settlement
@@ -79,7 +79,7 @@ def send(
         raise Failure(ExitStatus.DENIED, permission.denied or "no consent to send there")
     servers = _servers(handoff.policy, permission)
     for number, server in enumerate(servers, 1):
-        attempts = _Attempts.to(server, handoff, environment, stopwatch, backpressure)
+        attempts = _Attempts.prepare(server, handoff, environment, stopwatch, backpressure)
         try:
             sent = attempts.run(handoff.explanation, on_text, is_shown=is_shown)
         except CloudFault as fault:
@@ -102,14 +102,14 @@ def send(
 def _servers(policy: Policy, permission: Permission) -> list[Server]:
     """Return the profile's cloud and the fallbacks that may be tried."""
     cloud: list[Server] = [policy.cloud] if policy.cloud is not None else []
-    return cloud + [fallback.server for fallback in permission.fallbacks if fallback.skipped is None]
+    return cloud + [fallback.server for fallback in permission.fallbacks if fallback.skip_reason is None]
 
 
 def _note_skipped(permission: Permission, environment: Environment) -> None:
     for fallback in permission.fallbacks:
-        if fallback.skipped is not None:
+        if fallback.skip_reason is not None:
             origin = origin_of(fallback.server.base_url)
-            environment.note(f"not tried: {fallback.server.model} at {origin} ({fallback.skipped})")
+            environment.note(f"not tried: {fallback.server.model} at {origin} ({fallback.skip_reason})")
 
 
 @dataclass
@@ -129,7 +129,7 @@ class _Attempts:
     _pieces: int = 0
 
     @classmethod
-    def to(
+    def prepare(
         cls,
         server: Server,
         handoff: Handoff,
@@ -142,7 +142,7 @@ class _Attempts:
 
         request, policy = handoff.request, handoff.policy
         key = read_key(server.key, environment) if server.key is not None else None
-        screened = screen(leaving(request, server), policy.privacy, environment.variables, key)
+        screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, key)
         call = call_to(server, request, policy, screened, environment, key)
         account = Account(policy, handoff.reason, screened.vault.counts, environment)
         _note_redactions(screened.vault, environment)
@@ -158,13 +158,13 @@ class _Attempts:
         # If one request after another fails, each is sent only once.
         last = 0 if self.backpressure.is_failing(origin) else self.server.retries
         for attempt in range(last + 1):
-            self.backpressure.turn(origin, self._left())
+            self.backpressure.turn(origin, self._seconds_left())
             with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
                 if attempt == 0:
                     price = "" if worst is None else f", at most {usd_bound(worst)}"
                     self.environment.note(f"handed off to {self.server.model}: {explanation}{price}")
                 try:
-                    sent = self._once(row, on_text)
+                    sent = self._send_once(row, on_text)
                 except CloudFault as fault:
                     self.fault = fault
                     self.account.close(row, fault)
@@ -174,7 +174,7 @@ class _Attempts:
                         not fault.transient
                         or attempt == last
                         or self.has_begun(is_shown)
-                        or wait > self._left()
+                        or wait > self._seconds_left()
                     ):
                         raise
                     report = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
@@ -188,7 +188,7 @@ class _Attempts:
             time.sleep(wait)
         raise AssertionError("the last attempt answers or raises")
 
-    def _once(self, row: int, on_text: Callable[[str], None]) -> Sent:
+    def _send_once(self, row: int, on_text: Callable[[str], None]) -> Sent:
         """Send once, and settle."""
         from hybrid_cli.privacy.redact import Restorer
 
@@ -213,7 +213,7 @@ class _Attempts:
         _note_unrestored(restorer, self.vault, self.environment)
         return Sent(replace(reply, text="".join(restored)), settlement, row)
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Return the seconds that a retry may wait."""
         seconds = self.account.policy.limits.seconds
         if seconds is None:

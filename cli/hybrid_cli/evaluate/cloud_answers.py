@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from hybrid_cli.egress.backpressure import Backpressure
-from hybrid_cli.egress.permission import confirmed, permission_for
+from hybrid_cli.egress.permission import confirm, permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.evaluate.eval_estimate import EvalEstimate
@@ -18,7 +18,7 @@ from hybrid_cli.evaluate.rows import CloudRow, SavedRows, cloud_key_of
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.thread_pool import ThreadPool
+from hybrid_cli.system.thread_pool import ThreadPool
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.ui.stopwatch import Stopwatch
@@ -59,7 +59,7 @@ def agree(
     requests = [request_for(question) for question in questions]
     permission = permission_for(requests[0], policy, environment)
     if permission.must_ask:
-        permission = confirmed(permission, requests, policy, "evaluation", environment, Backpressure())
+        permission = confirm(permission, requests, policy, "evaluation", environment, Backpressure())
         agreed = True
     if permission.denied is not None:
         raise Failure(ExitStatus.DENIED, f"nothing was sent: {permission.denied}")

@@ -15,8 +15,8 @@ from typing import Literal
 
 import msgspec
 
-from hybrid_cli import files
 from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, Signals
+from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 
 _SHIPPED = Path(__file__).with_name("calibrations")

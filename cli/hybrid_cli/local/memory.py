@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli import cgroups
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.system import cgroups
 
 _BYTES_OF_CACHE_VALUE = 2  # f16, llama.cpp's default for keys and values
 _RESERVE = 64 << 20  # left free for the system and for small buffers

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_cli.files import replacing
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import LocalRequest
+from hybrid_cli.system.files import replacing
 
 _HEAD = struct.Struct("<8sQQ32s")
 _MAGIC = b"hybridP1"

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from hybrid_cli import cgroups
+from hybrid_cli.system import cgroups
 
 SPIN_COUNT = "20000"
 """GOMP_SPINCOUNT, which keeps llama.cpp's threads awake between two tokens: waking one costs about 5 % of a small

@@ -11,7 +11,7 @@ from hybrid_cli.cloud.prices import Used, cost
 from hybrid_cli.egress.budget import left_in_words, worst_cost
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
-from hybrid_cli.egress.request import leaving
+from hybrid_cli.egress.request import outgoing_messages
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.gate.criterion import criterion_of
 from hybrid_cli.ledger.amounts import usd
@@ -156,7 +156,7 @@ def _worst_cost(request: Request, policy: Policy) -> float | None:
         return None
     schema = request.schema.data if request.schema is not None and request.schema.is_object else None
     longest = policy.local.sampling.max_tokens
-    messages = leaving(request, policy.cloud)
+    messages = outgoing_messages(request, policy.cloud)
     call = Call(
         policy.cloud, messages, longest, policy.cloud_temperature, request.tools, schema, request.stop
     )

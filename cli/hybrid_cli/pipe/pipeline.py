@@ -23,7 +23,7 @@ from hybrid_cli.pipe.shutdown import GRACE_SECONDS, Stop
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.pipe.summary import Counts, PipeProgress
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.thread_pool import ThreadPool
+from hybrid_cli.system.thread_pool import ThreadPool
 from hybrid_cli.ui.stopwatch import Stopwatch
 
 _MAX_BACKPRESSURE_SECONDS = 60.0

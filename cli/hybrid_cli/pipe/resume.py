@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.files import Busy, Replacement, open_locked
+from hybrid_cli.system.files import Busy, Replacement, open_locked
 
 
 class AnsweredKeys(Counter[str]):

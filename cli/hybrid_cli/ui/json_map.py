@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.files import replacing
+from hybrid_cli.system.files import replacing
 
 
 class JsonMap:

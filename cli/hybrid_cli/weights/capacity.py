@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from hybrid_cli import cgroups
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system import cgroups
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import CatalogModel
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from hybrid_cli import __version__
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.retry_after import retry_after
+from hybrid_cli.system.retry_after import retry_after
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.retry_after import retry_after
+from hybrid_cli.system.retry_after import retry_after
 from hybrid_cli.weights.capacity import memory
 from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.incoming import Slot

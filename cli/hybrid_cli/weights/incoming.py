@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.files import Busy, locked
+from hybrid_cli.system.files import Busy, locked
 from hybrid_cli.ui.environment import Environment
 
 _STALE_SECONDS = 14 * 86_400

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from hybrid_cli import files
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog, unknown_model
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of

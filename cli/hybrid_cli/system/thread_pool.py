@@ -23,14 +23,16 @@ class ThreadPool(Generic[Item]):
         self._on_error = on_error
         self._waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._started = 0
+        self._starting = threading.Lock()
         self._idle = threading.Semaphore(0)
 
     def put(self, item: Item) -> None:
-        """Queue `item`; never waits. To be called by one thread only."""
+        """Queue `item`, and return at once. Any thread may call it."""
         self._waiting.put(item)
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
-            self._started += 1
-            threading.Thread(target=self._run, daemon=True).start()
+        with self._starting:
+            if not self._idle.acquire(blocking=False) and self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while True:
