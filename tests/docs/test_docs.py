@@ -195,7 +195,7 @@ def test_a_recipe_does_what_it_says(
         text=True,
         env=variables,
         cwd=folder,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert re.search(form, done.stdout, re.MULTILINE), (done.stdout, done.stderr)
