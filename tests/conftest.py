@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from fork_server import ForkServer
 from hybrid_process import Hybrid, environment, executed, forked
@@ -22,6 +24,33 @@ from scripted_cloud import ScriptedCloud
 
 # A job in a shell's background starts with Ctrl-C ignored, and so would every command it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+TOGETHER = {
+    "tests/checks/test_tool_calls.py",  # copies of the model with other templates
+    "tests/cli/test_completions.py",  # a shell of each kind
+    "tests/egress/test_other_servers.py",  # a server
+    "tests/evaluate/test_eval.py",  # answers to a hundred questions
+    "tests/local/test_engine.py",  # an engine with its model
+    "tests/local/test_local_parts.py",
+    "tests/pipe/test_pipe_cluster.py",  # a Ray cluster
+}
+"""Files whose tests share something costly."""
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each worker one test at a time, but all tests of a file in TOGETHER to one worker, and those first.
+
+    xdist's own `loadgroup` would do this, but xdist 3.8 does not group tests under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if path in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,9 +26,6 @@ EVENTS = (
 )
 
 
-pytestmark = pytest.mark.xdist_group("callers")
-
-
 def call(asks: str, name: str = "web_search", argument: str = "query") -> str:
     return f"<tool_call>{json.dumps({'name': name, 'arguments': {argument: asks}})}</tool_call>"
 

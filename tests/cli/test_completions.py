@@ -15,7 +15,6 @@ from files import generated_files
 from hybrid_cli.app import command_tree
 from hybrid_cli.help.command_tree import read_tree
 
-pytestmark = pytest.mark.xdist_group("shells")
 ROOT = Path(__file__).resolve().parents[2]
 START = {
     "bash": ["--norc", "--noprofile", "-i"],

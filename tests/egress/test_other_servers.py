@@ -21,9 +21,6 @@ Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
 
 
-pytestmark = pytest.mark.xdist_group("servers")
-
-
 @pytest.fixture(scope="module")
 def katan() -> Iterator[str]:
     """Start llm-katan's echo server, which checks keys; yield its origin."""

@@ -19,9 +19,6 @@ Profile = Callable[..., Path]
 SHORT = ("--max-tokens", "16", "--quiet")
 
 
-pytestmark = pytest.mark.xdist_group("eval")
-
-
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sums that this model gets right at times, and never knows when."""

@@ -19,7 +19,6 @@ from hybrid_cli.local.protocol import (
     TokenSignal,
 )
 
-pytestmark = pytest.mark.xdist_group("engine")
 TASK: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 2+2?"}], "max_tokens": 24}
 HAIKU = [{"role": "user", "content": "Write a haiku about rain."}]
 

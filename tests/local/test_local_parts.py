@@ -22,7 +22,6 @@ from hybrid_cli.local.context import Size, common_length
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 from hybrid_process import Hybrid, environment
 
-pytestmark = pytest.mark.xdist_group("engine")
 __all__ = ["engine"]
 
 TEXT = "\n".join(f"Line {number}: the quick brown fox jumps over dog {number}." for number in range(19))

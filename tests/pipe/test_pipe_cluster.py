@@ -18,7 +18,6 @@ from hybrid_process import Hybrid, environment, processes
 from loopback_cluster import LoopbackCluster
 from scripted_cloud import Reply, ScriptedCloud
 
-pytestmark = pytest.mark.xdist_group("cluster")
 CHOICES = ("--choices", "yes,no", "Is it even?")
 HERE = "escalation: {target: {threshold: 0.0}}\n"
 """No record is handed off."""
