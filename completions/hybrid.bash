@@ -16,6 +16,7 @@ _hybrid_value() {
     'run --seed') kind=text ;;
     'run --timeout') kind=text ;;
     'run --schema') kind=file ;;
+    'run --choices') kind=text ;;
     'run --verify') kind=text ;;
     'run --stop') kind=text ;;
     'run --output'|'run -o') kind=file ;;
@@ -97,7 +98,7 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --escalation --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --escalation --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --escalation --tag --each --field --template --system -s --choices --schema --verify --max-tokens --timeout --jobs --cloud-jobs --cluster --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;

@@ -77,6 +77,8 @@ complete -c hybrid -n '__hybrid_at run' -l temperature -x -d 'Set the sampling t
 complete -c hybrid -n '__hybrid_at run' -l seed -x -d 'Set the seed of local sampling'
 complete -c hybrid -n '__hybrid_at run' -l timeout -x -d 'Stop after SECONDS with exit code 124'
 complete -c hybrid -n '__hybrid_at run' -l schema -r -F -d 'Accept only an answer that matches this JSON Schema'
+complete -c hybrid -n '__hybrid_at run' -l choices -x -d 'Allow only these answers'
+complete -c hybrid -n '__hybrid_at run' -l exit-code -d 'With --choices: exit with 0 for the first choice, 10 for the second, 11 for the third'
 complete -c hybrid -n '__hybrid_at run' -l verify -x -d 'Accept the answer only if COMMAND exits 0. It gets the answer on stdin and as {file}; no shell is used'
 complete -c hybrid -n '__hybrid_at run' -l stop -x -d 'End the answer before TEXT. Repeatable'
 complete -c hybrid -n '__hybrid_at run' -l json -d 'Print JSON'

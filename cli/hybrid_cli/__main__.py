@@ -87,7 +87,7 @@ def _run_command(arguments: list[str], worker: object) -> int:
     try:
         from hybrid_cli.app import invoke
 
-        invoke(arguments, environment, worker, stopwatch)
+        code = invoke(arguments, environment, worker, stopwatch)
         if sys.stdout is not None:
             sys.stdout.flush()
     except Failure as failure:
@@ -110,7 +110,7 @@ def _run_command(arguments: list[str], worker: object) -> int:
             raise
         environment.error(f"internal error: {type(error).__name__}; to see where, set HYBRID_DEBUG=1")
         return ExitStatus.FAILURE
-    return ExitStatus.ANSWERED
+    return code
 
 
 def _discard_stdout() -> None:

@@ -82,8 +82,8 @@ def command_tree() -> Any:
     return typer.main.get_command(root)
 
 
-def invoke(arguments: list[str], environment: Environment, worker: Any, stopwatch: Stopwatch) -> None:
-    """Run the command named by `arguments`. Raises Failure, with USAGE for a parser error."""
+def invoke(arguments: list[str], environment: Environment, worker: Any, stopwatch: Stopwatch) -> int:
+    """Run the command named by `arguments`; return its exit code. Raises Failure, with USAGE for a parser error."""
     environment.color = color_choice(arguments)
     command = command_tree()
     try:
@@ -91,7 +91,8 @@ def invoke(arguments: list[str], environment: Environment, worker: Any, stopwatc
             "hybrid", list(arguments), obj=Invocation(environment, worker, stopwatch)
         ) as context:
             command.invoke(context)
-    except typer.Exit:
-        return
+    except typer.Exit as stop:
+        return int(stop.exit_code)
     except TyperException as error:
         raise usage_failure(error) from None
+    return 0

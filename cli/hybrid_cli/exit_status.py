@@ -31,6 +31,15 @@ class ExitStatus(IntEnum):
     TERMINATED = 143, "SIGTERM"
 
 
+SECOND_CHOICE, LAST_CHOICE = 10, 99
+"""Exit codes with --exit-code: 0 is the first choice, 10 the second, 11 the third, and so on."""
+MOST_CHOICES_WITH_CODES = LAST_CHOICE - SECOND_CHOICE + 2
+EXIT_CODES = {str(status.value): status.meaning for status in ExitStatus if status < SECOND_CHOICE}
+EXIT_CODES[f"{SECOND_CHOICE} to {LAST_CHOICE}"] = "the second choice, the third, ... with --exit-code"
+EXIT_CODES |= {str(status.value): status.meaning for status in ExitStatus if status > LAST_CHOICE}
+"""Every exit code with its meaning, for help and documents."""
+
+
 class Failure(Exception):  # noqa: N818  an expected failure is no programming error
     """An expected failure: a one-line message and the exit code."""
 

@@ -42,6 +42,8 @@ class Request:
     """The command that must accept the answer; see `checks.verify`."""
     choices: tuple[str, ...] = ()
     """The allowed answers; empty allows any text."""
+    form: str = ""
+    """The sentence that tells the model the form of its answer; "" if there is none, or the prompt has it."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None
@@ -49,7 +51,7 @@ class Request:
 
     def messages(self) -> list[dict[str, str]]:
         """Return the chat messages for the local or the cloud model: the context precedes the prompt."""
-        content = self.question.prompt
+        content = f"{self.question.prompt}\n{self.form}" if self.form else self.question.prompt
         if self.question.context.strip():
             content = f"{self.question.context.rstrip()}\n\n{content}"
         user = {"role": "user", "content": content}

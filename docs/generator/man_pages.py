@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hybrid_cli.exit_status import ExitStatus
+from hybrid_cli.exit_status import EXIT_CODES
 from hybrid_cli.help.command_tree import Command, Parameter
 from hybrid_cli.help.topics import FILES, VARIABLES
 from hybrid_cli.ui.command_base import GLOBAL_OPTIONS
@@ -108,8 +108,8 @@ def _common(commands: tuple[Command, ...]) -> Iterable[str]:
         for name, meaning in table.items():
             yield from (".TP", f"\\fB{_text(name, dashes=True)}\\fR", _text(meaning))
     yield ".SH EXIT STATUS"
-    for status in ExitStatus:
-        yield from (".TP", f"\\fB{status.value}\\fR", _text(status.meaning))
+    for code, meaning in EXIT_CODES.items():
+        yield from (".TP", f"\\fB{code}\\fR", _text(meaning))
     yield ".SH SEE ALSO"
     others = [f"\\fBhybrid\\-{one.path[0]}\\fR(1)" for one in commands] or ["\\fBhybrid\\fR(1)"]
     yield ",\n".join(others)

@@ -9,7 +9,7 @@ from hybrid_cli.cloud.keys import key_source, read_key
 from hybrid_cli.cloud.prices import estimate
 from hybrid_cli.egress.budget import Account, left_in_words, worst_cost
 from hybrid_cli.egress.permission import Fallback, Permission, permission_for
-from hybrid_cli.egress.request import call_to, outgoing_messages
+from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd
 from hybrid_cli.profile.origin import origin_of
@@ -55,21 +55,16 @@ def _payload(
     request: Request, policy: Policy, cloud: Cloud, permission: Permission, environment: Environment
 ) -> dict[str, Any]:
     """Return the payload a handoff would send, and its cost. Only the placeholders' suffix will differ."""
-    from hybrid_cli.privacy.screen import screen
-
     try:
         key = _key_at_hand(cloud, environment)
-        screened = screen(outgoing_messages(request, cloud), policy.privacy, environment.variables, key)
-        call = call_to(cloud, request, policy, screened, environment, key)
+        call, vault = scanned_call(cloud, request, policy, environment, key)
     except Failure as failure:
         return {"forbidden": str(failure)}
     content = call.content()
     worst = worst_cost(call, len(content))
-    refused = Account(policy, "", screened.vault.counts, environment).refusal(call)
+    refused = Account(policy, "", vault.counts, environment).refusal(call)
     return {
-        "privacy": f"redacted: {dict(screened.vault.counts)}"
-        if screened.vault.counts
-        else "nothing to redact",
+        "privacy": f"redacted: {dict(vault.counts)}" if vault.counts else "nothing to redact",
         "fallbacks": ", ".join(map(_describe, permission.fallbacks)) or "none",
         "destination": f"{cloud.base_url.rstrip('/')}{call.path}",
         "bytes": len(content),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
+from hybrid_cli.checks.answer_form import alternatives
 from hybrid_cli.checks.tool_calls import Name, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.egress.permission import prefetch_sdk
@@ -64,6 +65,8 @@ class LocalModel:
         try:
             weights = Store(self.environment).locate(self.policy.local.model)
             criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
+            count = alternatives(self.request.schema, self.request.choices)
+            criterion = replace(criterion, alternatives=count)
             return self._run_and_judge(weights, criterion, may_hand_off=may_hand_off, is_final=is_final)
         except Failure as failure:
             if failure.status is not ExitStatus.WEIGHTS:

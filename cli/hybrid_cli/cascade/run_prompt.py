@@ -13,10 +13,12 @@ from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows, shadow_of
+from hybrid_cli.checks.answer_form import form_instruction
+from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
-from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.exit_status import MOST_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
 from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.modes import Tool
@@ -42,6 +44,10 @@ class Options:
     stop: tuple[str, ...] = ()
     schema: str | None = None
     """A file name, or JSON; None for the profile's schema."""
+    choices: str | None = None
+    """Allowed answers, separated by commas."""
+    exit_code: bool = False
+    """Return an exit code for the chosen answer."""
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's command."""
     raw: bool = False
@@ -53,14 +59,15 @@ class Options:
 
 def run_prompt(
     flags: Flags, options: Options, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
-) -> None:
-    """Answer the prompt and deliver it. Raises Failure if there is no answer to deliver."""
+) -> int:
+    """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
     policy = merge_policy(flags, environment)
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
         prefetch_sdk(policy, environment)
     with deadline(policy.limits.seconds):
-        schema = options.schema or policy.checks.schema
+        choices = _choices(options)
+        schema = None if choices else options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
         if command:
             wipe_start_environment()  # a command could read its parent's variables in /proc
@@ -71,12 +78,23 @@ def run_prompt(
             stream=options.stream,
             raw=options.raw,
             render=options.render,
-            whole=schema is not None or command != (),  # nothing is shown before it is checked
+            whole=schema is not None
+            or choices != ()
+            or command != (),  # nothing is shown before it is checked
         )
         try:
             question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
             checked = read_schema(schema) if schema is not None else None
-            request = Request(question, options.system, options.stop, checked, command, tools=options.tools)
+            request = Request(
+                question,
+                options.system,
+                options.stop,
+                checked,
+                command,
+                choices,
+                form_instruction(checked, choices),
+                options.tools,
+            )
             tags = known_tags(options.tags, policy, environment)
             facts = RequestFacts(request, tags, frozenset(options.tools))
             policy, ruling = under_rules(policy, facts)
@@ -86,7 +104,7 @@ def run_prompt(
                 output.require_image_output()
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
-                return
+                return 0
             with engine_of(policy, worker) as engine:
                 cascade = Cascade(
                     request,
@@ -109,6 +127,27 @@ def run_prompt(
         finally:
             output.close()
     shadows.send()  # the deadline was for the answer
+    return _exit_code(answer.answer, choices) if options.exit_code else 0
+
+
+def _choices(options: Options) -> tuple[str, ...]:
+    """Return the allowed answers. Raises Failure (USAGE) for options that exclude each other."""
+    if options.choices is None:
+        if options.exit_code:
+            raise Failure(ExitStatus.USAGE, "--exit-code needs --choices")
+        return ()
+    if options.schema is not None:
+        raise Failure(ExitStatus.USAGE, "use --choices or --schema, not both")
+    choices = read_choices(options.choices)
+    if options.exit_code and len(choices) > MOST_CHOICES_WITH_CODES:
+        raise Failure(ExitStatus.USAGE, f"--exit-code allows at most {MOST_CHOICES_WITH_CODES} choices")
+    return choices
+
+
+def _exit_code(answer: str, choices: tuple[str, ...]) -> int:
+    """Return 0 for the first choice, 10 for the second, 11 for the third, and so on."""
+    place = choices.index(answer)
+    return place and SECOND_CHOICE + place - 1
 
 
 def _show_plan(plan: dict[str, Any], options: Options, output: Output, environment: Environment) -> None:
@@ -149,4 +188,4 @@ def _report(answer: Answer, environment: Environment) -> None:
 def _measured(handoff: HandoffView) -> str:
     if handoff.confidence is None or handoff.threshold is None:
         return ""
-    return f" (confidence {handoff.confidence:.2f}, threshold {handoff.threshold:.2f})"
+    return f" (confidence {handoff.confidence:.2f}, at least {handoff.threshold:.2f} is kept)"

@@ -31,11 +31,6 @@ def read_choices(given: str) -> tuple[str, ...]:
     return found
 
 
-def choices_instruction(choices: Sequence[str]) -> str:
-    """The instruction for a model to answer with one of `choices`."""
-    return f"Answer with exactly one of: {', '.join(choices)}."
-
-
 def matching_choice(text: str, choices: Sequence[str]) -> str:
     """The choice that `text` names, ignoring case, quotes and punctuation around it; `text` itself if none."""
     bare = text.strip(_AROUND).casefold()

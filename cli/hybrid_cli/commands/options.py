@@ -115,6 +115,10 @@ Timeout = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
+Choices = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,...", help="Allow only these answers.", rich_help_panel=ANSWER),
+]
 Schema = Annotated[
     str | None,
     typer.Option(

@@ -10,10 +10,10 @@ import typer
 
 from hybrid_cli.commands import Invocation, new_app
 from hybrid_cli.commands.options import (
-    ANSWER,
     INPUT,
     OUTPUT,
     PARALLEL,
+    Choices,
     Escalation,
     MaxTokens,
     Model,
@@ -77,10 +77,7 @@ def pipe(
         ),
     ] = None,
     system: System = None,
-    choices: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Allow only these answers.", rich_help_panel=ANSWER),
-    ] = None,
+    choices: Choices = None,
     schema: Schema = None,
     verify: Verify = None,
     max_tokens: MaxTokens = None,

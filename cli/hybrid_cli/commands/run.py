@@ -17,6 +17,7 @@ from hybrid_cli.commands.options import (
     INPUT,
     OUTPUT,
     AsJson,
+    Choices,
     Escalation,
     MaxTokens,
     Model,
@@ -86,6 +87,15 @@ def run(
     ] = None,
     timeout: Timeout = None,
     schema: Schema = None,
+    choices: Choices = None,
+    exit_code: Annotated[
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="With --choices: exit with 0 for the first choice, 10 for the second, 11 for the third.",
+            rich_help_panel=ANSWER,
+        ),
+    ] = False,
     verify: Verify = None,
     stop: Annotated[
         list[str] | None,
@@ -165,10 +175,13 @@ def run(
         tags=frozenset(tag or ()),
         stop=tuple(stop or ()),
         schema=schema,
+        choices=choices,
+        exit_code=exit_code,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
         render=render,
         show_thinking=show_thinking,
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
-    run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    code = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    raise typer.Exit(code)

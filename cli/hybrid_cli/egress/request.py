@@ -1,4 +1,4 @@
-"""The parts of a request that leave: its messages, and the call to one cloud."""
+"""The parts of a request that leave: its messages, scanned and redacted, and the call to one cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 
 if TYPE_CHECKING:  # late, as most runs send nothing
-    from hybrid_cli.privacy.screen import Screened
+    from hybrid_cli.privacy.redact import Vault
 
 
 def outgoing_messages(request: Request, server: Server) -> list[dict[str, str]]:
@@ -21,17 +21,23 @@ def outgoing_messages(request: Request, server: Server) -> list[dict[str, str]]:
     return request.messages()
 
 
-def call_to(
-    server: Server,
-    request: Request,
-    policy: Policy,
-    screened: Screened,
-    environment: Environment,
-    key: str | None,
-) -> Call:
-    """Build the call to `server`. Raises Failure (DENIED) for a secret in the schema."""
-    guided = _may_guide(request, policy, screened, environment, key)
-    return Call(
+def scanned_call(
+    server: Server, request: Request, policy: Policy, environment: Environment, key: str | None
+) -> tuple[Call, Vault]:
+    """Scan everything that would leave, and return the call to `server` and the redacted values.
+
+    Schema and stop strings are sent unchanged or not at all: a placeholder would not fit them. Without them only
+    tokens are lost, because the answer is cut and validated here in any case. Raises Failure (DENIED) for a
+    secret.
+    """
+    from hybrid_cli.privacy.screen import screen
+
+    # First the options: the prompt repeats a schema, and the message should name the option.
+    guides = [] if request.tools else _guides(request)
+    is_plain = not screen(guides, policy.privacy, environment.variables, key).vault.counts
+    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, key)
+    guided = not request.tools and is_plain and not screened.vault.counts
+    call = Call(
         server,
         screened.messages,
         policy.local.sampling.max_tokens,
@@ -40,22 +46,11 @@ def call_to(
         request.schema.data if guided and request.schema is not None and request.schema.is_object else None,
         request.stop if guided else (),
     )
+    return call, screened.vault
 
 
-def _may_guide(
-    request: Request, policy: Policy, screened: Screened, environment: Environment, key: str | None
-) -> bool:
-    """Return whether schema and stop strings are sent, too.
-
-    They are sent unchanged or not at all: a placeholder would not fit them. Without them only tokens are lost,
-    because the answer is cut and validated here in any case.
-    """
-    if request.tools or screened.vault.counts:
-        return False
-    from hybrid_cli.privacy.screen import screen
-
-    schema = [] if request.schema is None else [("--schema", request.schema.text)]
-    guides = [
-        {"role": role, "content": text} for role, text in [*schema, *(("--stop", s) for s in request.stop)]
-    ]
-    return not screen(guides, policy.privacy, environment.variables, key).vault.counts
+def _guides(request: Request) -> list[dict[str, str]]:
+    """Return schema and stop strings as messages for the scan, each named by its option."""
+    named = [] if request.schema is None else [("--schema", request.schema.text)]
+    named += [("--stop", text) for text in request.stop]
+    return [{"role": name, "content": text} for name, text in named]

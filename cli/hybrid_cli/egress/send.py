@@ -19,7 +19,7 @@ from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.budget import Account
 from hybrid_cli.egress.permission import Permission, permission_for
-from hybrid_cli.egress.request import call_to, outgoing_messages
+from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd_bound
 from hybrid_cli.ledger.database import Settlement
@@ -138,15 +138,12 @@ class _Attempts:
         backpressure: Backpressure,
     ) -> _Attempts:
         """Scan the request and build the call. Raises Failure: DENIED for a secret, KEY without a key."""
-        from hybrid_cli.privacy.screen import screen
-
         request, policy = handoff.request, handoff.policy
         key = read_key(server.key, environment) if server.key is not None else None
-        screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, key)
-        call = call_to(server, request, policy, screened, environment, key)
-        account = Account(policy, handoff.reason, screened.vault.counts, environment)
-        _note_redactions(screened.vault, environment)
-        return cls(server, call, key, screened.vault, account, environment, stopwatch, backpressure)
+        call, vault = scanned_call(server, request, policy, environment, key)
+        account = Account(policy, handoff.reason, vault.counts, environment)
+        _note_redactions(vault, environment)
+        return cls(server, call, key, vault, account, environment, stopwatch, backpressure)
 
     def has_begun(self, is_shown: bool) -> bool:
         """Return whether the user has seen a part of the answer."""

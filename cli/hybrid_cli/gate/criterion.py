@@ -20,16 +20,21 @@ class Criterion:
 
     threshold: float
     calibration: Calibration | None = None
+    alternatives: int | None = None
+    """How many answers the requested form allows; None if they cannot be counted."""
 
     def confidence(self, signals: Signals) -> float | None:
         """Return the confidence, 0 to 1; None if a signal is missing.
 
         With a calibration it is the probability that keeping the answer loses nothing. Without one it is the
-        geometric mean of the tokens' probabilities, exp(mean log-probability).
+        geometric mean of the tokens' probabilities, exp(mean log-probability); for a form that allows k answers,
+        it is the chosen answer's share p among them, measured against chance: (p - 1/k) / (1 - 1/k).
         """
         if self.calibration is not None:
             loss = self.calibration.model.probability(signals)
             return None if loss is None else 1 - loss
+        if self.alternatives is not None:
+            return _above_chance(signals["sum_logprob"], self.alternatives)
         mean = signals["mean_logprob"]
         return None if mean is None else math.exp(mean)
 
@@ -73,6 +78,13 @@ class Criterion:
         early = [] if self.calibration is None else self.calibration.early
         floor = dict(zip(CHECKPOINTS, early, strict=False)).get(tokens)
         return None if floor is None else math.exp(floor)
+
+
+def _above_chance(logprob: float | None, alternatives: int) -> float | None:
+    if logprob is None:
+        return None
+    chance = 1 / alternatives
+    return 1.0 if chance == 1 else max(0.0, (math.exp(min(0.0, logprob)) - chance) / (1 - chance))
 
 
 def criterion_of(policy: Policy, weights: str, environment: Environment) -> Criterion:

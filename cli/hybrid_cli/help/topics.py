@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybrid_cli.exit_status import ExitStatus
+from hybrid_cli.exit_status import EXIT_CODES
 from hybrid_cli.ui.wrap import fill
 
 _MAX_NAME_SHARE = 0.35
@@ -66,7 +66,7 @@ _PRIVACY = (
     },
 )
 
-_EXIT_CODES = {f"{status.value:>3}": status.meaning for status in ExitStatus}
+_EXIT_CODES = {f"{code:>3}": meaning for code, meaning in EXIT_CODES.items()}
 
 TOPICS: dict[str, tuple[str | dict[str, str], ...]] = {
     "exit-codes": (_EXIT_CODES,),

@@ -245,10 +245,9 @@ class Decoder:
         choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
         if self._model.ends(choice.token):
             return "stop"
-        logit = float(logits[choice.token])
         job.produced.append(choice.token)
         split, kind = job.stream.take(self._model.piece(choice.token), forced=choice.forced)
-        self._listener.token(job, split, _signal(reading, logit, kind))
+        self._listener.token(job, split, _signal(reading, float(logits[choice.token]), choice.logprob, kind))
         if job.stream.stopped:
             return "stop"
         count = len(job.produced)
@@ -294,6 +293,8 @@ class Decoder:
             raise Failure(ExitStatus.FAILURE, f"llama.cpp cannot decode: status {status}")
 
 
-def _signal(reading: Reading, logit: float, kind: Any) -> TokenSignal:
+def _signal(reading: Reading, logit: float, share: float | None, kind: Any) -> TokenSignal:
+    """Build a token's signal. Under a grammar its log-probability is its `share` among the allowed tokens."""
     logprob = None if reading.log_normalizer is None else min(0.0, logit - reading.log_normalizer)
+    logprob = logprob if share is None or logprob is None else share
     return TokenSignal(logprob, reading.margin, reading.entropy, kind)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,8 +26,10 @@ _MOST_COMPARED = 64  # allowed tokens; more never begin one and the same text
 
 class SampledToken(NamedTuple):
     token: int
-    forced: bool
+    forced: bool = False
     """Whether the grammar allowed only one text, so that the model had no choice."""
+    logprob: float | None = None
+    """Under a grammar: the log-probability of the chosen text among those that the grammar allowed."""
 
 
 class GrammarError(Exception):
@@ -54,16 +57,36 @@ class Sampler:
         constrained = self._grammar is not None and constrain
         ids = meter.highest(self._vocabulary if constrained else self._candidates)
         candidates, array = _candidates(ids, logits)
-        forced = False
+        allowed: Tokens | None = None
         if constrained:
             llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-            forced = self._begin_one_text(np.flatnonzero(candidates["logit"] > -np.inf))
+            allowed = np.flatnonzero(candidates["logit"] > -np.inf)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
         token: int = array.data[array.selected].id
         if constrained:
             llama_cpp.llama_sampler_accept(self._grammar, token)
         llama_cpp.llama_sampler_accept(self._chain, token)
-        return SampledToken(token, forced)
+        if allowed is None:
+            return SampledToken(token)
+        return SampledToken(token, self._begin_one_text(allowed), self._share(token, allowed, logits))
+
+    def _share(self, token: int, allowed: Tokens, logits: Logits) -> float | None:
+        """Return the log-probability of `token`'s text among the `allowed` tokens, from raw logits.
+
+        Tokens that begin the same text count together, as in `_begin_one_text`.
+        """
+        row = logits[allowed].astype(np.float64)
+        weights = np.exp(row - row.max())
+        total = float(weights.sum())
+        if not math.isfinite(total):
+            return None
+        if len(allowed) > _MOST_COMPARED:
+            same = allowed == token
+        else:
+            chosen = self._piece(token).strip()
+            pieces = [self._piece(int(one)).strip() for one in allowed]
+            same = np.array([one.startswith(chosen) or chosen.startswith(one) for one in pieces])
+        return min(0.0, math.log(float(weights[same].sum()) / total))
 
     def _begin_one_text(self, allowed: Any) -> bool:
         """Whether all allowed tokens begin one and the same text, apart from white space.

@@ -13,7 +13,7 @@ from hybrid_cli.cascade.cascade import Cascade, Decision
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow, shadow_of
-from hybrid_cli.checks.choices import choices_instruction
+from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
@@ -54,7 +54,8 @@ class Instruction:
 
     def _request(self, text: str) -> Request:
         # The instruction comes first: the common beginning of all prompts is decoded once.
-        instruction = f"{self.text}\n{choices_instruction(self.choices)}" if self.choices else self.text
+        form = form_instruction(self.schema, self.choices)
+        instruction = f"{self.text}\n{form}" if form else self.text
         question = Question(f"{instruction}\n\n{text}", "")
         return Request(question, self.system, schema=self.schema, verify=self.verify, choices=self.choices)
 
