@@ -15,7 +15,7 @@ import pytest
 from hybrid_cli.app import command_tree
 from hybrid_cli.commands import options as options_module
 from hybrid_cli.exit_status import ExitStatus
-from hybrid_cli.help.command_tree import Command, read_tree
+from hybrid_cli.help.command_tree import CommandNode, read_tree
 from hybrid_cli.help.topics import TOPICS, topic
 from hybrid_cli.ui.command_base import GLOBAL_OPTIONS
 from hybrid_cli.ui.wrap import page_width, wrap_command
@@ -65,7 +65,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
                 yield words[start + 1 : end]
 
 
-def mistake(words: list[str], tree: Command) -> str | None:
+def mistake(words: list[str], tree: CommandNode) -> str | None:
     """What the command tree does not know of `words`; words in capitals and ... stand for others."""
     command, rest = tree, list(words)
     while rest:
@@ -206,7 +206,7 @@ EVERY_COMMAND = read_tree(command_tree()).walk()
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: " ".join(command.path) or "hybrid")
-def test_a_command_has_groups_examples_and_help(command: Command) -> None:
+def test_a_command_has_groups_examples_and_help(command: CommandNode) -> None:
     tree = EVERY_COMMAND[0]
     assert [option.long for option in command.options if option.group not in GROUPS] == []
     assert [one.long for one in (*command.options, *command.arguments) if not one.help] == []

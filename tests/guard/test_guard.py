@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_cli.cascade.run_prompt import Options, run_prompt
+from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.profile.policy import Flags
@@ -118,7 +118,7 @@ def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyP
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
     path = tmp_path / "strict.yaml"
     path.write_text("version: 1\nescalation: {mode: forbid, require_enforcement: true}\n")
-    options = Options(
+    options = RunOptions(
         "hi", None, None, as_json=False, stream=False, may_read_stdin=False, dry_run=True, tags=frozenset()
     )
     with pytest.raises(
@@ -137,7 +137,7 @@ def test_required_enforcement_holds_for_the_worker_in_every_mode(
     environment = Environment(None, stdout, io.StringIO(), {"HYBRID_HOME": str(home)})
     path = tmp_path / "strict.yaml"
     path.write_text("version: 1\nescalation: {mode: auto, require_enforcement: true}\n")
-    options = Options(
+    options = RunOptions(
         "hi", None, None, as_json=True, stream=False, may_read_stdin=False, dry_run=False, tags=frozenset()
     )
     flags = Flags(profile=str(path))

@@ -22,7 +22,7 @@ class HandoffView(msgspec.Struct, frozen=True):
     """Of the local answer, finished or given up."""
 
 
-class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
+class TokenCounts(msgspec.Struct, frozen=True, rename={"in_": "in"}):
     """None if the cloud did not say; 0 if the side was not used."""
 
     in_: int | None = 0
@@ -30,8 +30,8 @@ class Tokens(msgspec.Struct, frozen=True, rename={"in_": "in"}):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    local: Tokens = Tokens()
-    cloud: Tokens = Tokens()
+    local: TokenCounts = TokenCounts()
+    cloud: TokenCounts = TokenCounts()
 
 
 class Timings(msgspec.Struct, frozen=True):

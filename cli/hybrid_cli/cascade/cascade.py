@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
-from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, Tokens, Usage
+from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, TokenCounts, Usage
 from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
@@ -281,7 +281,7 @@ class Cascade:
             answered_by="local",
             model=self.policy.local.model,
             handoff=_view(outcome, verdict, decision.local),
-            usage=Usage(local=Tokens(result.tokens_in, result.tokens_out)),
+            usage=Usage(local=TokenCounts(result.tokens_in, result.tokens_out)),
             cost_usd=0.0,
             timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
             policy=self._policy_view(self.policy),
@@ -301,7 +301,8 @@ class Cascade:
             model=reply.model,
             handoff=_view("escalated", decision.verdict, local),
             usage=Usage(
-                Tokens(result.tokens_in, result.tokens_out), Tokens(reply.tokens_in, reply.tokens_out)
+                TokenCounts(result.tokens_in, result.tokens_out),
+                TokenCounts(reply.tokens_in, reply.tokens_out),
             ),
             cost_usd=sent.settlement.cost,
             timings=Timings(

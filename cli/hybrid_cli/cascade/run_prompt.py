@@ -30,7 +30,7 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """The command line's input and output options."""
 
     prompt: str | None
@@ -58,7 +58,7 @@ class Options:
 
 
 def run_prompt(
-    flags: Flags, options: Options, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
+    flags: Flags, options: RunOptions, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
 ) -> int:
     """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
     policy = merge_policy(flags, environment)
@@ -130,7 +130,7 @@ def run_prompt(
     return _exit_code(answer.answer, choices) if options.exit_code else 0
 
 
-def _choices(options: Options) -> tuple[str, ...]:
+def _choices(options: RunOptions) -> tuple[str, ...]:
     """Return the allowed answers. Raises Failure (USAGE) for options that exclude each other."""
     if options.choices is None:
         if options.exit_code:
@@ -150,7 +150,7 @@ def _exit_code(answer: str, choices: tuple[str, ...]) -> int:
     return place and SECOND_CHOICE + place - 1
 
 
-def _show_plan(plan: dict[str, Any], options: Options, output: Output, environment: Environment) -> None:
+def _show_plan(plan: dict[str, Any], options: RunOptions, output: Output, environment: Environment) -> None:
     if options.as_json:
         output.finish("", plan)
     else:

@@ -49,7 +49,7 @@ class Shadow(msgspec.Struct, frozen=True):
     observation: Observation
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _ShadowJob(msgspec.Struct, frozen=True):
     """The other process's input: what the policy is merged from, and the prompts."""
 
     run: str
@@ -119,7 +119,7 @@ class Shadows:
         if not shadows:
             return
         environment = self.environment
-        message = _Message(environment.run_id, str(Path.cwd()), self.flags, list(self.tags), shadows)
+        message = _ShadowJob(environment.run_id, str(Path.cwd()), self.flags, list(self.tags), shadows)
         environment.detail(
             f"sending {len(shadows)} kept prompts to the cloud for comparison (escalation.shadow)"
         )
@@ -146,7 +146,7 @@ def _unnamed_file() -> IO[bytes]:
 
 def main() -> None:
     """Run as the other process: send each prompt from stdin that the policy still allows."""
-    message = msgspec.json.decode(sys.stdin.buffer.read(), type=_Message)
+    message = msgspec.json.decode(sys.stdin.buffer.read(), type=_ShadowJob)
     os.chdir(message.folder)
     environment = replace(Environment.of_process(), verbosity=-1, run_id=message.run)
     with suppress(Failure):

@@ -150,7 +150,7 @@ def run(
     The local model answers. hybrid hands the prompt off to the cloud only if the profile allows it and the
     local answer is not good enough. With a PROMPT, piped stdin is the text that the prompt is about.
     """
-    from hybrid_cli.cascade.run_prompt import Options, run_prompt
+    from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
@@ -164,7 +164,7 @@ def run(
         seed=seed,
         seconds=timeout,
     )
-    options = Options(
+    options = RunOptions(
         prompt=prompt,
         system=system,
         output=output,

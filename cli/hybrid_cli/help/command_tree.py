@@ -37,7 +37,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandNode:
     """A command or a group of commands."""
 
     path: tuple[str, ...]
@@ -48,19 +48,19 @@ class Command:
     arguments: tuple[Parameter, ...]
     examples: tuple[str, ...]
     usage: str
-    commands: tuple[Command, ...] = ()
+    commands: tuple[CommandNode, ...] = ()
 
-    def walk(self) -> list[Command]:
+    def walk(self) -> list[CommandNode]:
         """Return this command and all commands below it."""
         return [self, *(below for command in self.commands for below in command.walk())]
 
 
-def read_tree(root: Any) -> Command:
+def read_tree(root: Any) -> CommandNode:
     """Return the whole tree from the `root` command. This imports the module of every command."""
     return _command(root, (), root.make_context("hybrid", [], resilient_parsing=True))
 
 
-def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
+def _command(command: Any, path: tuple[str, ...], context: Any) -> CommandNode:
     description = command.help or ""
     summary = context.parent.command.summaries[path[0]] if len(path) == 1 else description.split("\n\n")[0]
     parameters = [_parameter(one, path, context) for one in command.get_params(context)]
@@ -70,7 +70,7 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> Command:
         child = command.get_command(context, name)
         child_context = type(context)(child, info_name=name, parent=context)
         below.append(_command(child, (*path, name), child_context))
-    return Command(
+    return CommandNode(
         path=path,
         summary=" ".join(summary.split()),
         description=description,
