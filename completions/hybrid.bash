@@ -72,6 +72,7 @@ _hybrid_value() {
     'eval --cloud') kind=choice words='recorded live none' ;;
     'eval --split') kind=choice words='all fit test' ;;
     'eval --limit') kind=text ;;
+    'eval --questions') kind=text ;;
     'eval --max-tokens') kind=text ;;
     'eval --rows') kind=file ;;
     'eval --unseen') kind=choice words='questions subjects' ;;
@@ -84,6 +85,7 @@ _hybrid_value() {
     'calibrate --cloud') kind=choice words='recorded live none' ;;
     'calibrate --split') kind=choice words='all fit test' ;;
     'calibrate --limit') kind=text ;;
+    'calibrate --questions') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
     'calibrate --rows') kind=file ;;
     'calibrate --color') kind=choice words='auto always never' ;;
@@ -121,8 +123,8 @@ _hybrid_options() {
     'consent revoke') words='--quiet -q --color --help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
     'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
-    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --questions --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --questions --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
     'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
     'completion') words='--quiet -q --color --help -h' ;;
     'help') words='--quiet -q --color --help -h' ;;

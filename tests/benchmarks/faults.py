@@ -83,7 +83,7 @@ def _killed(hub: LoopbackHub, work: Path) -> str:
         with subprocess.Popen(command, env=variables) as process:
             while served.sent == sent and process.poll() is None:
                 time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.25))  # noqa: S311  a moment, not a secret
+            time.sleep(random.uniform(0, 0.25))
             process.send_signal(signal.SIGKILL)
         again += served.sent - sent - (_bytes_here(work) - here)
     here = _bytes_here(work)

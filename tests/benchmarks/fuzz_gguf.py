@@ -49,7 +49,7 @@ def main() -> None:
     chosen = parser.parse_args()
     hybrid = shutil.which("hybrid", path=str(Path(sys.executable).parent)) or "hybrid"
     whole = Store(Environment.of_process()).locate("smollm2-135m").path.read_bytes()
-    chance = random.Random(chosen.seed)  # noqa: S311  the same damage for the same seed
+    chance = random.Random(chosen.seed)
     codes: collections.Counter[int] = collections.Counter()
     bad = 0
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108

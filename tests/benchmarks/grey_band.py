@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     chosen = parser.parse_args()
     questions = list(read_questions(chosen.questions))
-    random.Random(chosen.seed).shuffle(questions)  # noqa: S311  which questions are taken
+    random.Random(chosen.seed).shuffle(questions)
     done = chosen.rows.read_text().splitlines() if chosen.rows.exists() else []
     model, judge = Model(chosen.model), Model(chosen.judge) if chosen.judge else None
     with chosen.rows.open("a", buffering=1) as file:

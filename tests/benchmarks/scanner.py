@@ -28,7 +28,7 @@ from hybrid_cli.privacy.credentials import CREDENTIALS
 from hybrid_cli.privacy.scan import find
 
 KINDS = ("secret", "email", "phone", "card", "iban", "ip")
-_random = random.Random(1)  # noqa: S311  examples, no secrets
+_random = random.Random(1)
 
 _STRING = r'"(?:[^"\\]|\\.)*"|`[^`]*`'
 _UTIL = {

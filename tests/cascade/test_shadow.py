@@ -56,7 +56,7 @@ def test_the_drawn_share_is_right_and_repeats_with_the_seed(tmp_path: Path, prof
     result.add(TokenSignal(-0.1, 0.9, 0.1, "first"))
 
     def drawn(seed: int) -> list[bool]:
-        chance = random.Random(seed).random  # noqa: S311  no secret is drawn
+        chance = random.Random(seed).random
         world = Environment(None, None, None, dict(policy_of), chance=chance)
         policy = merge_policy(Flags(profile=str(path)), world)
         return [shadow.observe(result, "w", policy, world) is not None for _ in range(5000)]
@@ -194,7 +194,7 @@ def test_pipe_sends_kept_records_after_writing_them(
 
 def record_traffic(home: Path, weights: str, count: int) -> None:
     """Write `count` observed prompts to the ledger; confident answers agree with the cloud more often."""
-    generator, ledger = random.Random(3), Ledger(home / "state")  # noqa: S311
+    generator, ledger = random.Random(3), Ledger(home / "state")
     for _ in range(count):
         sure = generator.random()
         result = LocalResult("4", "stop", tokens_in=20, tokens_out=9)
@@ -225,7 +225,7 @@ def test_calibrate_from_the_ledger(
     fit = ("calibrate", "--from-ledger", "-p", plain, "--target", "escalate_at_most=0.2", "--json")
     few = hybrid(*fit)
     assert (few.returncode, few.stdout) == (2, b"")
-    assert b"the ledger holds 1 answers of smollm2-135m that can be compared with scripted's" in few.stderr
+    assert b"only 1 of 1 answers of smollm2-135m in the ledger can be compared with scripted's" in few.stderr
     assert b"at least 100" in few.stderr
     record_traffic(home, "0" * 64, 50)
     record_traffic(home, blob.stem, 199)
@@ -236,7 +236,6 @@ def test_calibrate_from_the_ledger(
     assert told["handed_off"] <= 0.25
     used = hybrid("run", "-p", profile(cloud.section() + target % "", "used.yaml"), "--json", SUM)
     assert json.loads(used.stdout)["handoff"]["threshold"] is not None
-    for wrong in (("calibrate", "--target", "escalate_at_most=0.2"), (*fit, "data.jsonl")):
-        refused = hybrid(*wrong)
-        assert (refused.returncode, refused.stdout) == (2, b"")
-        assert b"give either DATA.jsonl or --from-ledger" in refused.stderr
+    refused = hybrid(*fit, "data.jsonl")
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert b"use DATA.jsonl or --from-ledger, not both" in refused.stderr

@@ -251,7 +251,7 @@ def test_a_damaged_model_file_is_one_line_and_a_code(
 ) -> None:
     with model_file.open("rb") as file:
         head = bytearray(file.read(1 << 21))
-    chance = random.Random(4)  # noqa: S311  the same damage each time
+    chance = random.Random(4)
     for number in range(8):  # tests/benchmarks/fuzz_gguf.py does 500
         damaged = bytearray(head)
         for _ in range(chance.choice([1, 4, 64])):

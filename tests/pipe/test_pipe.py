@@ -303,7 +303,7 @@ def test_resume_after_a_kill_answers_each_record_once(command: str, home: Path, 
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(rows), encoding="utf-8")
     arguments = [command, "pipe", *CHOOSE, "Is it even?", "--resume", str(out), str(source)]
-    seeded = random.Random(8)  # noqa: S311  moments to kill at
+    seeded = random.Random(8)
     for _ in range(5):
         process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, env=environment(home))
         begun, lines = time.monotonic(), seeded.randrange(1, 8)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.eval import Cloud, DryRun, Limit, Rows, RunCommands, Split, Yes
+from hybrid_cli.commands.eval import Cloud, DryRun, Exam, Limit, Rows, RunCommands, Split, Yes, outcomes_for
 from hybrid_cli.commands.options import OPTIONS, AsJson, MaxTokens, Model, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import one_line
@@ -19,6 +19,7 @@ app = new_app()
 
 @app.command(
     examples=(
+        "hybrid calibrate --target wrong_at_most=0.2",
         "hybrid calibrate questions.jsonl --target escalate_at_most=0.3",
         "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit",
         "hybrid calibrate --from-ledger --target escalate_at_most=0.2",
@@ -37,7 +38,9 @@ def calibrate(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DATA.jsonl]", help="Labelled questions, one JSON object per line; see hybrid eval."
+            metavar="[DATA.jsonl]",
+            help="Labelled questions, one JSON object per line; see hybrid eval. Without it, hybrid asks its"
+            " built-in exam.",
         ),
     ] = None,
     from_ledger: Annotated[
@@ -61,6 +64,7 @@ def calibrate(
     cloud: Cloud = "recorded",
     split: Split = "all",
     limit: Limit = None,
+    questions: Exam = 300,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
     run_commands: RunCommands = False,
@@ -79,11 +83,13 @@ def calibrate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    if (data is None) != from_ledger:
-        raise Failure(ExitStatus.USAGE, "pass either DATA.jsonl or --from-ledger")
+    if data is not None and from_ledger:
+        raise Failure(ExitStatus.USAGE, "use DATA.jsonl or --from-ledger, not both")
     if from_ledger and dry_run:
-        raise Failure(ExitStatus.USAGE, "--dry-run needs DATA.jsonl; fitting to the ledger costs nothing")
-    chosen = None if data is None else EvalInput(data, split, limit, rows, cloud, run_commands)
+        raise Failure(ExitStatus.USAGE, "--dry-run cannot be used with --from-ledger, which costs nothing")
+    outcomes = outcomes_for(data, cloud)
+    asked = EvalInput(data, split, limit, rows, outcomes, run_commands, questions)
+    chosen = None if from_ledger else asked
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     promise = parse_target(target, delta)
     if dry_run and chosen is not None:

@@ -49,14 +49,31 @@ RunCommands = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Send to the cloud without asking.", rich_help_panel=CLOUD)
 ]
+Exam = Annotated[
+    int,
+    typer.Option(
+        "--questions",
+        min=13,
+        max=5000,
+        metavar="N",
+        help="Ask N questions of the built-in exam.",
+        rich_help_panel=OPTIONS,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the estimated time and cost, then exit.", rich_help_panel=OUTPUT),
 ]
 
 
+def outcomes_for(data: Path | None, cloud: CloudOutcomes) -> CloudOutcomes:
+    """Return where the cloud's outcomes come from: the exam has no recorded ones."""
+    return "none" if data is None and cloud == "recorded" else cloud
+
+
 @app.command(
     examples=(
+        "hybrid eval",
         "hybrid eval questions.jsonl --cloud none",
         "hybrid eval questions.jsonl --rows rows.jsonl --json > report.json",
         "hybrid eval questions.jsonl --cloud live --rows rows.jsonl --dry-run",
@@ -65,13 +82,18 @@ DryRun = Annotated[
 def evaluate(
     context: typer.Context,
     data: Annotated[
-        Path, typer.Argument(metavar="DATA.jsonl", help="Labelled questions, one JSON object per line.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="[DATA.jsonl]",
+            help="Labelled questions, one JSON object per line. Without it, hybrid asks its built-in exam.",
+        ),
+    ] = None,
     profile: Profile = None,
     model: Model = None,
     cloud: Cloud = "recorded",
     split: Split = "all",
     limit: Limit = None,
+    questions: Exam = 300,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
     unseen: Annotated[
@@ -96,8 +118,10 @@ def evaluate(
 ) -> None:
     """Measure handoff decisions: answer labelled questions locally, and compare with the cloud's answers.
 
-    Each line is an object with `prompt`, `answer` and `kind`: number, letter, text, regex, schema or verify.
-    `task`, `subject`, `cloud_correct` and `cloud_answer` are optional. Only `--cloud live` sends questions to
+    Without DATA hybrid asks generated questions of 13 kinds: facts, arithmetic, dates, reading, JSON, code and more.
+
+    Each line of DATA is an object with `prompt`, `answer` and `kind`: number, letter, text, regex, schema or verify.
+    `task`, `subject`, `context`, `schema`, `choices`, `cloud_correct` and `cloud_answer` are optional. Only `--cloud live` sends questions to
     the cloud; policy, consent, privacy scan and limits apply to them.
     """
     from hybrid_cli.evaluate.collect import EvalInput, show_estimate
@@ -105,7 +129,7 @@ def evaluate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    chosen = EvalInput(data, split, limit, rows, cloud, run_commands)
+    chosen = EvalInput(data, split, limit, rows, outcomes_for(data, cloud), run_commands, questions)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     if dry_run:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)

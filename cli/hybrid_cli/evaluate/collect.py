@@ -15,7 +15,7 @@ from hybrid_cli.cascade.session import guard
 from hybrid_cli.evaluate import cloud_answers
 from hybrid_cli.evaluate.eval_estimate import EvalEstimate, estimate
 from hybrid_cli.evaluate.local_answers import LocalAnswers
-from hybrid_cli.evaluate.questions import LabelledQuestion, is_right, read_questions
+from hybrid_cli.evaluate.questions import LabelledQuestion, exam_questions, is_right, read_questions
 from hybrid_cli.evaluate.rows import Row, SavedRows, answered, key_of
 from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -25,12 +25,15 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.weights.store import Store, Weights
 
+_EXAM_SEED = 0
+
 
 @dataclass(frozen=True)
 class EvalInput:
     """The input of an evaluation. `rows` is the file to save rows to; None saves none."""
 
-    file: Path
+    file: Path | None
+    """None for the built-in exam."""
     split: QuestionSplit
     limit: int | None
     rows: Path | None
@@ -38,12 +41,13 @@ class EvalInput:
     """Where the cloud's outcomes come from: the data, live requests, or nowhere."""
     runs_commands: bool = False
     """Whether commands in the data may run."""
+    exam: int = 300
+    """Questions of the built-in exam."""
 
     def questions(self) -> list[LabelledQuestion]:
         """The questions. Raises Failure (USAGE) if there are none, or if one's command may not run."""
-        chosen = (
-            question for question in read_questions(self.file) if self.split in ("all", split_of(question))
-        )
+        asked = exam_questions(self.exam, _EXAM_SEED) if self.file is None else read_questions(self.file)
+        chosen = (question for question in asked if self.split in ("all", split_of(question)))
         found = list(islice(chosen, self.limit))
         if not found:
             raise Failure(ExitStatus.USAGE, f"{self.file} has no question in the split `{self.split}`")
@@ -59,7 +63,7 @@ class EvalInput:
 def _each_once(questions: list[LabelledQuestion], environment: Environment) -> list[LabelledQuestion]:
     """The questions without repetitions, which are no new evidence and could be in both parts of a fit."""
     once = list(
-        {(question.kind, question.asked, question.label): question for question in questions}.values()
+        {(question.kind, question.asked, question.identity): question for question in questions}.values()
     )
     if len(once) < len(questions):
         environment.note(f"ignoring {len(questions) - len(once)} repeated questions")

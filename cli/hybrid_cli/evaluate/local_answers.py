@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from hybrid_cli.cascade.local_run import collect, new_request
+from hybrid_cli.checks.answer_form import form_instruction
+from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import Engine, Finished, State, Tokens
@@ -53,5 +55,13 @@ class LocalAnswers:
 
 
 def request_for(question: LabelledQuestion) -> Request:
-    """Return the request that either side gets."""
-    return Request(Question(question.asked, ""), None)
+    """Return the request that either side gets: as `hybrid run` asks, with context, schema and choices."""
+    schema = None if question.schema is None else checked_schema(question.schema, "the question")
+    choices = tuple(question.choices)
+    return Request(
+        Question(question.asked, question.context),
+        None,
+        schema=schema,
+        choices=choices,
+        form=form_instruction(schema, choices),
+    )

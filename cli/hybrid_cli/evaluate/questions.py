@@ -25,9 +25,10 @@ INSTRUCTIONS: dict[str, str] = {
 """Text appended to a question of a kind, so that the answer can be parsed."""
 
 
-Kind = Literal["number", "letter", "text", "regex", "schema", "verify"]
+Kind = Literal["number", "letter", "text", "regex", "schema", "verify", "exam"]
 _LABELS: dict[str, tuple[type, str]] = {
     "schema": (dict, "a JSON Schema"),
+    "exam": (dict, "an exam question's check"),
     "verify": (list, "a list with a command and its arguments"),
 }
 """Type and description of a kind's label, if it is not text."""
@@ -45,6 +46,12 @@ class LabelledQuestion(msgspec.Struct, frozen=True):
     """The topic within a task. `hybrid eval --unseen subjects` leaves out whole subjects."""
     cloud_correct: bool | None = None
     cloud_answer: str | None = None
+    context: str = ""
+    """Text that the prompt is about, as if piped."""
+    schema: dict[str, Any] | None = None
+    """The JSON Schema that the answer must fit."""
+    choices: list[str] = []
+    """The allowed answers; any text if empty."""
 
     def __post_init__(self) -> None:
         type_, description = _LABELS.get(self.kind, (str, "text"))
@@ -64,6 +71,31 @@ class LabelledQuestion(msgspec.Struct, frozen=True):
     def label(self) -> str:
         """The label as text; it distinguishes questions with the same prompt."""
         return self.answer if isinstance(self.answer, str) else json.dumps(self.answer, sort_keys=True)
+
+    @property
+    def identity(self) -> str:
+        """The label, and for a question with context, schema or choices these as well: the key of its row."""
+        form = [self.context, self.schema, self.choices]
+        return f"{self.label}\n{json.dumps(form)}" if any(form) else self.label
+
+
+def exam_questions(count: int, seed: int) -> list[LabelledQuestion]:
+    """The built-in exam: `count` generated questions; another seed gives other questions."""
+    from hybrid_cli.evaluate.exam import questions
+
+    return [
+        LabelledQuestion(
+            prompt=one.prompt,
+            answer=dict(one.check),
+            kind="exam",
+            task=one.kind,
+            subject=one.kind,
+            context=one.context,
+            schema=None if one.schema is None else json.loads(one.schema),
+            choices=list(one.choices),
+        )
+        for one in questions(count, seed)
+    ]
 
 
 def read_questions(path: Path) -> Iterator[LabelledQuestion]:
@@ -94,8 +126,12 @@ def _question(line: str, place: str) -> LabelledQuestion:
         raise Failure(
             ExitStatus.USAGE, f"{place}: this line is JSON beyond the limits of Python's parser"
         ) from None
+    if question.kind == "exam":
+        raise Failure(ExitStatus.USAGE, f"{place}: the kind exam is reserved for the built-in exam")
     if question.kind == "schema":
         checked_schema(question.answer, place)
+    if question.schema is not None:
+        checked_schema(question.schema, place)
     if question.kind == "regex":
         _pattern(question.label, place)
     return question
@@ -107,7 +143,28 @@ def is_right(question: LabelledQuestion, answer: str, variables: Mapping[str, st
         return checked_schema(question.answer, "the label").problem(answer) is None
     if question.kind == "verify":
         return verify(list(question.answer), answer, variables) is None
+    if question.kind == "exam":
+        return _passes_exam(question, answer)
     return _SCORERS[question.kind](answer, question.label)
+
+
+def _passes_exam(question: LabelledQuestion, answer: str) -> bool:
+    from hybrid_cli.evaluate.exam import Question, is_right
+
+    check = question.answer if isinstance(question.answer, dict) else {}
+    schema = None if question.schema is None else json.dumps(question.schema)
+    asked = Question(
+        id="",
+        kind=question.task,
+        form="",
+        prompt=question.prompt,
+        check=check,
+        example="",
+        context=question.context,
+        schema=schema,
+        choices=tuple(question.choices),
+    )
+    return is_right(asked, answer)
 
 
 def _number(answer: str, gold: str) -> bool:

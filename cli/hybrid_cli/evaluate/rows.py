@@ -124,12 +124,12 @@ def answered(
 
 def key_of(question: LabelledQuestion, source: str) -> str:
     """The key of a question's row. `source` identifies the model and how it samples."""
-    return _digest(str(VERSION), source, question.kind, question.asked, question.label)
+    return _digest(str(VERSION), source, question.kind, question.asked, question.identity)
 
 
 def cloud_key_of(question: LabelledQuestion, model: str) -> str:
     """The key of a cloud model's outcome for a question."""
-    return _digest("cloud", model, question.kind, question.asked, question.label)
+    return _digest("cloud", model, question.kind, question.asked, question.identity)
 
 
 def _digest(*parts: str) -> str:
