@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.guard.forbid import is_secret_name
+from hybrid_cli.system.secret_variables import is_secret_name
 
 VERIFY_SECONDS = 60
 FILE = "{file}"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Literal, get_args
 
 from hybrid_cli.guard.seccomp import install_filter
+from hybrid_cli.system.secret_variables import is_secret_name
 
 Enforcement = Literal["seccomp", "namespace", "audit-hook", "none"]
 """The guard of a process, from strong to weak; `none` if no guard was requested."""
-
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
@@ -41,11 +39,6 @@ def wipe_start_environment() -> None:
     os.environ.clear()
     ctypes.memset(start, 0, end - start)
     os.environ.update(kept)
-
-
-def is_secret_name(name: str) -> bool:
-    """Return whether a variable of this name probably holds a secret."""
-    return _SECRET_NAME.search(name) is not None
 
 
 def forbid_sockets() -> Enforcement:

@@ -33,15 +33,15 @@ _AFTER_NAME = re.compile(
 _MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SWITCH = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
-_LEAST_ENTROPY = 3.0
+_MIN_ENTROPY = 3.0
 """Bits per character. English words have about 2.5 to 3, 32 random hexadecimal digits 3.6."""
-_LEAST_GENERATED_RUN = 10
-_LEAST_SWITCHES = 3
+_MIN_GENERATED_RUN = 10
+_MIN_SWITCHES = 3
 """Changes from letter to digit or back. Names with a version or a year have one or two."""
 
 
 def assignments(text: str, lowered: str) -> Iterator[Span]:
-    """The spans of such values in `text`. `lowered` is `text` in lower case, with the same length."""
+    """The spans of secret values after names in `text`; `lowered` is the same text in lower case."""
     yield from _after_clear_names(text)
     yield from _after_any_name(text, lowered)
 
@@ -78,7 +78,7 @@ def _looks_random(value: str, least_run: int) -> bool:
         len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
     )
     return (mixed or _UUID.fullmatch(value) is not None) and _entropy(value) >= min(
-        _LEAST_ENTROPY, math.log2(len(value)) * 0.8
+        _MIN_ENTROPY, math.log2(len(value)) * 0.8
     )
 
 
@@ -86,9 +86,9 @@ def _looks_generated(value: str) -> bool:
     """Whether letters and digits alternate as in generated keys. Not for UUIDs, which also name things."""
     if _UUID.search(value):
         return False
-    runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _LEAST_GENERATED_RUN)
-    alternates = any(len(_SWITCH.findall(run)) >= _LEAST_SWITCHES for run in runs)
-    return alternates and _entropy(value) >= _LEAST_ENTROPY
+    runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _MIN_GENERATED_RUN)
+    alternates = any(len(_SWITCH.findall(run)) >= _MIN_SWITCHES for run in runs)
+    return alternates and _entropy(value) >= _MIN_ENTROPY
 
 
 def _entropy(value: str) -> float:

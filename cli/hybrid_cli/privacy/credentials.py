@@ -7,8 +7,8 @@ tests/privacy/test_scan.py. `privacy.scan` does the rest:
 - A match counts only at the start of a word: no letter, digit or underscore may come before it.
 - The secret is the group `value` if the pattern has one, or else the whole match.
 
-Every repetition in a pattern is bounded or cannot overlap what follows it, so that hostile texts are
-scanned in linear time.
+Bound each repetition, or let it end at a character that it cannot match, so that no text causes long
+backtracking.
 """
 
 from __future__ import annotations
@@ -20,224 +20,224 @@ class Credential(NamedTuple):
     name: str
     """The name for messages; formats of one credential may share it."""
     keywords: tuple[str, ...]
-    """Lower-case texts of which every match contains one."""
+    """Lower-case texts; each match contains at least one of these."""
     pattern: str
     """Regular expression of Python's `re`."""
 
 
-_ = Credential
+row = Credential
 
 CREDENTIALS = (
     # clouds
-    _("AWS access key id", ("akia", "asia", "abia", "acca", "a3t"), r"A(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}\b"),
-    _(
+    row("AWS access key id", ("akia", "asia", "abia", "acca", "a3t"), r"A(?:KIA|SIA|BIA|CCA|3T[A-Z0-9])[A-Z0-9]{16}\b"),
+    row(
         "AWS secret access key",  # has no prefix: recognised by its form, near an access key id or the vendor's name
         ("akia", "asia", "abia", "acca", "aws"),
         r"[Aa](?:KIA[A-Z0-9]{16}|SIA[A-Z0-9]{16}|BIA[A-Z0-9]{16}|CCA[A-Z0-9]{16}|[Ww][Ss])[\s\S]{1,120}?(?<![\w/+=])"
         r"(?P<value>(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])(?=[^0-9]{0,39}[0-9])[A-Za-z0-9/+]{40})(?![\w/+=])",
     ),
-    _("Amazon MWS token", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
-    _("AWS AppSync key", ("da2-",), r"da2-[a-z0-9]{26}\b"),
-    _("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,4000}"),
-    _("AWS Bedrock API key", ("absk", "bedrock-api-key-"), r"(?:ABSK[A-Za-z0-9+/]{60,}=*|bedrock-api-key-[A-Za-z0-9+/]{30,}=*)"),
-    _("Alibaba Cloud access key", ("ltai",), r"LTAI(?=[A-Za-z]{0,25}\d)[A-Za-z0-9]{12,26}\b"),
-    _(
+    row("Amazon MWS token", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    row("AWS AppSync key", ("da2-",), r"da2-[a-z0-9]{26}\b"),
+    row("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,4000}"),
+    row("AWS Bedrock API key", ("absk", "bedrock-api-key-"), r"(?:ABSK[A-Za-z0-9+/]{60,}=*|bedrock-api-key-[A-Za-z0-9+/]{30,}=*)"),
+    row("Alibaba Cloud access key", ("ltai",), r"LTAI(?=[A-Za-z]{0,25}\d)[A-Za-z0-9]{12,26}\b"),
+    row(
         "Azure storage key",
         ("accountkey", "sharedaccesskey"),
         r"(?i:(?:Account|SharedAccess)Key=)(?P<value>[\w+/]{40,}={0,2})",
     ),
-    _(
+    row(
         "Azure storage key",  # 64 bytes in Base64, but not the checksum of a package
         ("==",),
         r"(?<!sha512-)(?<![\w+/=-])[A-Za-z0-9+/]{86}==",
     ),
-    _("Azure shared access signature", ("sig=",), r"sig=(?P<value>(?=[^&\s]{0,60}\d)[\w%+/-]{40,130}={0,2})"),
-    _(
+    row("Azure shared access signature", ("sig=",), r"sig=(?P<value>(?=[^&\s]{0,60}\d)[\w%+/-]{40,130}={0,2})"),
+    row(
         "Azure key",  # with the mark of its service before a checksum
         ("acdb", "+ast", "azse", "azca", "aiot", "apim", "azfu", "+acr", "azeg", "+aeh", "+asb", "+arm", "+aba", "+amc"),
         r"[A-Za-z0-9+/]{33,76}(?:ACDb|AzSe|AzCa|AIoT|APIM|AzFu|AZEG|\+A(?:St|CR|Eh|Sb|Rm|Ba|MC))[A-Za-z0-9+/]{5,6}={0,2}(?![\w+/=])",
     ),
-    _("Azure key", ("jqqj99",), r"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{20,26}\b"),
-    _("Azure DevOps token", ("azdo",), r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
-    _("Azure client secret", ("q~",), r"[\w.~-]{3}\dQ~[\w.~-]{31,34}(?![\w.~-])"),
-    _("DigitalOcean token", ("dop_v1_", "doo_v1_", "dor_v1_"), r"do[opr]_v1_[a-f0-9]{64}\b"),
-    _("Cloudflare token", ("cfut_", "cfat_", "cfk_", "v1.0-"), r"(?:cf(?:ut|at|k)_[A-Za-z0-9]{40,60}|v1\.0-[a-z0-9]{24}-[a-z0-9]{146})\b"),
-    _("Fly.io token", ("fo1_", "fm1", "fm2_"), r"(?:fo1_[\w-]{43}|fm[12][ar]?_[A-Za-z0-9+/]{100,}={0,3})"),
-    _("Google API key", ("aiza",), r"AIza[\w-]{35}(?![\w-])"),
-    _("Google OAuth client secret", ("gocspx-",), r"GOCSPX-[\w-]{28}"),
-    _("Google OAuth refresh token", ("1//0",), r"1//0[\w-]{40,}"),
-    _(
+    row("Azure key", ("jqqj99",), r"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{20,26}\b"),
+    row("Azure DevOps token", ("azdo",), r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
+    row("Azure client secret", ("q~",), r"[\w.~-]{3}\dQ~[\w.~-]{31,34}(?![\w.~-])"),
+    row("DigitalOcean token", ("dop_v1_", "doo_v1_", "dor_v1_"), r"do[opr]_v1_[a-f0-9]{64}\b"),
+    row("Cloudflare token", ("cfut_", "cfat_", "cfk_", "v1.0-"), r"(?:cf(?:ut|at|k)_[A-Za-z0-9]{40,60}|v1\.0-[a-z0-9]{24}-[a-z0-9]{146})\b"),
+    row("Fly.io token", ("fo1_", "fm1", "fm2_"), r"(?:fo1_[\w-]{43}|fm[12][ar]?_[A-Za-z0-9+/]{100,}={0,3})"),
+    row("Google API key", ("aiza",), r"AIza[\w-]{35}(?![\w-])"),
+    row("Google OAuth client secret", ("gocspx-",), r"GOCSPX-[\w-]{28}"),
+    row("Google OAuth refresh token", ("1//0",), r"1//0[\w-]{40,}"),
+    row(
         "Google OAuth client secret",  # 24 letters and digits, used until 2021
         ("googleusercontent",),
         r"apps\.googleusercontent\.com[\s\S]{1,80}?(?<![\w-])(?P<value>(?=[^a-z]{0,23}[a-z])(?=[^A-Z]{0,23}[A-Z])[\w-]{24})(?![\w-])",
     ),
-    _("Google OAuth token", ("ya29.",), r"ya29\.[\w.-]{30,}"),
-    _("Heroku API key", ("hrku-",), r"HRKU-[\w-]{36,}"),
-    _("Heroku API key", ("heroku",), r"(?i:heroku)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
-    _("Tencent Cloud secret id", ("akid",), r"AKID[A-Za-z0-9]{32,34}\b"),
-    _("Tailscale key", ("tskey-",), r"tskey-[a-z]{2,12}-\w{7,40}(?:-\w{8,60})?"),
-    _("Vault token", ("hvs.", "hvb.", "hvr."), r"hv[sbr]\.[\w-]{24,}"),
-    _("Vault token", ("vault",), r"[sbr]\.(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?(?![\w.])"),
-    _("Vault unseal key", ("unseal",), r"(?i:unseal[\w ]{0,12}[: ]{1,3})(?P<value>[A-Za-z0-9+/]{43}[A-Za-z0-9+/=])(?![\w+/=])"),
-    _("Yandex Cloud key", ("aqvn", "ycajea", "t1."), r"(?:AQVN[\w-]{35,38}|YCAJEA?[\w-]{19,}|t1\.[\w-]{50,}=*\.[\w-]{80,})"),
+    row("Google OAuth token", ("ya29.",), r"ya29\.[\w.-]{30,}"),
+    row("Heroku API key", ("hrku-",), r"HRKU-[\w-]{36,}"),
+    row("Heroku API key", ("heroku",), r"(?i:heroku)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
+    row("Tencent Cloud secret id", ("akid",), r"AKID[A-Za-z0-9]{32,34}\b"),
+    row("Tailscale key", ("tskey-",), r"tskey-[a-z]{2,12}-\w{7,40}(?:-\w{8,60})?"),
+    row("Vault token", ("hvs.", "hvb.", "hvr."), r"hv[sbr]\.[\w-]{24,}"),
+    row("Vault token", ("vault",), r"[sbr]\.(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?(?![\w.])"),
+    row("Vault unseal key", ("unseal",), r"(?i:unseal[\w ]{0,12}[: ]{1,3})(?P<value>[A-Za-z0-9+/]{43}[A-Za-z0-9+/=])(?![\w+/=])"),
+    row("Yandex Cloud key", ("aqvn", "ycajea", "t1."), r"(?:AQVN[\w-]{35,38}|YCAJEA?[\w-]{19,}|t1\.[\w-]{50,}=*\.[\w-]{80,})"),
     # models
-    _("Anthropic key", ("sk-ant-",), r"sk-ant-[\w-]{24,}"),
-    _("ElevenLabs key", ("sk_",), r"sk_[a-f0-9]{48}\b"),
-    _("Groq key", ("gsk_",), r"gsk_[A-Za-z0-9]{40,}\b"),
-    _("Hugging Face token", ("hf_", "api_org_"), r"(?:hf_|api_org_)[A-Za-z0-9]{30,}\b"),
-    _(
+    row("Anthropic key", ("sk-ant-",), r"sk-ant-[\w-]{24,}"),
+    row("ElevenLabs key", ("sk_",), r"sk_[a-f0-9]{48}\b"),
+    row("Groq key", ("gsk_",), r"gsk_[A-Za-z0-9]{40,}\b"),
+    row("Hugging Face token", ("hf_", "api_org_"), r"(?:hf_|api_org_)[A-Za-z0-9]{30,}\b"),
+    row(
         "OpenAI key",
         ("sk-",),
         r"sk-(?:(?:proj|svcacct|admin|None)-[\w-]{20,}|[A-Za-z0-9]{16,}T3BlbkFJ[A-Za-z0-9]{16,}|[A-Za-z0-9]{32,})",
     ),
-    _("Langfuse key", ("sk-lf-",), r"sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
-    _("LangSmith key", ("lsv2_",), r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}\b"),
-    _("NVIDIA key", ("nvapi-",), r"nvapi-[\w-]{60,}"),
-    _("OpenRouter key", ("sk-or-",), r"sk-or-(?:v1-)?[\w-]{32,}"),
-    _("Perplexity key", ("pplx-",), r"pplx-[A-Za-z0-9]{40,}\b"),
-    _("Pinecone key", ("pcsk_",), r"pcsk_[A-Za-z0-9]{5,8}_[A-Za-z0-9]{50,}\b"),
-    _("Replicate token", ("r8_",), r"r8_[A-Za-z0-9]{37,}\b"),
-    _("xAI key", ("xai-",), r"xai-[\w-]{60,}"),
+    row("Langfuse key", ("sk-lf-",), r"sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    row("LangSmith key", ("lsv2_",), r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}\b"),
+    row("NVIDIA key", ("nvapi-",), r"nvapi-[\w-]{60,}"),
+    row("OpenRouter key", ("sk-or-",), r"sk-or-(?:v1-)?[\w-]{32,}"),
+    row("Perplexity key", ("pplx-",), r"pplx-[A-Za-z0-9]{40,}\b"),
+    row("Pinecone key", ("pcsk_",), r"pcsk_[A-Za-z0-9]{5,8}_[A-Za-z0-9]{50,}\b"),
+    row("Replicate token", ("r8_",), r"r8_[A-Za-z0-9]{37,}\b"),
+    row("xAI key", ("xai-",), r"xai-[\w-]{60,}"),
     # code and packages
-    _("Atlassian token", ("atatt", "atctt"), r"AT[AC]TT(?=[A-Za-z]{0,30}\d)[\w-]{20,}=?[\w-]*"),
-    _(
+    row("Atlassian token", ("atatt", "atctt"), r"AT[AC]TT(?=[A-Za-z]{0,30}\d)[\w-]{20,}=?[\w-]*"),
+    row(
         "Atlassian token",  # for self-hosted Jira and Confluence: 12 digits, a colon and 20 bytes, in Base64
         ("jira", "confluence", "atlassian"),
         r"(?:[MNO][DTjz][A-Za-z0-9]{2}){4}O[g-v][A-Za-z0-9+/]{26}(?![\w+/=])",
     ),
-    _(
+    row(
         "Atlassian token",  # 24 letters and digits, used until 2022
         ("atlassian", "jira", "confluence"),
         r"(?i:(?:atlassian|jira|confluence)[\w.-]{0,20}(?:key|token|secret|pass\w{0,5})[^\w\n-]{1,8})"
         r"(?P<value>(?=[^a-z]{0,23}[a-z])(?=[^A-Z]{0,23}[A-Z])[A-Za-z0-9]{24})\b",
     ),
-    _("Bitbucket token", ("atbb", "bbdc-"), r"(?:ATBB[A-Za-z0-9]{24,}\b|BBDC-[A-Za-z0-9+/@_-]{40,44})"),
-    _("Buildkite token", ("bkua_", "bkaj_"), r"bk(?:ua|aj)_[a-z0-9]{40,}\b"),
-    _("CircleCI token", ("ccipat_", "cciprj_"), r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{20,24}_[a-z0-9]{40}\b"),
-    _("Clojars token", ("clojars_",), r"(?i:CLOJARS_)[a-z0-9]{60}\b"),
-    _("Docker token", ("dckr_",), r"dckr_(?:pat|oat)_[\w-]{27,}"),
-    _(
+    row("Bitbucket token", ("atbb", "bbdc-"), r"(?:ATBB[A-Za-z0-9]{24,}\b|BBDC-[A-Za-z0-9+/@_-]{40,44})"),
+    row("Buildkite token", ("bkua_", "bkaj_"), r"bk(?:ua|aj)_[a-z0-9]{40,}\b"),
+    row("CircleCI token", ("ccipat_", "cciprj_"), r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{20,24}_[a-z0-9]{40}\b"),
+    row("Clojars token", ("clojars_",), r"(?i:CLOJARS_)[a-z0-9]{60}\b"),
+    row("Docker token", ("dckr_",), r"dckr_(?:pat|oat)_[\w-]{27,}"),
+    row(
         "Docker registry password",
         ("auths",),
         r"auth[\\\"']{1,8}\s{0,4}:\s{0,4}[\\\"']{1,8}(?P<value>[A-Za-z0-9+/]{12,8000}={0,2})",
     ),
-    _("Docker swarm key", ("swmtkn-", "swmkey-"), r"SWM(?:TKN|KEY)-1-[\w+/-]{40,}"),
-    _("GitHub token", ("ghs_",), r"ghs_\d{1,12}_eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"),
-    _("GitHub token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9]{36,}"),
-    _("GitHub fine-grained token", ("github_pat_",), r"github_pat_\w{60,}"),
-    _(
+    row("Docker swarm key", ("swmtkn-", "swmkey-"), r"SWM(?:TKN|KEY)-1-[\w+/-]{40,}"),
+    row("GitHub token", ("ghs_",), r"ghs_\d{1,12}_eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"),
+    row("GitHub token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9]{36,}"),
+    row("GitHub fine-grained token", ("github_pat_",), r"github_pat_\w{60,}"),
+    row(
         "GitLab token",
         ("glpat-", "gldt-", "glrt-", "glrtr-", "glwt-", "glptt-", "glcbt-", "glsoat-", "glft-", "glimt-", "glagent-", "gloas-", "glffct-"),
         r"gl(?:pat|dt|rtr?|wt|ptt|cbt|soat|ft|imt|agent|oas|ffct)-[\w.-]{20,}",
     ),
-    _("GitLab session", ("_gitlab_session",), r"_gitlab_session[=:]\s{0,3}(?P<value>[a-f0-9]{32})\b"),
-    _("GitLab runner token", ("gr1348941",), r"GR1348941[\w-]{20,}"),
-    _("JFrog token", ("akcp", "cmvmdgtu"), r"(?:AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,})\b"),
-    _("Netlify token", ("nfp_",), r"nfp_[A-Za-z0-9]{36}\b"),
-    _("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}\b"),
-    _("npm password", (":_auth", ":_password", "_auth"), r"(?:(?<=:)|(?<![\w.-]))_(?:auth|password) {0,2}= {0,2}(?P<value>[^\s\"'$]{8,2000})"),
-    _("NuGet key", ("oy2",), r"oy2[a-z0-9]{43}\b"),
-    _("PyPI token", ("pypi-age",), r"pypi-AgE[IN][\w-]{50,}"),
-    _("RubyGems key", ("rubygems_",), r"rubygems_[a-f0-9]{48}\b"),
-    _("Sonar token", ("sqp_", "squ_", "sqa_"), r"sq[pua]_[a-f0-9]{40}\b"),
-    _("Sonar token", ("sonar",), r"(?i:d?sonar[\w.-]{0,20}[^\w\n]{1,8})(?P<value>(?:sq[pua]_)?(?=[A-Za-z]{0,39}\d)[A-Za-z0-9]{40})\b"),
-    _("Sourcegraph token", ("sourcegraph",), r"(?i:sourcegraph[\w.-]{0,20}[^\w\n/]{1,8})(?P<value>[a-fA-F0-9]{40})\b"),
-    _("Sourcegraph token", ("sgp_", "slk_"), r"(?:sgp_(?:[a-fA-F0-9]{16}_)?(?:local_)?[a-fA-F0-9]{40}|slk_[a-f0-9]{64})\b"),
-    _("Terraform token", (".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
+    row("GitLab session", ("_gitlab_session",), r"_gitlab_session[=:]\s{0,3}(?P<value>[a-f0-9]{32})\b"),
+    row("GitLab runner token", ("gr1348941",), r"GR1348941[\w-]{20,}"),
+    row("JFrog token", ("akcp", "cmvmdgtu"), r"(?:AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,})\b"),
+    row("Netlify token", ("nfp_",), r"nfp_[A-Za-z0-9]{36}\b"),
+    row("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}\b"),
+    row("npm password", (":_auth", ":_password", "_auth"), r"(?:(?<=:)|(?<![\w.-]))_(?:auth|password) {0,2}= {0,2}(?P<value>[^\s\"'$]{8,2000})"),
+    row("NuGet key", ("oy2",), r"oy2[a-z0-9]{43}\b"),
+    row("PyPI token", ("pypi-age",), r"pypi-AgE[IN][\w-]{50,}"),
+    row("RubyGems key", ("rubygems_",), r"rubygems_[a-f0-9]{48}\b"),
+    row("Sonar token", ("sqp_", "squ_", "sqa_"), r"sq[pua]_[a-f0-9]{40}\b"),
+    row("Sonar token", ("sonar",), r"(?i:d?sonar[\w.-]{0,20}[^\w\n]{1,8})(?P<value>(?:sq[pua]_)?(?=[A-Za-z]{0,39}\d)[A-Za-z0-9]{40})\b"),
+    row("Sourcegraph token", ("sourcegraph",), r"(?i:sourcegraph[\w.-]{0,20}[^\w\n/]{1,8})(?P<value>[a-fA-F0-9]{40})\b"),
+    row("Sourcegraph token", ("sgp_", "slk_"), r"(?:sgp_(?:[a-fA-F0-9]{16}_)?(?:local_)?[a-fA-F0-9]{40}|slk_[a-f0-9]{64})\b"),
+    row("Terraform token", (".atlasv1.",), r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{60,}"),
     # operations
-    _("age secret key", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
-    _("1Password token", ("ops_eyj", "a3-"), r"(?:ops_eyJ[\w+/-]{100,}=*|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3})"),
-    _("Databricks token", ("dapi",), r"dapi[a-f0-9]{32}(?:-\d)?\b"),
-    _("Doppler token", ("dp.",), r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[\w-]{2,35}\.)?[A-Za-z0-9]{40,44}\b"),
-    _("Dynatrace token", ("dt0",), r"dt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}\b"),
-    _("Grafana token", ("glsa_", "glc_", "eyjrijoi"), r"(?:glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3}|eyJrIjoi[A-Za-z0-9+/]{60,}={0,3})"),
-    _("LaunchDarkly key", ("sdk-", "api-"), r"(?:sdk|api)-[a-z0-9]{8}(?:-[a-z0-9]{4}){3}-[a-z0-9]{12}\b"),
-    _("Octopus Deploy key", ("api-",), r"API-(?=[A-Z]{0,24}\d)[A-Z0-9]{25,31}\b"),
-    _("OpenShift token", ("sha256~",), r"sha256~[\w-]{43}(?![\w-])"),
-    _("New Relic key", ("nrak-", "nraa-", "nrii-", "nriq-", "nrjs-", "nrbr-", "nrra-", "nrma", "nral"), r"(?:NR(?:AK|AA|II|IQ|JS|BR|RA|MA)-[\w-]{19,}|(?:[a-f0-9]{36,40}|(?:eu|gov|jp)\d\dx[a-fx0-9]{28,40})(?:F{2,4})?-?NR(?:AL|MA)\b)"),
-    _("PlanetScale token", ("pscale_",), r"pscale_(?:tkn|oauth|pw)_[\w.=-]{32,}"),
-    _("Postman key", ("pmak-", "pmat-"), r"PMA(?:K-[a-f0-9]{24}-[a-f0-9]{34}|T-[A-Z0-9]{26})\b"),
-    _("Prefect key", ("pnu_",), r"pnu_[A-Za-z0-9]{36}\b"),
-    _("Pulumi token", ("pul-",), r"pul-[a-f0-9]{40}\b"),
-    _("Sentry token", ("sntrys_", "sntryu_"), r"sntry(?:s_eyJ[\w+/=]{60,}|u_[a-f0-9]{64})"),
-    _("Supabase token", ("sbp_", "sb_secret_"), r"(?:sbp_(?:v\d_)?[a-z0-9]{40}|sb_secret_[\w-]{20,})\b"),
+    row("age secret key", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
+    row("1Password token", ("ops_eyj", "a3-"), r"(?:ops_eyJ[\w+/-]{100,}=*|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3})"),
+    row("Databricks token", ("dapi",), r"dapi[a-f0-9]{32}(?:-\d)?\b"),
+    row("Doppler token", ("dp.",), r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[\w-]{2,35}\.)?[A-Za-z0-9]{40,44}\b"),
+    row("Dynatrace token", ("dt0",), r"dt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}\b"),
+    row("Grafana token", ("glsa_", "glc_", "eyjrijoi"), r"(?:glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3}|eyJrIjoi[A-Za-z0-9+/]{60,}={0,3})"),
+    row("LaunchDarkly key", ("sdk-", "api-"), r"(?:sdk|api)-[a-z0-9]{8}(?:-[a-z0-9]{4}){3}-[a-z0-9]{12}\b"),
+    row("Octopus Deploy key", ("api-",), r"API-(?=[A-Z]{0,24}\d)[A-Z0-9]{25,31}\b"),
+    row("OpenShift token", ("sha256~",), r"sha256~[\w-]{43}(?![\w-])"),
+    row("New Relic key", ("nrak-", "nraa-", "nrii-", "nriq-", "nrjs-", "nrbr-", "nrra-", "nrma", "nral"), r"(?:NR(?:AK|AA|II|IQ|JS|BR|RA|MA)-[\w-]{19,}|(?:[a-f0-9]{36,40}|(?:eu|gov|jp)\d\dx[a-fx0-9]{28,40})(?:F{2,4})?-?NR(?:AL|MA)\b)"),
+    row("PlanetScale token", ("pscale_",), r"pscale_(?:tkn|oauth|pw)_[\w.=-]{32,}"),
+    row("Postman key", ("pmak-", "pmat-"), r"PMA(?:K-[a-f0-9]{24}-[a-f0-9]{34}|T-[A-Z0-9]{26})\b"),
+    row("Prefect key", ("pnu_",), r"pnu_[A-Za-z0-9]{36}\b"),
+    row("Pulumi token", ("pul-",), r"pul-[a-f0-9]{40}\b"),
+    row("Sentry token", ("sntrys_", "sntryu_"), r"sntry(?:s_eyJ[\w+/=]{60,}|u_[a-f0-9]{64})"),
+    row("Supabase token", ("sbp_", "sb_secret_"), r"(?:sbp_(?:v\d_)?[a-z0-9]{40}|sb_secret_[\w-]{20,})\b"),
     # money and shops
-    _("Shopify token", ("shpat_", "shpca_", "shppa_", "shpss_"), r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
-    _("Square token", ("sq0", "eaaa"), r"(?:sq0[a-z]{3}-[\w-]{22,43}|EAAA[\w-]{56,})"),
-    _("Stripe key", ("_live_", "_test_", "_prod_", "whsec_"), r"(?:[sr]k_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/]{24,}=*)"),
-    _("Plaid token", ("access-",), r"access-(?:sandbox|development|production)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    row("Shopify token", ("shpat_", "shpca_", "shppa_", "shpss_"), r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
+    row("Square token", ("sq0", "eaaa"), r"(?:sq0[a-z]{3}-[\w-]{22,43}|EAAA[\w-]{56,})"),
+    row("Stripe key", ("_live_", "_test_", "_prod_", "whsec_"), r"(?:[sr]k_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/]{24,}=*)"),
+    row("Plaid token", ("access-",), r"access-(?:sandbox|development|production)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     # talk and mail
-    _("Discord webhook", ("discord",), r"https://discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}"),
-    _("Discord bot token", (".",), r"[MNO][DTjz][A-Za-z\d_-]{22,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w-])"),
-    _("Mailchimp key", ("-us",), r"[a-f0-9]{32}-us\d{1,2}\b"),
-    _("Mailgun key", ("key-",), r"key-(?=[a-z]{0,30}\d)[a-z0-9]{32}\b"),
-    _("Mailgun key", ("mailgun", "mg."), r"[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}\b"),
-    _("Microsoft Teams webhook", ("office.com", "office365.com"), r"https://(?:outlook\.office(?:365)?\.com/webhook|[\w-]+\.webhook\.office\.com/webhookb2)/[\w@/%-]{80,}"),
-    _("SendGrid key", ("sg.",), r"SG\.[\w=-]{20,24}\.[\w=-]{39,50}"),
-    _("Brevo key", ("xkeysib-", "xsmtpsib-"), r"x(?:key|smtp)sib-[a-f0-9]{64}-\w{16}\b"),
-    _("Slack token", ("xox", "xapp-"), r"(?:xox[abcdeoprs](?:\.xox[bp])?-[\w%/+-]{10,}|xapp-\d-[\w-]{20,})"),
-    _("Slack webhook", ("hooks.slack.com",), r"(?:https?://)?hooks\.slack\.com/(?:services|workflows|triggers)/[\w+/]{40,}"),
-    _("Telegram bot token", (":aa",), r"\d{8,10}:AA[\w-]{32,33}(?![\w-])"),
-    _("Telegram bot token", ("telegram", "tgram"), r"\d{8,10}:[\w-]{35}(?![\w-])"),
-    _("Twilio key", ("sk", "ac"), r"(?:SK|AC)(?=[a-z]{0,31}\d)[a-f0-9]{32}\b"),
+    row("Discord webhook", ("discord",), r"https://discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}"),
+    row("Discord bot token", (".",), r"[MNO][DTjz][A-Za-z\d_-]{22,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w-])"),
+    row("Mailchimp key", ("-us",), r"[a-f0-9]{32}-us\d{1,2}\b"),
+    row("Mailgun key", ("key-",), r"key-(?=[a-z]{0,30}\d)[a-z0-9]{32}\b"),
+    row("Mailgun key", ("mailgun", "mg."), r"[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}\b"),
+    row("Microsoft Teams webhook", ("office.com", "office365.com"), r"https://(?:outlook\.office(?:365)?\.com/webhook|[\w-]+\.webhook\.office\.com/webhookb2)/[\w@/%-]{80,}"),
+    row("SendGrid key", ("sg.",), r"SG\.[\w=-]{20,24}\.[\w=-]{39,50}"),
+    row("Brevo key", ("xkeysib-", "xsmtpsib-"), r"x(?:key|smtp)sib-[a-f0-9]{64}-\w{16}\b"),
+    row("Slack token", ("xox", "xapp-"), r"(?:xox[abcdeoprs](?:\.xox[bp])?-[\w%/+-]{10,}|xapp-\d-[\w-]{20,})"),
+    row("Slack webhook", ("hooks.slack.com",), r"(?:https?://)?hooks\.slack\.com/(?:services|workflows|triggers)/[\w+/]{40,}"),
+    row("Telegram bot token", (":aa",), r"\d{8,10}:AA[\w-]{32,33}(?![\w-])"),
+    row("Telegram bot token", ("telegram", "tgram"), r"\d{8,10}:[\w-]{35}(?![\w-])"),
+    row("Twilio key", ("sk", "ac"), r"(?:SK|AC)(?=[a-z]{0,31}\d)[a-f0-9]{32}\b"),
     # work
-    _("Airtable token", ("pat",), r"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
-    _("Airtable token", (".v1.",), r"oaa[A-Za-z0-9]{14}\.v1\.[\w=-]{50,2000}\.[a-f0-9]{64}\b"),
-    _("Alchemy key", ("alcht_",), r"alcht_[A-Za-z0-9]{30}\b"),
-    _("Asana token", ("asana",), r"\d{1,20}/\d{12,60}(?:/\d{12,60})?:[A-Za-z0-9]{32,}\b"),
-    _("Asana token", ("asana",), r"(?i:asana[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>(?=[A-Za-z]{0,30}\d)(?=\d{0,30}[A-Za-z])[A-Za-z0-9]{32,40})\b"),
-    _("Duffel token", ("duffel_",), r"duffel_(?:test|live)_[\w-]{40,}"),
-    _("EasyPost key", ("ezak", "eztk"), r"EZ[AT]K[A-Za-z0-9]{54}\b"),
-    _("Facebook token", ("eaa",), r"EAA[A-Za-z0-9]{80,}\b"),
-    _("Facebook app token", ("|", "%7c"), r"\d{15,17}(?:\||%7C)[\w-]{27,40}"),
-    _("Figma token", ("figd_",), r"figd_[\w-]{38,}"),
-    _("Figma token", ("figma",), r"(?i:figma[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>\d{4,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"),
-    _("HubSpot token", ("pat-",), r"pat-(?:na|eu|ap)\d-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
-    _("HubSpot key", ("hubspot",), r"(?i:hubspot)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
-    _("Linear key", ("lin_api_", "lin_oauth_"), r"lin_(?:api|oauth)_[A-Za-z0-9]{40,}\b"),
-    _("Mapbox token", ("sk.eyj", "tk.eyj"), r"[st]k\.eyJ[\w-]{20,}\.[\w-]{20,}"),
-    _("Notion token", ("ntn_", "secret_"), r"(?:ntn_[A-Za-z0-9]{40,50}|secret_[A-Za-z0-9]{43})\b"),
-    _("Typeform token", ("tfp_",), r"tfp_[\w.=-]{40,}"),
+    row("Airtable token", ("pat",), r"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
+    row("Airtable token", (".v1.",), r"oaa[A-Za-z0-9]{14}\.v1\.[\w=-]{50,2000}\.[a-f0-9]{64}\b"),
+    row("Alchemy key", ("alcht_",), r"alcht_[A-Za-z0-9]{30}\b"),
+    row("Asana token", ("asana",), r"\d{1,20}/\d{12,60}(?:/\d{12,60})?:[A-Za-z0-9]{32,}\b"),
+    row("Asana token", ("asana",), r"(?i:asana[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>(?=[A-Za-z]{0,30}\d)(?=\d{0,30}[A-Za-z])[A-Za-z0-9]{32,40})\b"),
+    row("Duffel token", ("duffel_",), r"duffel_(?:test|live)_[\w-]{40,}"),
+    row("EasyPost key", ("ezak", "eztk"), r"EZ[AT]K[A-Za-z0-9]{54}\b"),
+    row("Facebook token", ("eaa",), r"EAA[A-Za-z0-9]{80,}\b"),
+    row("Facebook app token", ("|", "%7c"), r"\d{15,17}(?:\||%7C)[\w-]{27,40}"),
+    row("Figma token", ("figd_",), r"figd_[\w-]{38,}"),
+    row("Figma token", ("figma",), r"(?i:figma[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>\d{4,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"),
+    row("HubSpot token", ("pat-",), r"pat-(?:na|eu|ap)\d-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"),
+    row("HubSpot key", ("hubspot",), r"(?i:hubspot)[\w.-]{0,20}[^\w\n-]{1,8}(?P<value>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b"),
+    row("Linear key", ("lin_api_", "lin_oauth_"), r"lin_(?:api|oauth)_[A-Za-z0-9]{40,}\b"),
+    row("Mapbox token", ("sk.eyj", "tk.eyj"), r"[st]k\.eyJ[\w-]{20,}\.[\w-]{20,}"),
+    row("Notion token", ("ntn_", "secret_"), r"(?:ntn_[A-Za-z0-9]{40,50}|secret_[A-Za-z0-9]{43})\b"),
+    row("Typeform token", ("tfp_",), r"tfp_[\w.=-]{40,}"),
     # of no single vendor
-    _(
+    row(
         "private key",
         ("private key",),
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:(?:[^-]|-(?!----)){16,20000}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
         r"|(?:\s|\\[nr]){0,4}[A-Za-z0-9+/=]{40}[A-Za-z0-9+/=\s\\]{0,20000})",  # the end is missing
     ),
-    _("private key", ("putty-user-key-file-",), r"PuTTY-User-Key-File-\d:[\s\S]{40,20000}?Private-MAC: ?[0-9a-f]{40,64}"),
-    _("JSON web token", ("eyj",), r"eyJ(?<![A-Za-mo-z0-9_-]eyJ)[\w-]{8,600}\.eyJ[\w-]{8,8000}(?:\.[\w-]*)?"),
-    _(
+    row("private key", ("putty-user-key-file-",), r"PuTTY-User-Key-File-\d:[\s\S]{40,20000}?Private-MAC: ?[0-9a-f]{40,64}"),
+    row("JSON web token", ("eyj",), r"eyJ(?<![A-Za-mo-z0-9_-]eyJ)[\w-]{8,600}\.eyJ[\w-]{8,8000}(?:\.[\w-]*)?"),
+    row(
         "authorization header",
         ("bearer ", "basic "),
         r"(?i:(?:bearer|basic) {1,3})(?P<value>(?=[\w+/=.~-]{0,80}\d)[\w+/=.~-]{20,})",
     ),
-    _(
+    row(
         "authorization header",
         ("authorization", "-token", "-key"),
         r"[AaPpXx](?i:(?:uthorization|(?:pi|ccess|uth|rivate|-api)-(?:key|token))"  # a literal first letter is found faster
         r"[\"']?\s{0,2}:\s{0,3}[\"']?(?:[a-z][\w-]{1,20} {1,3})?)(?P<value>(?=[\w+/=.~@-]{0,80}\d)[\w+/=.~@-]{11,})",
     ),
-    _(
+    row(
         "session cookie",
         ("cookie",),
         r"(?i:cookie[\"']?\s{0,2}:\s{0,3}[\"']?(?:[^;\n]{0,200};\s?){0,8}[\w.-]{0,40}(?:sess|sid|auth|token)"
         r"[\w.-]{0,20}=)(?P<value>[^\s;\"']{8,400})",
     ),
-    _(
+    row(
         "curl password",
         ("curl",),
         r"(?:-u|--user)[ =]{1,3}[\"']?[^\s:\"']{0,64}[\"']?:[\"']?(?P<value>[^\s\"'$]{3,64})",
     ),
-    _("curl password", ("curl",), r"(?:-u|--user)[ =]{1,3}[\"']?(?P<value>(?=[^\s:\"']{0,63}\d)[^\s:\"'$]{10,64}):[\"'\s]"),
-    _("curl password", ("curlopt_",), r"CURLOPT_\w{0,20}(?:PASSWORD|PWD|BEARER), {0,4}[\"'](?P<value>[^\"'\n]{6,200})"),
-    _(
+    row("curl password", ("curl",), r"(?:-u|--user)[ =]{1,3}[\"']?(?P<value>(?=[^\s:\"']{0,63}\d)[^\s:\"'$]{10,64}):[\"'\s]"),
+    row("curl password", ("curlopt_",), r"CURLOPT_\w{0,20}(?:PASSWORD|PWD|BEARER), {0,4}[\"'](?P<value>[^\"'\n]{6,200})"),
+    row(
         "password in a setting",
         ("value=",),
         r"(?i:key=[\"']\w{0,40}(?:password|secret|token)[\"']\s{1,4}value=[\"'])(?P<value>[^\"'<>%$]{6,200})",
     ),
-    _(
+    row(
         "password in a URL",
         ("://",),
         r"(?i:[a-z][a-z0-9+.-]{1,20})://[^\s:/@\"'<>]{0,64}:(?P<value>[^\s/@\"'<>{}$*]{3,128})@[\w\[]",

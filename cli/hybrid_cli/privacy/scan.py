@@ -1,6 +1,6 @@
-"""Find what should not leave in a text: credentials and personal data. Pure functions.
+"""Find, in a text, what should not leave: credentials and personal data. Pure functions.
 
-Credentials are found by their published formats (`privacy.credentials`, a table with one row a format) and
+Credentials are found by their published formats (`privacy.credentials`, a table with one row per format) and
 by names that announce a secret value (`privacy.assignments`); personal data by `privacy.personal_data`.
 """
 
@@ -72,13 +72,13 @@ def _starts_a_word(text: str, start: int) -> bool:
 _END_OF_PRIVATE_KEY = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _BASE64 = string.ascii_letters + string.digits + "+/="
 _LINE_OF_BASE64 = re.compile(rf"[{_BASE64}]{{20,}}")
-_LONGEST_PRIVATE_KEY = 20_000
+_MAX_PRIVATE_KEY = 20_000
 
 
 def _tails_of_private_keys(text: str) -> Iterator[SensitiveSpan]:
     """The last lines of private keys whose first lines are missing."""
     for end in _END_OF_PRIVATE_KEY.finditer(text):
-        before = text[max(0, end.start() - _LONGEST_PRIVATE_KEY) : end.start()]
+        before = text[max(0, end.start() - _MAX_PRIVATE_KEY) : end.start()]
         rest = len(before.rstrip(_BASE64 + string.whitespace))
         first = _LINE_OF_BASE64.search(text, end.start() - len(before) + rest, end.start())
         if first is not None:

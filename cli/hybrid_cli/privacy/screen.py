@@ -16,16 +16,16 @@ from hybrid_cli.privacy.scan import find
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan, without_overlaps
 from hybrid_cli.privacy.visible_text import visible
 from hybrid_cli.profile.schema import Kind, Privacy
+from hybrid_cli.system.secret_variables import is_secret_name
 
 Message = dict[str, str]
 
 _SCANNER_SECONDS = 20
-_MOST_NAMED = 5
-_SHORTEST_KEY = 8
+_MAX_NAMED = 5
+_MIN_KEY_LENGTH = 8
 """Characters. Shorter keys are dummies for servers that check none, and may be ordinary words."""
 _PLACES = {"system": "the system message", "user": "the prompt", "assistant": "an earlier answer"}
 _SOUND_LIKE_VOWELS = (*"AEIOaeio", "NVIDIA", "npm", "xAI")
-_KEYS = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,25 +62,23 @@ def screen(
 
 def _key_spans(text: str, key: str | None) -> list[SensitiveSpan]:
     """The places of the cloud's own key in `text`."""
-    if key is None or len(key) < _SHORTEST_KEY:
+    if key is None or len(key) < _MIN_KEY_LENGTH:
         return []
     seen, places = visible(text)
     return [
         SensitiveSpan("secret", "the cloud's own key", places[match.start()], places[match.end() - 1] + 1)
-        for match in re.finditer("|".join(_forms(key)), seen)
+        for match in re.finditer("|".join(_encodings(key)), seen)
     ]
 
 
-def _forms(key: str) -> Iterator[str]:
+def _encodings(key: str) -> Iterator[str]:
     """Patterns for a key in plain text, percent-encoded, in hexadecimal and in Base64."""
     yield "".join(f"(?:{re.escape(one)}|%(?i:{ord(one):02x}))" for one in key)
     yield f"(?i:{key.encode().hex()})"
-    for before in range(
-        3
-    ):  # bytes before it, as in `user:key`; characters that also encode other bytes are left out
-        whole = base64.b64encode(bytes(before) + key.encode()).decode().rstrip("=")
-        shared = -1 if (before + len(key)) % 3 else None
-        yield re.escape(whole[(0, 2, 3)[before] : shared]).replace(r"\+", "[+-]").replace("/", "[/_]")
+    for offset in range(3):  # bytes before the key in its Base64 group, as in `user:key`
+        whole = base64.b64encode(bytes(offset) + key.encode()).decode().rstrip("=")
+        shared = -1 if (offset + len(key)) % 3 else None  # its character also encodes the next byte
+        yield re.escape(whole[(0, 2, 3)[offset] : shared]).replace(r"\+", "[+-]").replace("/", "[/_]")
 
 
 def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[SensitiveSpan]]) -> None:
@@ -92,10 +90,10 @@ def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Sensit
         if span.kind == "secret"
     ]
     if places:
-        more = f", and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
+        more = f", and {len(places) - _MAX_NAMED} more" if len(places) > _MAX_NAMED else ""
         raise Failure(
             ExitStatus.DENIED,
-            f"blocked: {', '.join(places[:_MOST_NAMED])}{more}; nothing was sent;"
+            f"blocked: {', '.join(places[:_MAX_NAMED])}{more}; nothing was sent;"
             " to send the prompt without it, set privacy.on_secret: redact",
         )
 
@@ -138,7 +136,7 @@ def _scan_outside(
             input=json.dumps({"text": text, "kinds": kinds}).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # it may contain secrets
-            env={name: value for name, value in variables.items() if not _KEYS.search(name)},
+            env={name: value for name, value in variables.items() if not is_secret_name(name)},
             timeout=_SCANNER_SECONDS,
             check=False,
         )

@@ -1,1 +1,1 @@
-"""Small helpers around the operating system and HTTP; they know nothing of the rest of hybrid."""
+"""Small helpers around the operating system and HTTP. From hybrid they import only `exit_status`."""
