@@ -7,7 +7,7 @@ from typing import Any
 from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.help.completions import bash, fish, zsh
 from man_pages import man_pages
-from profile_reference import profiles_page
+from profile_reference import profiles_page, profiles_schema
 
 
 def generated_files(root: Any) -> dict[str, str]:
@@ -18,5 +18,6 @@ def generated_files(root: Any) -> dict[str, str]:
         "completions/_hybrid": zsh(tree),
         "completions/hybrid.fish": fish(tree),
         "docs/profiles.md": profiles_page(),
+        "profiles/profile.schema.json": profiles_schema(),
         **{f"docs/man/{name}": text for name, text in man_pages(tree).items()},
     }

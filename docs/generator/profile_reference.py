@@ -1,4 +1,4 @@
-"""docs/profiles.md: every key of a profile, read from its schema."""
+"""The reference of profile keys, and the JSON Schema that editors check profiles with."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def profiles_page() -> str:
     """Return the text of the page."""
     schema = json_schema()
     return _INTRO + "".join(_rows(schema["$ref"], "", schema["$defs"]))
+
+
+def profiles_schema() -> str:
+    """Return the text of the file that the shipped profiles name as their schema."""
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 def _rows(reference: str, prefix: str, definitions: dict[str, Any]) -> Iterator[str]:

@@ -6,10 +6,11 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, find_project_file
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.modes import MODES
+from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 from scripted_cloud import ScriptedCloud
@@ -194,6 +196,20 @@ def test_every_rule_has_its_key_in_the_schema() -> None:
     values = merge([], project_is_trusted=False)
     assert values.keys() == RULES.keys()
     as_profile(values)
+
+
+def schema_keys(section: msgspec.Struct, prefix: str = "") -> Iterator[str]:
+    """Yield the section's keys; those of an inner section one by one, unless it merges as a whole."""
+    for name in section.__struct_fields__:
+        key, value = f"{prefix}{name}", getattr(section, name)
+        if isinstance(value, msgspec.Struct) and key not in RULES:
+            yield from schema_keys(value, f"{key}.")
+        else:
+            yield key
+
+
+def test_every_key_in_the_schema_has_its_rule() -> None:
+    assert set(schema_keys(Profile(version=1))) == {"version", "extends"} | RULES.keys()
 
 
 def test_what_needs_trust() -> None:

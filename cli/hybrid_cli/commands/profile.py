@@ -94,12 +94,12 @@ def explain(
 ) -> None:
     """Print each effective value, the layer that set it, and values that were refused."""
     from hybrid_cli.guard.forbid import best_enforcement
-    from hybrid_cli.profile.merge import Value
+    from hybrid_cli.profile.merge import EffectiveValue
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     invocation: Invocation = context.obj
     values = dict(merge_policy(Flags(profile=profile), invocation.environment).values)
-    values["enforcement"] = Value(best_enforcement(), "the guard of this system")
+    values["enforcement"] = EffectiveValue(best_enforcement(), "the guard of this system")
     if as_json:
         typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
         return

@@ -15,7 +15,7 @@ from hybrid_cli.profile.strict_yaml import MAX_BYTES, parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 
-_LONGEST_CHAIN = 8
+_MAX_CHAIN = 8
 """Files that may extend one another."""
 
 
@@ -111,10 +111,10 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
     chain: list[dict[str, Any]] = []
     seen: set[Path] = set()
     while True:
-        if path.resolve() in seen or len(seen) == _LONGEST_CHAIN:
+        if path.resolve() in seen or len(seen) == _MAX_CHAIN:
             raise Failure(
                 ExitStatus.USAGE,
-                f"{path} extends itself, or more than {_LONGEST_CHAIN} files extend one another",
+                f"{path} extends itself, or more than {_MAX_CHAIN} files extend one another",
             )
         seen.add(path.resolve())
         data = dict(read_checked(path).data)

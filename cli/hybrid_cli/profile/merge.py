@@ -79,7 +79,7 @@ RULES: dict[str, MergeRule] = {
     "local.sampling.max_tokens": _last,
     "local.sampling.seed": _last,
     "local.sampling.repeat_penalty": _last,
-    "cloud": _last,  # whole: a key never meets the origin of another layer
+    "cloud": _last,  # whole: a key is never sent to the server of another layer
     "escalation.mode": strictest,
     "escalation.target": _last,
     "escalation.rules": _all_rules,
@@ -120,7 +120,7 @@ BUILT_IN = "the built-in default"
 
 
 @dataclass
-class Value:
+class EffectiveValue:
     """The effective value of one key."""
 
     value: Any
@@ -130,7 +130,7 @@ class Value:
     """Values of other layers that have no effect, each as `LAYER: VALUE`."""
 
 
-def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Value]:
+def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, EffectiveValue]:
     """The effective value of each key under `layers`, weakest first.
 
     Raises Failure (DENIED) if one layer forces the cloud and another forbids it.
@@ -140,7 +140,7 @@ def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Val
     for key, rule in RULES.items():
         default = lookup(defaults, key)
         settings, refused = _settings(key, default, layers, trusted=project_is_trusted)
-        values[key] = Value(default, refused=refused)
+        values[key] = EffectiveValue(default, refused=refused)
         if settings:
             names, effective = rule(settings)
             overruled = [
@@ -148,11 +148,11 @@ def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Val
                 for layer, value in settings
                 if layer not in (BUILT_IN, *names.split(", ")) and value != effective
             ]
-            values[key] = Value(effective, names, refused + overruled)
+            values[key] = EffectiveValue(effective, names, refused + overruled)
     return values
 
 
-def as_profile(values: dict[str, Value]) -> Profile:
+def as_profile(values: dict[str, EffectiveValue]) -> Profile:
     """The effective values as one typed profile."""
     data: dict[str, Any] = {"version": 1}
     for key, value in values.items():

@@ -16,8 +16,8 @@ from hybrid_cli.profile.strict_yaml import Document, KeyPath
 from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.suggest import nearest
 
-_MOST_MISTAKES = 50
-_LONGEST_VALUE = 40
+_MAX_MISTAKES = 50
+_MAX_VALUE_LENGTH = 40
 
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)
 _ANY_VALUE = "[...]"
@@ -39,7 +39,7 @@ def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
     """
     data = deepcopy(document.data)
     removed = _RemovedItems()
-    for _ in range(_MOST_MISTAKES):
+    for _ in range(_MAX_MISTAKES):
         try:
             msgspec.convert(data, Profile)
         except msgspec.ValidationError as error:
@@ -132,11 +132,11 @@ def _not_this(path: KeyPath, data: Any) -> str:
         return f", not {str(data).lower()}"
     if data is None:
         return "; the value is missing"
-    return "" if isinstance(data, dict | list) else f", not `{shorten(str(data), _LONGEST_VALUE)}`"
+    return "" if isinstance(data, dict | list) else f", not `{shorten(str(data), _MAX_VALUE_LENGTH)}`"
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
-    name = shorten(name, _LONGEST_VALUE)
+    name = shorten(name, _MAX_VALUE_LENGTH)
     close = nearest(name, known)
     named = f"unknown {what}" if what == "key" else f"unknown {what} `{name}`"
     return f"{named}; did you mean `{close}`?" if close else f"{named}; use {_one_of(known)}"

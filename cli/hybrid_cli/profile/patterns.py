@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-_MOST_MEMORY = 1_000_000
+_MAX_MEMORY = 1_000_000
 """Bytes of a compiled pattern. Rules have small patterns; large ones take long to compile."""
 
 
@@ -16,7 +16,7 @@ def compiled(pattern: str) -> Any:
 
     options = re2.Options()
     options.log_errors = False  # RE2 would write its own lines to stderr
-    options.max_mem = _MOST_MEMORY
+    options.max_mem = _MAX_MEMORY
     try:
         return re2.compile(pattern, options)
     except re2.error as error:

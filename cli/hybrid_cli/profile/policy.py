@@ -8,7 +8,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
-from hybrid_cli.profile.merge import BUILT_IN, Value, as_profile, lookup, merge, needing_trust
+from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge, needing_trust
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.schema import (
     Checks,
@@ -63,7 +63,7 @@ class Policy:
     decided_by: str
     """The name of the layer that set the mode."""
     forced_by: str | None
-    """The name of the layer that forces the cloud, even if another layer asks first."""
+    """The name of the layer that forces the cloud. Another layer may still ask first."""
     local: Local
     cloud: Cloud | None
     escalation: Escalation
@@ -75,7 +75,7 @@ class Policy:
     log: Log
     cloud_temperature: float | None
     """From --temperature only: many cloud models refuse any value but their own."""
-    values: dict[str, Value]
+    values: dict[str, EffectiveValue]
     """The effective value of each key, with its layer and the values refused."""
 
     @property

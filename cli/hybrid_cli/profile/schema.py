@@ -176,7 +176,9 @@ class Server(_Section, frozen=True):
     retries: Annotated[
         int,
         Meta(ge=0, le=10),
-        _says("How often hybrid repeats a request that failed for a passing reason, such as a rate limit."),
+        _says(
+            "How many times hybrid repeats a request that failed for a passing reason, such as a rate limit."
+        ),
     ] = 2
     extra: Extra = Extra()
 
@@ -190,7 +192,7 @@ class Server(_Section, frozen=True):
 
 
 class Cloud(Server, frozen=True):
-    """The cloud model. This section replaces an inherited one whole: no key meets another server."""
+    """The cloud model. This section replaces an inherited one whole: a key is never sent to another server."""
 
     fallbacks: Annotated[
         list[Server], _says("Tried in order if the server before is down; each needs its own consent.")
