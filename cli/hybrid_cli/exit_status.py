@@ -33,14 +33,14 @@ class ExitStatus(IntEnum):
 
 SECOND_CHOICE, LAST_CHOICE = 10, 99
 """Exit codes with --exit-code: 0 is the first choice, 10 the second, 11 the third, and so on."""
-MOST_CHOICES_WITH_CODES = LAST_CHOICE - SECOND_CHOICE + 2
+MAX_CHOICES_WITH_CODES = LAST_CHOICE - SECOND_CHOICE + 2
 EXIT_CODES = {str(status.value): status.meaning for status in ExitStatus if status < SECOND_CHOICE}
 EXIT_CODES[f"{SECOND_CHOICE} to {LAST_CHOICE}"] = "the second choice, the third, ... with --exit-code"
 EXIT_CODES |= {str(status.value): status.meaning for status in ExitStatus if status > LAST_CHOICE}
 """Every exit code with its meaning, for help and documents."""
 
 
-class Failure(Exception):  # noqa: N818  an expected failure is no programming error
+class Failure(Exception):  # noqa: N818  an expected failure is not a bug
     """An expected failure: a one-line message and the exit code."""
 
     def __init__(self, status: ExitStatus, message: str) -> None:
@@ -55,7 +55,7 @@ class Failure(Exception):  # noqa: N818  an expected failure is no programming e
 class Interrupted(BaseException):
     """The run ends because of a signal or the deadline.
 
-    It is no `Exception`, so that `except Exception` in a library cannot swallow or retry it.
+    It is not an `Exception`, so that `except Exception` in a library cannot swallow or retry it.
     """
 
     def __init__(self, status: ExitStatus) -> None:

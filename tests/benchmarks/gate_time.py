@@ -71,7 +71,7 @@ def parents_work(tokens: int) -> float:
     for number in range(tokens):
         result.add(TokenSignal(math.log(0.9), 0.8, 0.2, "content" if number else "first"))
         if number % 8 == 7:
-            criterion.leans(signals_of(result, criterion))
+            criterion.heads_for_handoff(signals_of(result, criterion))
             criterion.fails_early(result.logprobs)
     judge(result, criterion)
     return time.perf_counter() - started

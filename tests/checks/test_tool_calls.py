@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_cli.checks.tool_calls import Name, ToolCall, find_tool_call, is_broken, tool_definitions
+from hybrid_cli.checks.tool_calls import ToolCall, ToolName, find_tool_call, is_broken, tool_definitions
 from hybrid_cli.local.chat_template import render, with_tool_note
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
@@ -162,7 +162,7 @@ def test_the_model_may_ask_for_a_handoff(
     assert json.loads(done.stdout)["answered_by"] == "local"
 
 
-OFFERED: tuple[Name, ...] = ("web_search", "handoff")
+OFFERED: tuple[ToolName, ...] = ("web_search", "handoff")
 OSLO = ToolCall("web_search", "Oslo")
 
 

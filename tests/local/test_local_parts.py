@@ -158,7 +158,7 @@ def ask_with_cache(
     engine: Any, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], Any]:
     """Answer the same short prompt again, with a cache in tmp_path that keeps short prefixes, too."""
-    monkeypatch.setattr("hybrid_cli.local.prefix_cache.LEAST_TOKENS", 32)
+    monkeypatch.setattr("hybrid_cli.local.prefix_cache.MIN_TOKENS", 32)
     task = {"messages": [{"role": "user", "content": TEXT[:200]}], "max_tokens": 2}
     return lambda: record(engine, model_file, task, cache_folder=str(tmp_path), weights_id="w")
 
@@ -196,7 +196,7 @@ def test_a_pipe_among_the_entries_holds_nothing_up(ask_with_cache: Callable[[], 
 def test_the_cache_evicts_what_was_not_used_longest(tmp_path: Path, monkeypatch: Any) -> None:
     from hybrid_cli.local import prefix_cache
 
-    monkeypatch.setattr(prefix_cache, "MOST_BYTES", 100)  # a gigabyte of entries would take long to write
+    monkeypatch.setattr(prefix_cache, "MAX_BYTES", 100)  # a gigabyte of entries would take long to write
     for number in range(5):
         path = tmp_path / "key" / f"{number}.prefix"
         path.parent.mkdir(exist_ok=True)

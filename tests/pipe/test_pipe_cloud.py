@@ -178,14 +178,14 @@ def test_backpressure_is_per_cloud() -> None:
     backpressure = Backpressure()
     backpressure.failed("https://one", fault(30.0))
     with pytest.raises(Failure, match="it limits the rate"):
-        backpressure.turn("https://one", 10.0)
-    backpressure.turn("https://other", 10.0)
+        backpressure.wait_for_turn("https://one", 10.0)
+    backpressure.wait_for_turn("https://other", 10.0)
     backpressure.answered("https://one", 0.2)  # a shorter wait shortens nothing
     with pytest.raises(Failure):
-        backpressure.turn("https://one", 10.0)
+        backpressure.wait_for_turn("https://one", 10.0)
     backpressure.failed("https://other", fault(None, limits_rate=True))
     begun = time.monotonic()
-    backpressure.turn("https://other", 10.0)
+    backpressure.wait_for_turn("https://other", 10.0)
     assert time.monotonic() - begun > 0.5
 
 

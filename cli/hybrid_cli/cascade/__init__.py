@@ -1,1 +1,1 @@
-"""The way of one prompt: local answer, decision, handoff, output."""
+"""One prompt's path: local answer, decision, handoff, output."""

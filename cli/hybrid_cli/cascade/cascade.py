@@ -1,4 +1,4 @@
-"""The cascade: one prompt's way from the local model to a delivered answer.
+"""The cascade: one prompt's path from the local model to a delivered answer.
 
 It has three steps. `decide` runs the local model where it is needed and asks the gate. `ask` puts the handoff to
 the user where a yes is needed. `settle` keeps the local answer or hands the prompt off.
@@ -19,7 +19,7 @@ from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.refusal import is_refusal
-from hybrid_cli.checks.tool_calls import Name
+from hybrid_cli.checks.tool_calls import ToolName
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
 from hybrid_cli.egress.send import Handoff, Sent, send
@@ -62,7 +62,7 @@ class Decision:
 
     @property
     def observation(self) -> Observation | None:
-        """The local answer in numbers, if shadow mode drew it."""
+        """The local answer in numbers, if this prompt was sampled for shadow mode."""
         return None if self.local is None else self.local.observation
 
     @property
@@ -87,16 +87,12 @@ class Cascade:
     environment: Environment
     stopwatch: Stopwatch
     shows_thinking: bool = False
-    offers: Mapping[Name, Policy] = field(default_factory=dict)
+    offers: Mapping[ToolName, Policy] = field(default_factory=dict)
     """Tools the local model may call, each with the policy its call is sent under."""
     backpressure: Backpressure = field(default_factory=Backpressure)
     """Shared by the prompts that are answered side by side."""
     criterion: Criterion | None = None
     """What local answers are judged by; None to look it up."""
-
-    def answer(self) -> Answer:
-        """Return the answer of exactly one model. Raises Failure if there is none."""
-        return self.settle(self.ask(self.decide()))
 
     # ---- decide -----------------------------------------------------------------------------------------
 
@@ -253,7 +249,7 @@ class Cascade:
         return self._answered_by_cloud(decision, sent, text, first_token)
 
     def _observe(self, sent: Sent, local: LocalAnswer | None, text: str) -> None:
-        """Record how far the two answers agree, if shadow mode drew this prompt."""
+        """Record how far the two answers agree, if this prompt was sampled for shadow mode."""
         if local is not None and local.observation is not None:
             with suppress(Failure):  # the answer is paid for; a number is not worth losing it
                 ledger = Ledger(self.environment.state_folder)

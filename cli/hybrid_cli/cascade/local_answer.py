@@ -10,7 +10,7 @@ from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.answer_form import alternatives
-from hybrid_cli.checks.tool_calls import Name, find_tool_call, is_broken, may_begin
+from hybrid_cli.checks.tool_calls import ToolName, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -36,7 +36,7 @@ class LocalAnswer:
     stages: list[StageScore] = field(default_factory=list)
     """What each stage of the gate saw."""
     observation: Observation | None = None
-    """The answer in numbers, if shadow mode drew it."""
+    """The answer in numbers, if this prompt was sampled for shadow mode."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class LocalModel:
     environment: Environment
     stopwatch: Stopwatch
     shows_thinking: bool
-    offers: Mapping[Name, Policy]
+    offers: Mapping[ToolName, Policy]
     """Tools the model may call, each with the policy its call is sent under."""
     criterion: Criterion | None
     """What the answer is judged by; None to look it up."""
@@ -103,7 +103,7 @@ class LocalModel:
         may_give_up = may_hand_off and self.policy.mode == "auto"
 
         def fails_early(logprobs: list[float | None]) -> int | None:
-            if may_hand_off and criterion.leans(gate.signals_of(result, criterion)):
+            if may_hand_off and criterion.heads_for_handoff(gate.signals_of(result, criterion)):
                 prefetch_sdk(self.policy, self.environment)
             if self.offers and may_begin(result.text):  # a tool call is judged whole
                 return None

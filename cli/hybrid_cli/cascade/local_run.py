@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hybrid_cli.cascade.thinking_view import ThinkingView
-from hybrid_cli.checks.tool_calls import Name, tool_definitions
+from hybrid_cli.checks.tool_calls import ToolName, tool_definitions
 from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import (
     Done,
@@ -31,7 +31,7 @@ def new_request(
     policy: Policy,
     weights: Weights,
     environment: Environment,
-    offered: Collection[Name] = (),
+    offered: Collection[ToolName] = (),
     *,
     wants_state: bool = False,
 ) -> LocalRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hybrid_cli.cascade.output import Output
-from hybrid_cli.checks.tool_calls import Name
+from hybrid_cli.checks.tool_calls import ToolName
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.exit_status import Failure
@@ -23,7 +23,7 @@ def offered_tools(
     facts: RequestFacts,
     output: Output,
     environment: Environment,
-) -> dict[Name, Policy]:
+) -> dict[ToolName, Policy]:
     """Return the tools the local model may call for `request`, each with the policy for its call.
 
     There are none under a schema: its grammar leaves no room for a call.
@@ -31,7 +31,7 @@ def offered_tools(
     never_leaves = policy.mode not in ("auto", "ask") or (ruling is not None and ruling.then == "local")
     if never_leaves or request.schema is not None or _denied(request, policy, environment):
         return {}
-    found: dict[Name, Policy] = {}
+    found: dict[ToolName, Policy] = {}
     for tool in policy.cloud.tools if policy.cloud is not None else ():
         if tool == "image_generation" and not output.takes_images:
             continue

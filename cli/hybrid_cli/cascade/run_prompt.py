@@ -18,7 +18,7 @@ from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
-from hybrid_cli.exit_status import MOST_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
+from hybrid_cli.exit_status import MAX_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
 from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.modes import Tool
@@ -139,8 +139,8 @@ def _choices(options: RunOptions) -> tuple[str, ...]:
     if options.schema is not None:
         raise Failure(ExitStatus.USAGE, "use --choices or --schema, not both")
     choices = read_choices(options.choices)
-    if options.exit_code and len(choices) > MOST_CHOICES_WITH_CODES:
-        raise Failure(ExitStatus.USAGE, f"--exit-code allows at most {MOST_CHOICES_WITH_CODES} choices")
+    if options.exit_code and len(choices) > MAX_CHOICES_WITH_CODES:
+        raise Failure(ExitStatus.USAGE, f"--exit-code allows at most {MAX_CHOICES_WITH_CODES} choices")
     return choices
 
 

@@ -35,7 +35,7 @@ from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment, deadline
 from hybrid_cli.ui.stopwatch import Stopwatch
 
-_TOGETHER = 50
+_BATCH_SIZE = 50
 """Prompts that a long run gathers before it starts a process for them."""
 _SECONDS = 600.0
 """For one prompt, if the profile sets no limit."""
@@ -62,9 +62,9 @@ class _ShadowJob(msgspec.Struct, frozen=True):
 def observe(
     result: LocalResult, weights: str, policy: Policy, environment: Environment
 ) -> Observation | None:
-    """Return a finished local answer in numbers if chance draws it; None if not, or if it cannot be measured.
+    """Return a finished local answer in numbers; None if not sampled for shadow mode, or not measurable.
 
-    One draw decides for kept and handed-off prompts alike, so that the record represents the real traffic.
+    Kept and handed-off prompts are sampled alike, so that the record represents the real traffic.
     """
     if policy.escalation.shadow <= 0 or environment.chance() >= policy.escalation.shadow:
         return None
@@ -82,9 +82,9 @@ def shadow_of(
     policy: Policy,
     environment: Environment,
 ) -> Shadow | None:
-    """Return what to send after `answer`; None if it was not drawn, or may not be sent without a question."""
+    """Return what to send after `answer`; None if it was not sampled or needs a question first."""
     kept = (answer.handoff.decision, answer.handoff.reason) == ("kept", "none")
-    with suppress(Failure):  # nothing that goes wrong here may touch the answer that is there
+    with suppress(Failure):  # a failure here must not affect the delivered answer
         if observation is not None and kept and _may_send(request, policy, environment):
             return Shadow(request, answer.answer, observation)
     return None
@@ -106,7 +106,7 @@ class Shadows:
     def add(self, shadow: Shadow | None) -> None:
         if shadow is not None:
             self._gathered.append(shadow)
-        if len(self._gathered) >= _TOGETHER:
+        if len(self._gathered) >= _BATCH_SIZE:
             self.send()
 
     def send(self) -> None:

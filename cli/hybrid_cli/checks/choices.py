@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import shorten
 
-_AROUND = " \t\r\n.,;:!\"'`*()[]"
+_STRIPPED = " \t\r\n.,;:!\"'`*()[]"
 
 
 def read_choices(given: str) -> tuple[str, ...]:
@@ -33,5 +33,5 @@ def read_choices(given: str) -> tuple[str, ...]:
 
 def matching_choice(text: str, choices: Sequence[str]) -> str:
     """The choice that `text` names, ignoring case, quotes and punctuation around it; `text` itself if none."""
-    bare = text.strip(_AROUND).casefold()
-    return next((choice for choice in choices if choice.strip(_AROUND).casefold() == bare), text)
+    bare = text.strip(_STRIPPED).casefold()
+    return next((choice for choice in choices if choice.strip(_STRIPPED).casefold() == bare), text)

@@ -10,9 +10,15 @@ from typing import Any, NoReturn
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import shorten
 
-_MOST_BYTES = 256_000
-_BOUNDS = {"integer": "imum", "number": "imum", "string": "Length", "array": "Items", "object": "Properties"}
-"""The rest of the keywords `min...` and `max...` for each type."""
+_MAX_BYTES = 256_000
+_BOUNDS = {
+    "integer": ("minimum", "maximum"),
+    "number": ("minimum", "maximum"),
+    "string": ("minLength", "maxLength"),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
+"""The keywords of the lower and the upper bound for each type."""
 _OTHER_JSON = ("true", "false", "null")
 
 
@@ -106,10 +112,11 @@ def _contradiction(data: Any) -> str | None:
     is_plain = not _references(data) and '"pattern' not in json.dumps(data)
     if values is not None and is_plain and not any(map(_validator(data).is_valid, values)):
         return f"no value of `{'enum' if 'enum' in data else 'const'}` matches the rest of the schema"
-    bounded = _BOUNDS.get(data["type"]) if isinstance(data.get("type"), str) else None
-    low, high = f"min{bounded}", f"max{bounded}"
-    if low in data and high in data and data[low] > data[high]:
-        return f"`{low}` is above `{high}`"
+    bounds = _BOUNDS.get(data["type"]) if isinstance(data.get("type"), str) else None
+    if bounds is not None and all(key in data for key in bounds):
+        low, high = bounds
+        if data[low] > data[high]:
+            return f"`{low}` is above `{high}`"
     if data.get("type") != "object":
         return None
     properties, required = data.get("properties", {}), data.get("required", [])
@@ -124,12 +131,12 @@ def _contradiction(data: Any) -> str | None:
 def _read(path: Path) -> str:
     try:
         with path.expanduser().open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a valid file name"
         raise Failure(ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}") from error
-    if len(content) > _MOST_BYTES:
-        raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MOST_BYTES // 1000} kB")
+    if len(content) > _MAX_BYTES:
+        raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MAX_BYTES // 1000} kB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

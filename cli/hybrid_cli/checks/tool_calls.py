@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from hybrid_cli.profile.modes import Tool
 
-Name = Literal[Tool, "handoff"]
+ToolName = Literal[Tool, "handoff"]
 
-_LONGEST = 1000
+_MAX_ARGUMENT = 1000
 """Characters of an argument. A longer one is a document, not a request."""
 
 
@@ -25,7 +25,7 @@ class _Description:
     argument_meaning: str
 
 
-_TOOLS: dict[Name, _Description] = {
+_TOOLS: dict[ToolName, _Description] = {
     "web_search": _Description(
         "Search the web. Use it for current events, prices, weather and other facts that you cannot know.",
         "query",
@@ -44,11 +44,11 @@ _TOOLS: dict[Name, _Description] = {
 class ToolCall:
     """A call that the local model made. Each tool has one argument."""
 
-    name: Name
+    name: ToolName
     argument: str
 
 
-def tool_definitions(names: Collection[Name]) -> list[dict[str, Any]]:
+def tool_definitions(names: Collection[ToolName]) -> list[dict[str, Any]]:
     """The tools in the form that chat templates take: OpenAI's function tools."""
     return [
         {
@@ -80,7 +80,7 @@ def may_begin(text: str) -> bool:
     return any(begun.startswith(mark) or mark.startswith(begun) for mark in _MARKS)
 
 
-def find_tool_call(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> ToolCall | None:
+def find_tool_call(answer: str, offered: Collection[ToolName], prompt: Sequence[str]) -> ToolCall | None:
     """The first call in an answer that consists only of calls of `offered` tools, or else None.
 
     A call that `prompt` (the texts given to the model) contains does not count: the model may only repeat it.
@@ -89,11 +89,11 @@ def find_tool_call(answer: str, offered: Collection[Name], prompt: Sequence[str]
     if not calls or not all(call is not None and call.name in offered for call in calls):
         return None
     own = calls[0]
-    given = {one for text in prompt for one in _everywhere(text)}
+    given = {one for text in prompt for one in _calls_anywhere(text)}
     return None if own in given else own
 
 
-def is_broken(answer: str, offered: Collection[Name], prompt: Sequence[str]) -> bool:
+def is_broken(answer: str, offered: Collection[ToolName], prompt: Sequence[str]) -> bool:
     """Whether an answer is tagged as a call, but is not a valid one.
 
     A valid call of a tool that is not offered is ordinary text: it must not hand off the whole prompt.
@@ -117,7 +117,7 @@ def _calls(text: str) -> Iterator[ToolCall | None]:
     yield from _read(text)
 
 
-def _everywhere(text: str) -> Iterator[ToolCall]:
+def _calls_anywhere(text: str) -> Iterator[ToolCall]:
     """Every call anywhere in `text`, in any form."""
     decoder = json.JSONDecoder()
     for place in re.finditer(r'\{\s*"', text):
@@ -148,6 +148,6 @@ def _as_call(value: Any) -> ToolCall | None:
         return None
     arguments = value.get("arguments", value.get("parameters"))
     argument = arguments.get(_TOOLS[name].argument) if isinstance(arguments, dict) else None
-    if not isinstance(argument, str) or not argument.strip() or len(argument) > _LONGEST:
+    if not isinstance(argument, str) or not argument.strip() or len(argument) > _MAX_ARGUMENT:
         return None
     return ToolCall(name, argument.strip())

@@ -30,7 +30,7 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
 
     def check() -> None:
         if environment.clock() > ends:
-            raise faults.unreadable(server, f"did not end its answer in {server.timeouts.answer:g} s")
+            raise faults.bad_response(server, f"did not end its answer in {server.timeouts.answer:g} s")
 
     try:
         client = _new_client(server, key, check)
@@ -61,18 +61,18 @@ def complete(call: Call, key: str | None, environment: Environment, on_text: Cal
     except openai.APIConnectionError as error:  # includes timeouts
         raise faults.of_connection(error, server) from None
     except _TooLong:
-        raise faults.unreadable(server, f"sent over {MAX_BYTES // 1_000_000} MB") from None
+        raise faults.bad_response(server, f"sent over {MAX_BYTES // 1_000_000} MB") from None
     except openai.APIError as error:
         raise faults.of_report(error, server, key) from None
     except (ValueError, RuntimeError):  # a corrupt chunk
-        raise faults.unreadable(server) from None
+        raise faults.bad_response(server) from None
 
 
 def _check_type(content_type: str, server: Server) -> None:
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "text/event-stream":
         named = kind if kind.replace("/", "").replace("-", "").isalnum() and len(kind) < 60 else "no type"
-        raise faults.unreadable(server, f"answered with {named}, not with a stream of events")
+        raise faults.bad_response(server, f"answered with {named}, not with a stream of events")
 
 
 def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> Any:

@@ -70,7 +70,7 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
 
 def of_report(error: Any, server: Server, key: str | None) -> CloudFault:
     """The fault for an error that a server reports inside its stream."""
-    return unreadable(server, f"reported an error in its stream{_code(error, key)}")
+    return bad_response(server, f"reported an error in its stream{_code(error, key)}")
 
 
 def _code(error: Any, key: str | None) -> str:
@@ -122,7 +122,7 @@ def cut(server: Server) -> CloudFault:
     return CloudFault(ExitStatus.CLOUD, f"{_name(server)}: the stream was cut before the answer was complete")
 
 
-def unreadable(server: Server, what: str = "sent a stream that cannot be read") -> CloudFault:
+def bad_response(server: Server, what: str = "sent a stream that cannot be read") -> CloudFault:
     """The fault for a response that breaks the API's rules or limits."""
     return _failing(server, what)
 

@@ -14,14 +14,14 @@ from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.schema import Server
 
 MAX_TOOL_CALLS = 3
-"""How often a model may call its hosted tools in one request."""
+"""How many times a model may call its hosted tools in one request."""
 _MAX_STOPS = 4
 """The most stop texts that Chat Completions accepts."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a cloud's Chat Completions API differs. The defaults suit every other compatible server."""
+    """How a cloud's Chat Completions API differs from the common form, which is the defaults."""
 
     limit_field: str = "max_tokens"
     """The field that limits the answer's tokens."""
@@ -58,7 +58,7 @@ class Call:
 
     def body(self) -> dict[str, Any]:
         """The body as JSON types."""
-        body = _responses(self) if self.server.api == "responses" else _chat(self)
+        body = _responses_body(self) if self.server.api == "responses" else _chat_body(self)
         return body if self.temperature is None else {**body, "temperature": self.temperature}
 
     def content(self) -> bytes:
@@ -68,7 +68,7 @@ class Call:
         )
 
 
-def _chat(call: Call) -> dict[str, Any]:
+def _chat_body(call: Call) -> dict[str, Any]:
     """The body for Chat Completions, in the server's dialect."""
     dialect = DIALECTS.get(origin_of(call.server.base_url), Dialect())
     return {
@@ -84,14 +84,14 @@ def _chat(call: Call) -> dict[str, Any]:
             if call.schema
             else {}
         ),
-        **_hints(call.server),
+        **_extra_fields(call.server),
     }
 
 
-def _responses(call: Call) -> dict[str, Any]:
+def _responses_body(call: Call) -> dict[str, Any]:
     """The body for the Responses API. Without `store: false`, servers keep the request."""
-    hints = _hints(call.server)
-    effort, verbosity = hints.pop("reasoning_effort", None), hints.pop("verbosity", None)
+    extra = _extra_fields(call.server)
+    effort, verbosity = extra.pop("reasoning_effort", None), extra.pop("verbosity", None)
     tools = [{"type": tool} for tool in call.tools]
     text: dict[str, Any] = {"verbosity": verbosity} if verbosity else {}
     if call.schema:
@@ -105,7 +105,7 @@ def _responses(call: Call) -> dict[str, Any]:
         **({"tools": tools, "tool_choice": "required", "max_tool_calls": MAX_TOOL_CALLS} if tools else {}),
         **({"reasoning": {"effort": effort}} if effort else {}),
         **({"text": text} if text else {}),
-        **hints,
+        **extra,
     }
 
 
@@ -114,11 +114,11 @@ def _named(schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": "answer", "schema": schema}
 
 
-def _hints(server: Server) -> dict[str, Any]:
+def _extra_fields(server: Server) -> dict[str, Any]:
     """The fields that are set in the profile's `extra`."""
-    hints: dict[str, Any] = {
+    extra: dict[str, Any] = {
         name: value for name, value in msgspec.to_builtins(server.extra).items() if value is not None
     }
-    if "provider" in hints:
-        hints["provider"] = {name: value for name, value in hints["provider"].items() if value is not None}
-    return hints
+    if "provider" in extra:
+        extra["provider"] = {name: value for name, value in extra["provider"].items() if value is not None}
+    return extra

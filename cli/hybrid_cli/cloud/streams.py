@@ -15,7 +15,7 @@ _TOOL_ITEMS: dict[str, Tool] = {
     "web_search_call": "web_search",
     "image_generation_call": "image_generation",
 }
-_MOST_TOKENS = 10_000_000
+_MAX_TOKENS = 10_000_000
 """A larger count cannot be true of one answer."""
 
 
@@ -55,7 +55,7 @@ def gather(
         try:
             take(chunk, reply, on_text, server)
         except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
-            raise faults.unreadable(server) from None
+            raise faults.bad_response(server) from None
     if not reply.finish_reason:
         raise faults.cut(server)
     return reply
@@ -88,7 +88,7 @@ def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None], server
     elif kind in ("response.completed", "response.incomplete"):
         _take_end(event["response"], reply)
     elif kind in ("response.failed", "error"):
-        raise faults.unreadable(server, "reported an error in its stream")
+        raise faults.bad_response(server, "reported an error in its stream")
 
 
 def _add(text: str, reply: Reply, on_text: Callable[[str], None]) -> None:
@@ -152,7 +152,7 @@ def _tier(data: Any) -> str | None:
 
 def _count(value: Any) -> int | None:
     """`value` if it is a possible number of tokens, or else None."""
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
 
 
 def _cite(reply: Reply, item: Any) -> None:

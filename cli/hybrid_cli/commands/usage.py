@@ -27,7 +27,7 @@ By = Literal["day", "model", "origin", "profile", "reason", "outcome"]
 
 
 def _date(since: str | None) -> str | None:
-    """Reject a value that is no day, month or year."""
+    """Reject a value that is not a day, a month or a year."""
     try:
         if since is not None:
             if not re.fullmatch("[0-9]{4}(-[0-9]{2}){0,2}", since):

@@ -16,8 +16,8 @@ Reservation = tuple[int, float | None]
 
 _FAILURES_IN_A_ROW = 8
 """After so many failures without an answer in between, a cloud counts as failing."""
-_UNSAID_SECONDS = 1.0
-"""The wait after a 429 that names no time."""
+_DEFAULT_WAIT = 1.0
+"""Seconds to wait after a 429 that names no time."""
 
 
 class Backpressure:
@@ -35,7 +35,7 @@ class Backpressure:
         self._failures: Counter[str] = Counter()
         self._open = 0
 
-    def turn(self, origin: str, longest: float | None = None) -> None:
+    def wait_for_turn(self, origin: str, longest: float | None = None) -> None:
         """Wait until `origin` accepts requests again.
 
         Raises the fault that holds it back if the wait is longer than `longest` seconds; None waits any time.
@@ -52,7 +52,7 @@ class Backpressure:
         with self._changed:
             self._failures[origin] += 1
             if fault.wait is not None or fault.limits_rate:
-                self._hold(origin, _UNSAID_SECONDS if fault.wait is None else fault.wait, fault)
+                self._hold(origin, _DEFAULT_WAIT if fault.wait is None else fault.wait, fault)
 
     def answered(self, origin: str, pause: float | None) -> None:
         """Record an answer; the server may ask for a `pause` in seconds before the next request."""

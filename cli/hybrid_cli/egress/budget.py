@@ -167,9 +167,10 @@ def worst_cost(call: Call, size: int) -> float | None:
 
 def used_by(call: Call, reply: Reply) -> Used:
     """Return the tokens and tools of `reply`; an estimate if the server reports nothing plausible."""
-    sent, made = reply.tokens_in, reply.tokens_out
+    tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
     tier = reply.tier or call.server.extra.service_tier
     # A count far over the limit that was sent cannot be true.
-    if not sent or made is None or (reply.text and not made) or made > _OVERSHOOT * call.max_tokens:
+    too_many = tokens_out is not None and tokens_out > _OVERSHOOT * call.max_tokens
+    if not tokens_in or tokens_out is None or (reply.text and not tokens_out) or too_many:
         return replace(estimate(len(call.content()), reply.text, reply.tools), tier=tier)
-    return Used(sent, made, reply.cached, reply.reasoning, reply.tools, tier=tier)
+    return Used(tokens_in, tokens_out, reply.cached, reply.reasoning, reply.tools, tier=tier)

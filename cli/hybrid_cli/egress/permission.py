@@ -138,7 +138,7 @@ def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_know
 
 
 def prefetch_sdk(policy: Policy, environment: Environment) -> None:
-    """Load what a handoff needs, beside other work: one has become likely. Nothing is sent."""
+    """Load what a handoff needs in the background, once a handoff is likely. Nothing is sent."""
     if policy.cloud is not None:
         sdk.prefetch(environment.variables, needs_certificates=sdk.uses_tls(policy.cloud))
 

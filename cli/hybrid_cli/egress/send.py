@@ -34,7 +34,7 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.privacy.redact import Restorer, Vault
 
-_LONGEST_WAIT = 60.0
+_MAX_WAIT = 60.0
 """Seconds to wait before a request is sent again, if there is no deadline."""
 
 
@@ -72,7 +72,7 @@ def send(
     """Hand the request off, to the first cloud of the profile that answers.
 
     With `is_shown` the user sees the text passed to `on_text` at once, so that no other answer can replace it.
-    Raises Failure: DENIED, LIMIT, KEY, CLOUD, or CHECK for a reply that is no whole answer.
+    Raises Failure: DENIED, LIMIT, KEY, CLOUD, or CHECK for an incomplete answer.
     """
     permission = permission_for(handoff.request, handoff.policy, environment)
     if permission.denied is not None or not permission.has_consent:
@@ -155,7 +155,7 @@ class _Attempts:
         # If one request after another fails, each is sent only once.
         last = 0 if self.backpressure.is_failing(origin) else self.server.retries
         for attempt in range(last + 1):
-            self.backpressure.turn(origin, self._seconds_left())
+            self.backpressure.wait_for_turn(origin, self._seconds_left())
             with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
                 if attempt == 0:
                     price = "" if worst is None else f", at most {usd_bound(worst)}"
@@ -214,7 +214,7 @@ class _Attempts:
         """Return the seconds that a retry may wait."""
         seconds = self.account.policy.limits.seconds
         if seconds is None:
-            return _LONGEST_WAIT
+            return _MAX_WAIT
         return seconds - self.stopwatch.elapsed()
 
 
@@ -244,7 +244,7 @@ def _unused(lost: int, redacted: int) -> str:
 
 def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason == "length":
-        raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; --max-tokens raises the limit")
+        raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; raise --max-tokens")
     if reply.finish_reason == "content_filter":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
     if reply.finish_reason != "stop":

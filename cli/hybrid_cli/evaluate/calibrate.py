@@ -21,7 +21,7 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store
 
 TARGETS = ("escalate_at_most", "wrong_at_most", "quality_at_least")
-LEAST_ROWS = 100
+MIN_ROWS = 100
 _DELTA = (0.001, 0.5)
 
 
@@ -69,16 +69,16 @@ def calibrate(
     if data is None:
         policy = merge_policy(flags, environment)
         checksum = Store(environment).locate(policy.local.model).sha256
-        measured = traffic_rows(policy, checksum, environment, least=LEAST_ROWS)
+        measured = traffic_rows(policy, checksum, environment, least=MIN_ROWS)
     else:
         work = Evaluation.prepare(data, flags, environment)
         work.begin(agreed=agreed)
         measured = work.measure(worker)
         policy, checksum = work.policy, work.weights.sha256
-    if len(measured) < LEAST_ROWS:
+    if len(measured) < MIN_ROWS:
         raise Failure(
             ExitStatus.USAGE,
-            f"{len(measured)} questions are too few; calibration needs at least {LEAST_ROWS}",
+            f"{len(measured)} questions are too few; calibration needs at least {MIN_ROWS}",
         )
     fitted, held = (
         measured[::2],

@@ -21,7 +21,7 @@ long answer it counts each doubtful step, which the mean hides."""
 RICH = list(NAMES)
 WITH_PROBE = [*RICH, PROBE]
 FOLDS = 5
-LEAST_ROWS = 200
+MIN_ROWS = 200
 """Labels needed to try more than one signal."""
 _RIDGE = 1.0
 _NEWTON_STEPS = 30
@@ -96,8 +96,8 @@ def choose(fitted: list[Row], objective: Objective) -> FittedScore:
     above 0; the best winner is chosen.
     """
     names, reason = _single(fitted, objective)
-    if len(fitted) < LEAST_ROWS:
-        why = f"{reason}; only {len(fitted)} labels, richer signals need {LEAST_ROWS}"
+    if len(fitted) < MIN_ROWS:
+        why = f"{reason}; only {len(fitted)} labels, richer signals need {MIN_ROWS}"
         return FittedScore(fit(fitted, names, objective), why)
     by, what = ("group", "tasks") if len({row.group for row in fitted}) > 1 else ("key", "questions")
     richer = [("all signals", RICH)]

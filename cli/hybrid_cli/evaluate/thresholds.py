@@ -13,7 +13,7 @@ import numpy as np
 
 from hybrid_cli.evaluate.metrics import Numbers
 
-LEAST_KEPT = 50
+MIN_KEPT = 50
 """Rows kept at the strictest threshold that is tried; with fewer, a single error would decide."""
 _STEPS = 20
 
@@ -34,9 +34,9 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
     on; the first whose Clopper-Pearson bound exceeds `share` ends the search.
     """
     passed = None
-    if len(score) < LEAST_KEPT:
+    if len(score) < MIN_KEPT:
         return None
-    for quantile in np.linspace(LEAST_KEPT / len(score), 1, _STEPS):
+    for quantile in np.linspace(MIN_KEPT / len(score), 1, _STEPS):
         threshold = float(np.quantile(score, quantile, method="inverted_cdf"))
         if math.isinf(threshold):  # rows that may never be kept
             break
@@ -49,9 +49,9 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
 
 def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
     """The smallest share that `wrong_at_most` can promise, by its strictest threshold; 1 if none."""
-    if np.isfinite(score).sum() < LEAST_KEPT:
+    if np.isfinite(score).sum() < MIN_KEPT:
         return 1.0
-    kept = score <= np.quantile(score, LEAST_KEPT / len(score), method="inverted_cdf")
+    kept = score <= np.quantile(score, MIN_KEPT / len(score), method="inverted_cdf")
     return upper_bound(int((wrong[kept] > 0.5).sum()), int(kept.sum()), delta)
 
 

@@ -109,7 +109,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.early) not in (0, len(CHECKPOINTS)):
-            raise ValueError("its checkpoints are others")
+            raise ValueError("its checkpoints differ from this version's")
 
     def misfit(self, weights: str, cloud: str | None) -> str | None:
         """Return why the calibration cannot be used with these weights and cloud, for a message; None if it can."""
@@ -160,4 +160,4 @@ def _stored(environment: Environment) -> Iterator[Calibration]:
                     raise OSError
                 yield msgspec.json.decode(path.read_bytes(), type=Calibration)
             except (msgspec.DecodeError, OSError):
-                environment.note(f"{path} is no calibration; it is not used")
+                environment.note(f"{path} is not a valid calibration; ignored")

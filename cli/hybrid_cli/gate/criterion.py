@@ -54,7 +54,7 @@ class Criterion:
         signals = answer_signals(logprobs, prompt_tokens, first)
         return signals if self.calibration is None else self.calibration.model.complete(signals, state)
 
-    def leans(self, signals: Signals) -> bool:
+    def heads_for_handoff(self, signals: Signals) -> bool:
         """Return whether a running answer is heading for a handoff."""
         confidence = self.confidence(signals)
         return confidence is None or confidence < self.threshold

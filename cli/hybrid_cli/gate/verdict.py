@@ -29,7 +29,7 @@ class StageScore(msgspec.Struct, frozen=True):
     score: float | None
     """0 to 1; None if it cannot be measured."""
     threshold: float | None
-    """Below it the stage hands off; None if the stage only watches."""
+    """Below it the stage hands off; None if the stage cannot trigger a handoff."""
 
     def describe(self) -> str:
         """Return the stage's result for `-v`."""
@@ -49,7 +49,7 @@ class LocalResult:
     text: str = ""
     finish_reason: str = ""
     logprobs: list[float | None] = field(default_factory=list)
-    """One a content token: natural logarithms of probabilities from the raw logits."""
+    """One per content token: natural logarithms of probabilities from the raw logits."""
     tokens_in: int = 0
     tokens_out: int = 0
     context: int = 0
@@ -86,7 +86,7 @@ class Verdict:
     threshold: float | None = None
     signals: dict[str, float | None] = field(default_factory=dict)
     failure: Failure | None = None
-    """Set if there is no usable local answer: raised if the cloud is denied."""
+    """The error to raise if the cloud is denied; None if there is a usable local answer."""
 
 
 def forced() -> Verdict:

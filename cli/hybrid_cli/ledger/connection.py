@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import sqlite3  # late, as most runs send nothing
 
 _BUSY_SECONDS = 60
-_DEAF_SECONDS = 0.5
+_SQLITE_WAIT_SECONDS = 0.5
 """How long SQLite waits by itself. Meanwhile no signal is handled, so no deadline either."""
 _SENT = """
     id INTEGER PRIMARY KEY,
     at TEXT NOT NULL,           -- UTC, ISO 8601
-    run TEXT NOT NULL,          -- one process: Environment.run
+    run TEXT NOT NULL,          -- one process: Environment.run_id
     profile TEXT NOT NULL,      -- the name of the chosen profile
     decided_by TEXT NOT NULL,   -- the layer that set the mode
     reason TEXT NOT NULL,       -- as in the answer object
@@ -80,7 +80,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         if os.fstat(descriptor).st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
         os.close(descriptor)
-        with closing(sqlite3.connect(path, timeout=_DEAF_SECONDS, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(path, timeout=_SQLITE_WAIT_SECONDS, isolation_level=None)) as connection:
             when_free(lambda: _prepare(connection))
             yield connection
     except (sqlite3.Error, OSError) as error:

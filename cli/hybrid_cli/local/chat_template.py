@@ -25,10 +25,10 @@ FALLBACK = (
 )
 """ChatML, the most common format, for a model whose own template is missing or broken."""
 
-_MOST_SOURCE = 256_000  # characters of a template; the longest in use have about 20,000
-_MOST_ADDED = 1_000_000  # characters that a template may add to the messages
-_MOST_SECONDS = 2.0
-_MOST_MEMORY = 512 << 20  # bytes that rendering may allocate
+_MAX_SOURCE = 256_000  # characters of a template; the longest in use have about 20,000
+_MAX_ADDED = 1_000_000  # characters that a template may add to the messages
+_MAX_SECONDS = 2.0
+_MAX_MEMORY = 512 << 20  # bytes that rendering may allocate
 
 
 class TemplateError(Exception):
@@ -55,8 +55,8 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
     If the template drops a system message, it becomes the start of the first user message. Raises
     TemplateError, also if the template takes too long or produces too much.
     """
-    if len(template) > _MOST_SOURCE:
-        raise TemplateError(f"it is over {_MOST_SOURCE} characters long")
+    if len(template) > _MAX_SOURCE:
+        raise TemplateError(f"it is over {_MAX_SOURCE} characters long")
     with _limits():
         try:
             compiled = _compiled(template)
@@ -86,7 +86,7 @@ def _compiled(template: str) -> jinja2.Template:
 
 
 def _fill(compiled: jinja2.Template, messages: list[Message], variables: dict[str, Any]) -> str:
-    limit = _MOST_ADDED + sum(len(message["content"]) for message in messages)
+    limit = _MAX_ADDED + sum(len(message["content"]) for message in messages)
     pieces, length = [], 0
     try:
         for piece in compiled.generate(messages=messages, **variables):
@@ -140,14 +140,14 @@ def _limits() -> Iterator[None]:
     import resource
 
     def ring(_number: int, _frame: object) -> NoReturn:
-        raise TemplateError(f"it took over {_MOST_SECONDS:.0f} s")
+        raise TemplateError(f"it took over {_MAX_SECONDS:.0f} s")
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    ceiling = _address_space() + _MOST_MEMORY
+    ceiling = _address_space() + _MAX_MEMORY
     if soft != resource.RLIM_INFINITY:
         ceiling = min(ceiling, soft)
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, _MOST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, _MAX_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
     try:
         yield

@@ -92,7 +92,7 @@ class _Child:
         self._emit(Described(features, bool(llama_cpp.llama_supports_gpu_offload()), memory.available()))
         if message.path is not None:
             self._loader.load(message.path)
-            self._emit(Loaded(round(self._loader.seconds(), 4), 0))
+            self._emit(Loaded(round(self._loader.take_load_seconds(), 4), 0))
         self._emit(Done())
 
     def _generate(self, message: LocalRequest | SchedulerRequest) -> None:

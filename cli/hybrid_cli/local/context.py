@@ -12,7 +12,7 @@ from hybrid_cli.local.model import Model
 
 BATCH = 512  # tokens in one call of llama_decode: llama.cpp's default for n_ubatch
 _STEP = 256  # contexts are sized in steps, as llama.cpp pads them
-_MOST_SLOTS = 16  # parallel sequences: more gain little on a CPU and cost memory
+_MAX_SLOTS = 16  # parallel sequences: more gain little on a CPU and cost memory
 _LARGE_PREFIX = 256  # tokens
 
 
@@ -48,7 +48,7 @@ class Size:
         several = len(needs) > 1
         shared = common_length(prompts) if several else 0
         unified = shared >= _LARGE_PREFIX
-        for slots in range(min(len(needs), _MOST_SLOTS), 0, -1):
+        for slots in range(min(len(needs), _MAX_SLOTS), 0, -1):
             own = sum(need - shared for need in needs[:slots])
             each = (slots + several) * _stepped(needs[0])
             cells = _stepped(shared + own) if unified else each
@@ -73,7 +73,7 @@ class Size:
 
 def slots_for(cores: int) -> int:
     """How many parallel sequences are worthwhile: several a core, because weights are read once for all."""
-    return max(2, min(_MOST_SLOTS, 8 * cores))
+    return max(2, min(_MAX_SLOTS, 8 * cores))
 
 
 def _stepped(tokens: int) -> int:

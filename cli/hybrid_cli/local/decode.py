@@ -91,8 +91,8 @@ class Decoder:
         self._size = size
         self._threads = threads
         self._listener = listener
-        self._meter = Meter(model.vocabulary)
-        self._row: Any = ctypes.c_float * model.vocabulary
+        self._meter = Meter(model.vocabulary_size)
+        self._row: Any = ctypes.c_float * model.vocabulary_size
         self._states: Any = ctypes.c_float * llama_cpp.llama_model_n_embd(model.handle)
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         for place in range(BATCH):

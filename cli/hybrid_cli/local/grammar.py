@@ -11,9 +11,9 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
 
 _WHOLE = "whole-schema"
-_MOST_REPEATS = 1000
+_MAX_REPEATS = 1000
 """llama.cpp's stack overflows with many more nested optional repetitions."""
-_MOST_VALUES = 5000
+_MAX_VALUES = 5000
 """Values of an enum: llama.cpp follows each of them at every token."""
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems")
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
@@ -64,11 +64,11 @@ def _portable(data: Any) -> Any:
         return data
     kept: dict[str, Any] = {}
     for key, value in data.items():
-        if key in _BOUNDS and isinstance(value, int) and value > _MOST_REPEATS:
+        if key in _BOUNDS and isinstance(value, int) and value > _MAX_REPEATS:
             if key.startswith("min"):
-                kept[key] = _MOST_REPEATS
-        elif key == "enum" and isinstance(value, list) and len(value) > _MOST_VALUES:
-            raise ValueError(f"an enum has {len(value)} values, over {_MOST_VALUES}")
+                kept[key] = _MAX_REPEATS
+        elif key == "enum" and isinstance(value, list) and len(value) > _MAX_VALUES:
+            raise ValueError(f"an enum has {len(value)} values, over {_MAX_VALUES}")
         elif key == "pattern" and isinstance(value, str):
             kept[key] = _pattern(value)
         else:

@@ -47,8 +47,8 @@ class Loader:
         self._path = path
         self._seconds = time.monotonic() - started
 
-    def seconds(self) -> float:
-        """Seconds of the last load; 0 if nothing was loaded since the last call of this method."""
+    def take_load_seconds(self) -> float:
+        """Return the seconds of the last load, once; 0 if nothing was loaded since the last call."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 

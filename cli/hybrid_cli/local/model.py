@@ -21,7 +21,7 @@ class Model:
     def __init__(self, handle: Any) -> None:
         self.handle = handle
         self.vocab: Any = llama_cpp.llama_model_get_vocab(handle)
-        self.vocabulary: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
         if self.trained_context <= 0:
             raise Failure(ExitStatus.WEIGHTS, "the model's header is damaged: its context length is invalid")
@@ -117,7 +117,7 @@ class Model:
         found: dict[bytes, list[int]] = {}
         longest = 64  # bytes; longer tokens do not matter for choices
         buffer = ctypes.create_string_buffer(longest)
-        for token in range(self.vocabulary):
+        for token in range(self.vocabulary_size):
             length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, longest, 0, False)
             if length > 0:  # a control token has no text
                 found.setdefault(buffer.raw[:length], []).append(token)
@@ -126,7 +126,7 @@ class Model:
     @cached_property
     def ends_of_answer(self) -> list[int]:
         """The tokens that end the answer."""
-        return [token for token in range(self.vocabulary) if self.ends(token)]
+        return [token for token in range(self.vocabulary_size) if self.ends(token)]
 
     def _read_piece(self, token: int) -> bytes:
         size = 64

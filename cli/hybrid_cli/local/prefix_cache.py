@@ -30,9 +30,9 @@ from hybrid_cli.system.files import replacing
 
 _HEAD = struct.Struct("<8sQQ32s")
 _MAGIC = b"hybridP1"
-LEAST_TOKENS = 256
+MIN_TOKENS = 256
 """A shorter prefix is decoded in about the time that its entry takes to load."""
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """Bytes of all entries together."""
 
 
@@ -65,7 +65,7 @@ class PrefixCache:
             with _dropping(path):
                 found.append((min(_shared(path, wanted), len(prompt) - 1), path))
         length, path = max(found, default=(0, self._folder))
-        if length < LEAST_TOKENS:
+        if length < MIN_TOKENS:
             return 0
         with _dropping(path):
             state = _read_state(path)
@@ -80,10 +80,10 @@ class PrefixCache:
 
     def save(self, prompt: list[int], slot: int, *, reused: int) -> None:
         """Save the state of `prompt` from `slot`, unless little of it is new. Never raises OSError."""
-        if len(prompt) - reused < LEAST_TOKENS:
+        if len(prompt) - reused < MIN_TOKENS:
             return
         state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, slot))()
-        if len(state) > MOST_BYTES // 2:
+        if len(state) > MAX_BYTES // 2:
             return
         llama_cpp.llama_state_seq_get_data(self._context, state, len(state), slot)
         tokens = np.asarray(prompt, dtype=np.int32).tobytes()
@@ -132,7 +132,7 @@ def _read_state(path: Path) -> bytearray:
     with path.open("rb") as file:
         _magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
         size = _HEAD.size + count * 4 + length
-        if size > MOST_BYTES or size != path.stat().st_size:
+        if size > MAX_BYTES or size != path.stat().st_size:
             raise ValueError("damaged")
         digest = hashlib.sha256(file.read(count * 4))
         state = bytearray(length)
@@ -153,7 +153,7 @@ def _evict(root: Path, coming: int) -> None:
             found.append((info.st_mtime, info.st_size, path))
     total = sum(size for _time, size, _path in found) + coming
     for _time, size, path in sorted(found):
-        if total <= MOST_BYTES:
+        if total <= MAX_BYTES:
             return
         path.unlink(missing_ok=True)
         total -= size

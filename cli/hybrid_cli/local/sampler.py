@@ -21,7 +21,7 @@ from hybrid_cli.local.protocol import Task
 _PENALTY_WINDOW = 64  # tokens, llama.cpp's default
 _TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-_MOST_COMPARED = 64  # allowed tokens; more never begin one and the same text
+_MAX_COMPARED = 64  # allowed tokens; more never begin one and the same text
 
 
 class SampledToken(NamedTuple):
@@ -80,7 +80,7 @@ class Sampler:
         total = float(weights.sum())
         if not math.isfinite(total):
             return None
-        if len(allowed) > _MOST_COMPARED:
+        if len(allowed) > _MAX_COMPARED:
             same = allowed == token
         else:
             chosen = self._piece(token).strip()
@@ -94,7 +94,7 @@ class Sampler:
         One text can be split into tokens in many ways (`{`, `{"`, `{"na`): the choice among them says nothing
         about the model's certainty.
         """
-        if len(allowed) > _MOST_COMPARED:
+        if len(allowed) > _MAX_COMPARED:
             return False
         pieces = sorted((self._piece(int(token)).strip() for token in allowed), key=len)
         return all(long.startswith(short) for short, long in itertools.pairwise(pieces))

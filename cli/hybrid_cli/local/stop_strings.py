@@ -24,7 +24,7 @@ class StopStrings:
         if places:
             self.met, self._held = True, ""
             return text[: min(places)]
-        cut = len(text) - overlap(text, self._stops)
+        cut = len(text) - partial_mark_length(text, self._stops)
         self._held = text[cut:]
         return text[:cut]
 
@@ -40,7 +40,7 @@ def stop_at(text: str, stops: Sequence[str]) -> str:
     return stop.feed(text) + stop.flush()
 
 
-def overlap(text: str, marks: Sequence[str]) -> int:
+def partial_mark_length(text: str, marks: Sequence[str]) -> int:
     """The length of the longest suffix of `text` that is the beginning of one of `marks`."""
     longest = max(map(len, marks), default=1) - 1
     for length in range(min(longest, len(text)), 0, -1):

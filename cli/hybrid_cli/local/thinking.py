@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from hybrid_cli.local.stop_strings import overlap
+from hybrid_cli.local.stop_strings import partial_mark_length
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
-_CALLED = re.compile(r"\bto=functions\.(\w{1,60})")
-_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
+_FUNCTION_CALL = re.compile(r"\bto=functions\.(\w{1,60})")
+_BODY_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
 class Split(NamedTuple):
@@ -74,7 +74,7 @@ class _Think:
         thought, closed, rest = self._held.partition(_CLOSE)
         if closed:
             return self._begin_answer(rest, thought)
-        keep = overlap(self._held, [_CLOSE])
+        keep = partial_mark_length(self._held, [_CLOSE])
         self._held = thought[len(thought) - keep :]
         return Split("", thought[: len(thought) - keep])
 
@@ -119,15 +119,15 @@ class _Harmony:
                 words = header.rpartition(_CHANNEL)[2].split()
                 self._channel = words[0] if _CHANNEL in header and words else ""
                 self._held = rest
-                called = _CALLED.search(header) if self._has_tools else None
+                called = _FUNCTION_CALL.search(header) if self._has_tools else None
                 self.answering = self._channel == "final" or called is not None
                 if called is not None:
                     self._closing = "}</tool_call>"
                     return Split(f'<tool_call>{{"name": "{called[1]}", "arguments": ', ""), True
             return Split("", ""), bool(found)
-        places = [(place, mark) for mark in _ENDS if (place := self._held.find(mark)) >= 0]
+        places = [(place, mark) for mark in _BODY_ENDS if (place := self._held.find(mark)) >= 0]
         if not places:
-            return self._take(len(self._held) - overlap(self._held, _ENDS)), False
+            return self._take(len(self._held) - partial_mark_length(self._held, _BODY_ENDS)), False
         place, mark = min(places)
         taken = self._take(place)
         taken = taken._replace(answer=taken.answer + self._close())

@@ -130,7 +130,9 @@ class Pipeline:
                 if decision.needs_cloud and cloud is not None:
                     with contextlib.suppress(Failure):  # `settle` reports it, and may keep the local answer
                         origin = origin_of(cloud.base_url)
-                        self._cascades.backpressure.turn(origin, seconds or _MAX_BACKPRESSURE_SECONDS)
+                        self._cascades.backpressure.wait_for_turn(
+                            origin, seconds or _MAX_BACKPRESSURE_SECONDS
+                        )
             self._queue.start_clock(queued)
             self._queue.finish(queued, cascade.settle(decision))
         except Failure as failure:

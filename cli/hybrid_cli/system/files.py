@@ -58,7 +58,7 @@ def replacing(path: Path, mode: int = PRIVATE_MODE) -> Iterator[BinaryIO]:
         replacement.close()
 
 
-class Busy(Exception):  # noqa: N818  another process is at work, which is no error of this one
+class Busy(Exception):  # noqa: N818  another process is at work, which is not an error of this one
     """Another process holds the lock."""
 
 

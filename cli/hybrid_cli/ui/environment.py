@@ -109,7 +109,7 @@ class Environment:
         return is_terminal(self.stderr)
 
     def stdin_is_pipe_or_file(self) -> bool:
-        """Return whether stdin was given on purpose: it is no terminal, device or inherited socket."""
+        """Return whether stdin was given on purpose: it is not a terminal, a device or an inherited socket."""
         if self.stdin is None:
             return False
         mode = os.fstat(self.stdin.fileno()).st_mode
@@ -187,7 +187,7 @@ class Environment:
             waiting.end()
 
     def can_ask(self) -> bool:
-        """Return whether a person can answer a question: stderr is a terminal, and this is no CI job."""
+        """Return whether a person can answer a question: stderr is a terminal, and this is not a CI job."""
         return self.stderr_is_terminal() and not self.in_ci()
 
     def confirm(self, question: str) -> bool:

@@ -12,7 +12,7 @@ _LINE_SECONDS = 10.0
 _RATE_SAMPLES = 50
 _BAR_COLUMNS = 10
 """The text beside the bar must fit into 80 columns, too."""
-_LEAST_DONE = 8
+_MIN_DONE = 8
 """Items done before the time left is estimated: the first of many in parallel take longest."""
 
 
@@ -72,7 +72,7 @@ class ProgressBar:
 
     def _describe(self) -> str:
         text = f"{self._done} of {self._total} {self._what}"
-        if self._done >= _LEAST_DONE:
+        if self._done >= _MIN_DONE:
             each = (self._clock() - self._begun) / self._done
             text += f", about {duration(each * (self._total - self._done))} left"
         return f"{bar(self._done, self._total)} {text}" if self._animates else text

@@ -16,12 +16,12 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 _HEAD = struct.Struct("<4sIQQ")
 """Magic, version, tensor count, metadata count."""
 _VERSIONS = (2, 3)
-_LEAST_TENSOR_BYTES = 24  # of the description of one tensor
-_LEAST_PAIR_BYTES = 13  # of one metadata key and value
-_MOST_DIMENSIONS = 4
-_MOST_NESTING = 4
-_LONGEST_KEY = 65535
-_LONGEST_TOKEN = 1 << 20  # bytes of one token of the vocabulary
+_MIN_TENSOR_BYTES = 24  # of the description of one tensor
+_MIN_PAIR_BYTES = 13  # of one metadata key and value
+_MAX_DIMENSIONS = 4
+_MAX_NESTING = 4
+_MAX_KEY_BYTES = 65535
+_MAX_TOKEN_BYTES = 1 << 20  # bytes of one token of the vocabulary
 
 _STRING, _ARRAY = 8, 9
 _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -56,11 +56,11 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
     if version not in _VERSIONS:
         raise Failure(ExitStatus.WEIGHTS, f"{name} has GGUF version {version}; hybrid reads versions 2 and 3")
     try:
-        if tensors * _LEAST_TENSOR_BYTES + pairs * _LEAST_PAIR_BYTES > size:
+        if tensors * _MIN_TENSOR_BYTES + pairs * _MIN_PAIR_BYTES > size:
             raise _Damaged
         cursor = _Cursor(file, size)
         for _ in range(pairs):
-            cursor.string(_LONGEST_KEY)
+            cursor.string(_MAX_KEY_BYTES)
             cursor.value(cursor.unsigned(4))
         for _ in range(tensors):
             _walk_tensor(cursor, size)
@@ -71,9 +71,9 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
 
 
 def _walk_tensor(cursor: _Cursor, size: int) -> None:
-    cursor.string(_LONGEST_KEY)
+    cursor.string(_MAX_KEY_BYTES)
     dimensions = cursor.unsigned(4)
-    if dimensions > _MOST_DIMENSIONS:
+    if dimensions > _MAX_DIMENSIONS:
         raise _Damaged
     cursor.skip(8 * dimensions + 4)
     if cursor.unsigned(8) > size:
@@ -114,7 +114,7 @@ class _Cursor:
             self.skip(_FIXED_BYTES[kind])
         elif kind == _STRING:
             self.string(self._left)
-        elif kind == _ARRAY and depth < _MOST_NESTING:
+        elif kind == _ARRAY and depth < _MAX_NESTING:
             self._array(depth)
         else:
             raise _Damaged
@@ -138,7 +138,7 @@ class _Cursor:
         for _ in range(count):
             length = number(read(8), "little")
             left -= 8 + length
-            if left < 0 or length > _LONGEST_TOKEN:
+            if left < 0 or length > _MAX_TOKEN_BYTES:
                 raise _Damaged
             read(length)
         self._left = left

@@ -22,7 +22,7 @@ from hybrid_cli.system.retry_after import retry_after
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-_LONGEST_WAIT = 60.0
+_MAX_WAIT = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -145,7 +145,7 @@ def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:
         return FileChanged("the file became shorter on the server")
     host = urlsplit(remote.url).netloc
     if error.code in _TRANSIENT:
-        wait = retry_after(error.headers, _LONGEST_WAIT)
+        wait = retry_after(error.headers, _MAX_WAIT)
         return ConnectionCut(f"{host} answered {error.code}", wait=wait)
     return Failure(ExitStatus.WEIGHTS, f"{host} answered {error.code} for {remote.file}")
 

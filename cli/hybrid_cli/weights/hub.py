@@ -29,7 +29,7 @@ from hybrid_cli.weights.transfer import transfer
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRANSIENT = (429, 500, 502, 503, 504)
 _RETRIES = 3
-_LONGEST_WAIT = 30.0
+_MAX_WAIT = 30.0
 
 _Found = TypeVar("_Found")
 
@@ -120,7 +120,7 @@ class HubSource:
             except HfHubHTTPError as error:
                 response = error.response
                 if response.status_code in _TRANSIENT and number < _RETRIES:
-                    _wait(retry_after(response.headers, _LONGEST_WAIT), 0.5 * 2**number, reporter)
+                    _wait(retry_after(response.headers, _MAX_WAIT), 0.5 * 2**number, reporter)
                     continue
                 raise Failure(ExitStatus.WEIGHTS, self._explain(response, file)) from error
             except KeyError as error:

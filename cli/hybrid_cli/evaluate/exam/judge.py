@@ -34,9 +34,9 @@ _SMALL = (
     ),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
-_MOST_PATTERN = 200  # characters of a model's regular expression
-_MOST_SUBJECT = 24  # characters of a text that it is tried on: bounds the time of a bad pattern
-_MOST_SQL_STEPS = 200  # calls of SQLite's progress handler, each of 1,000 instructions
+_MAX_PATTERN = 200  # characters of a model's regular expression
+_MAX_SUBJECT = 24  # characters of a text that it is tried on: bounds the time of a bad pattern
+_MAX_SQL_STEPS = 200  # calls of SQLite's progress handler, each of 1,000 instructions
 
 
 def is_right(question: Question, answer: str) -> bool:
@@ -182,14 +182,14 @@ def _patterns(answer: str) -> list[str]:
 
 
 def _tells_apart(pattern: str, wanted: dict[str, list[str]]) -> bool:
-    if not pattern or len(pattern) > _MOST_PATTERN:
+    if not pattern or len(pattern) > _MAX_PATTERN:
         return False
     try:
         compiled = re.compile(pattern)
     except (re.error, RecursionError, OverflowError):
         return False
-    matched = [compiled.fullmatch(one[:_MOST_SUBJECT]) is not None for one in wanted["match"]]
-    refused = [compiled.fullmatch(one[:_MOST_SUBJECT]) is None for one in wanted["reject"]]
+    matched = [compiled.fullmatch(one[:_MAX_SUBJECT]) is not None for one in wanted["match"]]
+    refused = [compiled.fullmatch(one[:_MAX_SUBJECT]) is None for one in wanted["reject"]]
     return all(matched) and all(refused)
 
 
@@ -201,7 +201,7 @@ def _sql(_question: Question, answer: str, wanted: dict[str, Any]) -> bool:
         for statement in wanted["setup"]:
             connection.execute(statement)
         connection.set_authorizer(_may)
-        left = iter(range(_MOST_SQL_STEPS))
+        left = iter(range(_MAX_SQL_STEPS))
         connection.set_progress_handler(lambda: int(next(left, None) is None), 1_000)
         rows = [list(row) for row in connection.execute(query).fetchmany(100)]
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError):
