@@ -1,6 +1,7 @@
 """Thinking styles: how models mark their thinking, and how it is told apart from the answer.
 
-To add a style, write a `Splitter` for it and add a line to `STYLES` at the end of this file.
+To add a style with another pair of tags, add a row to `STYLES`; any other style needs a `Splitter`, too. Rows are
+tried in order; keep `none` last, because it matches every template.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import NamedTuple, Protocol
 
 from hybrid_cli.local.stop_strings import partial_mark_length
 
-_OPEN, _CLOSE = "<think>", "</think>"
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
 _FUNCTION_CALL = re.compile(r"\bto=functions\.(\w{1,60})")
 _BODY_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
@@ -50,11 +50,12 @@ class _Plain:
         return Split("", "")
 
 
-class _Think:
-    """`<think>...</think>` before the answer. Later tags are text: an answer may explain `<think>`."""
+class _Tagged:
+    """Thinking between two tags, before the answer. Later tags are text: an answer may explain them."""
 
-    def __init__(self, *, opened: bool) -> None:
-        """`opened`: the prompt ends with `<think>`."""
+    def __init__(self, open_tag: str, close_tag: str, *, opened: bool) -> None:
+        """`opened`: the prompt ends with the opening tag."""
+        self._open, self._close = open_tag, close_tag
         self._held = ""
         self._thinking = opened
         self._decided = False
@@ -66,15 +67,15 @@ class _Think:
         self._held += text
         if not self._thinking:
             start = self._held.lstrip()
-            if not start.startswith(_OPEN):
-                if _OPEN.startswith(start):
+            if not start.startswith(self._open):
+                if self._open.startswith(start):
                     return Split("", "")
                 return self._begin_answer(self._held, "")
-            self._thinking, self.answering, self._held = True, False, start.removeprefix(_OPEN)
-        thought, closed, rest = self._held.partition(_CLOSE)
+            self._thinking, self.answering, self._held = True, False, start.removeprefix(self._open)
+        thought, closed, rest = self._held.partition(self._close)
         if closed:
             return self._begin_answer(rest, thought)
-        keep = partial_mark_length(self._held, [_CLOSE])
+        keep = partial_mark_length(self._held, [self._close])
         self._held = thought[len(thought) - keep :]
         return Split("", thought[: len(thought) - keep])
 
@@ -162,6 +163,16 @@ class ThinkingStyle:
     """Whether the marks are control tokens, which llama.cpp must print for the splitter to see them."""
 
 
+def _tagged(open_tag: str, close_tag: str) -> ThinkingStyle:
+    """The style of models that think between two tags. Some templates end with the opening one."""
+    return ThinkingStyle(
+        marks=(close_tag,),
+        new_splitter=lambda prompt, _has_tools: _Tagged(
+            open_tag, close_tag, opened=prompt.rstrip().endswith(open_tag)
+        ),
+    )
+
+
 STYLES: dict[str, ThinkingStyle] = {
     # gpt-oss (OpenAI's harmony format):
     #   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
@@ -172,14 +183,10 @@ STYLES: dict[str, ThinkingStyle] = {
         new_splitter=lambda _prompt, has_tools: _Harmony(has_tools=has_tools),
         marks_are_tokens=True,
     ),
-    # DeepSeek R1, Qwen3: <think>...</think> before the answer; some templates end with <think>
-    "think": ThinkingStyle(
-        marks=(_CLOSE,),
-        new_splitter=lambda prompt, _has_tools: _Think(opened=prompt.rstrip().endswith(_OPEN)),
-    ),
+    "think": _tagged("<think>", "</think>"),  # DeepSeek R1, Qwen3
     "none": ThinkingStyle(marks=(), new_splitter=lambda _prompt, _has_tools: _Plain()),
 }
-"""The styles by name. A model has the first one whose marks are in its chat template."""
+"""The styles by name, tried in order; keep `none` last, it matches every template."""
 
 
 def style_of(template: str) -> str:

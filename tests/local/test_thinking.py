@@ -1,28 +1,16 @@
-"""Text in pieces: thinking split off, stop strings, whole characters, control sequences removed."""
+"""Thinking styles: the thinking is split off the answer, wherever the text is cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from hybrid_cli.local.stop_strings import StopStrings
-from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import splitter_for, style_of
-from hybrid_cli.ui.sanitize import EscapeFilter, plain
+from text_pieces import cuttings
 
 HARMONY = (
     "<|channel|>analysis<|message|>Let me think < 2.<|end|><|start|>assistant<|channel|>commentary to=x"
     "<|message|>{}<|call|><|start|>assistant<|channel|>final<|message|>It is <b> 4.<|return|>"
 )
-
-
-def cuttings(text: str) -> Iterator[list[str]]:
-    """Yield the text as a whole, as single characters, and cut in two at each place."""
-    yield [text]
-    yield list(text)
-    for place in range(1, len(text)):
-        yield [text[:place], text[place:]]
 
 
 @pytest.mark.parametrize(
@@ -80,62 +68,3 @@ def test_the_thinking_style_follows_the_template() -> None:
     assert style_of("{{ messages[0].content.split('</think>')[-1] }}") == "think"
     assert style_of("<|start|>assistant<|channel|>final<|message|>") == "harmony"
     assert style_of("<|im_start|>user") == "none"
-
-
-@pytest.mark.parametrize(
-    ("words", "text", "kept", "met"),
-    [
-        (["END"], "a EN END b", "a EN ", True),
-        (["END"], "a ENE", "a ENE", False),
-        (["abc", "bx"], "aabx", "aa", True),
-        (["aab"], "aaab", "a", True),
-        (["\n\n"], "one\ntwo\n\nthree", "one\ntwo", True),
-        ([""], "all of it", "all of it", False),
-        ([], "all of it", "all of it", False),
-    ],
-)
-def test_stop_words(words: list[str], text: str, kept: str, met: bool) -> None:
-    for pieces in cuttings(text):
-        stop = StopStrings(words)
-        assert "".join([*(stop.feed(piece) for piece in pieces), stop.flush()]) == kept
-        assert stop.met == met
-
-
-def test_tokens_are_joined_to_characters_and_classified() -> None:
-    stream = AnswerStream(splitter_for("think", ""), ["!"])
-    pieces = [b"<think>", b"hm", b"</think>", b"\n", b"\xf0\x9f", b"\xa6\x8a", b" ok", b"!", b" more"]
-    taken = [stream.take(piece, forced=piece == b" ok") for piece in pieces]
-    assert [kind for _split, kind in taken] == [
-        *("hidden", "hidden", "hidden", "content", "first", "content", "forced", "content", "content")
-    ]
-    assert [split.answer for split, _kind in taken] == ["", "", "", "\n", "", "🦊", " ok", "", ""]
-    assert stream.stopped
-
-
-def test_an_unfinished_character_is_dropped_at_the_end() -> None:
-    stream = AnswerStream(splitter_for("none", ""), [])
-    texts = [stream.take(piece, forced=False)[0].answer for piece in (b"a", b"\xff", b"\xf0\x9f")]
-    assert ["".join(texts), stream.finish().answer] == ["a�", ""]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\x1b[31mred\x1b[0m b", "ared b"),
-        ("a\x1b[38;5;1mb\x9b2Jc", "abc"),
-        ("a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "ablink"),
-        ("a\x1bP1$r0m\x1b\\b\x90q\x9cc\x1b^pm\x1b\\\x1b_apc\x1b\\\x1bXsos\x1b\\", "abc"),
-        ("a\x1b(Bb\x1b7c\x1b=d", "abcd"),
-        ("a\rb\x08c\x00d\te\n", "abcd\te\n"),
-        ("a\x1b[31", "a[31"),
-        ("a\x1b", "a"),
-        ("a\x1b]0;never ends", "a]0;never ends"),
-        ("a\x1b]" + "x" * 5000 + "b", "a]" + "x" * 5000 + "b"),
-        ("日本\x1b[1m語", "日本語"),
-    ],
-)
-def test_control_sequences_are_removed_whole(text: str, shown: str) -> None:
-    assert plain(text) == shown
-    for pieces in cuttings(text) if len(text) < 100 else [[text[:3000], text[3000:]]]:
-        stripper = EscapeFilter()
-        assert "".join([*(stripper.feed(piece) for piece in pieces), stripper.flush()]) == shown
