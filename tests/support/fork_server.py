@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 
 READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENAI_LOG", "PYTHON")
 """Prefixes of variables that the interpreter or a library reads before `main`. A fork would ignore them."""
-_LARGEST_MESSAGE = 1 << 20
+_MAX_MESSAGE = 1 << 20
 _SHIM = """#!{python} -SE
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -177,7 +177,7 @@ def _serve(listener: socket.socket, command: str) -> int:
                 client.close()
                 continue
             client, _address = listener.accept()
-            message, streams, _flags, _address = socket.recv_fds(client, _LARGEST_MESSAGE, 3)
+            message, streams, _flags, _address = socket.recv_fds(client, _MAX_MESSAGE, 3)
             pid = os.fork()
             if pid == 0:
                 return _become(json.loads(message), streams, command)

@@ -35,8 +35,10 @@ DIALECTS: Mapping[str, Dialect] = {
     # `store: false` asks OpenAI to keep no copy; its reasoning models refuse `stop`.
     "https://api.openai.com": Dialect("max_completion_tokens", accepts_stop=False, always={"store": False}),
 }
-"""Dialects by origin, such as `https://api.example.com` or `http://127.0.0.1:8080`: the scheme and a port other than
-the default are part of it, a path is not. To add a dialect, add a row, and a case in tests/egress/test_payload.py."""
+"""Dialects by origin: scheme, host, and a port other than the default, as in `http://127.0.0.1:8080`.
+
+To add a dialect, add a row here, and a case in tests/egress/test_payload.py.
+"""
 
 
 @dataclass(frozen=True)
