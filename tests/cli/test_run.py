@@ -190,7 +190,7 @@ def test_output_to_a_named_pipe_and_a_device(hybrid: Hybrid) -> None:
         (("run", "-m", "./none.gguf", "hi"), None, 6, "none.gguf"),
         (("run", "-m", __file__, "hi"), None, 6, "is not a GGUF model file"),
         (("run", "-p", "ofline", "hi"), None, 2, "did you mean `offline`?"),
-        (("run", "-p", "./none.yaml", "hi"), None, 2, "cannot read the profile none.yaml"),
+        (("run", "-p", "./none.yaml", "hi"), None, 2, "the profile none.yaml cannot be read"),
         (("run", "-o", "/nowhere/file", "hi"), None, 1, "/nowhere/file cannot be written"),
         (("run", "-o", "/", "hi"), None, 2, "is a folder"),
         (("run", "--bogus", "hi"), None, 2, "run has no option `--bogus`"),
