@@ -11,7 +11,7 @@ import pytest
 from hybrid_cli.evaluate import exam
 from hybrid_cli.evaluate.exam.forms import options
 from hybrid_cli.evaluate.exam.judge import numbers
-from hybrid_cli.evaluate.exam.question import Question
+from hybrid_cli.evaluate.exam.question import ExamQuestion
 from hybrid_process import Hybrid
 
 SEEDS = (0, 1, 2)
@@ -19,7 +19,7 @@ EXAM = [question for seed in SEEDS for question in exam.questions(300, seed)]
 IN_A_SENTENCE = "The answer is {}."
 
 
-def named(kind: str, check: str, form: str = "bare") -> list[Question]:
+def named(kind: str, check: str, form: str = "bare") -> list[ExamQuestion]:
     return [one for one in EXAM if one.kind == kind and one.form == form and check in one.check]
 
 

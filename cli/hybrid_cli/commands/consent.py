@@ -29,7 +29,7 @@ Origin = Annotated[
     ),
 )
 def list_origins(context: typer.Context) -> None:
-    """List the origins with consent, and the models it covers."""
+    """List the origins you consented to, and the models each consent covers."""
     from hybrid_cli.privacy.consent import Consent
     from hybrid_cli.ui.table import table_lines
 

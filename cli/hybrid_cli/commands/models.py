@@ -119,7 +119,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[NAME|PATH]...",
-            help="Models or files to verify.  [default: every stored model]",
+            help="Models or files to verify. [default: every stored model]",
             show_default=False,
         ),
     ] = None,
@@ -177,7 +177,7 @@ def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
     "import",
     examples=(
         "hybrid models import ~/Downloads/model.gguf --name mine",
-        "hybrid models import ollama:llama3.2 --link",
+        "hybrid models import ~/models/llama3.gguf --link",
     ),
 )
 def import_model(

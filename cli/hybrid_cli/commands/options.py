@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,16 +104,22 @@ Tag = Annotated[
         rich_help_panel=CLOUD,
     ),
 ]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
+
+
+def _timeout(help_text: str) -> Any:
+    return typer.Option(
         min=0.001,
         max=86_400,
         metavar="SECONDS",
         callback=number,
-        help="Stop after SECONDS with exit code 124.",
+        help=help_text,
         rich_help_panel=ANSWER,
-    ),
+    )
+
+
+Timeout = Annotated[float | None, _timeout("Stop after SECONDS with exit code 124.")]
+RecordTimeout = Annotated[
+    float | None, _timeout("Stop the work on a record after SECONDS; the record fails with code 124.")
 ]
 Choices = Annotated[
     str | None,

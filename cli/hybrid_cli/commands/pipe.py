@@ -18,10 +18,10 @@ from hybrid_cli.commands.options import (
     MaxTokens,
     Model,
     Profile,
+    RecordTimeout,
     Schema,
     System,
     Tag,
-    Timeout,
     Verbose,
     Verify,
 )
@@ -81,7 +81,7 @@ def pipe(
     schema: Schema = None,
     verify: Verify = None,
     max_tokens: MaxTokens = None,
-    timeout: Timeout = None,
+    timeout: RecordTimeout = None,
     jobs: Annotated[
         int | None,
         typer.Option(

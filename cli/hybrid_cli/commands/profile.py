@@ -133,7 +133,7 @@ def trust(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="File to trust.  [default: the project's .hybrid.yaml]", show_default=False
+            metavar="[FILE]", help="File to trust. [default: the project's .hybrid.yaml]", show_default=False
         ),
     ] = None,
 ) -> None:

@@ -58,7 +58,7 @@ def usage(
         bool,
         typer.Option(
             "--export",
-            help="Print every request and purge as JSON.",
+            help="Print all requests, and a record of past purges, as JSON. Nothing is deleted.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,

@@ -149,11 +149,11 @@ def is_right(question: LabelledQuestion, answer: str, variables: Mapping[str, st
 
 
 def _passes_exam(question: LabelledQuestion, answer: str) -> bool:
-    from hybrid_cli.evaluate.exam import Question, is_right
+    from hybrid_cli.evaluate.exam import ExamQuestion, is_right
 
     check = question.answer if isinstance(question.answer, dict) else {}
     schema = None if question.schema is None else json.dumps(question.schema)
-    asked = Question(
+    asked = ExamQuestion(
         id="",
         kind=question.task,
         form="",

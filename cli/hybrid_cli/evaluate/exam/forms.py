@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from hybrid_cli.evaluate.exam.question import Question
+from hybrid_cli.evaluate.exam.question import ExamQuestion
 
 Value = str | float | bool
 
@@ -88,12 +88,12 @@ _STEPS = (
 _LETTERS = ("Reply with the letter only.", "Which letter is right?", "Answer with A, B, C or D.", "Answer:")
 
 
-def question(number: int, kind: str, form: str, item: Item, draw: Random) -> Question:
+def question(number: int, kind: str, form: str, item: Item, draw: Random) -> ExamQuestion:
     """Return `item` as a question of `form`."""
     parts = _DRESS[form](item, draw)
     if item.context and "context" not in parts:
         parts["prompt"] = f"{parts['prompt']}\n\n{item.context}"
-    return Question(id=f"{kind}-{form}-{number}", kind=kind, form=form, **parts)
+    return ExamQuestion(id=f"{kind}-{form}-{number}", kind=kind, form=form, **parts)
 
 
 def _free_check(item: Item) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from hybrid_cli.evaluate.exam import (
     rewriting,
 )
 from hybrid_cli.evaluate.exam.forms import Item, Maker, question
-from hybrid_cli.evaluate.exam.question import Question
+from hybrid_cli.evaluate.exam.question import ExamQuestion
 
 _VALUE = ("bare", "word", "schema", "choices", "letter")
 _ABOUT = ("bare", "context", "word", "schema", "choices", "letter")
@@ -204,10 +204,10 @@ KINDS = (
 )
 
 
-def questions(count: int = 300, seed: int = 0) -> list[Question]:
+def questions(count: int = 300, seed: int = 0) -> list[ExamQuestion]:
     """Return `count` questions, the kinds in turn; equal arguments return equal questions."""
     draw = Random(f"exam {seed}")  # noqa: S311  an exam needs no secret
-    made: list[Question] = []
+    made: list[ExamQuestion] = []
     seen: set[tuple[str, str]] = set()
     order: list[Kind] = []
     for number in range(count):
@@ -217,7 +217,7 @@ def questions(count: int = 300, seed: int = 0) -> list[Question]:
     return made
 
 
-def _unseen(number: int, kind: Kind, seen: set[tuple[str, str]], draw: Random) -> Question:
+def _unseen(number: int, kind: Kind, seen: set[tuple[str, str]], draw: Random) -> ExamQuestion:
     """Return a question of `kind` that is not in `seen` yet, as far as draws can find one."""
     made = _one(number, kind, draw)
     for _ in range(_LIMIT):
@@ -228,7 +228,7 @@ def _unseen(number: int, kind: Kind, seen: set[tuple[str, str]], draw: Random) -
     return made
 
 
-def _one(number: int, kind: Kind, draw: Random) -> Question:
+def _one(number: int, kind: Kind, draw: Random) -> ExamQuestion:
     maker, forms = draw.choice(kind.makers)
     item = maker(draw)
     return question(number, kind.name, draw.choice(_suitable(item, forms)), item, draw)

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hybrid_cli.evaluate.exam.question import Question
+from hybrid_cli.evaluate.exam.question import ExamQuestion
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?|(?<![\w.])-?\.\d+")
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)```", re.DOTALL)
@@ -39,7 +39,7 @@ _MAX_SUBJECT = 24  # characters of a text that it is tried on: bounds the time o
 _MAX_SQL_STEPS = 200  # calls of SQLite's progress handler, each of 1,000 instructions
 
 
-def is_right(question: Question, answer: str) -> bool:
+def is_right(question: ExamQuestion, answer: str) -> bool:
     """Return whether `answer` fulfils every condition of the question's check."""
     if not answer.strip():
         return False
@@ -51,7 +51,7 @@ def numbers(text: str) -> list[float]:
     return [float(found.replace(",", "")) for found in _NUMBER.findall(text)]
 
 
-def _number(question: Question, answer: str, wanted: float) -> bool:
+def _number(question: ExamQuestion, answer: str, wanted: float) -> bool:
     """The last number that the prompt does not contain decides; if there is none, the last number."""
     found = numbers(answer.rsplit("####", 1)[-1]) or numbers(answer)
     if not found:
@@ -68,7 +68,7 @@ def _close(value: float, others: Sequence[float]) -> bool:
     return any(abs(value - other) <= 1e-4 + 1e-7 * abs(other) for other in others)
 
 
-def _text(question: Question, answer: str, wanted: Sequence[str]) -> bool:
+def _text(question: ExamQuestion, answer: str, wanted: Sequence[str]) -> bool:
     """Compare the accepted texts with the rejected ones, as whole words in any case.
 
     If the first sentence holds only one kind, that decides; then the last sentence; then the first text.
@@ -107,13 +107,13 @@ def _denied(text: str, place: int) -> bool:
     return re.search(r"\b(?:not|n't|never)\s+(?:an?\s+|the\s+)?$", text[:place], re.IGNORECASE) is not None
 
 
-def _exact(_question: Question, answer: str, wanted: Sequence[str]) -> bool:
+def _exact(_question: ExamQuestion, answer: str, wanted: Sequence[str]) -> bool:
     """The whole answer is one of the accepted texts; case, quotes and a final period do not count."""
     bare = unfenced(answer).strip().strip("\"'`*").rstrip(".").strip("\"'`*").casefold()
     return any(bare == one.rstrip(".").casefold() for one in wanted)
 
 
-def _letter(_question: Question, answer: str, wanted: str) -> bool:
+def _letter(_question: ExamQuestion, answer: str, wanted: str) -> bool:
     """The first capital letter A to E that stands alone."""
     found = re.search(r"(?<![A-Za-z0-9'])([A-E])(?![A-Za-z0-9'])", answer)
     return found is not None and found[1] == wanted
@@ -133,11 +133,11 @@ def lines_of(answer: str) -> list[str]:
     return [_LIST_MARK.sub("", line).strip("`") for line in lines]
 
 
-def _lines(_question: Question, answer: str, wanted: Sequence[str]) -> bool:
+def _lines(_question: ExamQuestion, answer: str, wanted: Sequence[str]) -> bool:
     return lines_of(answer) == list(wanted)
 
 
-def _json(_question: Question, answer: str, wanted: Any) -> bool:
+def _json(_question: ExamQuestion, answer: str, wanted: Any) -> bool:
     """The answer's JSON value equals the wanted one; texts are compared in any case, numbers by value."""
     text = unfenced(answer)
     start = min((place for place in map(text.find, "{[") if place >= 0), default=0)
@@ -167,7 +167,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).rstrip(".").casefold()
 
 
-def _regex(_question: Question, answer: str, wanted: dict[str, list[str]]) -> bool:
+def _regex(_question: ExamQuestion, answer: str, wanted: dict[str, list[str]]) -> bool:
     """The answer's pattern matches all of `match` and none of `reject`, each as a whole."""
     return any(_tells_apart(pattern, wanted) for pattern in _patterns(answer))
 
@@ -193,7 +193,7 @@ def _tells_apart(pattern: str, wanted: dict[str, list[str]]) -> bool:
     return all(matched) and all(refused)
 
 
-def _sql(_question: Question, answer: str, wanted: dict[str, Any]) -> bool:
+def _sql(_question: ExamQuestion, answer: str, wanted: dict[str, Any]) -> bool:
     """The answer is one SELECT that returns the wanted rows from the tables of `setup`."""
     query = _query(answer)
     connection = sqlite3.connect(":memory:")
@@ -233,7 +233,7 @@ def _count_of(answer: str, text: str) -> int:
     return len(_whole(text).findall(answer))
 
 
-Condition = Callable[[Question, str, Any], bool]
+Condition = Callable[[ExamQuestion, str, Any], bool]
 
 _CONDITIONS: dict[str, Condition] = {
     "number": _number,

@@ -15,7 +15,7 @@ a word or number; lettered options within the prompt; `--choices`; `--schema`.""
 
 
 @dataclass(frozen=True)
-class Question:
+class ExamQuestion:
     """One exam question."""
 
     id: str
@@ -35,11 +35,11 @@ class Question:
     """The texts that `--choices` allows; empty for a free answer."""
 
 
-def to_json(question: Question) -> dict[str, Any]:
+def to_json(question: ExamQuestion) -> dict[str, Any]:
     """Return the question as JSON values."""
     return asdict(question)
 
 
-def from_json(values: Mapping[str, Any]) -> Question:
+def from_json(values: Mapping[str, Any]) -> ExamQuestion:
     """Return the question that `to_json` wrote."""
-    return Question(**{**values, "choices": tuple(values["choices"])})
+    return ExamQuestion(**{**values, "choices": tuple(values["choices"])})
