@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import pexpect
 import pytest
 
-from hybrid_process import Hybrid
+from hybrid_cli.gate.calibration import Calibration, LogisticModel
+from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
 SUM = "What is 2+2?"
@@ -341,3 +344,30 @@ def test_runner_commands_in_answers_are_escaped(
     ):
         done = hybrid("run", "-p", path, *options, "hi", HYBRID_CONSENT=cloud.origin, **variables)
         assert done.stdout == shown, done.stderr
+
+
+def test_an_answer_is_whole_if_the_user_may_still_say_no(
+    command: str, home: Path, model_file: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    """A calibration would give every answer up after 8 tokens; without consent a question comes first."""
+    score = LogisticModel(["mean_logprob"], [0.0], [1.0], [0.0], 0.0)
+    calibration = Calibration(
+        model_file.stem, "escalate_at_most", 0.3, 0.0, score, "wrong", None, 0, early=[0.0, 0.0, 0.0]
+    )
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True)
+    (folder / "all.json").write_bytes(msgspec.json.encode(calibration))
+    path = profile(cloud.section() + "escalation: {target: {escalate_at_most: 0.3}}\n")
+    child = pexpect.spawn(
+        command,
+        ["run", "-p", str(path), SUM],
+        env=environment(home, TERM="xterm"),
+        timeout=60,
+        encoding="utf-8",
+    )
+    child.expect(r"\[y/N\] ")
+    child.sendline("n")
+    child.expect("you declined")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, cloud.received) == (0, [])

@@ -129,9 +129,7 @@ class Cascade:
         if demand is not None and demand.failure is not None:
             raise Failure(ExitStatus.DENIED, f"{demand.explanation}; not handed off: {denied}")
         answers_anyway = self.policy.escalation.on_denied == "answer" or self._kept_by_rule()
-        local = self._local_model().answer(
-            may_hand_off=denied is None, is_final=denied is not None and answers_anyway
-        )
+        local = self._local_model().answer(permission, is_final=denied is not None and answers_anyway)
         verdict, call = local.verdict, local.result.call
         if demand is not None and verdict.failure is None:
             verdict = replace(

@@ -12,7 +12,7 @@ from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.answer_form import alternatives
 from hybrid_cli.checks.tool_calls import ToolName, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
-from hybrid_cli.egress.permission import prefetch_sdk
+from hybrid_cli.egress.permission import Permission, prefetch_sdk
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion, criterion_of
@@ -56,10 +56,10 @@ class LocalModel:
     criterion: Criterion | None
     """What the answer is judged by; None to look it up."""
 
-    def answer(self, *, may_hand_off: bool, is_final: bool) -> LocalAnswer:
+    def answer(self, permission: Permission, *, is_final: bool) -> LocalAnswer:
         """Run the model and judge its answer.
 
-        Without `may_hand_off` no handoff can follow; with `is_final` the answer is delivered whatever the verdict,
+        With `is_final` the answer is delivered whatever the verdict,
         so it may be shown while it is generated. Missing weights are a verdict; other Failures are raised.
         """
         try:
@@ -67,17 +67,17 @@ class LocalModel:
             criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
             count = alternatives(self.request.schema, self.request.choices)
             criterion = replace(criterion, alternatives=count)
-            return self._run_and_judge(weights, criterion, may_hand_off=may_hand_off, is_final=is_final)
+            return self._run_and_judge(weights, criterion, permission, is_final=is_final)
         except Failure as failure:
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return LocalAnswer(gate.unavailable(failure))
 
     def _run_and_judge(
-        self, weights: Weights, criterion: Criterion, *, may_hand_off: bool, is_final: bool
+        self, weights: Weights, criterion: Criterion, permission: Permission, *, is_final: bool
     ) -> LocalAnswer:
         result = LocalResult()
-        stopped_at = self._run(weights, criterion, result, may_hand_off=may_hand_off, is_shown=is_final)
+        stopped_at = self._run(weights, criterion, result, permission, is_shown=is_final)
         stages = stage_scores(result, criterion)
         if stopped_at is not None:
             return LocalAnswer(gate.given_up(result, criterion, stopped_at), result, stages)
@@ -92,22 +92,21 @@ class LocalModel:
         weights: Weights,
         criterion: Criterion,
         result: LocalResult,
+        permission: Permission,
         *,
-        may_hand_off: bool,
         is_shown: bool,
     ) -> int | None:
         """Fill `result`; return the checkpoint at which the answer was given up, or None."""
         if self.engine is None:
             raise AssertionError("a local answer needs the engine")
-        # Only an answer that can be handed off without a question is given up: otherwise it is wanted whole.
-        may_give_up = may_hand_off and self.policy.mode == "auto"
 
         def fails_early(logprobs: list[float | None]) -> int | None:
-            if may_hand_off and criterion.heads_for_handoff(gate.signals_of(result, criterion)):
+            if permission.denied is None and criterion.heads_for_handoff(gate.signals_of(result, criterion)):
                 prefetch_sdk(self.policy, self.environment)
             if self.offers and may_begin(result.text):  # a tool call is judged whole
                 return None
-            return criterion.fails_early(logprobs) if may_give_up else None
+            # Given up only if no question follows: after a no, the whole answer is wanted.
+            return criterion.fails_early(logprobs) if permission.is_granted else None
 
         begun = self.stopwatch.elapsed()
         request = new_request(
