@@ -26,6 +26,8 @@ class Question:
     prompt: str
     context: str
     """"" if there is none."""
+    context_follows: bool = False
+    """Whether the context comes after the prompt, as a pipe's record does, so that all its prompts begin alike."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,21 @@ class Request:
     """The allowed answers; empty allows any text."""
     form: str = ""
     """The sentence that tells the model the form of its answer; "" if there is none, or the prompt has it."""
+    code_only: bool = False
+    """Whether only the first code block of the answer is wanted."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None
     """What the local model asks the tool for; None if the user asked for the tool, in the prompt."""
 
     def messages(self) -> list[dict[str, str]]:
-        """Return the chat messages for the local or the cloud model: the context precedes the prompt."""
-        content = f"{self.question.prompt}\n{self.form}" if self.form else self.question.prompt
-        if self.question.context.strip():
-            content = f"{self.question.context.rstrip()}\n\n{content}"
+        """Return the chat messages for the local or the cloud model."""
+        question = self.question
+        content = f"{question.prompt}\n{self.form}" if self.form else question.prompt
+        if question.context_follows:
+            content = f"{content}\n\n{question.context}"
+        elif question.context.strip():
+            content = f"{question.context.rstrip()}\n\n{content}"
         user = {"role": "user", "content": content}
         return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
 

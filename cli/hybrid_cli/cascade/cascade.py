@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Literal
 
 from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, TokenCounts, Usage
-from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of
+from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of, tidied
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import matching_choice
@@ -239,7 +239,7 @@ class Cascade:
             self.output.end_line()
             raise
         self.output.stream(stop.flush())
-        text = stop_at(sent.reply.text, request.stop).strip()
+        text = tidied(stop_at(sent.reply.text, request.stop), request, is_shown=self.output.streams).strip()
         self._observe(sent, decision.local, text)
         text = self._checked(text, request)
         if is_refusal(text):

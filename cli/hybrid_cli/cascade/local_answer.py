@@ -10,6 +10,8 @@ from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.answer_form import alternatives
+from hybrid_cli.checks.code_block import first_code_block, unfenced
+from hybrid_cli.checks.plain_sense import nonsense
 from hybrid_cli.checks.tool_calls import ToolName, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.egress.permission import Permission, prefetch_sdk
@@ -81,6 +83,7 @@ class LocalModel:
         stages = stage_scores(result, criterion)
         if stopped_at is not None:
             return LocalAnswer(gate.given_up(result, criterion, stopped_at), result, stages)
+        result.text = tidied(result.text, self.request, is_shown=is_final and self.output.streams)
         self._check(result)
         if result.call is not None:
             return LocalAnswer(gate.called(result.call), result, stages)
@@ -142,6 +145,19 @@ class LocalModel:
             result.problem = "contains a malformed tool call"
         elif result.call is None:
             result.problem = problem_of(result.text, self.request, self.environment)
+            question = self.request.question
+            if not self.request.choices:
+                result.doubt = nonsense(result.text, question.prompt, question.context)
+
+
+def tidied(text: str, request: Request, *, is_shown: bool) -> str:
+    """Return an answer without the Markdown round code that the request does not want.
+
+    An answer that `is_shown` already stays as it is.
+    """
+    if request.code_only:
+        return first_code_block(text)
+    return text if is_shown else unfenced(text, request.question.prompt)
 
 
 def problem_of(text: str, request: Request, environment: Environment) -> str | None:

@@ -48,6 +48,8 @@ class RunOptions:
     """Allowed answers, separated by commas."""
     exit_code: bool = False
     """Return an exit code for the chosen answer."""
+    code: bool = False
+    """Deliver only the first code block."""
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's command."""
     raw: bool = False
@@ -80,6 +82,7 @@ def run_prompt(
             render=options.render,
             whole=schema is not None
             or choices != ()
+            or options.code
             or command != (),  # nothing is shown before it is checked
         )
         try:
@@ -93,6 +96,7 @@ def run_prompt(
                 command,
                 choices,
                 form_instruction(checked, choices),
+                options.code,
                 options.tools,
             )
             tags = known_tags(options.tags, policy, environment)

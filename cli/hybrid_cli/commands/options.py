@@ -125,6 +125,15 @@ Choices = Annotated[
     str | None,
     typer.Option(metavar="A,B,...", help="Allow only these answers.", rich_help_panel=ANSWER),
 ]
+Code = Annotated[
+    bool,
+    typer.Option(
+        "--code",
+        "-x",
+        help="Print only the first code block of the answer, without its fence.",
+        rich_help_panel=ANSWER,
+    ),
+]
 Schema = Annotated[
     str | None,
     typer.Option(

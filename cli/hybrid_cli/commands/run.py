@@ -18,6 +18,7 @@ from hybrid_cli.commands.options import (
     OUTPUT,
     AsJson,
     Choices,
+    Code,
     Escalation,
     MaxTokens,
     Model,
@@ -96,6 +97,7 @@ def run(
             rich_help_panel=ANSWER,
         ),
     ] = False,
+    code: Code = False,
     verify: Verify = None,
     stop: Annotated[
         list[str] | None,
@@ -177,11 +179,12 @@ def run(
         schema=schema,
         choices=choices,
         exit_code=exit_code,
+        code=code,
         verify=tuple(shlex.split(verify or "")),
         raw=raw,
         render=render,
         show_thinking=show_thinking,
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
-    code = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
-    raise typer.Exit(code)
+    status = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    raise typer.Exit(status)

@@ -65,6 +65,8 @@ class LocalResult:
     """The tool the model calls instead of answering."""
     problem: str | None = None
     """What the user's own checks find wrong with the answer, for a message."""
+    doubt: str | None = None
+    """What is senseless in the answer, for a message; it may still be delivered where no handoff is allowed."""
 
     def add(self, signal: TokenSignal) -> None:
         """Count one more token. Tokens that the grammar forced, or that are no part of the answer, do not count."""
@@ -137,9 +139,9 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     if problem is not None:
         failure = Failure(ExitStatus.CHECK, problem)
         return Verdict("check_failed", "checks", problem, confidence, threshold, signals, failure)
-    if is_refusal(result.text):
-        declined = "the local model declined to answer"
-        return Verdict("check_failed", "checks", declined, confidence, threshold, signals)
+    doubt = _doubt(result)
+    if doubt is not None:
+        return Verdict("check_failed", "checks", doubt, confidence, threshold, signals)
     if confidence is None:
         return Verdict("unsure", "end", "unsure (a signal is missing)", None, threshold, signals)
     if confidence < threshold:
@@ -169,3 +171,10 @@ def _failed_check(result: LocalResult) -> str | None:
     if not result.text.strip():
         return "the local answer is empty"
     return None if result.problem is None else f"the local answer {result.problem}"
+
+
+def _doubt(result: LocalResult) -> str | None:
+    """Return why a usable answer is not good enough, whatever its confidence."""
+    if is_refusal(result.text):
+        return "the local model declined to answer"
+    return None if result.doubt is None else f"the local answer {result.doubt}"

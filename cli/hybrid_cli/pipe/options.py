@@ -33,6 +33,7 @@ class PipeOptions:
     verify: tuple[str, ...] = ()
     """A command; empty for the profile's."""
     choices: str | None = None
+    code: bool = False
     jobs: int | None = None
     cloud_jobs: int = 4
     jsonl: bool = False
@@ -63,6 +64,7 @@ class PipeOptions:
             self.verify or tuple(policy.checks.verify or ()),
             choices,
             known_tags(self.tags, policy, environment),
+            self.code,
         )
 
     def _template(self) -> RecordTemplate:

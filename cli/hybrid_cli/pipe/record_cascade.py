@@ -41,6 +41,7 @@ class Instruction:
     verify: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
+    code_only: bool = False
 
     def request_for(self, record: Record) -> Request:
         """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
@@ -53,11 +54,15 @@ class Instruction:
         return [self._request(text) for text in self.template.examples()]
 
     def _request(self, text: str) -> Request:
-        # The instruction comes first: the common beginning of all prompts is decoded once.
-        form = form_instruction(self.schema, self.choices)
-        instruction = f"{self.text}\n{form}" if form else self.text
-        question = Question(f"{instruction}\n\n{text}", "")
-        return Request(question, self.system, schema=self.schema, verify=self.verify, choices=self.choices)
+        return Request(
+            Question(self.text, text, context_follows=True),
+            self.system,
+            schema=self.schema,
+            verify=self.verify,
+            choices=self.choices,
+            form=form_instruction(self.schema, self.choices),
+            code_only=self.code_only,
+        )
 
     def scheduler_request(
         self, weights: Weights, policy: Policy, slots: int | None, threads: int | None = None

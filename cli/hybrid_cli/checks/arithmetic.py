@@ -1,0 +1,169 @@
+"""Calculations that an answer gets wrong: its own equations, and the one expression that a prompt asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+_LATEX = {
+    r"\times": "*",
+    r"\cdot": "*",
+    r"\div": "/",
+    "×": "*",
+    "·": "*",
+    "÷": "/",
+    "−": "-",
+    "–": "-",
+    "**": "^",
+}
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_TERM = rf"[-+]?\$?(?:{_NUMBER})"
+_OPEN, _CLOSE = r"(?:\( ?){0,8}", r"(?: ?\)){0,8}"
+_EXPRESSION = rf"{_OPEN}{_TERM}{_CLOSE}(?: ?[-+*/^] ?{_OPEN}{_TERM}{_CLOSE}){{0,40}}"
+"""Its repetitions are bounded, so that a long text is searched in linear time."""
+_EQUATION = re.compile(rf"(?<![\w.,%:])({_EXPRESSION}) ?=(?!=) ?({_EXPRESSION})(?![\w%(*/^=:]|\.\d)")
+_ASKED = re.compile(rf"(?<![\w.,%:/-])({_EXPRESSION})(?![\w%]|\.\d)")
+_TOKEN = re.compile(rf"\s*(?:({_NUMBER})|([-+*/^()]))")
+_REQUEST = frozenset(
+    [
+        "a",
+        "and",
+        "answer",
+        "calculate",
+        "compute",
+        "equals",
+        "evaluate",
+        "give",
+        "how",
+        "i",
+        "is",
+        "it",
+        "just",
+        "me",
+        "much",
+        "number",
+        "only",
+        "please",
+        "print",
+        "reply",
+        "result",
+        "s",
+        "simplify",
+        "single",
+        "solve",
+        "tell",
+        "the",
+        "to",
+        "value",
+        "what",
+        "with",
+        "of",
+    ]
+)
+"""The words of a prompt that asks for nothing but the value of its expression."""
+_LONGEST = 200
+"""Characters of an expression that is calculated."""
+_MOST_BITS = 4096
+
+
+def miscalculation(answer: str, prompt: str, context: str) -> str | None:
+    """Return what `answer` calculates wrongly, for a message; None if nothing, or if it does not calculate."""
+    text = _plain(answer)
+    for left, right in _equations(text):
+        if not _equal(left, right):
+            return f"says that {left.strip()} = {right.strip()}"
+    expression = None if context else _requested(_plain(prompt))
+    numbers = re.findall(rf"-?(?:{_NUMBER})", text)
+    if expression is None or not numbers or any(_equal(expression, number) for number in numbers):
+        return None
+    return f"is not {expression.strip()}"
+
+
+def _plain(text: str) -> str:
+    for sign, plain in _LATEX.items():
+        text = text.replace(sign, plain)
+    return re.sub(r"(?<=[\d)])\s*[xX]\s*(?=[\d($])", " * ", text)
+
+
+def _equations(text: str) -> Iterator[tuple[str, str]]:
+    """Yield both sides of each equation between numbers, at least one of which calculates."""
+    for found in _EQUATION.finditer(text):
+        left, right = found[1], found[2]
+        before, after = text[: found.start(1)].rstrip(), text[found.end(2) :].lstrip()
+        goes_on = before.endswith(tuple("+-*/^(")) or after.startswith(tuple("+-*/^=("))
+        follows_variable = left.lstrip()[:1] in ("+", "-") and before[-1:].isalnum()
+        if not goes_on and not follows_variable and "%" not in before[-12:] and _calculates(left):
+            yield left, right
+
+
+def _calculates(expression: str) -> bool:
+    return re.search(r"[\d)]\s*[-+*/^]", expression) is not None
+
+
+def _requested(prompt: str) -> str | None:
+    """Return the expression whose value is all that `prompt` asks for; None if it asks for anything else."""
+    found = [one[1] for one in _ASKED.finditer(prompt)]
+    if len(found) != 1 or not _calculates(found[0]):
+        return None
+    words = re.findall(r"[^\W\d]+", prompt.casefold())
+    return found[0] if _REQUEST.issuperset(words) else None
+
+
+def _equal(expression: str, stated: str) -> bool:
+    """Whether both sides agree, as far as `stated` is rounded; True where either cannot be calculated."""
+    left, right = _value(expression), _value(stated)
+    if left is None or right is None:
+        return True
+    decimals = len(stated.strip().rpartition(".")[2]) if "." in stated else 0
+    slack = Fraction(1, 2 * 10**decimals) if left.denominator != 1 else Fraction(0)
+    return abs(left - right) <= slack
+
+
+def _value(expression: str) -> Fraction | None:
+    if len(expression) > _LONGEST:
+        return None
+    tokens = [number or sign for number, sign in _TOKEN.findall(expression.replace("$", ""))]
+    try:
+        value = _sum(tokens)
+    except (IndexError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return value if not tokens else None
+
+
+def _sum(tokens: list[str]) -> Fraction:
+    value = _product(tokens)
+    while tokens and tokens[0] in "+-":
+        value = value + _product(tokens) if tokens.pop(0) == "+" else value - _product(tokens)
+    return value
+
+
+def _product(tokens: list[str]) -> Fraction:
+    value = _power(tokens)
+    while tokens and tokens[0] in "*/":
+        value = value * _power(tokens) if tokens.pop(0) == "*" else value / _power(tokens)
+    return value
+
+
+def _power(tokens: list[str]) -> Fraction:
+    if tokens[0] in "+-":  # a sign binds less than a power
+        return _power(tokens) if tokens.pop(0) == "+" else -_power(tokens)
+    value = _atom(tokens)
+    if tokens and tokens[0] == "^":
+        tokens.pop(0)
+        exponent = _power(tokens)
+        bits = max(abs(value.numerator), value.denominator).bit_length()
+        if exponent.denominator != 1 or bits * abs(exponent) > _MOST_BITS:
+            raise ValueError
+        value = value ** int(exponent)
+    return value
+
+
+def _atom(tokens: list[str]) -> Fraction:
+    part = tokens.pop(0)
+    if part != "(":
+        return Fraction(part.replace(",", ""))
+    value = _sum(tokens)
+    if tokens.pop(0) != ")":
+        raise ValueError
+    return value
