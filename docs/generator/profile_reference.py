@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from hybrid_cli.profile.schema import json_schema
+from hybrid_cli.profile.published_schema import json_schema
 
 _INTRO = """\
 <!-- Generated from the schema by: python docs/generator -->

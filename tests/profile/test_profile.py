@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from test_layers import STRICT
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy.scan import find
 from hybrid_cli.profile.layers import Layer
 from hybrid_cli.profile.loader import find_profile, read_checked, read_profile, shipped_folder
 from hybrid_cli.profile.merge import merge
 from hybrid_cli.profile.policy import Flags, merge_policy
-from hybrid_cli.profile.schema import json_schema
+from hybrid_cli.profile.published_schema import json_schema
 from hybrid_cli.profile.strict_yaml import parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog
@@ -373,3 +375,33 @@ def test_a_large_hostile_file_is_refused_at_once(tmp_path: Path, text: bytes) ->
     started = time.monotonic()
     assert read_profile(path).mistakes
     assert time.monotonic() - started < 5
+
+
+PHONES = "privacy:\n  redact: [phone]\n  country: {}\n"
+
+
+def test_a_country_without_the_extra_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)  # as if it was not installed
+    path = tmp_path / "p.yaml"
+    path.write_text("version: 1\n" + PHONES.format("DE"))
+    assert read_profile(path).mistakes == [
+        f"{path}:4: privacy.country: needs the pii extra; run: pip install 'hybrid-cli[pii]'"
+    ]
+    with pytest.raises(Failure) as failure:
+        merge_policy(Flags(profile=str(path)), environment(tmp_path))
+    assert failure.value.status is ExitStatus.USAGE
+    with pytest.raises(ImportError):  # and if it disappears later, the scan fails, and nothing leaves
+        find("Ruf 030 901820 an", ["phone"], "DE")
+
+
+@pytest.mark.parametrize(
+    ("country", "told"), [("UK", "; did you mean `GB`?"), ("XX", ""), ("GB", None), ("DE", None)]
+)
+def test_a_country_that_no_telephone_number_has_is_refused(
+    tmp_path: Path, country: str, told: str | None
+) -> None:
+    pytest.importorskip("phonenumbers")
+    path = tmp_path / "p.yaml"
+    path.write_text("version: 1\n" + PHONES.format(country))
+    message = f"{path}:4: privacy.country: `{country}` is no country code of ISO 3166{told}"
+    assert read_profile(path).mistakes == ([] if told is None else [message])

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from hybrid_cli.egress.prompt_rules import RequestFacts
+from hybrid_cli.profile.languages import LANGUAGES, NAMES, codes_of
+from hybrid_cli.profile.loader import read_profile
+from hybrid_cli.profile.patterns import compiled
 from hybrid_cli.profile.rules import rule_on
 from hybrid_cli.profile.schema import Rule, When
+from hybrid_cli.prompt import Question, Request
 from hybrid_process import Hybrid
 from scripted_cloud import ScriptedCloud
 
@@ -28,6 +34,9 @@ class Facts:
 
     def tokens(self) -> int:
         return len(self.text)
+
+    def matches(self, pattern: str) -> bool:
+        return compiled(pattern).search(self.text) is not None
 
     def language(self) -> str:
         return "de"
@@ -47,6 +56,11 @@ class Facts:
         (When(secret=False), Facts(secret=True), False),
         (When(language=["fr", "de"]), Facts(), True),
         (When(language=["fr"]), Facts(), False),
+        (When(language=["DE"]), Facts(), True),
+        (When(language=["de-AT"]), Facts(), True),
+        (When(language=["de_CH.UTF-8"]), Facts(), True),
+        (When(language=["German"]), Facts(), True),
+        (When(language=["deu"]), Facts(), True),
         (When(tools=["web_search"]), Facts(tools=frozenset({"web_search"})), True),
         (When(tools=["web_search"]), Facts(), False),
         (When(tags=["legal"]), Facts(tags=frozenset({"legal", "draft"})), True),
@@ -74,6 +88,111 @@ def test_the_first_match_of_a_layer_and_the_strictest_of_the_layers() -> None:
     assert alone is not None
     assert (alone.then, alone.rule) == ("force", "rule 2 of a")
     assert rule_on(rules[:1], Facts()) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prompt"),
+    [
+        ("(?i)projekt müller", "Plan von Projekt Mu\u0308ller"),
+        ("(?i)projekt mu\u0308ller", "Plan von Projekt Müller"),
+        ("(?i)projekt müller", "Plan von Pro\u00adjekt Müller"),
+        ("(?i)projekt müller", "Plan von Pro\u200bjekt M\u2060üller"),
+        ("(?i)projekt müller", "Plan von Projekt\u00a0Müller"),
+        ("(?i)projekt\u00a0müller", "Plan von Projekt Müller"),
+        ("(?i)pro\u00adjekt müller", "Plan von Projekt Müller"),
+        ("(?i)projekt müller", "Plan von Projekt\u2009 Müller"),
+        ("(?i)projekt müller", "Plan von Projekt\r\nMüller"),
+        ("(?i)projekt müller", "Plan von Projekt  Müller"),
+        ("(?i)office", "the o\ufb03ce plan"),
+        ("(?i)geheim", "\uff27\uff25\uff28\uff25\uff29\uff2d"),
+        ("^geheim$", "geheim"),
+        ("(?m)^geheim$", "eins\r\ngeheim\r\nzwei"),
+        ("10 m²", "10 m²"),
+        ("[\u200b]", "a\u200bb"),
+    ],
+)
+def test_a_pattern_sees_what_a_reader_sees(pattern: str, prompt: str) -> None:
+    rules = [("a", Rule(When(matches=pattern), "forbid"))]
+    for request in (
+        Request(Question(prompt, ""), None),
+        Request(Question("Sum up.", prompt), None),
+        Request(Question("Sum up.", ""), prompt),
+        Request(Question(prompt, "context"), "system", form="Answer as JSON."),
+    ):
+        assert rule_on(rules, RequestFacts(request, frozenset())) is not None
+    assert rule_on(rules, RequestFacts(Request(Question("Was ist das?", ""), None), frozenset())) is None
+
+
+def test_the_language_is_that_of_the_visible_text() -> None:
+    german = "Der Zug nach München fährt heute leider eine halbe Stunde später ab."
+    for text in (german, german.upper(), "\u200b".join(german), unicodedata.normalize("NFD", german)):
+        assert RequestFacts(Request(Question(text, ""), None), frozenset()).language() == "de"
+
+
+def test_every_language_that_can_be_recognised_can_be_named() -> None:
+    import py3langid.langid
+
+    py3langid.classify("load the model")
+    known = set(py3langid.langid.IDENTIFIER.nb_classes) - {"zxx"}
+    assert known == LANGUAGES
+    named = set().union(*(codes_of(name) for name in [*NAMES, *LANGUAGES]))
+    assert named == known
+    assert codes_of("nb") == codes_of("no") == codes_of("Norwegian") == {"no", "nn"}
+    assert codes_of("zh-Hant-TW") == codes_of("Chinese") >= {"zh"}
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("language: [klingon]", "language: `klingon` is not a language that hybrid recognises"),
+        ("language: [germann]", "language: `germann` is not a language that hybrid recognises; did you mean"),
+        ("language: [yi]", "language: `yi` is not a language that hybrid recognises"),
+        ("language: ['']", "language"),
+        ("language: []", "language"),
+        ("tools: []", "tools"),
+        ("tags: []", "tags"),
+        ("tags: [' ']", "tags: ` ` is empty; --tag cannot name it"),
+        ("tags: ['a,b']", "tags: `a,b` contains a comma, which --tag splits at; list `a` and `b`"),
+        ("tokens_over: 9000000", "tokens_over: must be a whole number from 1 to"),
+        ('matches: "\\bprojekt\\b"', "matches: the pattern contains a backspace, not `\\b`; write it in single quotes"),
+        ('matches: "\\a"', "matches: the pattern contains the control character U+0007, which no prompt"),
+        ("matches: ''", "matches"),
+        (r"matches: '[^\s\S]'", "matches: no text can match this pattern"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_can_never_hold_is_refused(profile: Profile, when: str, told: str) -> None:
+    path = profile(f"escalation:\n  rules:\n    - when: {{{when}}}\n      then: forbid\n")
+    mistakes = read_profile(path).mistakes
+    assert len(mistakes) == 1, mistakes
+    assert mistakes[0].startswith(f"{path}:4: escalation.rules.0.when")
+    assert told in mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("when", "prompt"),
+    [
+        ("language: [DE]", "Der Zug nach München fährt heute eine halbe Stunde später ab."),
+        ("language: [German]", "Der Zug nach München fährt heute eine halbe Stunde später ab."),
+        ("matches: '(?i)projekt müller'", "Plan von Pro\u00adjekt\u00a0Mu\u0308ller"),
+        ("tags: [Vertraulich ]", "Fasse das zusammen."),
+    ],
+)
+def test_nothing_is_sent_that_a_rule_forbids(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, when: str, prompt: str
+) -> None:
+    path = profile(
+        cloud.section() + f"escalation: {{mode: force, rules: [{{when: {{{when}}}, then: forbid}}]}}\n"
+    )
+    done = hybrid("run", "-p", path, "--tag", "vertraulich", prompt, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (3, []), done.stderr
+
+
+def test_a_mistyped_tag_is_an_error(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
+    rules = "rules: [{when: {tags: [confidential]}, then: forbid}]"
+    path = profile(cloud.section() + f"escalation: {{mode: force, {rules}}}\n")
+    done = hybrid("run", "-p", path, "--tag", "confidental", "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (2, [])
+    assert b"--tag: no rule uses `confidental`; did you mean `confidential`?" in done.stderr
 
 
 def test_no_pattern_hangs_on_a_hostile_prompt() -> None:

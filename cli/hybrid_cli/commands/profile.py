@@ -117,7 +117,7 @@ def explain(
 )
 def schema() -> None:
     """Print the JSON Schema of profiles, for editors and validators."""
-    from hybrid_cli.profile.schema import json_schema
+    from hybrid_cli.profile.published_schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy.visible_text import visible
+from hybrid_cli.profile.patterns import compiled
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.rules import Ruling, rule_on
+from hybrid_cli.profile.rules import Ruling, folded_tag, rule_on
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
+from hybrid_cli.ui.suggest import nearest
 
 _BYTES_A_TOKEN = 4  # of English text; the prompt is not tokenized, as no model is loaded yet
 
@@ -32,11 +39,31 @@ class RequestFacts:
         """Return an estimate of the prompt's tokens."""
         return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
 
+    def matches(self, pattern: str) -> bool:
+        """Return whether the prompt, its context or the system message matches, as written or as a reader sees it.
+
+        Each is searched alone and all together, so that `^` and `$` hold for each.
+        """
+        if any(map(compiled(pattern).search, self._texts)):
+            return True
+        readable = _readable(pattern)
+        return readable is not None and any(map(readable.search, self._visible_texts))
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        question = self.request.question
+        parts = (self.text, question.prompt, question.context, self.request.system)
+        return list(dict.fromkeys(part for part in parts if part))
+
+    @cached_property
+    def _visible_texts(self) -> list[str]:
+        return list(dict.fromkeys(form for text in self._texts for form in _visible_forms(text)))
+
     def language(self) -> str:
-        """Return the ISO 639-1 code of the likeliest language; a guess for texts of a few words."""
+        """Return the code of the likeliest language; a guess for texts of a few words."""
         import py3langid
 
-        code: str = py3langid.classify(self.text)[0]
+        code: str = py3langid.classify(unicodedata.normalize("NFC", visible(self.text)[0]))[0]
         return code
 
     def has_secret(self) -> bool:
@@ -45,11 +72,43 @@ class RequestFacts:
         return bool(find(self.text, ["secret"]))
 
 
+_SPACES = re.compile(r"[^\S\n]")
+_MANY_SPACES = re.compile(r"\s+")
+
+
+def _visible_forms(text: str) -> Iterator[str]:
+    """Yield `text` without invisible characters, with composed letters and plain spaces, in two widths of space."""
+    seen = _SPACES.sub(" ", unicodedata.normalize("NFC", visible(text)[0]).replace("\r\n", "\n"))
+    for form in (seen, unicodedata.normalize("NFKC", seen)):
+        yield form
+        yield _MANY_SPACES.sub(" ", form)
+
+
+def _readable(pattern: str) -> Any | None:
+    """Return `pattern` compiled for visible forms; None if it is about invisible characters alone."""
+    seen, places = visible(pattern)
+    literal = (  # a full-width bracket is no group
+        f"\\{character}" if character != pattern[place] and not character.isalnum() else character
+        for character, place in zip(seen, places, strict=True)
+    )
+    with suppress(ValueError):
+        return compiled(_SPACES.sub(" ", unicodedata.normalize("NFC", "".join(literal))))
+    return None
+
+
 def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -> frozenset[str]:
-    """Return `given` in lower case, split at commas. A note names tags that no rule knows."""
-    tags = frozenset(tag.strip().casefold() for word in given for tag in word.split(",") if tag.strip())
-    known = {tag.casefold() for _, rule in policy.rules for tag in rule.when.tags or ()}
+    """Return `given` as rules compare it, split at commas. A note names tags that no rule knows.
+
+    Raises Failure (USAGE) for a tag that looks like a mistyped one: a rule that protects must not miss it.
+    """
+    tags = frozenset(folded_tag(tag) for word in given for tag in word.split(",") if tag.strip())
+    known = {folded_tag(tag) for _, rule in policy.rules for tag in rule.when.tags or ()}
     for tag in sorted(tags - known):
+        close = nearest(tag, known)
+        if close is not None:
+            raise Failure(
+                ExitStatus.USAGE, f"--tag: no rule uses `{shorten(tag)}`; did you mean `{shorten(close)}`?"
+            )
         environment.note(f"no rule of the profile uses the tag `{shorten(tag)}`")
     return tags
 

@@ -110,10 +110,15 @@ _PHONE = re.compile(r"(?<![\w+])\+[1-9](?:[ ()./-]{0,2}\d){7,14}(?!\w)", re.ASCI
 
 
 def phones(text: str, country: str | None) -> Iterator[SensitiveSpan]:
-    """Numbers valid by the metadata of the `pii` extra; without the extra, numbers with + and country code."""
+    """Numbers valid by the metadata of the `pii` extra; without the extra, numbers with + and country code.
+
+    Raises ImportError if there is a `country` and no extra: its numbers would leave unseen.
+    """
     try:
         import phonenumbers
     except ImportError:
+        if country is not None:
+            raise
         spans = [match.span() for match in _PHONE.finditer(text)]
     else:
         spans = []

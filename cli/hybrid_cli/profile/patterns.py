@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -22,3 +23,26 @@ def compiled(pattern: str) -> Any:
     except re2.error as error:
         reason = error.args[0]
         raise ValueError(reason.decode() if isinstance(reason, bytes) else reason) from None
+
+
+_PROGRAM_OF_NOTHING = 1
+"""The size of RE2's program for a pattern that no text matches, such as `[^\\s\\S]`."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise ValueError for a pattern that RE2 cannot read, or that no prompt can match."""
+    control = _CONTROL.search(pattern)
+    if control is not None and control[0] == "\b":  # a pattern in double quotes: YAML reads the escapes first
+        raise ValueError("the pattern contains a backspace, not `\\b`; write it in single quotes")
+    if control is not None:
+        raise ValueError(
+            f"the pattern contains the control character U+{ord(control[0]):04X}, which no prompt contains;"
+            " write it in single quotes"
+        )
+    try:
+        program = compiled(pattern)
+    except ValueError as error:
+        raise ValueError(f"RE2 cannot read this pattern ({error})") from None
+    if program.programsize == _PROGRAM_OF_NOTHING:
+        raise ValueError("no text can match this pattern")

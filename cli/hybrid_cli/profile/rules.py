@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hybrid_cli.profile.patterns import compiled
+from hybrid_cli.profile.languages import codes_of
 from hybrid_cli.profile.schema import Rule, When
 
 _STRICTEST_FIRST = ("forbid", "local", "ask", "force")
@@ -16,12 +17,11 @@ class Facts(Protocol):
     """The features of a prompt. Slow ones are methods, so that only rules that need them pay for them."""
 
     @property
-    def text(self) -> str: ...
-    @property
     def tags(self) -> frozenset[str]: ...
     @property
     def tools(self) -> frozenset[str]: ...
     def tokens(self) -> int: ...
+    def matches(self, pattern: str) -> bool: ...
     def language(self) -> str: ...
     def has_secret(self) -> bool: ...
 
@@ -49,13 +49,22 @@ def rule_on(rules: Sequence[tuple[str, Rule]], facts: Facts) -> Ruling | None:
     return min(matched.values(), key=lambda ruling: _STRICTEST_FIRST.index(ruling.then), default=None)
 
 
+def folded_tag(tag: str) -> str:
+    """`tag` as it is compared: without spaces around it, in lower case and composed characters."""
+    return unicodedata.normalize("NFC", tag.strip().casefold())
+
+
+def _codes(languages: Sequence[str]) -> frozenset[str]:
+    return frozenset[str]().union(*map(codes_of, languages))
+
+
 def _holds(when: When, facts: Facts) -> bool:
     """Whether all conditions of `when` hold. Cheap conditions are checked first."""
     return (
-        (when.tags is None or not facts.tags.isdisjoint(tag.casefold() for tag in when.tags))
+        (when.tags is None or not facts.tags.isdisjoint(map(folded_tag, when.tags)))
         and (when.tools is None or not facts.tools.isdisjoint(when.tools))
         and (when.tokens_over is None or facts.tokens() > when.tokens_over)
-        and (when.matches is None or compiled(when.matches).search(facts.text) is not None)
+        and (when.matches is None or facts.matches(when.matches))
         and (when.secret is None or facts.has_secret() == when.secret)
-        and (when.language is None or facts.language() in when.language)
+        and (when.language is None or facts.language() in _codes(when.language))
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from hybrid_cli.profile.conditions import check_conditions, check_country
 from hybrid_cli.profile.modes import Mode, Tool
 from hybrid_cli.profile.origin import OriginError, origin_of
-from hybrid_cli.profile.patterns import compiled
 
 Kind = Literal["secret", "email", "phone", "card", "iban", "ip"]
 
@@ -33,6 +33,8 @@ ModelName = Annotated[
     Meta(pattern=r"^(?!\*$)[^\x00-\x1f\x7f-\x9f]{1,200}$"),
     _if_wrong("must be a model's name: 1 to 200 characters on one line, and not `*`"),
 ]
+_MAX_PROMPT_TOKENS = 4_000_000
+"""No prompt has more: stdin is limited to 16 MB, which are 4 million tokens by hybrid's estimate."""
 Words = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
 
 
@@ -223,26 +225,28 @@ class When(_Section, frozen=True):
     """Conditions on a prompt. All of them must hold."""
 
     matches: Annotated[
-        str | None, _says("Regular expression (RE2 syntax), searched in the prompt and its context.")
+        Annotated[str, Meta(min_length=1)] | None,
+        _says("Regular expression (RE2 syntax), searched in prompt, context and system message."),
     ] = None
     tokens_over: Annotated[
-        PositiveInt | None, _says("The prompt has more tokens than this, estimated at four bytes a token.")
+        Annotated[int, Meta(ge=1, le=_MAX_PROMPT_TOKENS)] | None,
+        _says("The prompt has more tokens than this, estimated at four bytes a token."),
     ] = None
     secret: Annotated[bool | None, _says("The prompt holds a credential (true), or none (false).")] = None
     language: Annotated[
-        Words | None, _says("The prompt is in one of these languages: ISO 639-1 codes, such as en and de.")
+        Words | None,
+        _says("The prompt is in one of these languages: codes or English names, such as de or German."),
     ] = None
-    tools: Annotated[list[Tool] | None, _says("The prompt asks for one of these hosted tools.")] = None
+    tools: Annotated[
+        Annotated[list[Tool], Meta(min_length=1)] | None,
+        _says("The prompt asks for one of these hosted tools."),
+    ] = None
     tags: Annotated[Words | None, _says("--tag names one of these.")] = None
 
     def __post_init__(self) -> None:
         if not _given(self):
             raise ValueError(f"set at least one of {', '.join(self.__struct_fields__)}")
-        if self.matches is not None:
-            try:
-                compiled(self.matches)
-            except ValueError as error:
-                raise ValueError(f"matches: RE2 cannot read this pattern ({error})") from None
+        check_conditions(self.matches, self.language, self.tags)
 
 
 class Rule(_Section, frozen=True):
@@ -332,6 +336,10 @@ class Privacy(_Section, frozen=True):
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        if self.country is not None:
+            check_country(self.country)
+
 
 Calls = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
@@ -388,12 +396,3 @@ class Profile(_Section, frozen=True):
     limits: Limits = Limits()
     checks: Checks = Checks()
     log: Log = Log()
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a profile, for editors and other validators."""
-    schema = msgspec.json.schema(Profile)
-    for section in (Key, Target):  # as their __post_init__ checks
-        schema["$defs"][section.__name__].update(minProperties=1, maxProperties=1)
-    schema["$defs"][When.__name__].update(minProperties=1)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hybrid profile", **schema}
