@@ -16,14 +16,12 @@ import json
 import os
 import random
 import re
-import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
+from drawn_text import drawn
 from hybrid_cli.privacy.credentials import CREDENTIALS
 from hybrid_cli.privacy.scan import find
 
@@ -52,41 +50,6 @@ def unquoted(literal: str) -> str:
     return literal[1:-1] if literal[0] == "`" else str(json.loads(literal.replace("\\x1b", "")))
 
 
-def drawn(pattern: str) -> str:
-    """A text that `pattern` matches, drawn evenly."""
-
-    def one(part: tuple[Any, Any]) -> str:
-        kind, value = part
-        if kind is op.LITERAL:
-            return chr(value)
-        if kind is op.IN:
-            return chr(_random.choice(list(members(value))))
-        if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
-            low, high, inner = value
-            return "".join(all_of(inner) for _ in range(_random.randint(low, min(high, max(low, 40)))))
-        if kind is op.SUBPATTERN:
-            return all_of(value[-1])
-        if kind is op.BRANCH:
-            return all_of(_random.choice(value[1]))
-        return ""
-
-    def all_of(parts: Any) -> str:
-        return "".join(one(part) for part in parts)
-
-    return all_of(_parser.parse(pattern.replace(r"\z", r"\Z")))
-
-
-def members(items: Any) -> Iterator[int]:
-    for kind, value in items:
-        if kind is op.RANGE:
-            yield from range(value[0], value[1] + 1)
-        elif kind is op.LITERAL:
-            yield value
-        elif kind is op.CATEGORY:
-            digits = value is op.CATEGORY_DIGIT
-            yield from map(ord, string.digits if digits else string.ascii_letters + string.digits + "_")
-
-
 def evaluated(expression: str) -> str:
     """The text of a Go expression of strings and drawn secrets."""
     text = ""
@@ -95,11 +58,11 @@ def evaluated(expression: str) -> str:
         if found is None:
             text += unquoted(term[0])
         elif found["pattern"] is not None:
-            text += drawn(unquoted(found["pattern"]))
+            text += drawn(unquoted(found["pattern"]), _random)
         elif found["name"].startswith("Hex8"):
-            text += drawn(_UTIL["Hex8_4_4_4_12"])
+            text += drawn(_UTIL["Hex8_4_4_4_12"], _random)
         else:
-            text += drawn(f"{_UTIL[found['name']]}{{{unquoted(found['count'])}}}")
+            text += drawn(f"{_UTIL[found['name']]}{{{unquoted(found['count'])}}}", _random)
     return text
 
 

@@ -11,84 +11,230 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from hybrid_cli.privacy.extent import opens_quote, quoted_end, run_end, token_end, value_end
+from hybrid_cli.privacy.harmless import is_placeholder
+
 Span = tuple[int, int]
 
-PLACEHOLDER = re.compile(
-    r"example|changeme|placeholder|your[-_]|redacted|dummy|x{4}|\*{3}|\.{3}|^pass(word)?$|^[$%]",
-    re.IGNORECASE,
+
+def assignments(text: str, lowered: str) -> Iterator[Span]:
+    """The spans of secret values after names in `text`; `lowered` is the same text in lower case."""
+    covered = 0
+    for place in sorted(_places_of_names(text, lowered)):
+        if place < covered:
+            continue
+        span = _clear_value(text, place) or _generated_value(text, place)
+        if span is not None:
+            covered = span[1]
+            yield span
+
+
+_WORDS = ("pass", "pwd", "pswd", "paswd", "pw", "key", "token", "secret", "credential", "_pat")
+_FOREIGN_WORDS = (
+    "ontraseña", "asło", "şifre", "Şifre", "ösenord", "ароль", "ật khẩu", "密码", "密碼", "口令", "パスワード", "暗証番号",
+    "비밀번호", "암호", "รหัสผ่าน", "पासवर्ड", "كلمة المرور", "كلمة السر", "סיסמה", "סיסמא", "ωδικός",
+)  # fmt: skip
+_WORDS_OF_LANGUAGES = (
+    "kennwort",
+    "senha",
+    "contrasena",
+    "wachtwoord",
+    "parola",
+    "salasana",
+    "adgangskode",
+    "heslo",
+)
+"""Password in other languages. The word for it in many more contains `pass`."""
+
+
+def _places_of_names(text: str, lowered: str) -> Iterator[int]:
+    """The places after words that announce a secret."""
+    for word in _WORDS + _WORDS_OF_LANGUAGES:
+        yield from _places_after(word, lowered)
+    if not text.isascii():
+        for word in _FOREIGN_WORDS:
+            yield from _places_after(word, text)
+
+
+def _places_after(word: str, text: str) -> Iterator[int]:
+    place = text.find(word)
+    while place >= 0:
+        yield place + len(word)
+        place = text.find(word, place + len(word))
+
+
+_PASSWORD_NAME = re.compile(
+    r"(?:passw(?:or[dt])?s?|passphrase|paswd|pswd|pwd|pass|(?<![a-z])pw|kennwort|senha|contrasena|wachtwoord|parola"
+    rf"|salasana|adgangskode|heslo|mot de passe|palavra-passe|{'|'.join(_FOREIGN_WORDS)})"
+    r"(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?\Z",
+    re.IGNORECASE | re.ASCII,
+)
+_TOKEN_NAME = re.compile(
+    r"(?:(?:api|access|auth|private|encryption|signing|master|account|client|service|storage|shared|webhook|consumer"
+    r"|deploy|app|secret|license|session)[_.-]?key|secret(?:[_.-]?(?:key|id))?|token|credentials?|_pat|salt)"
+    r"(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?\Z",
+    re.IGNORECASE | re.ASCII,
+)
+_REST_OF_NAME = re.compile(r"[A-Za-z0-9_.-]{0,24}", re.ASCII)
+_SEPARATOR = re.compile(
+    r"[\\\"'`\])]{0,4}[ \t]{0,20}(?:\r?\n?[ \t]{0,4}(?:=>|:=|\|\||[:=])\s{0,20}|>|(?P<said>(?:was|is|ist|est|es|è|é|to|=)"
+    r"(?::|[ \t])[ \t]{0,4}|[は是为為이가은는])[ \t]{0,4}|(?P<option>[ \t]{1,4}))"
+    r"(?:[|>][+-]?[ \t]*\r?\n[ \t]*)?(?:[rbfuLU@]{1,2}(?=[\"']))?\\{0,7}[\"'`]?"
+)
+_MOST_OF_A_NAME = 40
+_CODE = re.compile(r"[^\s\"'`,;<>(){}\[\]|\\]*[(\[{]")
+
+
+def _clear_value(text: str, place: int) -> Span | None:
+    """The value after a name that can only mean a secret, if it looks random."""
+    name_end = run_end(_REST_OF_NAME, text, place)
+    while name_end > place and text[name_end - 1] in ".-":
+        name_end -= 1
+    name_start = max(0, place - _MOST_OF_A_NAME)
+    is_password = _PASSWORD_NAME.search(text, name_start, name_end) is not None
+    if not is_password and _TOKEN_NAME.search(text, name_start, name_end) is None:
+        return None
+    separator = _SEPARATOR.match(text, name_end)
+    if separator is None or (separator["option"] and not _takes_argument(text, place, separator.end())):
+        return None
+    if separator["said"] and not is_password:
+        return None
+    start = separator.end()
+    opened = start if opens_quote(text, start) else _opened_before_name(text, place)
+    is_setting = separator["option"] is None and separator["said"] is None and _is_setting(text, place)
+    least_run = 6 if is_password else 12
+    if not _is_likely(text, start, opened, least_run, is_whole_line=is_setting and "=" in separator[0]):
+        return None
+    end = value_end(text, start, opened=opened, is_whole_line=is_setting)
+    return start, end if opened is not None else _without_end_of_clause(text, start, end)
+
+
+_QUOTED_NAME = re.compile(r"[\"'`](?:[\w.-]{0,40})\Z", re.ASCII)
+
+
+def _opened_before_name(text: str, place: int) -> int | None:
+    """The place after the quote that opens before the name that ends near `place`, as in `"password=..."`."""
+    found = _QUOTED_NAME.search(text, max(0, place - _MOST_OF_A_NAME), place)
+    return None if found is None else found.start() + 1
+
+
+def _is_likely(text: str, start: int, opened: int | None, least_run: int, *, is_whole_line: bool) -> bool:
+    """Whether the value that begins at `start` looks like a secret, from its first characters."""
+    lead = min(start, 2 * _MOST_OF_A_NAME)
+    near = text[start - lead : start + _JUDGED]
+    is_code = near[lead : lead + 1] in ("<", "(", "{", "[", "$", "*", "&") or _CODE.match(near, lead)
+    if opened != start and is_code:
+        return False
+    opened_near = None if opened is None else opened - (start - lead)
+    value = near[lead : value_end(near, lead, opened=opened_near, is_whole_line=is_whole_line)]
+    words = value.split() if opened is not None or is_whole_line else value.split()[:1]
+    return not is_placeholder(value) and any(
+        _looks_random(word, least_run, is_quoted=opened is not None) for word in words
+    )
+
+
+_SETTING = re.compile(
+    r"[ \t]*(?:(?:export|set|env|ENV|ARG|let|const|var|-|\*|>|\+|#|//)[ \t]+){0,3}[\"'$]?[\w.\[\]/:-]*\Z",
+    re.ASCII,
 )
 
-_SEPARATOR = re.compile(r"(?:=>|:=|[:=])\s{0,4}\\{0,3}[\"'`]?(?=(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,256}))")
-_NAME = re.compile(
-    r"(?:passw(?:or)?d|passphrase|paswd|pswd|pwd|pass|(?<![a-z])pw|(?P<token>(?:api|access|auth|private|encryption|signing|master"
-    r"|account|client|service|storage|shared|webhook|consumer|deploy|app)[_.-]?key|secret(?:[_.-]?(?:key|id))?"
-    r"|token|credentials?))(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?[\\\"'`\]]{0,4}\s{0,4}\Z",
-    re.IGNORECASE,
-)
-_WORDS = ("key", "token", "secret", "passw", "passphrase", "pwd", "credential", "_pat")
+
+def _is_setting(text: str, place: int) -> bool:
+    """Whether the name that ends near `place` begins its line, as in files of settings."""
+    line = text.rfind("\n", 0, place) + 1
+    return place - line < 120 and _SETTING.match(text, line, place) is not None
+
+
+_OPTION = re.compile(r"(?<![\w-])-{1,2}[\w.-]*\Z", re.ASCII)
+
+
+def _takes_argument(text: str, place: int, start: int) -> bool:
+    """Whether a value may follow a blank: after the option of a command, or in quotes, as in SQL."""
+    return (
+        opens_quote(text, start) or _OPTION.search(text, max(0, place - _MOST_OF_A_NAME), place) is not None
+    )
+
+
+def _without_end_of_clause(text: str, start: int, end: int) -> int:
+    """`end`, but before one or two signs that end a clause or close a bracket."""
+    return start + len(text[start : end - 2]) + len(text[max(start, end - 2) : end].rstrip(",;.)]}>"))
+
+
 _AFTER_NAME = re.compile(
     r"[A-Za-z0-9_.-]{0,24}(?![\w.-])[\\\"'`\])>]{0,6}\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)?"
-    r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,400})"
+    r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,})",
+    re.ASCII,
 )
+_HARMLESS_NAME = re.compile(
+    r"(?:cache|primary|foreign|partition|sort|public|object|row|group|idempotency|dedup\w*|host|index|lookup|map|known"
+    r"|gpg:|pgp|s3|etag|fingerprint)[ _.-]{0,2}key\Z",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def _generated_value(text: str, place: int) -> Span | None:
+    """The value near any name that may mean a secret, if it looks generated by a machine."""
+    match = _AFTER_NAME.match(text, place)
+    if match is None or _HARMLESS_NAME.search(text, max(0, place - 24), place):
+        return None
+    value = match["value"]
+    is_key = text[place - 3 : place].lower() == "key"
+    if is_placeholder(value) or not _looks_generated(value) or _names_something(value, is_key=is_key):
+        return None
+    start, end = match.span("value")
+    return start, max(quoted_end(text, start) or 0, token_end(text, start, end))
+
+
 _MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SWITCH = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_SIGNS = frozenset("!#$%^&*;\"'<>?,@~\\|")
+"""Signs of passwords that names, paths and numbers seldom contain."""
 _MIN_ENTROPY = 3.0
 """Bits per character. English words have about 2.5 to 3, 32 random hexadecimal digits 3.6."""
 _MIN_GENERATED_RUN = 10
 _MIN_SWITCHES = 3
 """Changes from letter to digit or back. Names with a version or a year have one or two."""
+_JUDGED = 400
+"""Characters of a value that are enough to judge it by."""
 
 
-def assignments(text: str, lowered: str) -> Iterator[Span]:
-    """The spans of secret values after names in `text`; `lowered` is the same text in lower case."""
-    yield from _after_clear_names(text)
-    yield from _after_any_name(text, lowered)
-
-
-def _after_clear_names(text: str) -> Iterator[Span]:
-    for match in _SEPARATOR.finditer(text):
-        value = match["value"]
-        if not any(character.isdigit() for character in value) or PLACEHOLDER.search(value):
-            continue
-        named = _NAME.search(text, max(0, match.start() - 40), match.start())
-        if named is None or text[match.end("value") : match.end("value") + 1] in ("(", "[", "{"):
-            continue
-        if _looks_random(value, least_run=12 if named["token"] else 6):
-            yield match.span("value")
-
-
-def _after_any_name(text: str, lowered: str) -> Iterator[Span]:
-    for word in _WORDS:
-        place = lowered.find(word)
-        while place >= 0:
-            match = _AFTER_NAME.match(text, place + len(word))
-            if (
-                match is not None
-                and _looks_generated(match["value"])
-                and not PLACEHOLDER.search(match["value"])
-            ):
-                yield match.span("value")
-            place = lowered.find(word, place + len(word))
-
-
-def _looks_random(value: str, least_run: int) -> bool:
-    """Whether `value` contains a run that mixes letters and digits, and has enough entropy."""
+def _looks_random(value: str, least_run: int, *, is_quoted: bool) -> bool:
+    """Whether `value` mixes letters with digits, in one run or among signs, and has enough entropy."""
+    value = value[:_JUDGED]
+    if not any(one.isdigit() for one in value) or len(value) < 6:
+        return False
     mixed = any(
         len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
     )
-    return (mixed or _UUID.fullmatch(value) is not None) and _entropy(value) >= min(
-        _MIN_ENTROPY, math.log2(len(value)) * 0.8
-    )
+    may_be_signed = least_run <= 6 or (is_quoted and len(value) >= least_run)
+    signed = may_be_signed and not _SIGNS.isdisjoint(value[:-1]) and any(map(str.isalpha, value))
+    is_random = mixed or signed or _UUID.fullmatch(value) is not None
+    return is_random and _entropy(value) >= min(_MIN_ENTROPY, math.log2(len(value)) * 0.8)
 
 
 def _looks_generated(value: str) -> bool:
     """Whether letters and digits alternate as in generated keys. Not for UUIDs, which also name things."""
+    value = value[:_JUDGED]
     if _UUID.search(value):
         return False
     runs = (run for run in _MIXED_RUN.findall(value) if len(run) >= _MIN_GENERATED_RUN)
     alternates = any(len(_SWITCH.findall(run)) >= _MIN_SWITCHES for run in runs)
     return alternates and _entropy(value) >= _MIN_ENTROPY
+
+
+_PUBLIC = re.compile(
+    r"AAAA[BCE][23][NV]|MII[A-Za-z0-9+/]{2,3}jANBgkqhkiG9w0BAQEF|MFkwEwYHKoZIzj0|MHYwEAYHKoZIzj0|MCowBQYDK2V|MII[CDEFG]"
+    r"|sha(?:1|256|384|512)[-:]|https?://"
+)
+_PATH = re.compile(
+    r"[/.~]{0,2}[a-z][a-z_.-]{2,}[/:]|[0-9A-HJKMNP-TV-Z]{26}\Z|[A-Z2-7]{16,}={0,6}\Z|0x[0-9A-F]{8,40}\Z|[0-9A-F]{16,40}\Z"
+)
+
+
+def _names_something(value: str, *, is_key: bool) -> bool:
+    """Whether `value` is a public key or checksum, or after `key` a path, an identifier or a fingerprint."""
+    return _PUBLIC.match(value) is not None or (is_key and _PATH.match(value) is not None)
 
 
 def _entropy(value: str) -> float:

@@ -7,8 +7,8 @@ tests/privacy/test_scan.py. `privacy.scan` does the rest:
 - A match counts only at the start of a word: no letter, digit or underscore may come before it.
 - The secret is the group `value` if the pattern has one, or else the whole match.
 
-Bound each repetition, or let it end at a character that it cannot match, so that no text causes long
-backtracking.
+A match is extended to the end of its run (`privacy.extent`), so a pattern need not match the whole. Bound each
+repetition, or let it end at a character that it cannot match, so that no text causes long backtracking.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ class Credential(NamedTuple):
     keywords: tuple[str, ...]
     """Lower-case texts; each match contains at least one of these."""
     pattern: str
-    """Regular expression of Python's `re`."""
+    """Regular expression of Python's `re`, in which only ASCII letters and digits make words."""
+    grows: bool = True
+    """Whether the secret continues to the end of its run of characters, or to the quote that closes it."""
+
+    @property
+    def is_evident(self) -> bool:
+        """Whether a keyword of its own marks the credential, so that it needs no context."""
+        return min(map(len, self.keywords)) > 3 and "value" not in self.pattern
 
 
 row = Credential
@@ -38,7 +45,7 @@ CREDENTIALS = (
     ),
     row("Amazon MWS token", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     row("AWS AppSync key", ("da2-",), r"da2-[a-z0-9]{26}\b"),
-    row("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,4000}"),
+    row("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,}"),
     row("AWS Bedrock API key", ("absk", "bedrock-api-key-"), r"(?:ABSK[A-Za-z0-9+/]{60,}=*|bedrock-api-key-[A-Za-z0-9+/]{30,}=*)"),
     row("Alibaba Cloud access key", ("ltai",), r"LTAI(?=[A-Za-z]{0,25}\d)[A-Za-z0-9]{12,26}\b"),
     row(
@@ -119,7 +126,7 @@ CREDENTIALS = (
     row(
         "Docker registry password",
         ("auths",),
-        r"auth[\\\"']{1,8}\s{0,4}:\s{0,4}[\\\"']{1,8}(?P<value>[A-Za-z0-9+/]{12,8000}={0,2})",
+        r"auth[\\\"']{1,8}\s{0,4}:\s{0,4}[\\\"']{1,8}(?P<value>[A-Za-z0-9+/]{12,}={0,2})",
     ),
     row("Docker swarm key", ("swmtkn-", "swmkey-"), r"SWM(?:TKN|KEY)-1-[\w+/-]{40,}"),
     row("GitHub token", ("ghs_",), r"ghs_\d{1,12}_eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"),
@@ -200,14 +207,14 @@ CREDENTIALS = (
     row("Typeform token", ("tfp_",), r"tfp_[\w.=-]{40,}"),
     # of no single vendor
     row(
-        "private key",
-        ("private key",),
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:(?:[^-]|-(?!----)){16,20000}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:\s|\\[nr]){0,4}[A-Za-z0-9+/=]{40}[A-Za-z0-9+/=\s\\]{0,20000})",  # the end is missing
+        "private key",  # without its first line, or in Base64 once more, as in a kubeconfig
+        ("lsltls1crudjt", "ls0tls1crudjt", "miie", "miij", "miic", "mhcc", "mc4caqaw", "migh", "b3blbnnzac1rzxkt"),
+        r"(?:LS0tLS1CRUdJTi(?:BSU0EgU|BQUklW|BFQyBQ|BFTkNSWVBU|BPUEVOU1|BEU0EgU|BQR1AgUF)[A-Za-z0-9+/]{20,}"
+        r"|MII[A-Za-z0-9+/]{2,3}AgEAAoIB[A-Za-z0-9+/]{20,}|MII[A-Za-z0-9+/]{2,3}IBA[A-Za-z0-9+/](?:AN|KC|BA)[A-Za-z0-9+/]{40,}"
+        r"|MC4CAQAwBQYDK2V[A-Za-z0-9+/]{40,}|M(?:Hc|Gk)CAQEE[A-Za-z0-9+/]{40,}|MIGHAgEAMBMGByqGSM[A-Za-z0-9+/]{40,}"
+        r"|b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/]{40,})",
     ),
-    row("private key", ("putty-user-key-file-",), r"PuTTY-User-Key-File-\d:[\s\S]{40,20000}?Private-MAC: ?[0-9a-f]{40,64}"),
-    row("JSON web token", ("eyj",), r"eyJ(?<![A-Za-mo-z0-9_-]eyJ)[\w-]{8,600}\.eyJ[\w-]{8,8000}(?:\.[\w-]*)?"),
+    row("JSON web token", ("eyj",), r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
     row(
         "authorization header",
         ("bearer ", "basic "),
@@ -223,7 +230,7 @@ CREDENTIALS = (
         "session cookie",
         ("cookie",),
         r"(?i:cookie[\"']?\s{0,2}:\s{0,3}[\"']?(?:[^;\n]{0,200};\s?){0,8}[\w.-]{0,40}(?:sess|sid|auth|token)"
-        r"[\w.-]{0,20}=)(?P<value>[^\s;\"']{8,400})",
+        r"[\w.-]{0,20}=)(?P<value>[^\s;\"']{8,})",
     ),
     row(
         "curl password",
@@ -240,6 +247,7 @@ CREDENTIALS = (
     row(
         "password in a URL",
         ("://",),
-        r"(?i:[a-z][a-z0-9+.-]{1,20})://[^\s:/@\"'<>]{0,64}:(?P<value>[^\s/@\"'<>{}$*]{3,128})@[\w\[]",
+        r"(?i:[a-z][a-z0-9+.-]{1,20})://[^\s:/@\"'<>]{0,64}:(?P<value>[^\s/@\"'<>{}$*]{3,})@[\w\[]",
+        grows=False,
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ def emails(text: str) -> Iterator[SensitiveSpan]:
             yield SensitiveSpan("email", "e-mail address", name.start(), match.end())
 
 
-_CARD = re.compile(r"(?<![\w.,-])\d{4}(?:[ ._\u00a0\u2010-\u2015\uff0d-]?\d){8,15}(?!\w|[.,]\d)")
+_CARD = re.compile(r"(?<![\w.,-])\d{4}(?:[ ._\u00a0\u2010-\u2015\uff0d-]?\d){8,15}(?!\w|[.,]\d)", re.ASCII)
 _CARD_GROUPS = {(4, 4, 4, 4), (4, 6, 5), (4, 4, 4, 4, 3)}
 
 
@@ -65,7 +65,7 @@ def ibans(text: str) -> Iterator[SensitiveSpan]:
         for end in range(match.start() + length, match.end() + 1):
             compact = re.sub(r"[^A-Za-z0-9]", "", text[match.start() : end])
             if len(compact) == length:
-                if _mod_97(compact) and not text[end : end + 1].isalnum():
+                if _mod_97(compact) and not re.match(r"[A-Za-z0-9]", text[end : end + 1]):
                     yield SensitiveSpan("iban", "IBAN", match.start(), end)
                 break
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy.readings import readings
 from hybrid_cli.privacy.redact import NOTICE, Vault
 from hybrid_cli.privacy.scan import find
-from hybrid_cli.privacy.sensitive_span import SensitiveSpan, without_overlaps
-from hybrid_cli.privacy.visible_text import visible
+from hybrid_cli.privacy.sensitive_span import SensitiveSpan, merged
 from hybrid_cli.profile.schema import Kind, Privacy
 from hybrid_cli.system.secret_variables import is_secret_name
 
@@ -47,7 +47,7 @@ def screen(
     kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
     texts = [message["content"] for message in messages]
     found = [
-        without_overlaps([*_scan(text, ["secret", *kinds], privacy, variables), *_key_spans(text, key)])
+        merged([*_scan(text, ["secret", *kinds], privacy, variables), *_key_spans(text, key)])
         for text in texts
     ]
     if privacy.on_secret == "forbid":  # noqa: S105  no password
@@ -64,10 +64,11 @@ def _key_spans(text: str, key: str | None) -> list[SensitiveSpan]:
     """The places of the cloud's own key in `text`."""
     if key is None or len(key) < _MIN_KEY_LENGTH:
         return []
-    seen, places = visible(text)
+    pattern = re.compile("|".join(_encodings(key)))
     return [
-        SensitiveSpan("secret", "the cloud's own key", places[match.start()], places[match.end() - 1] + 1)
-        for match in re.finditer("|".join(_encodings(key)), seen)
+        SensitiveSpan("secret", "the cloud's own key", *reading.place(*match.span()))
+        for reading in readings(text)
+        for match in pattern.finditer(reading.text)
     ]
 
 
@@ -123,7 +124,7 @@ def _scan(
         raise _failed_scan(f"the privacy scan failed ({type(error).__name__})") from None
     if privacy.scanner is None:
         return found
-    return without_overlaps([*found, *_scan_outside(text, kinds, privacy.scanner, variables)])
+    return merged([*found, *_scan_outside(text, kinds, privacy.scanner, variables)])
 
 
 def _scan_outside(

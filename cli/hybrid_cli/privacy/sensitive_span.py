@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,15 +18,23 @@ class SensitiveSpan:
     end: int
 
 
-def without_overlaps(found: Iterable[SensitiveSpan]) -> list[SensitiveSpan]:
-    """The spans in text order; of those that overlap, only the longest."""
-    kept: list[SensitiveSpan] = []
-    starts: list[int] = []
-    for span in sorted(found, key=lambda span: (span.start - span.end, span.start)):
-        place = bisect.bisect(starts, span.start)
-        clear_before = place == 0 or kept[place - 1].end <= span.start
-        clear_after = place == len(kept) or span.end <= kept[place].start
-        if clear_before and clear_after:
-            kept.insert(place, span)
-            starts.insert(place, span.start)
-    return kept
+def merged(found: Iterable[SensitiveSpan]) -> list[SensitiveSpan]:
+    """The spans in text order. Spans that overlap become one: a secret, or else of the longest span's kind."""
+    whole: list[SensitiveSpan] = []
+    main: list[SensitiveSpan] = []  # the span that gives each of `whole` its kind and name
+    for span in sorted(found, key=lambda span: (span.start, -span.end)):
+        if whole and span.start < whole[-1].end:
+            main[-1] = max(main[-1], span, key=_weight)
+            end = max(whole[-1].end, span.end)
+            whole[-1] = SensitiveSpan(main[-1].kind, main[-1].name, whole[-1].start, end)
+        else:
+            whole.append(span)
+            main.append(span)
+    return whole
+
+
+_GENERAL_NAMES = ("password or key", "the cloud's own key")
+
+
+def _weight(span: SensitiveSpan) -> tuple[bool, bool, int]:
+    return span.kind == "secret", span.name not in _GENERAL_NAMES, span.end - span.start

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 # Soft hyphens, zero-width characters, direction and variation marks, tags and fillers, which text copied from
 # web pages and PDF files contains; control characters, and the escape sequences that colour terminal output.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
     r"\U000e0000-\U000e01ef]"
@@ -22,11 +22,11 @@ def visible(text: str) -> tuple[str, Sequence[int]]:
     letters = "".join(set(text))
     if _STYLED.search(letters):
         text = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)  # keeps the length
-    if _INVISIBLE.search(letters) is None:
+    if INVISIBLE.search(letters) is None:
         return text, range(len(text))
     places: list[int] = []
     end = 0
-    for found in _INVISIBLE.finditer(text):
+    for found in INVISIBLE.finditer(text):
         places += range(end, found.start())
         end = found.end()
     places += range(end, len(text))

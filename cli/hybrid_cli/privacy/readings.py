@@ -1,0 +1,202 @@
+"""The ways that a text can be read: as written, without invisible characters, with escapes decoded, joined.
+
+A credential that is hidden in one reading is visible in another. Each reading is made from the one before it, and
+only of the lines that it changes, so a plain text has one reading.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import unquote_to_bytes
+
+from hybrid_cli.privacy.visible_text import INVISIBLE
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading of a text, and the place of each of its characters in the text."""
+
+    text: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+    is_joined: bool = False
+    """Line ends and quotes inside of values are gone, so only formats with a prefix of their own are searched."""
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the original text that `start` to `end` of this reading came from."""
+        return self.starts[start], self.ends[end - 1]
+
+    def is_word_start(self, start: int) -> bool:
+        """Whether `start` does not follow an ASCII letter, digit or underscore."""
+        before = self.text[start - 1 : start]
+        is_word = before.isascii() and (before.isalnum() or before == "_")
+        return not is_word or (self.is_joined and self.ends[start - 1] != self.starts[start])
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """All different readings of `text`: the text itself, then those of the lines that can be read otherwise."""
+    yield Reading(text, range(len(text)), range(1, len(text) + 1))
+    reading = _lines_to_read_again(text)
+    if reading is None:
+        return
+    for change in (_visible, _plain, _decoded, _decoded, _joined):
+        changed = change(reading)
+        if changed is not None:
+            reading = changed
+            yield reading
+
+
+def _visible(reading: Reading) -> Reading | None:
+    """Without invisible characters."""
+    return _replaced(reading, INVISIBLE, lambda _found: "")
+
+
+def _plain(reading: Reading) -> Reading | None:
+    """With plain letters, digits and signs for characters that look like them."""
+    looks = {ord(one): plain for one in set(reading.text) if not one.isascii() and (plain := _look(one))}
+    if not looks:
+        return None
+    return Reading(reading.text.translate(looks), reading.starts, reading.ends)
+
+
+_LOOKALIKES = dict(
+    zip(
+        "АВЕЅІЈКМНОРСТХУаеорсухіјѕһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαονικρυıɡ‐‑‒–—―−",
+        "ABESIJKMHOPCTXYaeopcyxijshdqwABEZHIKMNOPTYXaovikpuig-------",
+        strict=True,
+    )
+)
+"""Cyrillic and Greek letters, hyphens and quotes, with the ASCII characters that they look like."""
+
+
+@cache
+def _look(character: str) -> str | None:
+    """The ASCII character that `character` is a form of, or looks like; None if there is no single one."""
+    plain = _LOOKALIKES.get(character) or unicodedata.normalize("NFKC", character)
+    if len(plain) == 1 and not plain.isascii():
+        digit = unicodedata.decimal(plain, None)
+        plain = plain if digit is None else str(digit)
+    return plain if len(plain) == 1 and plain.isascii() else None
+
+
+_ESCAPE = re.compile(
+    r"\\(?:u\{?[0-9A-Fa-f]{4,6}\}?|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
+    r"|%[0-9A-Fa-f]{2}|=[0-9A-F]{2}|=\r?\n|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
+)
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
+
+
+def _decoded(reading: Reading) -> Reading | None:
+    """With escapes decoded: of JSON and most languages, URLs, HTML, and quoted-printable mail."""
+    return _replaced(reading, _ESCAPE, lambda found: _character(found[0]))
+
+
+def _character(escape: str) -> str:
+    """The text that `escape` stands for; at most one character, or else `escape` itself."""
+    if escape[0] == "&":
+        decoded = html.unescape(escape)
+    elif escape[0] == "%":
+        decoded = unquote_to_bytes(escape).decode("latin-1")
+    elif escape[0] == "=":
+        decoded = chr(int(escape[1:], 16)) if escape[1] not in "\r\n" else ""
+    elif len(escape) == 2:
+        decoded = _CONTROLS.get(escape[1], escape[1])
+    else:
+        decoded = _of_number(escape[2:].strip("{}"))
+    return decoded if len(decoded) < 2 else escape
+
+
+def _of_number(hexadecimal: str) -> str:
+    number = int(hexadecimal, 16)
+    return chr(number) if number < 0x110000 else ""
+
+
+_TOKEN = r"[A-Za-z0-9_+/=~%.-]"  # noqa: S105  the characters of keys
+_STRINGS = rf"(?<={_TOKEN})\s{{0,40}}[\"'`]\s{{0,40}}(?:[+.&|<>~\\]{{1,2}}\s{{0,40}})?[\"'`](?={_TOKEN})"
+_WRAP = rf"(?<={_TOKEN}{{12}})[ \t]{{0,8}}\\?\r?\n[ \t>#|*+\"']{{0,40}}(?={_TOKEN}{{4}})"
+_EMPHASIS = rf"(?<={_TOKEN})(?:\*{{1,3}}|`|</?[a-z][^<>\n]{{0,60}}>)(?={_TOKEN})"
+_SEAM = re.compile(f"{_STRINGS}|{_WRAP}|{_EMPHASIS}")
+
+
+def _joined(reading: Reading) -> Reading | None:
+    """With the parts of values put together: wrapped lines, joined strings, and emphasis inside of them."""
+    return _replaced(reading, _SEAM, lambda _found: "", is_joined=True)
+
+
+_TRIGGERS = (
+    (("\\",), re.compile(r"\\(?:[uxU][0-9A-Fa-f{]|[\\/\"']|[nrtbf](?=\w))")),
+    (("%",), re.compile(r"%[0-9A-Fa-f]{2}")),
+    (("=3D", "=\n", "=\r\n"), re.compile(r"=[0-9A-F]{2}|=\r?\n")),
+    (("&",), re.compile(r"&(?:#|[A-Za-z]{2,8};)")),
+    (('"', "'", "`"), re.compile(_STRINGS)),
+    (("\n",), re.compile(_WRAP)),
+    (("*", "`", "<"), re.compile(_EMPHASIS)),
+)
+"""Where a text can be read otherwise: characters that must be in it, and the pattern of the places."""
+_GAP = "\n\ufffd\n"
+"""Replaces lines that were left out; no secret contains it."""
+
+
+def _lines_to_read_again(text: str) -> Reading | None:
+    """The lines of `text` that another reading would change, each with the lines beside it."""
+    patterns = [pattern for marks, pattern in _TRIGGERS if any(mark in text for mark in marks)]
+    others = [one for one in set(text) if (_look(one) if not one.isascii() else one < " " or one == "\x7f")]
+    invisible = INVISIBLE.findall("".join(set(text)))
+    unusual = "".join({*(one for one in others if one not in "\t\n\r\v\f"), *invisible})
+    if unusual:
+        patterns.append(re.compile(f"[{re.escape(unusual)}]"))
+    lines: list[tuple[int, int]] = []
+    for start, end in sorted(match.span() for pattern in patterns for match in pattern.finditer(text)):
+        if lines and end <= lines[-1][1]:
+            continue
+        first = text.rfind("\n", 0, max(0, text.rfind("\n", 0, start))) + 1
+        after = text.find("\n", end)
+        last = text.find("\n", after + 1) if after >= 0 else -1
+        last = len(text) if last < 0 else last
+        if lines and first <= lines[-1][1]:
+            lines[-1] = (lines[-1][0], last)
+        else:
+            lines.append((first, last))
+    if not lines:
+        return None
+    pieces, starts, ends = [], [], []
+    for start, end in lines:
+        pieces += [text[start:end], _GAP]
+        starts += [*range(start, end), *[end] * len(_GAP)]
+        ends += [*range(start + 1, end + 1), *[end] * len(_GAP)]
+    return Reading("".join(pieces), starts, ends)
+
+
+def _replaced(
+    reading: Reading,
+    pattern: re.Pattern[str],
+    replacement: Callable[[re.Match[str]], str],
+    *,
+    is_joined: bool = False,
+) -> Reading | None:
+    """`reading` with a replacement, of at most one character, for each match; None if nothing changes."""
+    pieces: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    kept = 0
+    for found in pattern.finditer(reading.text):
+        new = replacement(found)
+        if new == found[0]:
+            continue
+        pieces += [reading.text[kept : found.start()], new]
+        starts += reading.starts[kept : found.start()]
+        ends += reading.ends[kept : found.start()]
+        if new:
+            starts.append(reading.starts[found.start()])
+            ends.append(reading.ends[found.end() - 1])
+        kept = found.end()
+    if kept == 0:
+        return None
+    starts += reading.starts[kept:]
+    ends += reading.ends[kept:]
+    return Reading("".join([*pieces, reading.text[kept:]]), starts, ends, is_joined)
