@@ -44,6 +44,7 @@ _hybrid_value() {
     'pull --color') kind=choice words='auto always never' ;;
     'models --color') kind=choice words='auto always never' ;;
     'models ls --color') kind=choice words='auto always never' ;;
+    'models default --color') kind=choice words='auto always never' ;;
     'models show --color') kind=choice words='auto always never' ;;
     'models verify --color') kind=choice words='auto always never' ;;
     'models import --name') kind=text ;;
@@ -102,9 +103,10 @@ _hybrid_options() {
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --escalation --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --escalation --tag --each --field --template --system -s --choices --schema --code -x --verify --max-tokens --timeout --jobs --cloud-jobs --cluster --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pull') words='--name --best --list --json --quiet -q --color --help -h' ;;
+    'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
+    'models default') words='--quiet -q --color --help -h' ;;
     'models show') words='--json --quiet -q --color --help -h' ;;
     'models verify') words='--accept --json --quiet -q --color --help -h' ;;
     'models import') words='--name --link --quiet -q --color --help -h' ;;
@@ -136,7 +138,7 @@ _hybrid_arguments() {
     '') kind=choice words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
-    'models') kind=choice words='ls show verify import rm prune' ;;
+    'models') kind=choice words='ls default show verify import rm prune' ;;
     'models show') kind=catalog ;;
     'models verify') kind=model ;;
     'models import') kind=file ;;
@@ -180,7 +182,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'pull'|'models'|'models ls'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()
@@ -195,7 +197,7 @@ _hybrid() {
   case $kind in
     profile) words='ci cloud default frugal gpt-oss offline private quality r1 research'; _hybrid_list "$config/profiles" .yaml ;;
     model) _hybrid_list "$data/models" .json ;;
-    catalog) words='smollm2-135m qwen3-0.6b gemma-3-1b smollm2-1.7b llama-3.2-1b qwen2.5-coder-1.5b deepseek-r1-1.5b qwen3-1.7b qwen3-4b llama-3.2-3b gemma-3-4b phi-4-mini qwen2.5-coder-7b deepseek-r1-7b qwen3-8b gpt-oss-20b gpt-oss-120b'; _hybrid_list "$data/models" .json ;;
+    catalog) words='smollm2-135m qwen3-0.6b gemma-3-1b smollm2-1.7b llama-3.2-1b deepseek-r1-1.5b qwen2.5-coder-1.5b qwen3-1.7b qwen3-4b llama-3.2-3b gemma-3-4b phi-4-mini qwen2.5-coder-7b deepseek-r1-7b qwen3-8b gpt-oss-20b gpt-oss-120b'; _hybrid_list "$data/models" .json ;;
   esac
   local offered
   for offered in $words; do

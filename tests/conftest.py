@@ -19,6 +19,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from fork_server import ForkServer
+from hybrid_cli.weights.catalog import SMALL
 from hybrid_process import Hybrid, environment, executed, forked
 from scripted_cloud import ScriptedCloud
 
@@ -67,7 +68,7 @@ def command() -> str:
 
 @pytest.fixture(scope="session")
 def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str, worker_id: str) -> Path:
-    """A HYBRID_HOME into which `hybrid pull` has downloaded the default model. All workers of a run share it."""
+    """A HYBRID_HOME into which `hybrid pull` has downloaded the small model. All workers of a run share it."""
     base = tmp_path_factory.getbasetemp()
     folder = base if worker_id == "master" else base.parent
     home = folder / "weights-home"
@@ -75,7 +76,7 @@ def weights_home(tmp_path_factory: pytest.TempPathFactory, command: str, worker_
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.exists():
             pulled = folder / "weights-home.part"
-            subprocess.run([command, "pull"], env=environment(pulled), check=True, timeout=170)
+            subprocess.run([command, "pull", SMALL], env=environment(pulled), check=True, timeout=170)
             pulled.rename(home)
     return home
 

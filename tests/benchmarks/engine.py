@@ -45,7 +45,7 @@ class Bench:
         self.is_default = chosen.model is None
 
     def _default_model(self) -> str:
-        subprocess.run([self.hybrid, "pull"], check=True, capture_output=True)
+        subprocess.run([self.hybrid, "pull", "--small"], check=True, capture_output=True)
         from hybrid_cli.ui.environment import Environment
         from hybrid_cli.weights.store import Store
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import DEFAULT_MODEL
+from hybrid_cli.weights.catalog import SMALL
 from hybrid_cli.weights.store import Store
 
 
@@ -25,7 +25,7 @@ def _milliseconds(model: str) -> float:
 
 def main() -> None:
     """As `hybrid run` does it, with the modules loaded; a fresh Store each time."""
-    model = sys.argv[1] if len(sys.argv) > 1 else DEFAULT_MODEL
+    model = sys.argv[1] if len(sys.argv) > 1 else SMALL
     _milliseconds(model)
     blob = Path(os.path.realpath(Store(Environment.of_process()).locate(model).path))
     for name, given in (("by name", model), ("by path", str(blob))):

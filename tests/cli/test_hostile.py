@@ -17,6 +17,7 @@ from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.schema import Server
 from hybrid_cli.ui.sanitize import one_line, shorten
+from hybrid_cli.weights.catalog import SMALL
 from hybrid_process import Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -29,7 +30,7 @@ def test_pull_imports_nothing_from_the_working_folder(installed: Hybrid, tmp_pat
     for name in ("re", "pip", "json", "subprocess"):
         (tmp_path / f"{name}.py").write_text("open('PWNED', 'w').write('x')\nraise SystemExit(3)\n")
     home = tmp_path / "fresh"
-    done = installed("pull", cwd=tmp_path, HYBRID_HOME=str(home))
+    done = installed("pull", SMALL, cwd=tmp_path, HYBRID_HOME=str(home))
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "PWNED").exists()
 

@@ -304,7 +304,10 @@ NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybri
         ("profile show privat", "no profile `privat`; did you mean `private`?"),
         ("models show smollm2", "no model `smollm2`; did you mean `smollm2-135m`?"),
         ("run two words", "unexpected argument `words`; quote arguments that contain spaces"),
-        ("models", "models needs a command: ls, show, verify, import, rm, prune; see hybrid models --help"),
+        (
+            "models",
+            "models needs a command: ls, default, show, verify, import, rm, prune; see hybrid models --help",
+        ),
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
         ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),

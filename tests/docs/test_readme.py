@@ -108,7 +108,7 @@ def test_the_examples_do_what_they_show(
 ) -> None:
     examples = [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ ")]
     script = "\n".join(f"printf '%s\\n' {quote('$ ' + line)}\n{line}" for line in examples)
-    has_no_weights = "$ hybrid pull\n" in shown
+    has_no_weights = "$ hybrid pull --small\n" in shown
     printed = shell(script, home=tmp_path / "empty") if has_no_weights else shell(script)
     found = [
         line

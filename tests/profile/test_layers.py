@@ -21,6 +21,7 @@ from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_tr
 from hybrid_cli.profile.modes import MODES
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.catalog import SMALL
 from hybrid_process import Hybrid
 from scripted_cloud import ScriptedCloud
 
@@ -329,7 +330,7 @@ def test_explain_names_each_layer_and_what_was_refused(hybrid: Hybrid, home: Pat
     assert values["local.model"] == {
         "value": "mine",
         "layer": "your profile.yaml",
-        "refused": ["profile `default`: smollm2-135m"],
+        "refused": ["profile `default`: default"],
     }
     assert values["escalation.mode"]["value"] == "ask"
     assert values["escalation.mode"]["layer"] == "HYBRID_ESCALATION"
@@ -352,4 +353,18 @@ def test_check_and_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:
     listed = [line.split("\t")[0] for line in hybrid("profile", "ls").stdout.decode().splitlines()]
     assert {"cloud", "default", "offline"} < set(listed)
     assert listed == sorted(listed)
+    rows = {
+        row[0]: row[1:]
+        for row in (
+            line.split("\t")
+            for line in hybrid("profile", "ls", HYBRID_PROFILE="ci").stdout.decode().splitlines()
+        )
+    }
+    assert rows["ci"] == ["*", "auto", SMALL, "gpt-5-mini", "For scripts and CI: no questions, tight limits"]
+    assert rows["offline"] == ["", "forbid", SMALL, "", "Nothing leaves this machine"]
+    assert rows["cloud"][:4] == ["", "force", "", "gpt-5-mini"]
+    assert rows["gpt-oss"][2] == "gpt-oss-20b"
+    assert all(
+        row[0] == ("*" if name == "ci" else "") and 10 < len(row[4]) < 65 for name, row in rows.items()
+    )
     assert b"mode: forbid" in hybrid("profile", "show", "offline").stdout

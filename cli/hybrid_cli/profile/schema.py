@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from hybrid_cli.profile.conditions import check_conditions, check_country
+from hybrid_cli.profile.default_model import DEFAULT
 from hybrid_cli.profile.modes import Mode, Tool
 from hybrid_cli.profile.origin import OriginError, origin_of
 
@@ -72,8 +73,10 @@ class Local(_Section, frozen=True):
     model: Annotated[
         str,
         Meta(min_length=1),
-        _says("Name of a model (see: hybrid models ls --all) or path of a GGUF file."),
-    ] = "smollm2-135m"
+        _says(
+            "default (see: hybrid models default), a name (hybrid models ls --all), or a GGUF file's path."
+        ),
+    ] = DEFAULT
     context: Annotated[
         PositiveInt | Literal["auto"],
         _says("Context window in tokens; auto: what the prompt needs, up to what the model was trained for."),

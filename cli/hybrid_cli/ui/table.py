@@ -41,12 +41,22 @@ def align_columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> l
 
 
 def table_lines(
-    rows: Sequence[Sequence[str]], environment: Environment, right: Sequence[int] = ()
+    rows: Sequence[Sequence[str]],
+    environment: Environment,
+    right: Sequence[int] = (),
+    header: Sequence[str] = (),
 ) -> list[str]:
-    """Return `rows` as lines for stdout: a sanitised table on a terminal, exact tab-separated cells elsewhere."""
+    """Return `rows` as lines for stdout: a sanitised table on a terminal, exact tab-separated cells elsewhere.
+
+    Only the table has the `header`, if it fits the terminal: a script reads the cells by their position.
+    """
     if not environment.stdout_is_terminal():
         return ["\t".join(row) for row in rows]
     columns = shutil.get_terminal_size().columns
+    if header and rows:
+        titled = align_columns([header, *([one_line(cell) for cell in row] for row in rows)], right)
+        if width(titled[0]) <= columns:
+            rows = [header, *rows]
     lines = align_columns([[one_line(cell) for cell in row] for row in rows], right)
     return [
         wrapped for row, line in zip(rows, lines, strict=True) for wrapped in _wrap(line, row[-1], columns)

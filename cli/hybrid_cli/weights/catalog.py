@@ -15,7 +15,10 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 from hybrid_cli.weights.names import check_name
 
-DEFAULT_MODEL = "smollm2-135m"
+RECOMMENDED = "qwen2.5-coder-1.5b"
+"""What `hybrid pull` takes where it fits."""
+SMALL = "smollm2-135m"
+"""What it takes elsewhere: this model runs on any machine."""
 USER_CATALOG = "models.yaml"
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -33,8 +36,8 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model. `files` has one file, or the shards of a split model in order."""
 
     files: Annotated[list[CatalogFile], Meta(min_length=1, max_length=999)]
-    sources: Annotated[list[str], Meta(min_length=1)]
-    """Tried in this order; `{file}` stands for a file's name."""
+    sources: Annotated[list[str | Annotated[list[str], Meta(min_length=2)]], Meta(min_length=1)]
+    """Tried in this order; `{file}` stands for a file's name. A list has the file in parts, in order."""
     licence: str
     summary: str = ""
     """What the model is good for, in a few words."""
@@ -43,6 +46,8 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens of the context window that the model was trained with."""
     memory: Annotated[float, Meta(gt=0)] | None = None
     """GB of memory that a machine needs to run the model."""
+    reads: Annotated[float, Meta(gt=0)] | None = None
+    """GB of weights read for each token, if not all of them are: in a mixture of experts."""
     quirks: list[str] = []
     """Unusual properties of the chat template or the answers."""
     caution: str = ""
@@ -52,6 +57,11 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of weights that are read for each token."""
+        return self.size if self.reads is None else self.reads * 1e9
 
 
 def catalog(environment: Environment) -> dict[str, CatalogModel]:

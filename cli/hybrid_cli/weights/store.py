@@ -23,6 +23,7 @@ from typing import NamedTuple
 import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import catalog, unknown_model
@@ -83,7 +84,7 @@ class Store:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self.folder = environment.data_folder
-        self._manifests = self.folder / "models"
+        self._manifests = manifests_folder(environment)
 
     def blob(self, sha256: str) -> Path:
         return self.folder / "blobs" / f"{sha256}.gguf"
@@ -126,6 +127,8 @@ class Store:
             return manifest
         if self.is_recorded(name):
             raise Failure(ExitStatus.WEIGHTS, f"the record of {name} is damaged; run: hybrid pull {name}")
+        if name == DEFAULT:
+            raise Failure(ExitStatus.WEIGHTS, "no model is downloaded yet; run: hybrid pull")
         if name not in catalog(self._environment):
             raise unknown_model(name, self.names(), self._environment)
         raise Failure(ExitStatus.WEIGHTS, f"{name} is not downloaded; run: hybrid pull {name}")
@@ -158,7 +161,9 @@ class Store:
         checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.files]
         if checked != manifest.files:
             with contextlib.suppress(OSError):  # a read-only store is verified in each run
+                time = (self._manifests / f"{manifest.name}.json").stat().st_mtime_ns
                 self._write(msgspec.structs.replace(manifest, files=checked))
+                os.utime(self._manifests / f"{manifest.name}.json", ns=(time, time))  # of the pull, as before
 
     def _verify_stored(self, file: StoredFile, name: str, afresh: bool) -> StoredFile:
         path = self.blob(file.sha256)
