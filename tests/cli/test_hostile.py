@@ -14,8 +14,8 @@ import pytest
 
 from hybrid_cli.cloud.streams import gather
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.profile.schema import Server
 from hybrid_cli.ui.sanitize import one_line, shorten
 from hybrid_cli.weights.catalog import SMALL
 from hybrid_process import Hybrid, environment

@@ -20,7 +20,7 @@ from hybrid_cli.cloud.prices import is_guess as is_guess_of
 from hybrid_cli.cloud.streams import Reply as Answered
 from hybrid_cli.egress.budget import used_by, worst_cost
 from hybrid_cli.ledger.database import Ledger
-from hybrid_cli.profile.schema import Extra, Server
+from hybrid_cli.profile.cloud_section import Extra, Server
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hybrid_cli.cloud.payload import DIALECTS, Call
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.profile.schema import Server
 
 
 @pytest.mark.parametrize(

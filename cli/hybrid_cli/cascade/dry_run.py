@@ -12,10 +12,10 @@ from hybrid_cli.egress.permission import Fallback, Permission, permission_for
 from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd
+from hybrid_cli.profile.cloud_section import Cloud, Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
-from hybrid_cli.profile.schema import Cloud, Server
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store

@@ -8,7 +8,7 @@ from typing import Any
 from hybrid_cli.cloud import faults, sdk
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply, gather
-from hybrid_cli.profile.schema import Server
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.system.retry_after import rate_limit_pause
 from hybrid_cli.ui.environment import Environment
 

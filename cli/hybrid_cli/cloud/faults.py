@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.schema import Server
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.system.retry_after import retry_after
 
 _CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.schema import Key
+from hybrid_cli.profile.cloud_section import Key
 from hybrid_cli.ui.environment import Environment
 
 _COMMAND_SECONDS = 20

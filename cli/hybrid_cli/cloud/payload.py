@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.profile.schema import Server
 
 MAX_TOOL_CALLS = 3
 """How many times a model may call its hosted tools in one request."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hybrid_cli.cloud.payload import MAX_TOOL_CALLS
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.modes import Tool
-from hybrid_cli.profile.schema import Server
 
 _MILLION = 1_000_000
 _MIN_BYTES_PER_TOKEN = 2

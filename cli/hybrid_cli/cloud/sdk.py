@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from functools import cache
 from typing import Any
 
-from hybrid_cli.profile.schema import Server
+from hybrid_cli.profile.cloud_section import Server
 
 _one_at_a_time = threading.Lock()
 _begun = threading.Event()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid_cli.cloud import faults
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.modes import Tool
-from hybrid_cli.profile.schema import Server
 
 _TOOL_ITEMS: dict[str, Tool] = {
     "web_search_call": "web_search",

@@ -11,9 +11,9 @@ from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.ledger.limits import in_unit
 from hybrid_cli.privacy.consent import Consent
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.schema import Server
 from hybrid_cli.ui.environment import Environment
 
 

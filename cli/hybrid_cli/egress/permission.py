@@ -13,9 +13,9 @@ from hybrid_cli.cloud import sdk
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.request import outgoing_messages
 from hybrid_cli.privacy.consent import Consent
+from hybrid_cli.profile.cloud_section import Cloud, Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.schema import Cloud, Server
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud.payload import Call
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.schema import Server
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 

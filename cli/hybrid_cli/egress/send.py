@@ -23,9 +23,9 @@ from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd_bound
 from hybrid_cli.ledger.database import Settlement
+from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.profile.schema import Server
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
 from hybrid_cli.ui.sanitize import shorten

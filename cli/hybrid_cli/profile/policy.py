@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.cloud_section import Cloud
 from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge, needing_trust
 from hybrid_cli.profile.modes import Mode
-from hybrid_cli.profile.schema import (
-    Checks,
-    Cloud,
-    Escalation,
-    Limits,
-    Local,
-    Log,
-    Privacy,
-    Rule,
-)
+from hybrid_cli.profile.schema import Checks, Escalation, Limits, Local, Log, Privacy, Rule
 from hybrid_cli.profile.trust import Trust
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from hybrid_cli.profile.schema import Key, Profile, Target, When
+from hybrid_cli.profile.cloud_section import Key
+from hybrid_cli.profile.schema import Profile, Target, When
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""The profile's section `cloud`: one model at one server, its key, prices and limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from hybrid_cli.profile.modes import Tool
+from hybrid_cli.profile.origin import OriginError, origin_of
+from hybrid_cli.profile.section import Section, Usd, Words, if_wrong, require_one_of, says
+
+# A consent record joins models with line breaks, and `*` in it means all models: no name may hold either.
+ModelName = Annotated[
+    str,
+    Meta(pattern=r"^(?!\*$)[^\x00-\x1f\x7f-\x9f]{1,200}$"),
+    if_wrong("must be a model's name: 1 to 200 characters on one line, and not `*`"),
+]
+
+
+class Key(Section, frozen=True):
+    """Where the API key is read from, never the key itself. Set exactly one."""
+
+    env: Annotated[
+        Annotated[
+            str,
+            Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$"),
+            if_wrong("must be a variable's name, such as OPENAI_API_KEY; never the key itself"),
+        ]
+        | None,
+        says("Name of an environment variable, such as OPENAI_API_KEY."),
+    ] = None
+    file: Annotated[str | None, says("File that only its owner can read (chmod 600).")] = None
+    command: Annotated[Words | None, says("Command that prints the key.")] = None
+
+    def __post_init__(self) -> None:
+        require_one_of(self)
+
+
+class Prices(Section, frozen=True):
+    """Prices in USD. If not set, hybrid uses its price table."""
+
+    input: Annotated[Usd, says("Per million tokens of the prompt.")]
+    output: Annotated[Usd, says("Per million tokens of the answer, thinking included.")]
+    cached_input: Annotated[
+        Usd | None, says("Per million prompt tokens that the server had cached; if not set, as `input`.")
+    ] = None
+    tools: Annotated[dict[Tool, Usd], says("Per call of a hosted tool.")] = {}
+
+
+class Timeouts(Section, frozen=True):
+    """Longest waits for the cloud, in seconds."""
+
+    connect: Annotated[float, Meta(gt=0, le=3600), says("To open a connection.")] = 10
+    silent: Annotated[float, Meta(gt=0, le=3600), says("For the first or the next token.")] = 60
+    answer: Annotated[float, Meta(gt=0, le=86_400), says("For the whole answer.")] = 600
+
+
+class Provider(Section, frozen=True):
+    """How a router chooses among providers, in OpenRouter's terms."""
+
+    data_collection: Annotated[Literal["allow", "deny"] | None, says("May providers keep prompts?")] = None
+    zdr: Annotated[bool | None, says("Use only providers with zero data retention.")] = None
+    allow_fallbacks: Annotated[bool | None, says("Try other providers if the first one fails.")] = None
+    only: Annotated[Words | None, says("Use only these providers.")] = None
+    ignore: Annotated[Words | None, says("Never use these providers.")] = None
+
+
+class Extra(Section, frozen=True):
+    """Request fields that are sent unchanged, for servers that know them."""
+
+    reasoning_effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
+        says("How long a reasoning model thinks."),
+    ] = None
+    service_tier: Annotated[
+        Literal["auto", "default", "flex", "priority"] | None, says("Speed and price class.")
+    ] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, says("How long the answer is.")] = None
+    provider: Provider | None = None
+
+
+class Server(Section, frozen=True):
+    """One model at one server."""
+
+    base_url: Annotated[str, says("URL of an OpenAI-compatible API: https, or http on this machine.")]
+    model: Annotated[ModelName, says("The model's name at that server.")]
+    api: Annotated[
+        Literal["chat", "responses"],
+        says("chat: Chat Completions; responses: the Responses API, which hosted tools need."),
+    ] = "chat"
+    key: Annotated[Key | None, if_wrong("never the key itself; write {env: OPENAI_API_KEY}")] = None
+    tools: Annotated[
+        list[Tool], says("Hosted tools that a prompt may be handed off for; none runs on this machine.")
+    ] = []
+    tool_context: Annotated[
+        Literal["arguments", "full"],
+        says(
+            "What a handoff for a tool sends; arguments: what the tool is asked for;"
+            " full: the piped text and the system message, too."
+        ),
+    ] = "arguments"
+    prices: Prices | None = None
+    timeouts: Timeouts = Timeouts()
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=10),
+        says(
+            "How many times hybrid repeats a request that failed for a passing reason, such as a rate limit."
+        ),
+    ] = 2
+    extra: Extra = Extra()
+
+    def __post_init__(self) -> None:
+        try:
+            origin_of(self.base_url)
+        except OriginError as error:
+            raise ValueError(f"base_url: {error}") from None
+        if self.tools and self.api != "responses":
+            raise ValueError("tools: hosted tools need `api: responses`")
+
+
+class Cloud(Server, frozen=True):
+    """The cloud model. This section replaces an inherited one whole: a key is never sent to another server."""
+
+    fallbacks: Annotated[
+        list[Server], says("Tried in order if the server before is down; each needs its own consent.")
+    ] = []
