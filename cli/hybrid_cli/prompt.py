@@ -1,8 +1,8 @@
 """Read the question from the prompt argument and stdin.
 
 - No prompt, or `-`: stdin is the prompt.
-- A prompt, and a pipe or file on stdin: stdin is context for the prompt.
-- A prompt, and a terminal, device, socket or closed stdin: stdin is not read.
+- A prompt, and a pipe, file or socket on stdin: stdin is context for the prompt.
+- A prompt, and a terminal, /dev/null or closed stdin: stdin is not read. Another device gets a note.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
+from hybrid_cli.ui.ci import is_on
 from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 16_000_000
@@ -72,15 +73,22 @@ class Request:
 
 def read_question(prompt: str | None, environment: Environment, *, may_read: bool) -> Question:
     """Return the question. Raises Failure (USAGE) if there is no prompt."""
-    may_read = may_read and not environment.variables.get("HYBRID_NO_STDIN")
+    may_read = may_read and not is_on(environment.variables, "HYBRID_NO_STDIN")
     if prompt is None or prompt == "-":
         question = Question(_stdin_as_prompt(environment, may_read=may_read), "")
     else:
-        piped = may_read and environment.stdin_is_pipe_or_file()
-        question = Question(_clean_argument(prompt), _read_text(environment) if piped else "")
+        question = Question(_clean_argument(prompt), _context(environment) if may_read else "")
     if not question.prompt.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
     return question
+
+
+def _context(environment: Environment) -> str:
+    """Return the text on stdin; "" if nothing was given there."""
+    kind = environment.stdin_kind()
+    if kind == "device":
+        environment.note("stdin is a device and is not read; pipe text, or use --no-stdin")
+    return "" if kind in ("nothing", "device") else _read_text(environment)
 
 
 def _stdin_as_prompt(environment: Environment, *, may_read: bool) -> str:
@@ -103,13 +111,20 @@ def _read_text(environment: Environment) -> str:
     data = bytearray()
     descriptor = environment.stdin.fileno() if environment.stdin is not None else -1
     hint = "waiting for stdin; if nothing is piped, use --no-stdin"
-    with environment.waiting(hint):
-        chunk = os.read(descriptor, _READ_SIZE)
-    while chunk:
-        data += chunk
-        if len(data) > MAX_BYTES:
-            raise Failure(ExitStatus.USAGE, f"stdin is over {MAX_BYTES // 1_000_000} MB; pipe less text")
-        chunk = os.read(descriptor, _READ_SIZE)
+    try:
+        with environment.waiting(hint):
+            chunk = os.read(descriptor, _READ_SIZE)
+        while chunk:
+            data += chunk
+            if len(data) > MAX_BYTES:
+                raise Failure(ExitStatus.USAGE, f"stdin is over {MAX_BYTES // 1_000_000} MB; pipe less text")
+            chunk = os.read(descriptor, _READ_SIZE)
+    except IsADirectoryError:
+        raise Failure(ExitStatus.USAGE, "stdin is a folder; give the text of a file") from None
+    except OSError as error:  # for example a socket that is not connected
+        raise Failure(
+            ExitStatus.USAGE, f"stdin cannot be read: {error.strerror}; if nothing is piped, use --no-stdin"
+        ) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

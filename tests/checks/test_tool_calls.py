@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from hybrid_cli.checks.tool_calls import ToolCall, ToolName, find_tool_call, is_broken, tool_definitions
 from hybrid_cli.local.chat_template import render, with_tool_note
 from hybrid_process import Hybrid
+from other_template import with_template
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -28,19 +28,6 @@ EVENTS = (
 
 def call(asks: str, name: str = "web_search", argument: str = "query") -> str:
     return f"<tool_call>{json.dumps({'name': name, 'arguments': {argument: asks}})}</tool_call>"
-
-
-def with_template(model: Path, template: str, copy: Path) -> Path:
-    """A copy of `model` with another chat template, which may not be longer than its own."""
-    data = model.read_bytes()
-    key = b"tokenizer.chat_template"
-    place = data.index(key) + len(key) + 4
-    (length,) = struct.unpack("<Q", data[place : place + 8])
-    padding = length - len(template.encode()) - 4
-    assert padding >= 0
-    start = place + 8
-    copy.write_bytes(data[:start] + f"{{#{' ' * padding}#}}{template}".encode() + data[start + length :])
-    return copy
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from hybrid_cli.local.protocol import (
     Tokens,
     TokenSignal,
 )
+from hybrid_process import Hybrid
+from other_template import with_template
 
 TASK: dict[str, Any] = {"messages": [{"role": "user", "content": "What is 2+2?"}], "max_tokens": 24}
 HAIKU = [{"role": "user", "content": "Write a haiku about rain."}]
@@ -239,6 +241,40 @@ def test_templates() -> None:
     assert render(deaf, system, bos="", eos="") == "<user>S\n\nU<assistant>"
 
 
+PARTS = (  # SmolVLM's way: a message's content is a list of parts with types
+    "{% for m in messages %}<{{ m['role'] }}>{% for line in m['content'] %}"
+    "{% if line['type'] == 'image' %}<image>{% elif line['type'] == 'text' %}{{ line['text'] }}{% endif %}"
+    "{% endfor %}<end>\n{% endfor %}<assistant>"
+)
+TRAINED = (  # marks what is learnt of, for training alone
+    "{% for m in messages %}{%- if m.role == 'assistant' -%}{%- generation -%}{{ m.content }}"
+    "{%- endgeneration -%}{%- else -%}<{{ m.role }}>{{ m.content }}{%- endif -%}{% endfor %}<assistant>"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        (PARTS, "<system>s<end>\n<user>u 1<end>\n<assistant>"),
+        (TRAINED, "<system>s<user>u 1<assistant>"),
+        (TRAINED.replace("{%- generation -%}", "{% generation %}"), "<system>s<user>u 1<assistant>"),
+        ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", None),
+        ("{{ messages[0].content }}", "s\n\nu 1"),
+        ("{% for m in messages %}{{ m.content.text }}{% endfor %}", None),
+        ("{{ messages | tojson }}", '[{"role": "system", "content": "s"}, {"role": "user", "content": "u 1"}]'),
+        ("{{ 'fixed' }}", None),
+        ("{% for m in messages %}{{ m.content[:1] }}{% endfor %}", None),
+    ],
+)  # fmt: skip
+def test_a_rendered_prompt_holds_the_text_of_every_message(template: str, rendered: str | None) -> None:
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "u 1"}]
+    if rendered is None:
+        with pytest.raises(TemplateError, match="drops the text"):
+            render(template, messages, bos="", eos="")
+    else:
+        assert render(template, messages, bos="", eos="") == rendered
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -254,9 +290,10 @@ def test_templates() -> None:
         "x" * 300_000,
     ],
 )
-def test_a_hostile_template_fails_within_its_limits(hostile: str) -> None:
+@pytest.mark.parametrize("roles", [["user"], ["system", "user"]])
+def test_a_hostile_template_fails_within_its_limits(hostile: str, roles: list[str]) -> None:
     with pytest.raises(TemplateError):
-        render(hostile, [{"role": "user", "content": "U"}], bos="", eos="")
+        render(hostile, [{"role": role, "content": "a text"} for role in roles], bos="", eos="")
 
 
 def test_readings_of_what_is_no_number() -> None:
@@ -321,5 +358,20 @@ def test_a_template_that_renders_nothing_gives_way_to_the_fallback(model_file: P
     loader = Loader()
     loader.load(str(model_file))
     model = Model(loader.handle)
+    assert model.template_state == "used"
     model._template = "{% if 0 %}{{ messages }}{% endif %}"
     assert "<|im_start|>user\nHi<|im_end|>" in model.prompt([{"role": "user", "content": "Hi"}])
+    assert model.template_state == "broken"
+
+
+@pytest.mark.parametrize("verb", ["run", "pipe"])
+def test_a_template_that_is_not_used_is_told_once(
+    hybrid: Hybrid, model_file: Path, tmp_path: Path, verb: str
+) -> None:
+    for template, told in (("{{ nothing }}", "cannot render this prompt"), (PARTS, "")):
+        model = with_template(model_file, template, tmp_path / f"{len(template)}.gguf")
+        done = hybrid(verb, "-p", "offline", "-m", model, "--max-tokens", "2", "Hi", stdin=b"a\nb\n")
+        assert done.returncode in (0, 7), done.stderr  # two tokens are hardly a whole answer
+        notes = [line for line in done.stderr.decode().splitlines() if "chat template" in line]
+        assert len(notes) == bool(told), done.stderr
+        assert all(f"{model} has a chat template that {told}; using ChatML" in note for note in notes)

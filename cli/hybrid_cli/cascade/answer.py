@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
 
 from hybrid_cli.gate.verdict import Reason, Stage, StageScore
+
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
+
+
+def without_blank_lines(text: str) -> str:
+    """`text` without blank lines around it. The first line keeps its indent, which code needs.
+
+    A single leading space goes: many tokenizers write one before the first word.
+    """
+    begun = text[_leading(text) :]
+    return begun.rstrip()
+
+
+def _leading(text: str) -> int:
+    """How many characters of `text` come before its first line's indent."""
+    found = _BLANK_LINES.match(text)
+    end = found.end() if found is not None else 0
+    return end + (text[end : end + 1] == " " and not text[end + 1 : end + 2].isspace())
+
+
+class AnswerStart:
+    """Takes an answer in pieces, and drops the blank lines before it; see `without_blank_lines`."""
+
+    def __init__(self) -> None:
+        self._held: str | None = ""
+
+    def feed(self, text: str) -> str:
+        """The text that can be shown. Blank text is held back until a word follows."""
+        if self._held is None:
+            return text
+        self._held += text
+        if self._held.isspace() or not self._held:
+            return ""
+        begun, self._held = self._held, None
+        return begun[_leading(begun) :]
 
 
 class HandoffView(msgspec.Struct, frozen=True):

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
-from hybrid_cli.cascade.answer import Answer, HandoffView, PolicyView, Timings, TokenCounts, Usage
+from hybrid_cli.cascade.answer import (
+    Answer,
+    HandoffView,
+    PolicyView,
+    Timings,
+    TokenCounts,
+    Usage,
+    without_blank_lines,
+)
 from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of, tidied
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
@@ -271,7 +279,7 @@ class Cascade:
             verdict = replace(verdict, reason="forbidden")
         return Answer(
             id=uuid.uuid4().hex,
-            answer=result.text.strip(),
+            answer=without_blank_lines(result.text),
             answered_by="local",
             model=self.policy.local.model,
             handoff=_view(outcome, verdict, decision.local),

@@ -94,6 +94,7 @@ def run_engine(
     with environment.waiting(f"loading {model}"):
         loaded = next(event for event in events if isinstance(event, Loaded))
     result.load_seconds = loaded.load_seconds
+    report_template(loaded, model, environment)
     result.tokens_in = loaded.tokens_in
     reading = f"the model is reading {result.tokens_in} tokens"
     with environment.waiting(reading if result.tokens_in else "waiting for the local model") as waiting:
@@ -118,6 +119,17 @@ def run_engine(
                 return checkpoint
     _end(thinking)
     return None
+
+
+def report_template(loaded: Loaded, model: str, environment: Environment) -> None:
+    """Print a note if the model's own chat template did not write the prompt."""
+    if loaded.template != "used":
+        why = (
+            "has no chat template"
+            if loaded.template == "missing"
+            else "has a chat template that cannot render this prompt"
+        )
+        environment.note(f"{model} {why}; using ChatML, which may not suit it")
 
 
 def _end(thinking: ThinkingView | None) -> None:

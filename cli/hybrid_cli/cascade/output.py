@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hybrid_cli.cascade.answer import AnswerStart
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.files import Replacement
 from hybrid_cli.ui.environment import Environment
@@ -56,6 +57,7 @@ class Output:
                 colour=environment.uses_colour(environment.stdout),
             )
         self._filter = EscapeFilter()
+        self._start = AnswerStart()
         self._shown = False
         self._in_line = False
 
@@ -66,7 +68,7 @@ class Output:
         self._show(text if self._raw else self._filter.feed(text))
 
     def _show(self, text: str) -> None:
-        text = text if self._shown else text.lstrip()
+        text = self._start.feed(text)
         if text:
             self._shown = True
             text = text if self._keeps_bidi else reveal_bidi(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,8 +32,16 @@ _MAX_SECONDS = 2.0
 _MAX_MEMORY = 512 << 20  # bytes that rendering may allocate
 
 
+_TRAINING_TAG = re.compile(r"({%[-+]?\s*)(end)?generation(\s*[-+]?%})")
+"""Marks the assistant's text in templates that are also used for training; Jinja does not know it."""
+
+
 class TemplateError(Exception):
     """The template cannot render these messages."""
+
+
+class _OverLimitError(TemplateError):
+    """The template takes too long or too much: rendering other messages would, too."""
 
 
 _NOTE = """You may use these tools:
@@ -52,8 +61,9 @@ def with_tool_note(messages: list[Message], tools: Sequence[Tool]) -> list[Messa
 def render(template: str, messages: list[Message], *, bos: str, eos: str, tools: Sequence[Tool] = ()) -> str:
     """The prompt for `messages`, up to the start of the assistant's turn.
 
-    If the template drops a system message, it becomes the start of the first user message. Raises
-    TemplateError, also if the template takes too long or produces too much.
+    The prompt holds the text of every message. Some templates want a message's content as a list of parts, and
+    some drop a system message, which then becomes the start of the first user message. Raises TemplateError if
+    the text is dropped all the same, or if the template takes too long or produces too much.
     """
     if len(template) > _MAX_SOURCE:
         raise TemplateError(f"it is over {_MAX_SOURCE} characters long")
@@ -68,38 +78,57 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
             "add_generation_prompt": True,
             "tools": list(tools) or None,
         }
-        if messages[0]["role"] != "system":
-            return _fill(compiled, messages, variables)
-        try:
-            prompt = _fill(compiled, messages, variables)
-        except TemplateError:
-            prompt = ""
-        if messages[0]["content"].strip() in prompt and prompt:
-            return prompt
-        return _fill(compiled, _fold_system(messages), variables)
+        problem = TemplateError("it drops the text of a message")
+        for form in _forms(messages):
+            try:
+                prompt = _fill(compiled, form, variables)
+            except _OverLimitError:
+                raise
+            except TemplateError as failed:
+                problem = failed
+                continue
+            if all(_holds(prompt, message["content"]) for message in messages):
+                return prompt
+        raise problem
+
+
+def _forms(messages: list[Message]) -> Iterator[list[dict[str, Any]]]:
+    """The forms in which templates take messages, the usual one first."""
+    folded = _fold_system(messages) if messages[0]["role"] == "system" and len(messages) > 1 else messages
+    for form in (messages, folded) if folded is not messages else (messages,):
+        yield [*form]
+        yield [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in form]
+
+
+def _holds(prompt: str, text: str) -> bool:
+    """Whether `prompt` contains `text`, which a template may strip or write as JSON."""
+    return text.strip() in prompt or json.dumps(text.strip(), ensure_ascii=False)[1:-1] in prompt
 
 
 @cache
 def _compiled(template: str) -> jinja2.Template:
     """The compiled template; compiling takes a hundred times as long as rendering."""
-    return _environment().from_string(template)
+    plain = _TRAINING_TAG.sub(lambda tag: f"{tag[1]}{'endif' if tag[2] else 'if true'}{tag[3]}", template)
+    return _environment().from_string(plain)
 
 
-def _fill(compiled: jinja2.Template, messages: list[Message], variables: dict[str, Any]) -> str:
-    limit = _MAX_ADDED + sum(len(message["content"]) for message in messages)
+def _fill(compiled: jinja2.Template, messages: list[dict[str, Any]], variables: dict[str, Any]) -> str:
+    limit = _MAX_ADDED + sum(len(str(message["content"])) for message in messages)
     pieces, length = [], 0
     try:
         for piece in compiled.generate(messages=messages, **variables):
             pieces.append(piece)
             length += len(piece)
             if length > limit:
-                raise TemplateError("it produces too much text")
+                raise _OverLimitError("it produces too much text")
     except TemplateError:
         raise
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise TemplateError(_reason(error)) from error
-    except (AttributeError, MemoryError, RecursionError) as error:
+    except (AttributeError, RecursionError) as error:
         raise TemplateError(_reason(error)) from error
+    except MemoryError as error:
+        raise _OverLimitError(_reason(error)) from error
     return "".join(pieces)
 
 
@@ -140,7 +169,7 @@ def _limits() -> Iterator[None]:
     import resource
 
     def ring(_number: int, _frame: object) -> NoReturn:
-        raise TemplateError(f"it took over {_MAX_SECONDS:.0f} s")
+        raise _OverLimitError(f"it took over {_MAX_SECONDS:.0f} s")
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     ceiling = _address_space() + _MAX_MEMORY

@@ -54,7 +54,7 @@ class Inference:
         model = self._load(request.path)
         prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
-        emit(Loaded(self._loader.take_load_seconds(), sum(map(len, tokens))))
+        emit(Loaded(self._loader.take_load_seconds(), sum(map(len, tokens)), model.template_state))
         limit = min(request.context or model.trained_context, model.trained_context)
         free = memory.available()
         room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)

@@ -10,6 +10,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
+from hybrid_cli.local.protocol import TemplateState
 from hybrid_cli.local.thinking import STYLES, style_of
 
 _BREAK = "\u200b"  # a zero-width space, which turns a control tag into plain text that looks the same
@@ -27,6 +28,7 @@ class Model:
             raise Failure(ExitStatus.WEIGHTS, "the model's header is damaged: its context length is invalid")
         own = llama_cpp.llama_model_chat_template(handle, None)
         self._template = FALLBACK if own is None else own.decode("utf-8", "replace")
+        self.template_state: TemplateState = "missing" if own is None else "used"
         self.style: str = style_of(self._template)
         self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
         self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
@@ -54,7 +56,10 @@ class Model:
             prompt = render(self._template, messages, bos=self._bos, eos=self._eos, tools=tools)
         except TemplateError:
             prompt = ""
-        return prompt if prompt.strip() else render(FALLBACK, messages, bos=self._bos, eos=self._eos)
+        if prompt.strip():
+            return prompt
+        self.template_state = "broken"
+        return render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
     def _without_tags(self, text: str) -> str:
         """`text` with every control tag broken, so that the tokenizer finds no control token in it."""

@@ -23,6 +23,10 @@ Kind = Literal["content", "first", "forced", "hidden"]
 """
 
 
+TemplateState = Literal["used", "missing", "broken"]
+"""Whether the model's own chat template wrote the prompt; `missing` and `broken` mean that ChatML did."""
+
+
 class TokenSignal(NamedTuple):
     """Confidence signals of one token, from raw logits; None where a value is not finite."""
 
@@ -160,6 +164,7 @@ class Loaded(_Event, frozen=True):
     load_seconds: float
     tokens_in: int
     """Of all prompts together; 0 from a scheduler."""
+    template: TemplateState = "used"
 
 
 class Tokens(_Event, frozen=True):

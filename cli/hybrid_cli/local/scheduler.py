@@ -142,7 +142,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Run until the parent has sent `End` and all sequences are complete. Raises Failure."""
-        self._emit(Loaded(self._loader.take_load_seconds(), 0))
+        self._emit(Loaded(self._loader.take_load_seconds(), 0, self._model.template_state))
         try:
             while self._fill():
                 for lane in self._lanes:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from hybrid_cli.cascade.local_run import report_template
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -73,7 +74,9 @@ def _on_this_machine(
         if engine is not None:  # now, so that the model loads while hybrid waits for the first record
             weights = Store(environment).locate(policy.local.model)
             request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
-            cascades.engine = SharedEngine(engine, request)
+            cascades.engine = SharedEngine(
+                engine, request, lambda loaded: report_template(loaded, policy.local.model, environment)
+            )
         yield file, pending_records(source, sink, cascades.key, answered)
 
 

@@ -38,8 +38,11 @@ class EngineGone(Exception):  # noqa: N818  ends the run, unlike a record's Fail
 class SharedEngine:
     """One scheduler in the worker, shared by threads."""
 
-    def __init__(self, worker: Worker, request: SchedulerRequest) -> None:
-        """Start the scheduler. Raises Failure if the worker is dead."""
+    def __init__(
+        self, worker: Worker, request: SchedulerRequest, on_loaded: Callable[[Loaded], None] = lambda _: None
+    ) -> None:
+        """Start the scheduler; `on_loaded` is called once its model is loaded. Raises Failure if it is dead."""
+        self._on_loaded = on_loaded
         self._worker = worker
         self._numbers = itertools.count()
         self._sending = threading.Lock()
@@ -71,6 +74,8 @@ class SharedEngine:
             for event in self._worker.received():
                 if isinstance(event, Failed):
                     self._end(event)
+                elif isinstance(event, Loaded):
+                    self._on_loaded(event)
                 elif isinstance(event, (Tokens, State, Finished, Refused)):
                     self._deliver(event)
         except Failure as failure:

@@ -12,7 +12,12 @@ _COMMAND = re.compile(r"(?:^|\r)\s*(?=::)|#(?=#\w*\[)", re.MULTILINE)
 
 def runs_in_ci(variables: Mapping[str, str]) -> bool:
     """Return whether the environment variables are those of a CI job."""
-    return any(variables.get(name) for name in _VARIABLES)
+    return any(is_on(variables, name) for name in _VARIABLES)
+
+
+def is_on(variables: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable that switches something on is set; `0`, `false`, `no` and `off` switch it off."""
+    return variables.get(name, "").strip().casefold() not in ("", "0", "false", "no", "off")
 
 
 def without_runner_commands(text: str) -> str:

@@ -12,13 +12,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Literal, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.ui.ci import runs_in_ci, without_runner_commands
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, styled, wants_colour
 
+StdinKind = Literal["pipe", "file", "socket", "folder", "device", "nothing"]
+_STDIN_KINDS: dict[int, StdinKind] = {
+    stat.S_IFIFO: "pipe",
+    stat.S_IFREG: "file",
+    stat.S_IFSOCK: "socket",  # Node's spawnSync, inetd and some CI runners connect one
+    stat.S_IFDIR: "folder",
+}
 SILENCE_SECONDS = 2.0
 """A wait longer than this is announced on stderr."""
 
@@ -108,12 +115,14 @@ class Environment:
     def stderr_is_terminal(self) -> bool:
         return is_terminal(self.stderr)
 
-    def stdin_is_pipe_or_file(self) -> bool:
-        """Return whether stdin was given on purpose: it is not a terminal, a device or an inherited socket."""
-        if self.stdin is None:
-            return False
-        mode = os.fstat(self.stdin.fileno()).st_mode
-        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+    def stdin_kind(self) -> StdinKind:
+        """Return what stdin is. `nothing`: it is closed, a terminal or /dev/null, as in most runs."""
+        if self.stdin is None or self.stdin_is_terminal():
+            return "nothing"
+        info = os.fstat(self.stdin.fileno())
+        kind = _STDIN_KINDS.get(stat.S_IFMT(info.st_mode), "device")
+        is_null = kind == "device" and info.st_rdev == Path(os.devnull).stat().st_rdev
+        return "nothing" if is_null else kind
 
     def uses_colour(self, stream: BinaryIO | TextIO | None) -> bool:
         """Return whether text for people on `stream` is coloured."""
