@@ -35,8 +35,8 @@ def test_a_command_judges_the_answer(command: list[str], outcome: str | None) ->
 
 def test_it_gets_no_secret_and_its_file_is_private_and_goes() -> None:
     seen = "import os, sys; p = sys.argv[1]; s = os.stat(os.path.dirname(p)).st_mode & 0o77"
-    code = f"{seen}; sys.exit(1 if s or 'CANARY_KEY' in os.environ or 'PLAIN' not in os.environ else 0)"
-    variables = {**os.environ, "CANARY_KEY": "sk-canary", "PLAIN": "x"}
+    code = f"{seen}; sys.exit(1 if s or {{'CANARY_KEY', 'PLAIN'}} & set(os.environ) or 'LC_ALL' not in os.environ else 0)"
+    variables = {**os.environ, "CANARY_KEY": "sk-canary", "PLAIN": "x", "LC_ALL": "C"}
     assert verify([*PYTHON, code, "{file}"], "x", variables) is None
     assert list(Path(os.environ.get("TMPDIR", "/tmp")).glob("hybrid-*/answer")) == []  # noqa: S108
 

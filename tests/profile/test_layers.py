@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.layers import Layer, find_project_file
+from hybrid_cli.profile.layers import Layer, project_files
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.modes import MODES
 from hybrid_cli.profile.schema import Profile
@@ -114,7 +115,7 @@ def said(layer: Layer, key: str) -> Any:
 def merged(layers: list[Layer]) -> dict[str, Any] | None:
     """The effective values; None where force meets forbid."""
     try:
-        values = merge(layers, project_is_trusted=False)
+        values = merge(layers)
     except Failure as failure:
         assert failure.status is ExitStatus.DENIED
         return None
@@ -181,7 +182,7 @@ def test_tightening_does_not_depend_on_the_order(layers: list[Layer], random: An
 @given(LAYERS)
 def test_each_value_names_a_layer_that_said_it(layers: list[Layer]) -> None:
     try:
-        values = merge(layers, project_is_trusted=True)
+        values = merge([replace(layer, is_trusted=True) for layer in layers])
     except Failure:
         return
     data = {layer.name: layer.data for layer in layers}
@@ -194,7 +195,7 @@ def test_each_value_names_a_layer_that_said_it(layers: list[Layer]) -> None:
 
 
 def test_every_rule_has_its_key_in_the_schema() -> None:
-    values = merge([], project_is_trusted=False)
+    values = merge([])
     assert values.keys() == RULES.keys()
     as_profile(values)
 
@@ -314,10 +315,10 @@ def test_the_search_stops_at_the_repositorys_root(
     folder = project("")
     monkeypatch.chdir(folder)
     inner = folder.parents[1] / ".hybrid.yaml"
-    assert find_project_file(environment) == inner
+    assert project_files(environment) == [inner]
     (folder.parents[2] / ".hybrid.yaml").write_text("version: 1\n")
     inner.unlink()
-    assert find_project_file(environment) is None
+    assert project_files(environment) == []
 
 
 def test_explain_names_each_layer_and_what_was_refused(hybrid: Hybrid, home: Path, tmp_path: Path) -> None:

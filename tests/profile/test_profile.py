@@ -346,11 +346,11 @@ def test_no_file_hangs_the_loader_or_loosens_the_policy(data: bytes) -> None:
                 continue
             project = Layer("project", checked.data, path, is_project=True)
             try:
-                values = merge([project], project_is_trusted=False)
+                values = merge([project])
             except Failure as failure:
                 assert failure.status is ExitStatus.DENIED
                 continue
-            empty = merge([], project_is_trusted=False)
+            empty = merge([])
             for key, strictness in STRICT.items():
                 assert strictness(values[key].value) >= strictness(empty[key].value)
 

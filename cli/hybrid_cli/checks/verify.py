@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.system.secret_variables import is_secret_name
+from hybrid_cli.system.child_environment import for_command
 
 VERIFY_SECONDS = 60
 FILE = "{file}"
@@ -22,10 +22,9 @@ def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) ->
     """None if `command` accepts `answer` (exit code 0), or else the reason.
 
     The command gets the answer on stdin and in the file `{file}`. No shell is used, the command's output is
-    dropped, and variables that may hold a secret are removed. After VERIFY_SECONDS the command and all
+    dropped, and it sees only variables that hold no secret. After VERIFY_SECONDS the command and all
     its child processes are killed. Raises Failure (USAGE) if it cannot be started.
     """
-    kept = {name: value for name, value in variables.items() if not is_secret_name(name)}
     with tempfile.TemporaryDirectory(prefix="hybrid-") as folder, tempfile.TemporaryFile() as stdin:
         file = Path(folder) / "answer"
         file.write_text(answer, encoding="utf-8")
@@ -37,7 +36,7 @@ def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) ->
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=kept,
+                env=for_command(variables),
                 start_new_session=True,
             )
         except OSError as error:

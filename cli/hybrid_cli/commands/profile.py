@@ -135,19 +135,19 @@ def trust(
     ] = None,
 ) -> None:
     """Trust a project's file: it may loosen the policy until its content changes."""
-    from hybrid_cli.profile.layers import PROJECT_FILE, find_project_file, read_project
-    from hybrid_cli.profile.policy import settings_needing_trust
+    from hybrid_cli.profile.layers import PROJECT_FILE, project_files, read_project
     from hybrid_cli.profile.trust import Trust
+    from hybrid_cli.profile.trust_question import show_settings
 
     environment = context.obj.environment
-    path = file if file is not None else find_project_file(environment)
-    if path is None:
+    paths = project_files(environment) if file is None else [file]
+    if not paths:
         raise Failure(ExitStatus.USAGE, f"no {PROJECT_FILE} in this folder or above; pass FILE")
-    project = read_project(path)
-    for line in settings_needing_trust(project):
-        environment.note(line)
-    Trust(environment).record(path, project.text)
-    environment.note(f"trusted {path}; any change of the file revokes the trust")
+    for path in paths:
+        project = read_project(path, path.parent)
+        show_settings(project, environment)
+        Trust(environment).record(project)
+        environment.note(f"trusted {path}; any change of the file revokes the trust")
 
 
 def _count(number: int, noun: str) -> str:

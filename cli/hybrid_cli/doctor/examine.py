@@ -51,7 +51,7 @@ def _layers(policy: Policy, profile: str | None, environment: Environment) -> It
     for layer in layers:
         trust = ""
         if layer.is_project and layer.path is not None:
-            is_trusted = Trust(environment).covers(layer.path, layer.text)
+            is_trusted = Trust(environment).covers(layer)
             trust = ", trusted" if is_trusted else ", may only tighten"
         found.append(f"{layer.name} ({layer.path}{trust})")
     yield Finding(

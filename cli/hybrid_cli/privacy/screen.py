@@ -16,7 +16,7 @@ from hybrid_cli.privacy.redact import NOTICE, Vault
 from hybrid_cli.privacy.scan import find
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan, merged
 from hybrid_cli.profile.schema import Kind, Privacy
-from hybrid_cli.system.secret_variables import is_secret_name
+from hybrid_cli.system.child_environment import for_command
 
 Message = dict[str, str]
 
@@ -130,14 +130,14 @@ def _scan(
 def _scan_outside(
     text: str, kinds: list[Kind], command: list[str], variables: Mapping[str, str]
 ) -> list[SensitiveSpan]:
-    """The spans that the user's own scanner finds. It gets no environment variable that may hold a key."""
+    """The spans that the user's own scanner finds. It sees only variables that hold no secret."""
     try:
         done = subprocess.run(
             command,
             input=json.dumps({"text": text, "kinds": kinds}).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # it may contain secrets
-            env={name: value for name, value in variables.items() if not is_secret_name(name)},
+            env=for_command(variables),
             timeout=_SCANNER_SECONDS,
             check=False,
         )

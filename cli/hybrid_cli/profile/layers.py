@@ -1,6 +1,6 @@
 """The layers of a policy: files, variables and flags that set its keys.
 
-From weakest to strongest: the administrator's file, the user's file, the project's file, the chosen
+From weakest to strongest: the administrator's file, the user's file, the project's files, the chosen
 profile, the environment, the flags. If no profile is chosen, `default` is the weakest layer of all.
 """
 
@@ -36,8 +36,14 @@ class Layer:
     path: Path | None = None
     """The file, unless the layer is a flag or a variable."""
     is_project: bool = False
+    is_trusted: bool = False
+    """Whether the user trusts this file of a project."""
     text: bytes = field(default=b"", repr=False)
     """The exact content of a project's file, for `Trust`."""
+
+    @property
+    def may_only_tighten(self) -> bool:
+        return self.is_project and not self.is_trusted
 
 
 def file_layers(chosen: str | None, environment: Environment) -> tuple[str, list[Layer]]:
@@ -63,13 +69,13 @@ def _automatic_layers(environment: Environment) -> Iterator[Layer]:
     ):
         if os.path.lexists(path):  # an unreadable file is an error: it may forbid something
             yield Layer(name, read_whole(path, environment), path)
-    project = find_project_file(environment)
-    if project is not None:
-        yield read_project(project)
+    paths = project_files(environment)
+    for path in paths:
+        yield read_project(path, paths[0].parent)
 
 
-def read_project(path: Path) -> Layer:
-    """The layer of the project's file at `path`.
+def read_project(path: Path, root: Path) -> Layer:
+    """The layer of the project's file at `path`, named by its path from `root`.
 
     Raises Failure (USAGE) for a mistake, and for `extends`: trust covers the content of one file only.
     """
@@ -79,34 +85,43 @@ def read_project(path: Path) -> Layer:
             ExitStatus.USAGE, f"{path}: `extends` is not allowed in a project's file; write the keys into it"
         )
     data = with_absolute_paths(checked.data, path.absolute().parent)
-    return Layer(f"the project's {PROJECT_FILE}", data, path, is_project=True, text=checked.text)
+    name = f"the project's {os.path.relpath(path, root)}".replace(",", "_")  # commas separate names of layers
+    return Layer(name, data, path, is_project=True, text=checked.text)
 
 
-def find_project_file(environment: Environment) -> Path | None:
-    """The nearest `.hybrid.yaml` from the working folder up to the repository's root or the home folder.
+def project_files(environment: Environment) -> list[Path]:
+    """All `.hybrid.yaml` from the outermost repository's root, or the home folder, to the working folder.
 
-    Raises Failure (USAGE) if it is not a regular file: a link could lead out of the project, and reading
-    a named pipe could hang.
+    A folder inside of a project cannot hide the files above it, even if it is a repository of its own. Raises
+    Failure (USAGE) for a file that is not regular: a link could lead out of the project, and reading a named
+    pipe could hang.
     """
-    home = environment.variables.get("HOME")
     try:
         folder = Path.cwd()
     except FileNotFoundError:  # the working folder was deleted
-        return None
-    for candidate in (folder, *folder.parents):
+        return []
+    found: list[Path] = []
+    for candidate in _project_folders(folder, environment.variables.get("HOME")):
         path = candidate / PROJECT_FILE
         try:
             mode = path.lstat().st_mode
         except OSError:
-            if (candidate / ".git").exists() or str(candidate) == home:
-                return None
             continue
         if not stat.S_ISREG(mode):
             raise Failure(
                 ExitStatus.USAGE, f"{path} is not a regular file, so it cannot be the project's profile"
             )
-        return path
-    return None
+        found.insert(0, path)
+    return found
+
+
+def _project_folders(folder: Path, home: str | None) -> list[Path]:
+    """`folder` and those above it, up to the outermost repository, the home folder or the file system's root."""
+    folders = [folder, *folder.parents]
+    if home and Path(home) in folders:
+        folders = folders[: folders.index(Path(home)) + 1]
+    roots = [number for number, one in enumerate(folders) if os.path.lexists(one / ".git")]
+    return folders[: roots[-1] + 1] if roots else folders
 
 
 def variable_layer(environment: Environment) -> Layer | None:

@@ -142,29 +142,64 @@ def _overlaid(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+COMMANDS = (
+    ("cloud", "key", "command"),
+    ("cloud", "fallbacks", "key", "command"),
+    ("privacy", "scanner"),
+    ("checks", "verify"),
+)
+"""The keys that hold a command, a list of words."""
+
+
 def with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """`data` with its paths made absolute; relative ones start at `folder`."""
+    """`data` with its paths made absolute; relative ones start at `folder`.
 
-    def absolute(name: str) -> str:
-        return str(folder / os.path.expanduser(name))  # noqa: PTH111  keeps `~name` if there is no such user
+    So do commands and the files that their arguments name: the working folder may be anybody's.
+    """
 
-    def model(name: str) -> str:
-        return absolute(name) if "/" in name or name.lower().endswith(".gguf") else name
+    def absolute(name: Any) -> Any:
+        # os.path.expanduser keeps `~name` if there is no such user
+        return str(folder / os.path.expanduser(name)) if isinstance(name, str) else name  # noqa: PTH111
 
-    for keys, change in (
+    def model(name: Any) -> Any:
+        is_path = isinstance(name, str) and ("/" in name or name.lower().endswith(".gguf"))
+        return absolute(name) if is_path else name
+
+    def command(words: Any) -> Any:
+        if not isinstance(words, list):
+            return words
+        return [
+            absolute(word) if _is_path(word, folder, is_first=not n) else word for n, word in enumerate(words)
+        ]
+
+    changes: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (("local", "model"), model),
         (("cloud", "key", "file"), absolute),
         (("cloud", "fallbacks", "key", "file"), absolute),
         (("checks", "schema"), absolute),
-    ):
+        *((keys, command) for keys in COMMANDS),
+    ]
+    for keys, change in changes:
         data = _with_changed(data, keys, change)
     return data
 
 
-def _with_changed(data: Any, keys: tuple[str, ...], change: Callable[[str], str]) -> Any:
-    """`data` with `change` applied to the text at the path `keys`, if there is any; lists are searched."""
+def _is_path(word: Any, folder: Path, *, is_first: bool) -> bool:
+    """Whether a command's `word` is a path: its program if it contains a slash, or a file in `folder`."""
+    if not isinstance(word, str) or not word or word.startswith("-") or "\0" in word or "{file}" in word:
+        return False
+    if is_first:
+        return "/" in word
+    try:
+        return (folder / os.path.expanduser(word)).is_file()  # noqa: PTH111
+    except OSError:  # too long for a file's name
+        return False
+
+
+def _with_changed(data: Any, keys: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
+    """`data` with `change` applied to the value at the path `keys`, if there is any; lists are searched."""
     if not keys:
-        return change(data) if isinstance(data, str) else data
+        return change(data)
     if isinstance(data, list):
         return [_with_changed(item, keys, change) for item in data]
     if not isinstance(data, dict) or keys[0] not in data:

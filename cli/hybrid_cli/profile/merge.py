@@ -130,7 +130,7 @@ class EffectiveValue:
     """Values of other layers that have no effect, each as `LAYER: VALUE`."""
 
 
-def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, EffectiveValue]:
+def merge(layers: Sequence[Layer]) -> dict[str, EffectiveValue]:
     """The effective value of each key under `layers`, weakest first.
 
     Raises Failure (DENIED) if one layer forces the cloud and another forbids it.
@@ -139,7 +139,7 @@ def merge(layers: Sequence[Layer], *, project_is_trusted: bool) -> dict[str, Eff
     values = {}
     for key, rule in RULES.items():
         default = lookup(defaults, key)
-        settings, refused = _settings(key, default, layers, trusted=project_is_trusted)
+        settings, refused = _settings(key, default, layers)
         values[key] = EffectiveValue(default, refused=refused)
         if settings:
             names, effective = rule(settings)
@@ -174,25 +174,23 @@ def needing_trust(layer: Layer) -> list[str]:
     return [key for key in RULES if _loosening(key, lookup(layer.data, key))]
 
 
-def _settings(
-    key: str, default: Any, layers: Sequence[Layer], *, trusted: bool
-) -> tuple[list[Setting], list[str]]:
-    """The settings of `key` that take part, and the refused ones of an untrusted project's file.
+def _settings(key: str, default: Any, layers: Sequence[Layer]) -> tuple[list[Setting], list[str]]:
+    """The settings of `key` that take part, and the refused ones of a project's untrusted files.
 
-    If only that file sets the key, the default takes part, too: the file may tighten it, not replace it.
+    If only such files set the key, the default takes part, too: they may tighten it, not replace it.
     """
     settings: list[Setting] = []
     refused: list[str] = []
     set_by_user = False
     for layer in layers:
         value = lookup(layer.data, key)
-        if layer.is_project and not trusted and (loosening := _loosening(key, value)):
+        if layer.may_only_tighten and (loosening := _loosening(key, value)):
             refused.append(f"{layer.name} is not trusted: {_as_text(loosening)}")
             partly = key in _LOOSENING and isinstance(value, list)
             value = [item for item in value if item not in loosening] if partly else None
         if value is not None:
             settings.append((layer.name, value))
-            set_by_user |= trusted or not layer.is_project
+            set_by_user |= not layer.may_only_tighten
     if settings and not set_by_user and default is not None:
         settings.insert(0, (BUILT_IN, default))
     return settings, refused

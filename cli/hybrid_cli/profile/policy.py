@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
 from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
-from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge, needing_trust
+from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.schema import Checks, Escalation, Limits, Local, Log, Privacy, Rule
-from hybrid_cli.profile.trust import Trust
+from hybrid_cli.profile.trust_question import with_trust
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.sanitize import shorten
 
 
 @dataclass(frozen=True)
@@ -85,16 +82,15 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     forbids it, or if an untrusted project's file sets a key that only a trusted one may set.
     """
     name, layers = file_layers(flags.profile, environment)
-    project = next((layer for layer in layers if layer.is_project), None)
-    trusted = project is not None and _is_trusted(project, environment)
+    layers = with_trust(layers, environment)
     from_variable = variable_layer(environment)
     layers += [*([from_variable] if from_variable else []), *flags.layers()]
-    values = merge(layers, project_is_trusted=trusted)
+    values = merge(layers)
     _name_default_model(values["local.model"], environment)
     forcing = [
         layer.name
         for layer in layers
-        if lookup(layer.data, "escalation.mode") == "force" and (trusted or not layer.is_project)
+        if lookup(layer.data, "escalation.mode") == "force" and not layer.may_only_tighten
     ]
     profile = as_profile(values)
     rule_layers = [rule["layer"] for rule in values["escalation.rules"].value]
@@ -122,33 +118,3 @@ def _name_default_model(model: EffectiveValue, environment: Environment) -> None
     if name is not None:
         model.value = name
         model.layer += ", as the default model"
-
-
-def settings_needing_trust(project: Layer) -> list[str]:
-    """One line for each setting that takes effect once the project's file is trusted, such as its cloud."""
-    return [
-        f"{project.path}: {key}: {shorten(json.dumps(lookup(project.data, key)), 400)}"
-        for key in needing_trust(project)
-    ]
-
-
-def _is_trusted(project: Layer, environment: Environment) -> bool:
-    """Whether the project's file may loosen the policy; asks the user if need be.
-
-    A file that only tightens needs no trust, and gets none. Raises Failure (DENIED) if nobody can be asked.
-    """
-    if project.path is None or Trust(environment).covers(project.path, project.text):
-        return True
-    keys = needing_trust(project)
-    if not keys:
-        return False
-    for line in settings_needing_trust(project):
-        environment.error(line)
-    named = f"{project.path} is not trusted, and it sets {', '.join(keys)}"
-    if not environment.can_ask():
-        raise Failure(ExitStatus.DENIED, f"{named}; read it, then run: hybrid profile trust")
-    if environment.confirm(f"{named}. Trust this exact content?"):
-        Trust(environment).record(project.path, project.text)
-        return True
-    environment.note(f"ignoring {', '.join(keys)} in {project.path}: the file is not trusted")
-    return False

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.ci import runs_in_ci, without_runner_commands
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, styled, wants_colour
@@ -72,7 +73,7 @@ class Environment:
     @property
     def config_folder(self) -> Path:
         """Profiles, trust and consent."""
-        return self._folder("config")
+        return self._own_folder("config")
 
     @property
     def data_folder(self) -> Path:
@@ -82,12 +83,24 @@ class Environment:
     @property
     def cache_folder(self) -> Path:
         """Prompt prefixes; they can be computed again."""
-        return self._folder("cache")
+        return self._own_folder("cache")
 
     @property
     def state_folder(self) -> Path:
         """The ledger."""
-        return self._folder("state")
+        return self._own_folder("state")
+
+    def _own_folder(self, kind: str) -> Path:
+        """A folder that only the user writes to. Raises Failure (DENIED) if it is inside a repository."""
+        folder = self._folder(kind)
+        tree = work_tree_of(folder, self.variables)
+        if tree is not None:
+            raise Failure(
+                ExitStatus.DENIED,
+                f"hybrid's own files would be in the repository {tree}, where others can change them; unset"
+                " HYBRID_HOME and XDG_*_HOME, or keep only the weights there, with XDG_DATA_HOME",
+            )
+        return folder
 
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
@@ -209,6 +222,12 @@ class Environment:
                 return terminal.readline().strip().lower() in (b"y", b"yes")
         except OSError:
             return False
+
+    def wait_for_enter(self, message: str) -> None:
+        """Wait until the user presses Enter on the controlling terminal, if there is one."""
+        with contextlib.suppress(OSError), Path("/dev/tty").open("r+b", buffering=0) as terminal:
+            terminal.write(f"hybrid: {one_line(message)} ".encode())
+            terminal.readline()
 
 
 class Waiting:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.default_model import DEFAULT, chosen_model, default_model
-from hybrid_cli.profile.layers import SYSTEM_FILE, find_project_file
+from hybrid_cli.profile.layers import SYSTEM_FILE, project_files
 from hybrid_cli.profile.loader import profile_folders, read_whole
 from hybrid_cli.profile.schema import Local
 from hybrid_cli.ui.environment import Environment
@@ -59,8 +59,8 @@ def profiles_with(model: str, default: str | None, environment: Environment) -> 
     files = {
         path.stem: path for folder in reversed(profile_folders(environment)) for path in folder.glob("*.yaml")
     }
-    for path in (SYSTEM_FILE, environment.config_folder / "profile.yaml", find_project_file(environment)):
-        if path is not None and path.is_file():
+    for path in (SYSTEM_FILE, environment.config_folder / "profile.yaml", *project_files(environment)):
+        if path.is_file():
             files[str(path)] = path
     using = []
     for name, path in files.items():

@@ -1,0 +1,32 @@
+"""The work trees of version control: folders whose content others may have written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+_MARKS = (".git", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS")
+"""Names in the root of a work tree."""
+_CHECKOUTS = (
+    "GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BITBUCKET_CLONE_DIR", "BUILD_SOURCESDIRECTORY", "BUILDKITE_BUILD_CHECKOUT_PATH",
+    "CIRCLE_WORKING_DIRECTORY", "DRONE_WORKSPACE", "TRAVIS_BUILD_DIR", "WORKSPACE",
+)  # fmt: skip
+"""Variables in which CI runners name the checkout."""
+
+
+def work_tree_of(path: Path, variables: Mapping[str, str]) -> Path | None:
+    """The root of a work tree that contains `path`, also through links; None if there is none.
+
+    The home folder, and folders above it, do not count: people keep their own settings in a repository there.
+    """
+    home = variables.get("HOME") or ""
+    own = {Path(home), *Path(home).parents, Path(os.path.realpath(home))} if home else {Path("/")}
+    checkouts = {os.path.realpath(variables[name]) for name in _CHECKOUTS if variables.get(name)}
+    for start in dict.fromkeys((path, Path(os.path.realpath(path)))):
+        for folder in (start, *start.parents):
+            if folder in own:
+                break
+            if str(folder) in checkouts or any(os.path.lexists(folder / mark) for mark in _MARKS):
+                return folder
+    return None

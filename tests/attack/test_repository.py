@@ -1,0 +1,214 @@
+"""A hostile repository gets no policy, no command and no prompt."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from hostile_repository import HostileRepository
+from hybrid_cli.checks.verify import verify
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.loader import COMMANDS, with_absolute_paths
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.system.child_environment import for_command
+from hybrid_cli.ui.environment import Environment
+from hybrid_process import Hybrid, environment
+from scripted_cloud import ScriptedCloud
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> HostileRepository:
+    return HostileRepository(tmp_path / "checkout")
+
+
+def world(home: Path, **variables: str) -> Environment:
+    return Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home), **variables})
+
+
+@pytest.mark.parametrize("variable", ["HYBRID_HOME", "XDG_CONFIG_HOME", "link"])
+def test_settings_inside_a_checkout_are_never_read(
+    hybrid: Hybrid, cloud: ScriptedCloud, hostile: HostileRepository, variable: str, tmp_path: Path
+) -> None:
+    key = hostile.program("key.sh", "sk-stolen")
+    folder = {"HYBRID_HOME": ".home/config", "XDG_CONFIG_HOME": ".home/hybrid", "link": ".home/config"}[
+        variable
+    ]
+    text = f"version: 1\nescalation: {{mode: force}}\n{cloud.section(f', key: {{command: [{key}]}}')}"
+    hostile.write(f"{folder}/profiles/offline.yaml", text)
+    hostile.write(f"{folder}/profile.yaml", text)
+    hostile.write(f"{folder}/consent.json", json.dumps({cloud.origin: "*"}))
+    home = str(hostile.root / ".home")
+    if variable == "link":
+        (tmp_path / "link").symlink_to(home)
+        home = str(tmp_path / "link")
+    variables = (
+        {"XDG_CONFIG_HOME": home, "HYBRID_HOME": ""}
+        if variable == "XDG_CONFIG_HOME"
+        else {"HYBRID_HOME": home}
+    )
+    for command in (
+        ("run", "-p", "offline", "hi"),
+        ("run", "hi"),
+        ("consent", "ls"),
+        ("usage",),
+        ("profile", "ls"),
+    ):
+        done = hybrid(*command, cwd=hostile.root, HOME=str(tmp_path), **variables)
+        (line,) = done.stderr.decode().splitlines()
+        assert (done.returncode, done.stdout) == (3, b""), (command, line)
+        assert f"in the repository {hostile.root}" in line
+    assert cloud.received == []
+    assert not hostile.has_run()
+
+
+def test_a_ci_checkout_without_git_is_one_too(tmp_path: Path) -> None:
+    variables = {"CI_PROJECT_DIR": str(tmp_path), "HOME": "/root"}
+    with pytest.raises(Failure, match="in the repository") as caught:
+        _ = world(tmp_path / "home", **variables).config_folder
+    assert caught.value.status is ExitStatus.DENIED
+
+
+def test_weights_may_be_in_a_checkout_and_settings_in_a_home_that_is_a_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    assert world(tmp_path / "x", HOME="/root").data_folder == tmp_path / "x" / "data"
+    assert world(tmp_path / "x", HOME=str(tmp_path)).config_folder == tmp_path / "x" / "config"
+
+
+@pytest.mark.parametrize("inner", ["version: 1\n", "version: 1\nescalation: {mode: auto}\n", None])
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_a_subfolder_cannot_lift_what_the_root_forbids(
+    hostile: HostileRepository,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    inner: str | None,
+    is_repository: bool,
+) -> None:
+    hostile.write(".hybrid.yaml", "version: 1\nescalation: {mode: forbid}\nlimits: {seconds: 9}\n")
+    package = hostile.root / "vendor" / "pkg"
+    package.mkdir(parents=True)
+    if inner is not None:
+        hostile.write("vendor/pkg/.hybrid.yaml", inner)
+    if is_repository:
+        (package / ".git").mkdir()
+    monkeypatch.chdir(package)
+    policy = merge_policy(Flags(), world(home))
+    assert (policy.mode, policy.limits.seconds) == ("forbid", 9)
+    assert policy.decided_by.startswith("the project's ")
+
+
+def test_rules_of_each_project_file_count(
+    hostile: HostileRepository, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = "version: 1\nescalation: {{rules: [{{when: {{tags: [{tag}]}}, then: {then}}}]}}\n"
+    hostile.write(".hybrid.yaml", rule.format(tag="a", then="forbid"))
+    hostile.write("sub, folder/.hybrid.yaml", rule.format(tag="b", then="ask"))
+    monkeypatch.chdir(hostile.root / "sub, folder")
+    layers = [layer for layer, _ in merge_policy(Flags(), world(home)).rules]
+    assert layers == ["the project's .hybrid.yaml", "the project's sub_ folder/.hybrid.yaml"]
+
+
+def test_the_question_about_trust_hides_nothing(hostile: HostileRepository, home: Path, command: str) -> None:
+    padding = " " * 4000
+    hostile.write(
+        ".hybrid.yaml",
+        f"version: 1\nchecks: {{verify: [sh, -c, 'true {padding} {'x' * 3000}; touch {hostile.mark}']}}\n",
+    )
+    child = pexpect.spawn(
+        command,
+        ["run", "hi"],
+        cwd=str(hostile.root),
+        env=environment(home, NO_COLOR="1"),
+        timeout=60,
+        dimensions=(24, 80),
+    )
+    shown = ""
+    while child.expect([r"press Enter", r"Trust this exact content\?"]) == 0:
+        shown += child.before.decode()
+        child.sendline("")
+    shown += child.before.decode()
+    assert str(hostile.mark) in shown.replace("\r\nhybrid: ", "")
+    assert "[4002 blanks]" in shown
+    child.sendline("n")
+    child.close(force=True)
+    assert not hostile.has_run()
+
+
+def test_trust_ends_when_a_script_that_the_file_names_changes(
+    hybrid: Hybrid, hostile: HostileRepository
+) -> None:
+    script = hostile.write("tools/check.sh", "#!/bin/sh\nexit 0\n", is_program=True)
+    hostile.write(".hybrid.yaml", "version: 1\nchecks: {verify: [./tools/check.sh]}\n")
+    deep = hostile.root / "src"
+    deep.mkdir()
+    trusted = hybrid("profile", "trust", cwd=deep)
+    assert b"tools/check.sh: trust covers their content, but not what they run or read" in trusted.stderr
+    done = hybrid("run", "-p", "offline", "--max-tokens", "3", "hi", cwd=deep)
+    assert b"not trusted" not in done.stderr
+    script.write_text(f"#!/bin/sh\ntouch {hostile.mark}\n")
+    done = hybrid("run", "-p", "offline", "hi", cwd=deep)
+    assert done.returncode == 3
+    assert b"is not trusted, and it sets checks.verify" in done.stderr
+    assert not hostile.has_run()
+
+
+def test_a_modules_name_in_the_working_folder_is_not_run(
+    hostile: HostileRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 has no safe path; the documents use -I")
+    hostile.write("json/__init__.py")
+    hostile.write("json/tool.py", f"open({str(hostile.mark)!r}, 'w')")
+    hostile.program("json.tool")
+    monkeypatch.chdir(hostile.root)
+    for flags in ((), ("-I",)):
+        assert verify([sys.executable, *flags, "-m", "json.tool", "{file}"], "{}", os.environ) is None
+    assert not hostile.has_run()
+
+
+def test_commands_of_a_profile_start_at_its_folder(hostile: HostileRepository, tmp_path: Path) -> None:
+    own = tmp_path / "config"
+    (own / "tools").mkdir(parents=True)
+    (own / "tools" / "check.py").touch()
+    words = ["./tools/run", "tools/check.py", "s/a/b/", "--x=tools/check.py", "{file}", "-"]
+    anchored = [f"{own}/tools/run", f"{own}/tools/check.py", *words[2:]]
+    for keys in COMMANDS:
+        data: object = words
+        for key in reversed(keys):
+            data = {key: [data] if key == "fallbacks" else data}
+        found: object = with_absolute_paths(data, own)  # type: ignore[arg-type]
+        for key in keys:
+            found = found[key][0] if key == "fallbacks" else found[key]  # type: ignore[index]
+        assert [os.path.normpath(word) if "/" in word else word for word in found] == [  # type: ignore[attr-defined]
+            os.path.normpath(word) if "/" in word else word for word in anchored
+        ]
+
+
+SECRET_VARIABLES = (
+    "OPENAI_API_KEY", "MYSQL_PWD", "SSHPASS", "GH_PAT", "DATABASE_URL", "DB_PASS", "JWT", "COOKIE", "HTTPS_PROXY",
+    "NPM_CONFIG__AUTH", "DOCKER_AUTH_CONFIG", "VAULT_ADDR", "MY_OWN", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS",
+    "SSLKEYLOGFILE", "LD_PRELOAD", "PYTHONSTARTUP", "PYTHONINSPECT", "BASH_ENV", "GIT_SSH_COMMAND",
+)  # fmt: skip
+
+
+def test_commands_see_no_variable_that_may_hold_a_secret(hostile: HostileRepository) -> None:
+    plain = {
+        "PATH": f".::bin:{os.environ['PATH']}",
+        "HOME": "/h",
+        "LANG": "C",
+        "LC_ALL": "C",
+        "VIRTUAL_ENV": "/v",
+    }
+    kept = for_command({**plain, **dict.fromkeys(SECRET_VARIABLES, "canary")})
+    assert "canary" not in kept.values()
+    assert kept.keys() == {*plain, "PYTHONSAFEPATH"}
+    assert all(Path(folder).is_absolute() for folder in kept["PATH"].split(":"))
+    code = "import os, sys; sys.exit('canary' in os.environ.values())"
+    done = subprocess.run([sys.executable, "-c", code], env=kept, check=False)
+    assert done.returncode == 0
