@@ -181,7 +181,7 @@ def test_the_handoff_notice_has_reason_and_maximum_cost(
 ) -> None:
     path = profile(cloud.section(", prices: {input: 1.0, output: 10.0}") + FORCE)
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
-    assert re.match(rb"hybrid: handed off to scripted: forced, at most \$0\.00\d\d\n", done.stderr)
+    assert re.match(rb"hybrid: handed off to scripted: forced, at most \$0\.02\d\d\n", done.stderr)
 
 
 def _events(*more: dict[str, Any], text: str = "Rain.") -> tuple[dict[str, Any], ...]:

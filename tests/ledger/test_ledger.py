@@ -166,7 +166,7 @@ def rows(home: Path) -> list[dict[str, Any]]:
             "usd_per_run: 0.001",
             "limits.usd_per_run is $0.001 (set by profile `test`): $0.00 is spent or reserved",
         ),
-        ("usd_per_day: 0.001", "this call may cost $0.0051"),
+        ("usd_per_day: 0.001", "this call may cost $0.0205"),
         ("usd_per_month: 0.001", "limits.usd_per_month"),
         ("calls_per_run: 0", "limits.calls_per_run is 0 (set by profile `test`), and 0 calls were made"),
         ("calls_per_month: 0", "limits.calls_per_month"),

@@ -118,10 +118,12 @@ def _named(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extra_fields(server: Server) -> dict[str, Any]:
-    """The fields that are set in the profile's `extra`."""
+    """The fields that are set in the profile's `extra`, and its `reasoning_effort`."""
     extra: dict[str, Any] = {
         name: value for name, value in msgspec.to_builtins(server.extra).items() if value is not None
     }
+    if server.reasoning_effort is not None:
+        extra.setdefault("reasoning_effort", server.reasoning_effort)
     if "provider" in extra:
         extra["provider"] = {name: value for name, value in extra["provider"].items() if value is not None}
     return extra

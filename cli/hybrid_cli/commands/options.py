@@ -79,7 +79,7 @@ MaxTokens = Annotated[
         min=1,
         max=10_000_000,
         metavar="N",
-        help="Limit an answer to N tokens, thinking included.",
+        help="Limit an answer to N tokens; local thinking counts.",
         rich_help_panel=ANSWER,
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud.payload import Call
+from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
@@ -40,7 +41,7 @@ def scanned_call(
     call = Call(
         server,
         screened.messages,
-        policy.local.sampling.max_tokens,
+        answer_limit(server, policy, environment),
         policy.cloud_temperature,
         request.tools,
         request.schema.data if guided and request.schema is not None and request.schema.is_object else None,

@@ -34,6 +34,8 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.privacy.redact import Restorer, Vault
 
+_LONGER = 4
+"""How many times the limit a request gets whose answer was cut."""
 _MAX_WAIT = 60.0
 """Seconds to wait before a request is sent again, if there is no deadline."""
 
@@ -94,6 +96,8 @@ def send(
                 environment.note(str(attempts.fault))
             raise
         else:
+            if sent.reply.finish_reason == "length" and not attempts.has_begun(is_shown):
+                sent = attempts.ask_again(sent, on_text, is_shown=is_shown)
             _check(sent.reply, handoff.request)
             return sent
     raise AssertionError("the last cloud answers or raises")
@@ -185,6 +189,25 @@ class _Attempts:
             time.sleep(wait)
         raise AssertionError("the last attempt answers or raises")
 
+    def ask_again(self, cut: Sent, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
+        """Return the answer with four times the limit, or `cut` if it cannot be had. Its cost includes that of `cut`."""
+        limit = self.call.max_tokens
+        if self.account.policy.answer_tokens == limit:
+            return cut  # the user asked for this limit
+        longer = replace(self, call=replace(self.call, max_tokens=_LONGER * limit))
+        try:
+            sent = longer.run(
+                f"again, because its answer was cut at {limit} tokens", on_text, is_shown=is_shown
+            )
+        except Failure as failure:
+            if longer.has_begun(is_shown):
+                raise
+            self.environment.note(f"the answer was cut at {limit} tokens; asking for more failed: {failure}")
+            return cut
+        costs = [one.settlement.cost for one in (cut, sent)]
+        total = None if None in costs else sum(cost for cost in costs if cost is not None)
+        return replace(sent, settlement=replace(sent.settlement, cost=total))
+
     def _send_once(self, row: int, on_text: Callable[[str], None]) -> Sent:
         """Send once, and settle."""
         from hybrid_cli.privacy.redact import Restorer
@@ -244,7 +267,7 @@ def _unused(lost: int, redacted: int) -> str:
 
 def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason == "length":
-        raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; raise --max-tokens")
+        raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; raise cloud.max_tokens or --max-tokens")
     if reply.finish_reason == "content_filter":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
     if reply.finish_reason != "stop":

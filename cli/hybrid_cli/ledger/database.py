@@ -142,6 +142,14 @@ class Ledger:
             amount = used(connection, limit, run, _now())
         return max(0.0, limit.at_most - (amount / NANO if limit.unit == "usd" else amount))
 
+    def has_reasoned(self, origin: str, model: str) -> bool:
+        """Whether an answer of `model` at `origin` had reasoning tokens."""
+        if not self.path.exists():
+            return False
+        query = "SELECT 1 FROM sent WHERE origin = ? AND model = ? AND tokens_reasoning > 0 LIMIT 1"
+        with connect(self.path) as connection:  # without a transaction, it waits for no writer
+            return connection.execute(query, [origin, model]).fetchone() is not None
+
     def spent(self, run: str) -> float:
         """The cost of all requests of `run` in USD; requests that are not settled count with their reservation."""
         if not self.path.exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import Used, cost
+from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.egress.budget import left_in_words, worst_cost
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
@@ -38,10 +39,10 @@ class _Group:
         self.records += 1
         self.tokens += facts.tokens()
 
-    def add_handoff(self, facts: RequestFacts, policy: Policy) -> None:
+    def add_handoff(self, facts: RequestFacts, policy: Policy, longest: int) -> None:
         self.add(facts)
         if self.usd_at_most is not None:
-            worst = _worst_cost(facts.request, policy)
+            worst = _worst_cost(facts.request, policy, longest)
             self.usd_at_most = None if worst is None else self.usd_at_most + worst
 
 
@@ -106,6 +107,7 @@ def _grouped(
 ) -> _Groups:
     """Sort all records by their route."""
     groups = _Groups()
+    longest = 0 if policy.cloud is None else answer_limit(policy.cloud, policy, environment)
     for pending in records:
         record = pending.record
         if record is None:
@@ -123,9 +125,9 @@ def _grouped(
         if denied or (ruling and ruling.then == "local"):
             groups.local.add(facts)
         elif record_policy.forced_by is not None or (ruling and ruling.then == "force"):
-            groups.cloud.add_handoff(facts, record_policy)
+            groups.cloud.add_handoff(facts, record_policy, longest)
         else:
-            groups.gated.add_handoff(facts, record_policy)
+            groups.gated.add_handoff(facts, record_policy, longest)
     return groups
 
 
@@ -150,12 +152,14 @@ def _handoff_share(policy: Policy, environment: Environment) -> tuple[float | No
     return None, f"{source} does not record the share; to fit it again, run: hybrid calibrate"
 
 
-def _worst_cost(request: Request, policy: Policy) -> float | None:
-    """Return the USD that hybrid would reserve for `request`; None if a price is unknown."""
+def _worst_cost(request: Request, policy: Policy, longest: int) -> float | None:
+    """Return the USD that hybrid would reserve for `request`, whose answer has at most `longest` tokens.
+
+    None if a price is unknown.
+    """
     if policy.cloud is None:
         return None
     schema = request.schema.data if request.schema is not None and request.schema.is_object else None
-    longest = policy.local.sampling.max_tokens
     messages = outgoing_messages(request, policy.cloud)
     call = Call(
         policy.cloud, messages, longest, policy.cloud_temperature, request.tools, schema, request.stop
@@ -164,7 +168,7 @@ def _worst_cost(request: Request, policy: Policy) -> float | None:
 
 
 def _costs(policy: Policy, cloud: _Group, gated: _Group, share: float | None) -> dict[str, str]:
-    """Return the likely cost, if each answer is as long as allowed, and the most that hybrid would reserve."""
+    """Return the likely cost, if each answer is as long as a local one may be, and the most that hybrid would reserve."""
     if policy.cloud is None or cloud.usd_at_most is None or gated.usd_at_most is None:
         return {"usd": "unknown; set cloud.prices"}
     at_most = {"usd_at_most": usd(cloud.usd_at_most + gated.usd_at_most)}

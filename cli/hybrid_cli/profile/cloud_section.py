@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.origin import OriginError, origin_of
-from hybrid_cli.profile.section import Section, Usd, Words, if_wrong, require_one_of, says
+from hybrid_cli.profile.section import PositiveInt, Section, Usd, Words, if_wrong, require_one_of, says
 
 # A consent record joins models with line breaks, and `*` in it means all models: no name may hold either.
 ModelName = Annotated[
@@ -66,13 +66,15 @@ class Provider(Section, frozen=True):
     ignore: Annotated[Words | None, says("Never use these providers.")] = None
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class Extra(Section, frozen=True):
     """Request fields that are sent unchanged, for servers that know them."""
 
-    reasoning_effort: Annotated[
-        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
-        says("How long a reasoning model thinks."),
-    ] = None
+    reasoning_effort: Annotated[Effort | None, says("As `cloud.reasoning_effort`, which it overrides.")] = (
+        None
+    )
     service_tier: Annotated[
         Literal["auto", "default", "flex", "priority"] | None, says("Speed and price class.")
     ] = None
@@ -90,6 +92,15 @@ class Server(Section, frozen=True):
         says("chat: Chat Completions; responses: the Responses API, which hosted tools need."),
     ] = "chat"
     key: Annotated[Key | None, if_wrong("never the key itself; write {env: OPENAI_API_KEY}")] = None
+    max_tokens: Annotated[
+        PositiveInt | None,
+        says(
+            "Most tokens in the cloud's answer, thinking included; if not set, 8192 for models that reason, else 2048."
+        ),
+    ] = None
+    reasoning_effort: Annotated[
+        Effort | None, says("How long a reasoning model thinks; if not set, the server decides.")
+    ] = None
     tools: Annotated[
         list[Tool], says("Hosted tools that a prompt may be handed off for; none runs on this machine.")
     ] = []

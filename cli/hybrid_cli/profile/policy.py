@@ -63,6 +63,8 @@ class Policy:
     limits: Limits
     checks: Checks
     log: Log
+    answer_tokens: int | None
+    """From --max-tokens only: a profile has a limit of its own for each side."""
     cloud_temperature: float | None
     """From --temperature only: many cloud models refuse any value but their own."""
     values: dict[str, EffectiveValue]
@@ -107,6 +109,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         limits=profile.limits,
         checks=profile.checks,
         log=profile.log,
+        answer_tokens=flags.max_tokens,
         cloud_temperature=flags.temperature,
         values=values,
     )
