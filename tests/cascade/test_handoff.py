@@ -272,6 +272,46 @@ def test_on_cloud_failure_after_a_local_answer(
     assert b"stream was cut" in done.stderr
 
 
+WHATEVER_FAILS = {
+    "no key": (
+        "",
+        [Reply()],
+        4,
+        "not handed off: no API key: CANARY is not set; export it, or set cloud.key",
+    ),
+    "key refused": (
+        KEY,
+        [Reply(401)],
+        4,
+        "the handoff failed: the cloud at {} refused the key: 401 (scripted); check",
+    ),
+    "no budget": (KEY, [Reply()], 8, "not handed off: limits.calls_per_run is 0"),
+    "no cloud": (KEY, [Reply(status=400)], 1, "the handoff failed: the cloud at {} refused the request: 400"),
+    "cut": (KEY, [Reply(finish_reason="length")], 7, "the handoff failed: the cloud's answer was cut"),
+}
+
+
+@pytest.mark.parametrize("name", WHATEVER_FAILS)
+def test_the_default_profile_keeps_the_local_answer_whatever_fails(
+    name: str, hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    """And `ci` ends with the code of the failure, which the message names just the same."""
+    key, cloud.replies, code, told = WHATEVER_FAILS[name]
+    section = cloud.section(", key: {env: CANARY}, prices: {input: 0, output: 0}")
+    limits = "limits: {calls_per_run: 0}\n" if name == "no budget" else ""
+    for base, expected in (("default", 0), ("ci", code)):
+        path = profile(f"extends: {base}\n{section}escalation: {{target: {{threshold: 0.99}}}}\n{limits}")
+        done = hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin, CANARY=key)
+        assert (done.returncode, b"4" in done.stdout) == (expected, expected == 0), done.stderr
+        message = told.format(f"{cloud.origin}/v1")
+        last = done.stderr.decode().splitlines()[-1]
+        if base == "default":
+            assert last.startswith("hybrid: the local answer is unsure (0.")
+            assert message in last
+        else:
+            assert message.partition(": ")[2] in last
+
+
 @pytest.mark.parametrize(
     ("key", "told"),
     [

@@ -28,6 +28,7 @@ from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import ToolName
+from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
 from hybrid_cli.egress.send import Handoff, Sent, send
@@ -205,8 +206,9 @@ class Cascade:
             may_answer = decision.route is Route.CLOUD_IF_ALLOWED and verdict.failure is None
             if not may_answer or self.policy.escalation.on_cloud_failure == "fail":
                 raise
-            self._warn(f"{failure}; using the local answer, which is {verdict.explanation}")
-            return self._kept(decision, "kept")
+            answer = self._kept(decision, "kept")
+            self._warn(f"the local answer is {verdict.explanation}; {_why_not(failure)}")
+            return answer
 
     def _denied(self, decision: Decision, denied: str) -> Answer:
         """Return the local answer with a warning, if there is one and the profile allows it."""
@@ -327,6 +329,12 @@ class Cascade:
         """Print a note on a line of its own, even below a streamed answer."""
         self.output.end_line()
         self.environment.note(message)
+
+
+def _why_not(failure: Failure) -> str:
+    """Say whether a prompt was not handed off at all, or was handed off in vain."""
+    sent = isinstance(failure, CloudFault) or failure.status is ExitStatus.CHECK
+    return f"{'the handoff failed' if sent else 'not handed off'}: {failure}"
 
 
 def _view(

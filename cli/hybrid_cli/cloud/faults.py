@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from hybrid_cli.cloud.keys import key_source
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Server
@@ -45,8 +46,9 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     status: int = error.status_code
     code = _code(error, key)
     if status in (401, 403):
+        mend = "set cloud.key" if server.key is None else f"check {key_source(server.key)}"
         return CloudFault(
-            ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}", outcome="refused"
+            ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}; {mend}", outcome="refused"
         )
     if 300 <= status < 400:
         return _failing(server, f"answered with a redirect ({status}), which is not followed", "refused")

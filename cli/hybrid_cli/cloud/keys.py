@@ -45,7 +45,7 @@ def read_key(key: Key, environment: Environment) -> str:
 
 def _why_missing(key: Key) -> str:
     if key.env is not None:
-        return f"{key.env} is not set"
+        return f"{key.env} is not set; export it, or set cloud.key"
     return f"{key_source(key)} is empty" if key.file is not None else f"{key_source(key)} printed nothing"
 
 

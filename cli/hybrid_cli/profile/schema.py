@@ -149,7 +149,8 @@ class Escalation(Section, frozen=True):
         says("If a handoff is denied: give the local answer with a warning, or fail (exit code 3)."),
     ] = "answer"
     on_cloud_failure: Annotated[
-        Literal["fail", "answer"], says("If the cloud fails: fail, or give the local answer with a warning.")
+        Literal["fail", "answer"],
+        says("If the key, the budget or the cloud fails: fail, or give the local answer with a warning."),
     ] = "fail"
     handoff_tool: Annotated[
         bool,
