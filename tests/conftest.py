@@ -28,6 +28,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 TOGETHER = {
+    "tests/attack/test_control_tokens.py",  # copies of the model with other tokens
     "tests/checks/test_tool_calls.py",  # copies of the model with other templates
     "tests/cli/test_completions.py",  # a shell of each kind
     "tests/egress/test_other_servers.py",  # a server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,12 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
 from hybrid_cli.local.protocol import TemplateState
+from hybrid_cli.local.tag_pattern import tag_pattern
 from hybrid_cli.local.thinking import STYLES, style_of
 
 _BREAK = "\u200b"  # a zero-width space, which turns a control tag into plain text that looks the same
+_BLANKS = " \t\r\n\u2581"  # the last is SentencePiece's blank; tokens of blanks control nothing
+_TRIED_LENGTH = 20_000  # characters
 
 
 class Model:
@@ -62,18 +66,22 @@ class Model:
         return render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
     def _without_tags(self, text: str) -> str:
-        """`text` with every control tag broken, so that the tokenizer finds no control token in it."""
-        while True:
-            tokens = self._encode(text, add_special=False, parse_special=True)
-            if tokens == self._encode(text, add_special=False, parse_special=False):
+        """`text` with every control tag broken, so that the tokenizer finds no control token in it.
+
+        llama.cpp finds some tags (the user-defined ones) whatever it is asked to parse, so the text decides, not
+        a comparison of tokens. Whether a short text has any is tried first, as the table of tags takes time.
+        """
+        if len(text) <= _TRIED_LENGTH:
+            tokens = set(self._encode(text, add_special=False, parse_special=True))
+            if not any(self._is_special(token) for token in tokens):
                 return text
-            before = text
-            for token in set(tokens):
-                tag = self._text(token)
-                if len(tag) > 1 and self._is_special(token):
-                    text = text.replace(tag, f"{tag[0]}{_BREAK}{tag[1:]}")
-            if text == before:
-                return text
+        return self._tags.sub(lambda found: f"{found[0]}{_BREAK}", text)
+
+    @cached_property
+    def _tags(self) -> re.Pattern[str]:
+        """Matches the first character of each control tag."""
+        texts = (self._text(token) for token in range(self.vocabulary_size) if self._is_special(token))
+        return tag_pattern(text for text in texts if len(text) > 1 and text.strip(_BLANKS))
 
     def _is_special(self, token: int) -> bool:
         normal, byte = 1 << 2, 1 << 5  # LLAMA_TOKEN_ATTR_NORMAL and _BYTE
