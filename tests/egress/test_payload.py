@@ -1,4 +1,4 @@
-"""The body of a request in each dialect of Chat Completions."""
+"""The body of a request, and how long its server may be silent."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from hybrid_cli.cloud.payload import DIALECTS, Call
-from hybrid_cli.profile.cloud_section import Server
-from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.cloud.dialects import REMEDIES, Dialect, after_refusal, first_dialect
+from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.refusals import refused_field, wait_in
+from hybrid_cli.profile.cloud_section import Extra, Server, Timeouts
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,10 @@ from hybrid_cli.profile.origin import origin_of
     [
         ("https://api.openai.com/v1", {"max_completion_tokens": 9, "store": False}),
         ("https://API.openai.com:443/v1", {"max_completion_tokens": 9, "store": False}),
+        ("https://eu.api.openai.com/v1", {"max_completion_tokens": 9, "store": False}),
+        ("https://us.api.openai.com/v1", {"max_completion_tokens": 9, "store": False}),
+        ("https://api.openai.com.evil.example/v1", {"max_tokens": 9, "stop": ["a", "b", "c", "d"]}),
+        ("https://notapi.openai.com.example/v1", {"max_tokens": 9, "stop": ["a", "b", "c", "d"]}),
         ("https://api.deepseek.com/v1", {"max_tokens": 9, "stop": ["a", "b", "c", "d"]}),
     ],
 )
@@ -25,5 +30,67 @@ def test_each_cloud_gets_its_dialect(base_url: str, fields: dict[str, Any]) -> N
     assert call.body() == {**common, **fields}
 
 
-def test_dialects_are_listed_by_origin() -> None:
-    assert all(origin_of(origin) == origin for origin in DIALECTS)
+def test_no_refusal_makes_hybrid_let_openai_keep_a_prompt() -> None:
+    openai = first_dialect("https://eu.api.openai.com/v1")
+    assert after_refusal(openai, "store") == openai
+    for field in REMEDIES:
+        assert after_refusal(openai, field).keeps_nothing
+    responses = Server(base_url="https://api.openai.com/v1", model="m", api="responses")
+    assert Call(responses, [], 9).body()["store"] is False
+    assert after_refusal(Dialect(), "provider") == Dialect()  # a wish for privacy is never dropped
+
+
+@pytest.mark.parametrize(
+    ("server", "seconds"),
+    [
+        ({"model": "gpt-4o-mini"}, 60),
+        ({"model": "deepseek-chat"}, 60),
+        ({"model": "gpt-5-mini"}, 300),
+        ({"model": "o3"}, 300),
+        ({"model": "deepseek-reasoner"}, 300),
+        ({"model": "deepseek/deepseek-r1:free"}, 300),
+        ({"model": "m", "extra": Extra(reasoning_effort="high")}, 300),
+        ({"model": "m", "extra": Extra(reasoning_effort="none")}, 60),
+        ({"model": "gpt-5-mini", "timeouts": Timeouts(silent=5)}, 5),
+    ],
+)
+def test_a_reasoning_model_may_be_silent_for_minutes(server: dict[str, Any], seconds: float) -> None:
+    assert Call(Server(base_url="https://a.example/v1", **server), [], 9).silence == seconds
+
+
+SENT = ("model", "messages", "stream", "stream_options", "max_tokens", "temperature", "text", "reasoning")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}, "max_tokens"),
+        ({"param": "max_tokens", "message": "max_tokens is too large: 9. At most 4 are supported."}, None),
+        ({"param": "text.format", "message": "Invalid"}, "response_format"),
+        ({"param": "reasoning.effort", "message": "Unsupported value"}, "reasoning_effort"),
+        ({"detail": [{"loc": ["body", "stream_options", "include_usage"]}]}, "stream_options"),
+        ("extra inputs: `stream_options`", "stream_options"),
+        ({"message": "the prompt says stop"}, None),
+        ({"message": "unknown field upstream_tokens"}, None),
+        ({"param": "messages[0].content"}, "messages"),
+        (None, None),
+        ([1], None),
+        ({"param": 3, "detail": [{"loc": 7}, 5]}, None),
+    ],
+)  # fmt: skip
+def test_the_field_that_a_refusal_names(body: Any, field: str | None) -> None:
+    assert refused_field(body, SENT) == field
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        ({"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]}, 34),
+        ({"details": [{"retryDelay": "1.5s"}]}, 1.5),
+        ({"message": "Please retry in 12.07s."}, 12.07),
+        ({"message": "Please try again in 20s"}, 20),
+        ({"message": "no"}, None),
+    ],
+)
+def test_the_wait_that_a_body_names(body: Any, seconds: float | None) -> None:
+    assert wait_in(body) == seconds

@@ -145,11 +145,31 @@ def test_a_key_that_the_cloud_repeats_is_not_shown(hybrid: Hybrid, profile: Prof
     assert key.encode() not in done.stderr
 
 
-@pytest.mark.parametrize(("status", "asks"), [(b"404 Not Found", True), (b"402 Payment Required", False)])
-def test_a_404_hints_at_a_wrong_model_name(
-    hybrid: Hybrid, profile: Profile, status: bytes, asks: bool
+@pytest.mark.parametrize(
+    ("status", "path", "code", "told"),
+    [
+        (b"404 Not Found", "/v1", 1, "is `m` one of its models?"),
+        (b"404 Not Found", "", 1, "should base_url end in /v1, as in {origin}/v1?"),
+        (b"404 Not Found", "/openai", 1, "should base_url end in /v1, as in {origin}/openai/v1?"),
+        (b"402 Payment Required", "/v1", 8, "add credit there"),
+    ],
+)
+def test_a_refusal_hints_at_what_to_check(
+    hybrid: Hybrid, profile: Profile, status: bytes, path: str, code: int, told: str
 ) -> None:
     with sending([OPENED % (status, b"application/json") + b"\r\n{}"]) as origin:
-        done = hybrid("run", "-p", profile(section(origin) + FORCE), "hi", HYBRID_CONSENT=origin)
-    assert done.returncode == 1
-    assert (b"is `m` one of its models?" in done.stderr) is asks
+        text = section(origin).replace(f"{origin}/v1", f"{origin}{path}")
+        done = hybrid("run", "-p", profile(text + FORCE), "hi", HYBRID_CONSENT=origin)
+    assert done.returncode == code
+    assert told.format(origin=origin) in done.stderr.decode()
+
+
+def test_without_credit_the_fallback_is_asked(hybrid: Hybrid, profile: Profile) -> None:
+    with (
+        sending([OPENED % (b"402 Payment Required", b"application/json") + b"\r\n{}"]) as poor,
+        sending([STREAM + b"\r\n" + chunk("rich", "stop")]) as rich,
+    ):
+        other = f', fallbacks: [{{base_url: "{rich}/v1", model: other}}]'
+        path = profile(section(poor, other) + FORCE)
+        done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=f"{poor},{rich}")
+    assert (done.returncode, done.stdout) == (0, b"rich\n"), done.stderr

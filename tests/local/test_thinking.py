@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_cli.local.thinking import splitter_for, style_of
+from hybrid_cli.local.thinking import TAGS, cloud_splitter, splitter_for, style_of, without_unopened_thinking
 from text_pieces import cuttings
 
 HARMONY = (
@@ -24,6 +24,10 @@ HARMONY = (
         ("think", "", "<think", "<think", ""),
         ("think", "...<think>\n", "hm</think>four</think>", "four</think>", "hm"),
         ("think", "...<think>\n", "never ends </thi", "", "never ends </thi"),
+        ("seed", "", "<seed:think>hm</seed:think>four", "four", "hm"),
+        ("mistral", "", "[THINK]hm[/THINK]four", "four", "hm"),
+        ("kimi", "...\u25c1think\u25b7", "hm\u25c1/think\u25b7four", "four", "hm"),
+        ("thought", "", "<thought>hm</thought>four", "four", "hm"),
         ("harmony", "", HARMONY, "It is <b> 4.", "Let me think < 2.{}"),
         ("harmony", "", "<|channel|>final<|message|>cut of", "cut of", ""),
         ("harmony", "", "<|channel|>ana", "", ""),
@@ -62,6 +66,42 @@ def test_a_harmony_tool_call_is_part_of_the_answer_if_tools_are_offered(text: st
         assert "".join(split.answer for split in [*map(splitter.feed, pieces), splitter.flush()]) == answer
         untold = splitter_for("harmony", "")
         assert "".join(split.answer for split in [*map(untold.feed, pieces), untold.flush()]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        *((f"{opening}hm{closing}four", "four") for opening, closing in TAGS.values()),
+        ("\n<think>\nhm\n</think>\n\nfour", "\n\nfour"),
+        ("<think></think>\n\nfour", "\n\nfour"),
+        ("<think>never ends", ""),
+        ("four", "four"),
+        ("<b>four</b>", "<b>four</b>"),
+        ("R1 writes <think>hm</think>four", "R1 writes <think>hm</think>four"),
+        ("<thinking>as you asked</thinking>four", "<thinking>as you asked</thinking>four"),
+        ("<", "<"),
+        ("[1, 2]", "[1, 2]"),
+    ],
+)
+def test_a_clouds_thinking_is_split_from_its_answer(text: str, answer: str) -> None:
+    for pieces in cuttings(text):
+        splitter = cloud_splitter()
+        assert "".join(split.answer for split in [*map(splitter.feed, pieces), splitter.flush()]) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("hm, 2+2\n</think>\n\n4", "\n\n4"),
+        ("hm</think>four", "four"),
+        ("hm[/THINK]four", "four"),
+        ("Qwen ends it with `</think>` and goes on.", "Qwen ends it with `</think>` and goes on."),
+        ("Between <think> and </think> it thinks.", "Between <think> and </think> it thinks."),
+        ("four</think>", "four</think>"),
+    ],
+)
+def test_thinking_whose_opening_tag_is_missing(text: str, answer: str) -> None:
+    assert without_unopened_thinking(text) == answer
 
 
 def test_the_thinking_style_follows_the_template() -> None:

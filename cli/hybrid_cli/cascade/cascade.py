@@ -26,12 +26,13 @@ from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of,
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import matching_choice
+from hybrid_cli.checks.json_schema import json_in
 from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import ToolName
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
-from hybrid_cli.egress.send import Handoff, Sent, send
+from hybrid_cli.egress.send import Handoff, Sent, send, show_lost_text
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion
@@ -249,7 +250,8 @@ class Cascade:
             self.output.end_line()
             raise
         self.output.stream(stop.flush())
-        text = tidied(stop_at(sent.reply.text, request.stop), request, is_shown=self.output.streams).strip()
+        text = tidied(stop_at(sent.reply.text, request.stop), request, is_shown=self.output.streams)
+        text = without_blank_lines(text)
         self._observe(sent, decision.local, text)
         text = self._checked(text, request)
         if is_refusal(text):
@@ -266,8 +268,11 @@ class Cascade:
     def _checked(self, text: str, request: Request) -> str:
         """Return the cloud's answer, or the choice it names. Raises Failure (CHECK)."""
         text = matching_choice(text, request.choices)
+        if request.schema is not None:
+            text = json_in(text)
         problem = problem_of(text, request, self.environment)
         if problem is not None:
+            show_lost_text(text, self.environment)
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
         return text
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hybrid_cli.checks.code_block import first_code_block
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import shorten
 
@@ -33,11 +34,6 @@ class AnswerSchema:
         """The schema as JSON. The order of keys is kept, because answers follow it."""
         return json.dumps(self.data)
 
-    @property
-    def is_object(self) -> bool:
-        """Whether the schema describes an object, the only kind that every cloud accepts."""
-        return isinstance(self.data, dict) and self.data.get("type") == "object"
-
     def problem(self, answer: str) -> str | None:
         """What is wrong with `answer`, without quoting it; None if it matches the schema."""
         from jsonschema.exceptions import best_match
@@ -53,6 +49,20 @@ class AnswerSchema:
         return (
             None if error is None else f"does not match the schema: `{error.validator}` at {error.json_path}"
         )
+
+
+def json_in(answer: str) -> str:
+    """The JSON in `answer`: the whole, or its first fenced block; `answer` itself if neither is JSON."""
+    block = first_code_block(answer).strip()
+    return block if not _is_json(answer) and _is_json(block) else answer
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_schema(given: str) -> AnswerSchema:

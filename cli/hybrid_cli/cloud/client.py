@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hybrid_cli.cloud import faults, sdk
+from hybrid_cli.cloud.events import WrongType, read_events
 from hybrid_cli.cloud.payload import Call
-from hybrid_cli.cloud.streams import Reply, gather
-from hybrid_cli.profile.cloud_section import Server
+from hybrid_cli.cloud.streams import Reply, Reported, gather
 from hybrid_cli.system.retry_after import rate_limit_pause
 from hybrid_cli.ui.environment import Environment
 
@@ -19,64 +19,73 @@ MAX_BYTES = 32_000_000
 def complete(call: Call, key: str | None, environment: Environment, on_text: Callable[[str], None]) -> Reply:
     """The whole reply to `call`, which is sent once. `on_text` gets each piece of text as it arrives.
 
-    Raises CloudFault: KEY if the server refuses the key, FAILURE if it refuses the request, CLOUD for
-    everything else.
+    Raises CloudFault with the text so far: KEY if the server refuses the key, LIMIT without credit there, FAILURE
+    if it refuses the request, CLOUD for everything else.
     """
     # The SDK reads these variables by itself, and sends OPENAI_CUSTOM_HEADERS even with an explicit key.
     environment.withhold([name for name in environment.variables if name.startswith("OPENAI_")])
-    openai = sdk.load()
-    server = call.server
-    ends = environment.clock() + server.timeouts.answer
+    ends = environment.clock() + call.server.timeouts.answer
+    pieces: list[str] = []
 
     def check() -> None:
         if environment.clock() > ends:
-            raise faults.bad_response(server, f"did not end its answer in {server.timeouts.answer:g} s")
+            raise faults.bad_response(
+                call.server, f"did not end its answer in {call.server.timeouts.answer:g} s"
+            )
+
+    def take(text: str) -> None:
+        pieces.append(text)
+        on_text(text)
 
     try:
-        client = _new_client(server, key, check)
+        client = _new_client(call, key, check)
     except Exception as error:  # noqa: BLE001  from certificates, a proxy or its protocol; nothing was sent
-        raise faults.of_setup(error, server) from None
+        raise faults.of_setup(error, call.server) from None
     try:
         with client:
-            stream = client.post(
-                call.path,
-                content=call.content(),
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.Stream[object],
-                options={
-                    "headers": {
-                        "Content-Type": "application/json",
-                        **({} if key is not None else {"Authorization": openai.omit}),
-                    }
-                },
-            )
-            with stream:
-                _check_type(stream.response.headers.get("content-type", ""), server)
-                reply = gather(stream, server, on_text, check)
-                reply.pause = rate_limit_pause(stream.response.headers)
-                return reply
+            return _send(client, call, key, take, check)
+    except faults.CloudFault as fault:
+        fault.text = "".join(pieces)
+        raise
+
+
+def _send(
+    client: Any, call: Call, key: str | None, on_text: Callable[[str], None], check: Callable[[], None]
+) -> Reply:
+    import httpx2
+
+    openai = sdk.load()
+    server = call.server
+    authorization = {} if key is not None else {"Authorization": openai.omit}
+    try:
+        stream = client.post(
+            call.path,
+            content=call.content(),
+            cast_to=object,
+            stream=True,
+            stream_cls=openai.Stream[object],
+            options={"headers": {"Content-Type": "application/json", **authorization}},
+        )
+        with stream:
+            response = stream.response
+            events = read_events(response.headers.get("content-type", ""), response.iter_bytes())
+            reply = gather(events, server, on_text, check)
+            reply.pause = rate_limit_pause(response.headers)
+            return reply
     except openai.APIStatusError as error:
         raise faults.of_status(error, call, key) from None
-    except openai.APIConnectionError as error:  # includes timeouts
-        raise faults.of_connection(error, server) from None
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:  # includes timeouts
+        raise faults.of_connection(error, call) from None
     except _TooLong:
         raise faults.bad_response(server, f"sent over {MAX_BYTES // 1_000_000} MB") from None
-    except openai.APIError as error:
-        raise faults.of_report(error, server, key) from None
-    except (ValueError, RuntimeError):  # a corrupt chunk
-        raise faults.bad_response(server) from None
+    except WrongType as error:
+        raise faults.bad_response(server, f"answered with {error}, not with a stream of events") from None
+    except Reported as reported:
+        raise faults.of_report(reported.args[0], server, key) from None
 
 
-def _check_type(content_type: str, server: Server) -> None:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind != "text/event-stream":
-        named = kind if kind.replace("/", "").replace("-", "").isalnum() and len(kind) < 60 else "no type"
-        raise faults.bad_response(server, f"answered with {named}, not with a stream of events")
-
-
-def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> Any:
-    openai = sdk.load()
+def _new_client(call: Call, key: str | None, check: Callable[[], None]) -> Any:
+    openai, server = sdk.load(), call.server
     is_https = sdk.uses_tls(server)
     return openai.OpenAI(
         api_key=key if key is not None else "none",
@@ -84,7 +93,7 @@ def _new_client(server: Server, key: str | None, check: Callable[[], None]) -> A
         organization=None,
         project=None,
         max_retries=0,  # egress reserves, counts and settles each try
-        timeout=openai.Timeout(server.timeouts.silent, connect=server.timeouts.connect),
+        timeout=openai.Timeout(call.silence, connect=server.timeouts.connect),
         http_client=openai.DefaultHttpxClient(
             follow_redirects=False,  # a redirect could send the prompt to another origin
             trust_env=is_https,  # http is for loopback: no proxy may see it unencrypted

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from hybrid_cli.cloud.keys import key_source
 from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.refusals import affordable, is_out_of_credit, largest, refused_field, wait_in
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.system.retry_after import retry_after
 
 _CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
+_UNKNOWN_ISSUER = (18, 19, 20, 21)
+"""OpenSSL's codes of certificates whose issuer is not among the trusted ones."""
 _WRONG_MODEL = (400, 404, 422)
 """Refusals that usually mean a wrong model name or base URL."""
 
@@ -38,14 +42,22 @@ class CloudFault(Failure):
         """Seconds that the server asks to wait, or None."""
         self.limits_rate = False
         """Whether the server refused because of the number of requests."""
+        self.refused_field: str | None = None
+        """The field of the request that the server does not take."""
+        self.most_tokens: int | None = None
+        """The most tokens that the server gives for one answer, if it refused more."""
+        self.text = ""
+        """The part of the answer that came."""
 
 
 def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     """The fault for an HTTP status. The body is not shown: some servers repeat prompts and keys in it."""
     server = call.server
     status: int = error.status_code
-    code = _code(error, key)
-    if status in (401, 403):
+    code = _code(getattr(error, "code", None), key)
+    if status == 402 or (status in (400, 403, 429) and is_out_of_credit(error.body, error.code)):
+        return _no_credit(error, server, code)
+    if status == 401 or (status == 403 and refused_field(error.body, call.body()) != "stream"):
         mend = "set cloud.key" if server.key is None else f"check {key_source(server.key)}"
         return CloudFault(
             ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}; {mend}", outcome="refused"
@@ -53,6 +65,7 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     if 300 <= status < 400:
         return _failing(server, f"answered with a redirect ({status}), which is not followed", "refused")
     wait = retry_after(error.response.headers)
+    wait = wait_in(error.body) if wait is None else wait
     later = f"; it asks to wait {wait:.0f} s" if wait is not None and wait >= 1 else "; try again later"
     if status == 429:
         fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", transient=True, wait=wait)
@@ -61,24 +74,55 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     if status in (408, 409) or status >= 500:
         outcome: Any = "refused" if status == 503 else "unknown"  # the server may have begun to work
         return _failing(server, f"is failing: {status}{code}", outcome, transient=True, wait=wait)
-    schema = ", and does it take this JSON Schema" if call.schema else ""
-    question = f"; is `{server.model}` one of its models{schema}?" if status in _WRONG_MODEL else ""
-    return CloudFault(
+    return _refused(error, call, code)
+
+
+def _refused(error: Any, call: Call, code: str) -> CloudFault:
+    """The fault for a request that the server does not take: its body may say which field is wrong."""
+    server, status = call.server, error.status_code
+    fault = CloudFault(
         ExitStatus.FAILURE,
-        f"{_name(server)} refused the request: {status}{code}{question}",
+        f"{_name(server)} refused the request: {status}{code}{_question(call, status)}",
         outcome="refused",
     )
+    if status in (400, 403, 422):
+        fault.refused_field = refused_field(error.body, call.body())
+        fault.most_tokens = largest(error.body)
+    return fault
+
+
+def _question(call: Call, status: int) -> str:
+    """What the user may check, after a refusal with `status`."""
+    if status not in _WRONG_MODEL:
+        return ""
+    server = call.server
+    if status == 404 and not re.search(r"/v\d", server.base_url):
+        return f"; should base_url end in /v1, as in {server.base_url.rstrip('/')}/v1?"
+    schema = ", and does it take this JSON Schema" if call.schema else ""
+    return f"; is `{server.model}` one of its models{schema}?"
+
+
+def _no_credit(error: Any, server: Server, code: str) -> CloudFault:
+    left = affordable(error.body)
+    what = f"has no credit left for this request: {error.status_code}{code}"
+    hint = (
+        "add credit there"
+        if left is None
+        else f"it pays for {left} tokens; use --max-tokens {left}, or add credit"
+    )
+    return CloudFault(ExitStatus.LIMIT, f"{_name(server)} {what}; {hint}", outcome="refused")
 
 
 def of_report(error: Any, server: Server, key: str | None) -> CloudFault:
     """The fault for an error that a server reports inside its stream."""
-    return bad_response(server, f"reported an error in its stream{_code(error, key)}")
+    code = error.get("code") or error.get("type") if isinstance(error, dict) else None
+    return bad_response(server, f"reported an error in its stream{_code(code, key)}")
 
 
-def _code(error: Any, key: str | None) -> str:
+def _code(given: Any, key: str | None) -> str:
     """The server's error code in brackets, or nothing if it is not one word or contains the key."""
-    code = str(error.code)
-    is_word = error.code is not None and _CODE.fullmatch(code) and not (key and key in code)
+    code = str(given)
+    is_word = given is not None and _CODE.fullmatch(code) and not (key and key in code)
     return f" ({code})" if is_word else ""
 
 
@@ -93,15 +137,17 @@ def of_setup(error: Exception, server: Server) -> CloudFault:
     return CloudFault(ExitStatus.CLOUD, f"{_name(server)} was not contacted: {what}", outcome="refused")
 
 
-def of_connection(error: Exception, server: Server) -> CloudFault:
+def of_connection(error: Exception, call: Call) -> CloudFault:
     """The fault for a connection that failed or broke."""
     import socket
     import ssl
 
-    causes = list(_causes(error))
+    server = call.server
+    causes = [error, *_causes(error)]
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _failing(server, f"has an invalid certificate: {cause.verify_message}", "refused")
+            hint = _store_hint() if cause.verify_code in _UNKNOWN_ISSUER else ""
+            return _failing(server, f"has an invalid certificate: {cause.verify_message}{hint}", "refused")
         if isinstance(cause, socket.gaierror):
             return _failing(server, "cannot be reached: its host name is unknown", "refused", transient=True)
     connected = not any(
@@ -109,7 +155,7 @@ def of_connection(error: Exception, server: Server) -> CloudFault:
     )
     if any("Timeout" in type(cause).__name__ for cause in causes):
         what = (
-            f"sent nothing for {server.timeouts.silent:g} s"
+            f"sent nothing for {call.silence:g} s"
             if connected
             else f"cannot be reached: no connection within {server.timeouts.connect:g} s"
         )
@@ -117,6 +163,12 @@ def of_connection(error: Exception, server: Server) -> CloudFault:
     if connected:
         return _failing(server, "closed the connection early", "unknown", transient=True)
     return _failing(server, f"cannot be reached ({causes[-1]})", "refused", transient=True)
+
+
+def _store_hint() -> str:
+    """What may be the reason that the issuer of a certificate is unknown."""
+    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+    return f"; {' and '.join(names)} replaces the system's certificates" if names else ""
 
 
 def cut(server: Server) -> CloudFault:

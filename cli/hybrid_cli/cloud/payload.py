@@ -1,44 +1,31 @@
-"""The body of a request, for Chat Completions or the Responses API, and the dialects of clouds (`DIALECTS`)."""
+"""The body of a request, for Chat Completions or the Responses API, in the dialect of its server."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from hybrid_cli.profile.cloud_section import Server
+from hybrid_cli.cloud.dialects import Dialect, first_dialect
+from hybrid_cli.profile.cloud_section import DEFAULT_SILENCE, Server
 from hybrid_cli.profile.modes import Tool
-from hybrid_cli.profile.origin import origin_of
 
 MAX_TOOL_CALLS = 3
 """How many times a model may call its hosted tools in one request."""
 _MAX_STOPS = 4
 """The most stop texts that Chat Completions accepts."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a cloud's Chat Completions API differs from the common form, which is the defaults."""
-
-    limit_field: str = "max_tokens"
-    """The field that limits the answer's tokens."""
-    accepts_stop: bool = True
-    """Whether `stop` is sent. hybrid applies it to the answer in any case."""
-    always: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that every request gets."""
-
-
-DIALECTS: Mapping[str, Dialect] = {
-    # `store: false` asks OpenAI to keep no copy; its reasoning models refuse `stop`.
-    "https://api.openai.com": Dialect("max_completion_tokens", accepts_stop=False, always={"store": False}),
-}
-"""Dialects by origin: scheme, host, and a port other than the default, as in `http://127.0.0.1:8080`.
-
-To add a dialect, add a row here, and a case in tests/egress/test_payload.py.
-"""
+_WRAPPER = "answer"
+"""The key that holds an answer whose schema is no object, as clouds accept objects only."""
+_REASONING_SECONDS = 300.0
+"""How long a reasoning model may be silent, as many servers stream nothing while it thinks."""
+_REASONING = re.compile(
+    r"\bo[1-9]\b|gpt-[5-9]|gpt-oss|reason|think|\br1\b|deepseek-v4|qwq|magistral|grok-[3-9]|gemini-(?:[3-9]|2\.5)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -53,16 +40,44 @@ class Call:
     schema: dict[str, Any] | None = None
     """The JSON Schema that the answer must match."""
     stop: tuple[str, ...] = ()
+    dialect: Dialect | None = None
+    """How this server takes requests; None for where hybrid begins."""
 
     @property
     def path(self) -> str:
         """The URL path below the server's `base_url`."""
         return "/responses" if self.server.api == "responses" else "/chat/completions"
 
+    @property
+    def in_dialect(self) -> Dialect:
+        """The dialect of the request."""
+        return self.dialect or first_dialect(self.server.base_url)
+
+    @property
+    def token_limit(self) -> int:
+        """The most tokens of the answer: the profile's, or the server's if that is less."""
+        return min(self.max_tokens, self.in_dialect.most_tokens or self.max_tokens)
+
+    @property
+    def silence(self) -> float:
+        """The seconds that the server may send nothing: a reasoning model, and an answer sent whole, take longer."""
+        timeouts = self.server.timeouts
+        if not self.in_dialect.streams:
+            return timeouts.answer
+        if timeouts.silent is not None:
+            return timeouts.silent
+        reasons = self.server.extra.reasoning_effort not in (None, "none", "minimal")
+        slow = reasons or _REASONING.search(self.server.model) is not None
+        return _REASONING_SECONDS if slow else DEFAULT_SILENCE
+
     def body(self) -> dict[str, Any]:
         """The body as JSON types."""
         body = _responses_body(self) if self.server.api == "responses" else _chat_body(self)
-        return body if self.temperature is None else {**body, "temperature": self.temperature}
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        if "reasoning_effort" in self.in_dialect.omitted:
+            body.pop("reasoning", None)
+        return {name: value for name, value in body.items() if name not in self.in_dialect.omitted}
 
     def content(self) -> bytes:
         """The exact bytes that are sent."""
@@ -70,25 +85,51 @@ class Call:
             "utf-8", "replace"
         )
 
+    def unwrapped(self, text: str) -> str:
+        """The answer in `text`, taken out of the object that its schema was wrapped in for the cloud."""
+        if self.schema is None or _is_object(self.schema):
+            return text
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+        is_wrapped = isinstance(value, dict) and list(value) == [_WRAPPER]
+        return json.dumps(value[_WRAPPER], ensure_ascii=False) if is_wrapped else text
+
 
 def _chat_body(call: Call) -> dict[str, Any]:
     """The body for Chat Completions, in the server's dialect."""
-    dialect = DIALECTS.get(origin_of(call.server.base_url), Dialect())
+    dialect = call.in_dialect
     return {
         "model": call.server.model,
-        "messages": list(call.messages),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        dialect.limit_field: call.max_tokens,
-        **dialect.always,
-        **({"stop": list(call.stop[:_MAX_STOPS])} if call.stop and dialect.accepts_stop else {}),
-        **(
-            {"response_format": {"type": "json_schema", "json_schema": _named(call.schema)}}
-            if call.schema
-            else {}
-        ),
+        "messages": _messages(call),
+        "stream": dialect.streams,
+        **({"stream_options": {"include_usage": True}} if dialect.streams else {}),
+        dialect.limit_field: call.token_limit,
+        **({"store": False} if dialect.keeps_nothing else {}),
+        **({"stop": list(call.stop[:_MAX_STOPS])} if call.stop else {}),
+        **_response_format(call),
         **_extra_fields(call.server),
     }
+
+
+def _response_format(call: Call) -> dict[str, Any]:
+    if call.schema is None or call.in_dialect.schema_form == "prompt":
+        return {}
+    if call.in_dialect.schema_form == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    return {"response_format": {"type": "json_schema", "json_schema": _named(call.schema)}}
+
+
+def _messages(call: Call) -> list[dict[str, str]]:
+    """The messages, with the schema in the last one if the server does not take it as a field."""
+    messages = list(call.messages)
+    if call.schema is None or call.in_dialect.schema_form == "json_schema":
+        return messages
+    wanted = call.schema if call.in_dialect.schema_form == "prompt" else _wrapped(call.schema)
+    text = json.dumps(wanted, ensure_ascii=False)
+    told = f"{messages[-1]['content']}\nAnswer only with JSON that matches this JSON Schema: {text}"
+    return [*messages[:-1], {**messages[-1], "content": told}]
 
 
 def _responses_body(call: Call) -> dict[str, Any]:
@@ -97,13 +138,16 @@ def _responses_body(call: Call) -> dict[str, Any]:
     effort, verbosity = extra.pop("reasoning_effort", None), extra.pop("verbosity", None)
     tools = [{"type": tool} for tool in call.tools]
     text: dict[str, Any] = {"verbosity": verbosity} if verbosity else {}
-    if call.schema:
-        text["format"] = {"type": "json_schema", **_named(call.schema)}
+    if call.schema is not None and call.in_dialect.schema_form != "prompt":
+        is_plain = call.in_dialect.schema_form == "json_object"
+        text["format"] = (
+            {"type": "json_object"} if is_plain else {"type": "json_schema", **_named(call.schema)}
+        )
     return {
         "model": call.server.model,
-        "input": list(call.messages),
-        "stream": True,
-        "max_output_tokens": call.max_tokens,
+        "input": _messages(call),
+        "stream": call.in_dialect.streams,
+        "max_output_tokens": call.token_limit,
         "store": False,
         **({"tools": tools, "tool_choice": "required", "max_tool_calls": MAX_TOOL_CALLS} if tools else {}),
         **({"reasoning": {"effort": effort}} if effort else {}),
@@ -114,7 +158,41 @@ def _responses_body(call: Call) -> dict[str, Any]:
 
 def _named(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema in the form of both APIs. Without `strict`, which accepts only a subset of JSON Schema."""
-    return {"name": "answer", "schema": schema}
+    return {"name": "answer", "schema": _wrapped(schema)}
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    """Whether `schema` describes an object, the only kind that every cloud accepts."""
+    return schema.get("type") == "object"
+
+
+def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema` itself if it is an object's, or else that of an object which holds the answer."""
+    if _is_object(schema):
+        return schema
+    return {
+        "type": "object",
+        "properties": {_WRAPPER: _moved(schema)},
+        "required": [_WRAPPER],
+        "additionalProperties": False,
+    }
+
+
+def _moved(data: Any) -> Any:
+    """A part of a schema with its references changed to where the schema stands in the wrapper."""
+    if isinstance(data, list):
+        return [_moved(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    moved = {
+        key: value if key in ("const", "enum", "default", "examples") else _moved(value)
+        for key, value in data.items()
+        if key not in ("$schema", "$id")
+    }
+    reference = data.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#"):
+        moved["$ref"] = f"#/properties/{_WRAPPER}{reference[1:]}"
+    return moved
 
 
 def _extra_fields(server: Server) -> dict[str, Any]:

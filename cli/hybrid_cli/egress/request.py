@@ -44,7 +44,7 @@ def scanned_call(
         answer_limit(server, policy, environment),
         policy.cloud_temperature,
         request.tools,
-        request.schema.data if guided and request.schema is not None and request.schema.is_object else None,
+        request.schema.data if guided and request.schema is not None else None,
         request.stop if guided else (),
     )
     return call, screened.vault

@@ -8,21 +8,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from hybrid_cli.cloud.client import complete
+from hybrid_cli.cloud.dialects import REMEDIES, Dialect, after_refusal
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.budget import Account
+from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.egress.permission import Permission, permission_for
 from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd_bound
 from hybrid_cli.ledger.database import Settlement
+from hybrid_cli.local.thinking import cloud_splitter, without_unopened_thinking
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
@@ -85,7 +90,8 @@ def send(
         try:
             sent = attempts.run(handoff.explanation, on_text, is_shown=is_shown)
         except CloudFault as fault:
-            if fault.status is not ExitStatus.CLOUD or attempts.has_begun(is_shown):
+            show_lost_text(fault.text, environment)
+            if fault.status not in (ExitStatus.CLOUD, ExitStatus.LIMIT) or attempts.has_begun(is_shown):
                 raise
             if number == len(servers):
                 _note_skipped(permission, environment)
@@ -98,7 +104,7 @@ def send(
         else:
             if sent.reply.finish_reason == "length" and not attempts.has_begun(is_shown):
                 sent = attempts.ask_again(sent, on_text, is_shown=is_shown)
-            _check(sent.reply, handoff.request)
+            _check_reply(sent.reply, handoff.request, environment)
             return sent
     raise AssertionError("the last cloud answers or raises")
 
@@ -131,6 +137,8 @@ class _Attempts:
     fault: CloudFault | None = None
     """The last attempt's."""
     _pieces: int = 0
+    _tried: list[Dialect] = field(default_factory=list)
+    """The dialects that the server refused."""
 
     @classmethod
     def prepare(
@@ -145,6 +153,7 @@ class _Attempts:
         request, policy = handoff.request, handoff.policy
         key = read_key(server.key, environment) if server.key is not None else None
         call, vault = scanned_call(server, request, policy, environment, key)
+        call = replace(call, dialect=LearnedDialects(environment).of(server))
         account = Account(policy, handoff.reason, vault.counts, environment)
         _note_redactions(vault, environment)
         return cls(server, call, key, vault, account, environment, stopwatch, backpressure)
@@ -154,47 +163,76 @@ class _Attempts:
         return is_shown and self._pieces > 0
 
     def run(self, explanation: str, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
-        """Send, and send again after transient faults. Raises Failure."""
+        """Send, and send again after transient faults, or in another dialect. Raises Failure."""
         origin = origin_of(self.server.base_url)
         # If one request after another fails, each is sent only once.
         last = 0 if self.backpressure.is_failing(origin) else self.server.retries
-        for attempt in range(last + 1):
-            self.backpressure.wait_for_turn(origin, self._seconds_left())
-            with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
-                if attempt == 0:
-                    price = "" if worst is None else f", at most {usd_bound(worst)}"
-                    self.environment.note(f"handed off to {self.server.model}: {explanation}{price}")
-                try:
-                    sent = self._send_once(row, on_text)
-                except CloudFault as fault:
-                    self.fault = fault
-                    self.account.close(row, fault)
-                    self.backpressure.failed(origin, fault)
-                    wait = _pause(fault, attempt)
-                    if (
-                        not fault.transient
-                        or attempt == last
-                        or self.has_begun(is_shown)
-                        or wait > self._seconds_left()
-                    ):
-                        raise
-                    report = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
-                    report(f"{fault}; sending again in {wait:.1f} s")
-                except BaseException:
-                    self.account.close(row, None)
+        attempt = 0
+        while True:
+            try:
+                return self._attempt(origin, explanation, on_text)
+            except CloudFault as fault:
+                if self._learn(fault):
+                    continue
+                wait = _pause(fault, attempt)
+                if (
+                    not fault.transient
+                    or attempt == last
+                    or self.has_begun(is_shown)
+                    or wait > self._seconds_left()
+                ):
                     raise
-                else:
-                    self.backpressure.answered(origin, sent.reply.pause)
-                    return sent
+                report = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
+                report(f"{fault}; sending again in {wait:.1f} s")
             time.sleep(wait)
-        raise AssertionError("the last attempt answers or raises")
+            attempt += 1
+
+    def _attempt(self, origin: str, explanation: str, on_text: Callable[[str], None]) -> Sent:
+        """Reserve, send once and settle. Raises Failure."""
+        self.backpressure.wait_for_turn(origin, self._seconds_left())
+        with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
+            if self.fault is None:
+                price = "" if worst is None else f", at most {usd_bound(worst)}"
+                self.environment.note(f"handed off to {self.server.model}: {explanation}{price}")
+            try:
+                sent = self._send_once(row, on_text)
+            except CloudFault as fault:
+                self.fault = fault
+                self.account.close(row, fault)
+                self.backpressure.failed(origin, fault)
+                raise
+            except BaseException:
+                self.account.close(row, None)
+                raise
+            self.backpressure.answered(origin, sent.reply.pause)
+        if self.call.in_dialect not in self._tried and self._tried:
+            LearnedDialects(self.environment).keep(self.server, self.call.in_dialect)
+        return sent
+
+    def _learn(self, fault: CloudFault) -> bool:
+        """Change the call's dialect after a refusal. Returns whether there is another one to try."""
+        before, field = self.call.in_dialect, fault.refused_field
+        self._tried.append(before)
+        if fault.most_tokens is not None and fault.most_tokens < self.call.token_limit:
+            dialect = structs.replace(before, most_tokens=fault.most_tokens)
+            what = f"gives at most {fault.most_tokens} tokens; asking for as many"
+        elif field is not None:
+            dialect = after_refusal(before, field)
+            what = f"refuses `{field}`; asking {REMEDIES[field][0]}" if field in REMEDIES else ""
+        else:
+            return False
+        if dialect in self._tried:
+            return False
+        self.environment.detail(f"{self.server.model} {what}")
+        self.call = replace(self.call, dialect=dialect)
+        return True
 
     def ask_again(self, cut: Sent, on_text: Callable[[str], None], *, is_shown: bool) -> Sent:
         """Return the answer with four times the limit, or `cut` if it cannot be had. Its cost includes that of `cut`."""
-        limit = self.call.max_tokens
-        if self.account.policy.answer_tokens == limit:
-            return cut  # the user asked for this limit
-        longer = replace(self, call=replace(self.call, max_tokens=_LONGER * limit))
+        limit = self.call.token_limit
+        if limit in (self.account.policy.answer_tokens, self.call.in_dialect.most_tokens):
+            return cut  # the user, or the server, wants this limit
+        longer = replace(self, call=replace(self.call, max_tokens=_LONGER * limit), fault=None, _tried=[])
         try:
             sent = longer.run(
                 f"again, because its answer was cut at {limit} tokens", on_text, is_shown=is_shown
@@ -213,6 +251,7 @@ class _Attempts:
         from hybrid_cli.privacy.redact import Restorer
 
         restorer = Restorer(self.vault)
+        splitter = cloud_splitter()
         restored: list[str] = []
         where = f"{self.server.model} at {origin_of(self.server.base_url)}"
         with self.environment.waiting(f"waiting for {where}") as waiting:
@@ -220,7 +259,7 @@ class _Attempts:
             def take(text: str) -> None:
                 waiting.end()
                 self._pieces += 1
-                give(restorer.feed(text))
+                give(restorer.feed(splitter.feed(text).answer))
 
             def give(text: str) -> None:
                 if text:
@@ -229,9 +268,11 @@ class _Attempts:
 
             reply = complete(self.call, self.key, self.environment, take)
         settlement = self.account.settle(row, self.call, reply)
-        give(restorer.finish())
+        give(restorer.feed(splitter.flush().answer) + restorer.finish())
         _note_unrestored(restorer, self.vault, self.environment)
-        return Sent(replace(reply, text="".join(restored)), settlement, row)
+        _note_cut_prompt(self.call, reply, self.environment)
+        text = self.call.unwrapped(without_unopened_thinking("".join(restored)))
+        return Sent(replace(reply, text=text), settlement, row)
 
     def _seconds_left(self) -> float:
         """Return the seconds that a retry may wait."""
@@ -265,6 +306,42 @@ def _unused(lost: int, redacted: int) -> str:
     return f"the answer does not use {lost} of {redacted} redacted values"
 
 
+_MOST_CHARACTERS_PER_TOKEN = 6
+"""Of text in any language, with each run of spaces counted as one character."""
+_LONG = 8_000
+"""Characters. A shorter prompt fits every context."""
+
+
+def _note_cut_prompt(call: Call, reply: Reply, environment: Environment) -> None:
+    """Note that a server may have read only a part of the prompt: some cut it to their context silently."""
+    size = sum(len(" ".join(message["content"].split())) for message in call.messages)
+    if reply.tokens_in and size > _LONG and reply.tokens_in * _MOST_CHARACTERS_PER_TOKEN < size:
+        environment.note(
+            f"{call.server.model} read only {reply.tokens_in} tokens of a prompt with {size} characters;"
+            " the server may have cut it to its context window"
+        )
+
+
+def show_lost_text(text: str, environment: Environment) -> None:
+    """Print, under --verbose, the text of a cloud that is no answer: it was paid for."""
+    lines = text.strip().splitlines()
+    if lines:
+        environment.detail("the cloud's text, which is not taken for an answer:")
+        for line in lines:
+            environment.detail(f"  {line}")
+
+
+def _check_reply(reply: Reply, request: Request, environment: Environment) -> None:
+    """Print the notes of `reply`. Raises Failure (CHECK) if it is no whole answer."""
+    for note in reply.notes:
+        environment.note(note)
+    try:
+        _check(reply, request)
+    except Failure:
+        show_lost_text(reply.text, environment)
+        raise
+
+
 def _check(reply: Reply, request: Request) -> None:
     if reply.finish_reason == "length":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; raise cloud.max_tokens or --max-tokens")
@@ -276,6 +353,8 @@ def _check(reply: Reply, request: Request) -> None:
             f"the cloud's answer is not whole: it ended with `{shorten(reply.finish_reason, 40)}`",
         )
     if not reply.text.strip() and not reply.images:
+        if reply.refusal:
+            raise Failure(ExitStatus.CHECK, f"the cloud model refused: {shorten(reply.refusal, 200)}")
         raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
     if "image_generation" in request.tools and not reply.images:
         raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {shorten(reply.text)}")

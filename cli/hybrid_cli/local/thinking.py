@@ -7,7 +7,7 @@ tried in order; keep `none` last, because it matches every template.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -50,14 +50,19 @@ class _Plain:
         return Split("", "")
 
 
+Tags = tuple[str, str]
+"""The opening and the closing tag of thinking."""
+
+
 class _Tagged:
     """Thinking between two tags, before the answer. Later tags are text: an answer may explain them."""
 
-    def __init__(self, open_tag: str, close_tag: str, *, opened: bool) -> None:
-        """`opened`: the prompt ends with the opening tag."""
-        self._open, self._close = open_tag, close_tag
+    def __init__(self, pairs: Sequence[Tags], *, opened: bool = False) -> None:
+        """The text may begin with any of `pairs`. `opened`: the prompt ends with the first opening tag."""
+        self._pairs = pairs
+        self._close = pairs[0][1] if opened else ""
+        """The closing tag while the model thinks; else empty."""
         self._held = ""
-        self._thinking = opened
         self._decided = False
         self.answering = not opened
 
@@ -65,13 +70,15 @@ class _Tagged:
         if self._decided:
             return Split(text, "")
         self._held += text
-        if not self._thinking:
+        if not self._close:
             start = self._held.lstrip()
-            if not start.startswith(self._open):
-                if self._open.startswith(start):
+            begun = next((pair for pair in self._pairs if start.startswith(pair[0])), None)
+            if begun is None:
+                if any(tag.startswith(start) for tag, _ in self._pairs):
                     return Split("", "")
                 return self._begin_answer(self._held, "")
-            self._thinking, self.answering, self._held = True, False, start.removeprefix(self._open)
+            tag, self._close = begun
+            self.answering, self._held = False, start.removeprefix(tag)
         thought, closed, rest = self._held.partition(self._close)
         if closed:
             return self._begin_answer(rest, thought)
@@ -80,12 +87,12 @@ class _Tagged:
         return Split("", thought[: len(thought) - keep])
 
     def _begin_answer(self, answer: str, thought: str) -> Split:
-        self.answering, self._decided, self._thinking, self._held = True, True, False, ""
+        self.answering, self._decided, self._close, self._held = True, True, "", ""
         return Split(answer, thought)
 
     def flush(self) -> Split:
         held, self._held = self._held, ""
-        return Split("", held) if self._thinking else Split(held, "")
+        return Split("", held) if self._close else Split(held, "")
 
 
 class _Harmony:
@@ -163,16 +170,24 @@ class ThinkingStyle:
     """Whether the marks are control tokens, which llama.cpp must print for the splitter to see them."""
 
 
-def _tagged(open_tag: str, close_tag: str) -> ThinkingStyle:
-    """The style of models that think between two tags. Some templates end with the opening one."""
+def _tagged(name: str) -> ThinkingStyle:
+    """The style of models that think between the tags `TAGS[name]`. Some templates end with the opening one."""
+    tags = TAGS[name]
     return ThinkingStyle(
-        marks=(close_tag,),
-        new_splitter=lambda prompt, _has_tools: _Tagged(
-            open_tag, close_tag, opened=prompt.rstrip().endswith(open_tag)
-        ),
+        marks=(tags[1],),
+        new_splitter=lambda prompt, _has_tools: _Tagged([tags], opened=prompt.rstrip().endswith(tags[0])),
+        marks_are_tokens=name in _CONTROL_TAGS,
     )
 
 
+TAGS: dict[str, Tags] = {
+    "think": ("<think>", "</think>"),  # DeepSeek R1, Qwen3
+    "seed": ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    "mistral": ("[THINK]", "[/THINK]"),  # Magistral
+    "kimi": ("\u25c1think\u25b7", "\u25c1/think\u25b7"),  # Kimi
+    "thought": ("<thought>", "</thought>"),  # Gemini behind its compatible API
+}
+_CONTROL_TAGS = ("mistral",)
 STYLES: dict[str, ThinkingStyle] = {
     # gpt-oss (OpenAI's harmony format):
     #   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
@@ -183,7 +198,7 @@ STYLES: dict[str, ThinkingStyle] = {
         new_splitter=lambda _prompt, has_tools: _Harmony(has_tools=has_tools),
         marks_are_tokens=True,
     ),
-    "think": _tagged("<think>", "</think>"),  # DeepSeek R1, Qwen3
+    **{name: _tagged(name) for name in TAGS},
     "none": ThinkingStyle(marks=(), new_splitter=lambda _prompt, _has_tools: _Plain()),
 }
 """The styles by name, tried in order; keep `none` last, it matches every template."""
@@ -192,6 +207,23 @@ STYLES: dict[str, ThinkingStyle] = {
 def style_of(template: str) -> str:
     """The name of the thinking style of the model with this chat template."""
     return next(name for name, style in STYLES.items() if all(mark in template for mark in style.marks))
+
+
+def cloud_splitter() -> Splitter:
+    """A splitter for the text of a cloud, whose template is unknown: it may begin with any of `TAGS`."""
+    return _Tagged(list(TAGS.values()))
+
+
+def without_unopened_thinking(text: str) -> str:
+    """`text` after its closing tag, if its opening tag is missing: many servers keep that in the prompt.
+
+    A tag that stands in quotes or in code is what the answer is about.
+    """
+    for opening, closing in TAGS.values():
+        thought, found, answer = text.partition(closing)
+        if found and opening not in thought and not thought.endswith(("`", '"', "'")) and answer.strip():
+            return answer
+    return text
 
 
 def splitter_for(style: str, prompt: str, *, has_tools: bool = False) -> Splitter:

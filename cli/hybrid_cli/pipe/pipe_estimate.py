@@ -159,7 +159,7 @@ def _worst_cost(request: Request, policy: Policy, longest: int) -> float | None:
     """
     if policy.cloud is None:
         return None
-    schema = request.schema.data if request.schema is not None and request.schema.is_object else None
+    schema = request.schema.data if request.schema is not None else None
     messages = outgoing_messages(request, policy.cloud)
     call = Call(
         policy.cloud, messages, longest, policy.cloud_temperature, request.tools, schema, request.stop

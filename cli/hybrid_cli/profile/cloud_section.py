@@ -48,11 +48,17 @@ class Prices(Section, frozen=True):
     tools: Annotated[dict[Tool, Usd], says("Per call of a hosted tool.")] = {}
 
 
+DEFAULT_SILENCE = 60.0
+
+
 class Timeouts(Section, frozen=True):
     """Longest waits for the cloud, in seconds."""
 
     connect: Annotated[float, Meta(gt=0, le=3600), says("To open a connection.")] = 10
-    silent: Annotated[float, Meta(gt=0, le=3600), says("For the first or the next token.")] = 60
+    silent: Annotated[
+        Annotated[float, Meta(gt=0, le=3600)] | None,
+        says("For the first or the next token; if not set, 60, and 300 for reasoning models."),
+    ] = None
     answer: Annotated[float, Meta(gt=0, le=86_400), says("For the whole answer.")] = 600
 
 

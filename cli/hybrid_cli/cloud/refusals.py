@@ -1,0 +1,112 @@
+"""What a server says when it refuses a request: the field it does not take, the time to wait, the credit left.
+
+A body may repeat the prompt and the key, so hybrid shows none of it: only names it knows, and numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+_ALIASES = {
+    "json_schema": "response_format",
+    "json_object": "response_format",
+    "structured output": "response_format",
+    "structured_outputs": "response_format",
+    "guided_json": "response_format",
+    "text.format": "response_format",
+    "reasoning.effort": "reasoning_effort",
+    "reasoning": "reasoning_effort",
+    "verified to stream": "stream",
+    "streaming is not supported": "stream",
+    "does not support streaming": "stream",
+    "stop sequences": "stop",
+    "include_usage": "stream_options",
+}
+"""Other names that servers give to a field, and phrases that name one."""
+_FIRST_WORD = re.compile(r"\W.*", re.DOTALL)
+"""What follows the first word of a path such as `messages[0].content`."""
+_TOO_MUCH = re.compile(r"too (?:large|high|many|big)|at most|less than|exceed|maximum|context|<=|upper bound")
+_BOUND = re.compile(
+    r"(?:at most|less than or equal to|<=|up to|no more than|maximum(?: allowed)?(?: value)?(?: is| of|:)?"
+    r"|cannot be (?:larger|greater) than|must be below|range of \[?\d+,)\D{0,12}?(\d{2,7})(?!\d)"
+)
+_AFFORDABLE = re.compile(r"can only afford (\d{1,9})")
+_DELAY = re.compile(r"\"retryDelay\":\s*\"(\d{1,6}(?:\.\d+)?)s\"|(?:retry|again) in (\d{1,6}(?:\.\d+)?) ?s")
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_hard_limit|exceeded your current quota"
+    r"|credit balance is too low|payment required|not enough credits|requires more credits"
+)
+
+
+def text_of(body: Any) -> str:
+    """The body of a refusal as text, to search in."""
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+
+
+def refused_field(body: Any, sent: Collection[str]) -> str | None:
+    """The field among `sent` that the server does not take; None if its body names none.
+
+    A server that takes a field, but not so large a value, has its own answer: see `largest`.
+    """
+    text = text_of(body).lower()
+    named = _named(body)
+    if named is None:
+        found = [
+            (place.start(), field)
+            for name, field in [*((field, field) for field in sent), *_ALIASES.items()]
+            if (place := re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)) and _is_sent(field, sent)
+        ]
+        named = min(found)[1] if found else None
+    if named is None or not _is_sent(named, sent):
+        return None
+    return None if named.startswith("max_") and _TOO_MUCH.search(text) else named
+
+
+def _named(body: Any) -> str | None:
+    """The field that OpenAI's `param`, or the `loc` of FastAPI's validation, names."""
+    if not isinstance(body, Mapping):
+        return None
+    names: list[Any] = [body.get("param")]
+    details = body.get("detail")
+    for one in details if isinstance(details, list) else ():
+        place = one.get("loc") if isinstance(one, Mapping) else None
+        names += place[1:2] if isinstance(place, list) else ()
+    for name in names:
+        if isinstance(name, str) and name:
+            return _ALIASES.get(name) or _FIRST_WORD.sub("", name)
+    return None
+
+
+def _is_sent(field: str, sent: Collection[str]) -> bool:
+    """Whether the request has `field`; the Responses API has two of them under other names."""
+    other = {"response_format": "text", "reasoning_effort": "reasoning"}.get(field)
+    return field in sent or other in sent
+
+
+def largest(body: Any) -> int | None:
+    """The most tokens that the server gives for one answer, if it refused more."""
+    text = text_of(body).lower()
+    if "context" in text or not re.search(r"max_\w*tokens|completion tokens|output tokens", text):
+        return None
+    bound = _BOUND.search(text)
+    return int(bound[1]) if bound else None
+
+
+def affordable(body: Any) -> int | None:
+    """The tokens that the account's credit still pays for, if the server says."""
+    found = _AFFORDABLE.search(text_of(body))
+    return int(found[1]) if found else None
+
+
+def wait_in(body: Any) -> float | None:
+    """The seconds to wait that the body names, as Google's `retryDelay` does."""
+    found = _DELAY.search(text_of(body))
+    return float(found[1] or found[2]) if found else None
+
+
+def is_out_of_credit(body: Any, code: Any) -> bool:
+    """Whether the server refuses because the account has no credit, which no retry mends."""
+    return _NO_CREDIT.search(f"{code} {text_of(body)}".lower()) is not None

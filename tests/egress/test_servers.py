@@ -1,0 +1,222 @@
+"""Every server's answer arrives whole: a matrix of recorded shapes, each asked by the real client over loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_cli.cascade.answer import without_blank_lines
+from hybrid_cli.checks.json_schema import AnswerSchema
+from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.send import Handoff, Sent, send
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ledger.database import Ledger
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.prompt import Question, Request
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
+from server_shapes import (
+    ANSWER,
+    SHAPES,
+    Shape,
+    ShapedServers,
+    delta,
+    message,
+    openai_error,
+    response,
+    serving,
+    sse,
+    usage,
+)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[ShapedServers]:
+    with serving(SHAPES) as found:
+        yield found
+
+
+def asked(
+    home: Path,
+    base_url: str,
+    api: str = "chat",
+    more: str = "",
+    *,
+    rest: str = "",
+    prompt: str = "hi",
+    schema: Any = None,
+    stop: tuple[str, ...] = (),
+    temperature: float | None = None,
+) -> tuple[Sent, Environment]:
+    """Send one prompt to the server at `base_url`, and return what came of it."""
+    origin = "/".join(base_url.split("/")[:3])
+    profile = home / "p.yaml"
+    home.mkdir(exist_ok=True)
+    cloud = f'cloud: {{base_url: "{base_url}", model: m, api: {api}, retries: 0{more}}}'
+    profile.write_text(f"version: 1\n{cloud}\nescalation: {{mode: force}}\n{rest}", encoding="utf-8")
+    environment = Environment(
+        None, None, io.StringIO(), {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}, verbosity=1
+    )
+    policy = merge_policy(Flags(profile=str(profile), temperature=temperature), environment)
+    request = Request(Question(prompt, ""), None, stop, None if schema is None else AnswerSchema(schema))
+    try:
+        sent = send(
+            Handoff(request, policy, "forced", "forced"),
+            environment,
+            lambda _text: None,
+            is_shown=False,
+            stopwatch=Stopwatch(environment.clock),
+            backpressure=Backpressure(),
+        )
+    except Failure as failure:
+        failure.args = (f"{failure}\n{said(environment)}",)
+        raise
+    return sent, environment
+
+
+def said(environment: Environment) -> str:
+    return environment.stderr.getvalue()  # type: ignore[union-attr,no-any-return]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_servers_answer_arrives_whole(servers: ShapedServers, tmp_path: Path, name: str) -> None:
+    number, shape = list(SHAPES).index(name), SHAPES[name]
+    url = servers.base_url(number)
+    servers.received.pop(number, None)
+    sent, environment = asked(tmp_path, url, shape.api, stop=("END",), temperature=0.5)
+    assert without_blank_lines(sent.reply.text) == ANSWER, name
+    assert sent.reply.finish_reason == "stop"
+    requests = servers.received[number]
+    assert len(requests) == shape.requests
+    assert shape.last.items() <= requests[-1].items()
+    assert not set(shape.lacks) & requests[-1].keys()
+    rows = [row["outcome"] for row in Ledger(tmp_path / "state").rows()]
+    assert sorted(rows) == sorted(
+        ["refused"] * (shape.requests - 1) + ["answered"]
+    )  # a refusal costs nothing
+    assert said(environment).count("; asking ") == shape.requests - 1
+    # What was learnt holds for the next run.
+    asked(tmp_path, url, shape.api, stop=("END",), temperature=0.5)
+    assert len(requests) == shape.requests + 1
+    assert requests[-1] == requests[-2]
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+def by_format(*refused: str) -> Shape:
+    """A server that refuses these kinds of response_format, and answers with JSON in a fence without one."""
+
+    def refuses(body: dict[str, Any]) -> tuple[int, Any] | None:
+        kind = body.get("response_format", {}).get("type")
+        told = f"'response_format.type' must be 'text', not '{kind}'"
+        return (400, {"error": {"message": told}}) if kind in refused else None
+
+    return Shape(refuses, sse(delta('{"a": 1}', "stop"), {"choices": [], "usage": usage()}))
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind"),
+    [((), "json_schema"), (("json_schema",), "json_object"), (("json_schema", "json_object"), None)],
+)
+def test_a_schema_is_sent_as_the_server_takes_it(
+    tmp_path: Path, refused: tuple[str, ...], kind: str | None
+) -> None:
+    with serving({"it": by_format(*refused)}) as servers:
+        sent, _ = asked(tmp_path, servers.base_url(0), schema=SCHEMA)
+        assert json.loads(sent.reply.text) == {"a": 1}
+        *_, last = servers.received[0]
+    assert last.get("response_format", {}).get("type") == kind
+    told = json.dumps(SCHEMA) in last["messages"][-1]["content"]
+    assert told == (kind != "json_schema")
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, [1, 2]),
+        ({"enum": ["a", "b"]}, "a"),
+        ({"type": "string"}, "text"),
+        ({"anyOf": [{"type": "object"}, {"type": "null"}]}, None),
+        ({"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}}, [3]),
+        ({"type": "array", "items": {"$ref": "#"}}, [[], [[]]]),
+    ],
+)
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_schema_of_no_object_is_wrapped_for_the_wire(
+    tmp_path: Path, schema: Any, value: Any, is_wrapped: bool
+) -> None:
+    text = json.dumps({"answer": value} if is_wrapped else value)
+    with serving({"it": Shape(answers=sse(delta(text, "stop")))}) as servers:
+        sent, _ = asked(tmp_path, servers.base_url(0), schema=schema)
+        (request,) = servers.received[0]
+    assert AnswerSchema(schema).problem(sent.reply.text) is None
+    assert json.loads(sent.reply.text) == value
+    on_the_wire = request["response_format"]["json_schema"]["schema"]
+    assert on_the_wire["type"] == "object"
+    assert AnswerSchema(on_the_wire).problem(json.dumps({"answer": value})) is None  # its references hold
+
+
+WHOLE = sse(delta("half of"), end=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "status", "told", "text"),
+    [
+        pytest.param(Shape(answers=WHOLE), ExitStatus.CLOUD, "the stream was cut", "half of", id="no end"),
+        pytest.param(Shape(answers=sse(delta("half of"))), ExitStatus.CLOUD, "the stream was cut", "half of", id="an end without usage"),
+        pytest.param(Shape(answers=WHOLE + sse({"choices": [], "usage": usage()}, end=False)), ExitStatus.CLOUD, "the stream was cut", "half of", id="usage without an end"),
+        pytest.param(Shape(answers=WHOLE + b"data: {broken\n\n"), ExitStatus.CLOUD, "cannot be read", "half of", id="a broken chunk"),
+        pytest.param(Shape(answers=WHOLE + sse({"error": {"message": "no", "code": "overloaded"}})), ExitStatus.CLOUD, "reported an error in its stream (overloaded)", "half of", id="an error"),
+        pytest.param(Shape(answers=json.dumps({"error": {"message": "no", "code": "busy"}}).encode(), content_type="application/json"), ExitStatus.CLOUD, "reported an error in its stream (busy)", "", id="an error in a whole body"),
+        pytest.param(Shape(answers=sse(delta("half of", "MAX_TOKENS"))), ExitStatus.CHECK, "was cut", "half of", id="Gemini's limit"),
+        pytest.param(Shape(answers=sse(delta("half of", "model_length"))), ExitStatus.CHECK, "was cut", "half of", id="Mistral's limit"),
+        pytest.param(Shape(answers=sse(delta("half of", "SAFETY"))), ExitStatus.CHECK, "content filter", "half of", id="Gemini's filter"),
+        pytest.param(Shape(answers=sse(delta("half of", "tool_calls"))), ExitStatus.CHECK, "it ended with `tool_calls`", "half of", id="a tool call"),
+        pytest.param(Shape(answers=sse(delta(None, refusal="I cannot "), delta(None, "stop", refusal="help."))), ExitStatus.CHECK, "the cloud model refused: I cannot help.", "", id="a refusal"),
+        pytest.param(Shape(answers=json.dumps(message(None, refusal="No.")).encode(), content_type="application/json"), ExitStatus.CHECK, "the cloud model refused: No.", "", id="a refusal sent whole"),
+        pytest.param(Shape(answers=sse({"type": "response.refusal.delta", "delta": "No."}, {"type": "response.completed", "response": {"usage": {}}}), api="responses"), ExitStatus.CHECK, "the cloud model refused: No.", "", id="a refusal of Responses"),
+        pytest.param(Shape(answers=sse({"type": "response.incomplete", "response": {**response("half of"), "incomplete_details": {"reason": "max_output_tokens"}}}), api="responses"), ExitStatus.CHECK, "was cut", "half of", id="a limit of Responses"),
+        pytest.param(Shape(answers=sse({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "no"}}}), api="responses"), ExitStatus.CLOUD, "reported an error in its stream (server_error)", "", id="a failure of Responses"),
+        pytest.param(Shape(answers=sse(delta("<think>never ends", "stop"))), ExitStatus.CHECK, "is empty", "", id="only thinking"),
+        pytest.param(Shape(answers=b"<html>Sign in</html>", content_type="text/html"), ExitStatus.CLOUD, "answered with text/html", "", id="a login page"),
+        pytest.param(Shape(answers=b"", content_type="application/json"), ExitStatus.CLOUD, "the stream was cut", "", id="nothing"),
+    ],
+)  # fmt: skip
+def test_text_that_may_be_cut_is_named_and_kept(
+    tmp_path: Path, shape: Shape, status: ExitStatus, told: str, text: str
+) -> None:
+    with serving({"it": shape}) as servers, pytest.raises(Failure) as failure:
+        asked(tmp_path, servers.base_url(0), shape.api)
+    assert failure.value.status is status
+    assert told in str(failure.value)
+    assert (f"\nhybrid:   {text}\n" in str(failure.value)) == bool(text)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "told"),
+    [
+        (402, {"error": {"message": "You requested up to 8192 tokens, but can only afford 321."}}, ExitStatus.LIMIT, "it pays for 321 tokens; use --max-tokens 321, or add credit"),
+        (402, {"error": {"message": "Insufficient Balance"}}, ExitStatus.LIMIT, "add credit there"),
+        (429, {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}, ExitStatus.LIMIT, "(insufficient_quota); add credit there"),
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}}, ExitStatus.LIMIT, "add credit there"),
+        (404, {"detail": "Not Found"}, ExitStatus.FAILURE, "is `m` one of its models?"),
+        (400, openai_error("max_tokens: the context length is 4096 tokens, exceeded by 20", "max_tokens"), ExitStatus.FAILURE, "refused the request: 400"),
+        (400, openai_error("Invalid value for messages", "messages"), ExitStatus.FAILURE, "refused the request: 400"),
+        (401, {"error": {"message": "no stream for you"}}, ExitStatus.KEY, "refused the key"),
+    ],
+)  # fmt: skip
+def test_a_refusal_that_no_other_request_mends_is_sent_once(
+    tmp_path: Path, status: int, body: Any, code: ExitStatus, told: str
+) -> None:
+    with serving({"it": Shape(lambda _body: (status, body))}) as servers:
+        with pytest.raises(Failure) as failure:
+            asked(tmp_path, servers.base_url(0))
+        assert len(servers.received[0]) == 1
+    assert failure.value.status is code
+    assert told in str(failure.value)
