@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from hybrid_cli.cloud.dialects import Dialect, first_dialect
+from hybrid_cli.cloud.reasoning import reasons_by_name
 from hybrid_cli.profile.cloud_section import DEFAULT_SILENCE, Server
 from hybrid_cli.profile.modes import Tool
 
@@ -22,10 +22,6 @@ _WRAPPER = "answer"
 """The key that holds an answer whose schema is no object, as clouds accept objects only."""
 _REASONING_SECONDS = 300.0
 """How long a reasoning model may be silent, as many servers stream nothing while it thinks."""
-_REASONING = re.compile(
-    r"\bo[1-9]\b|gpt-[5-9]|gpt-oss|reason|think|\br1\b|deepseek-v4|qwq|magistral|grok-[3-9]|gemini-(?:[3-9]|2\.5)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,9 @@ class Call:
             return timeouts.answer
         if timeouts.silent is not None:
             return timeouts.silent
-        reasons = self.server.extra.reasoning_effort not in (None, "none", "minimal")
-        slow = reasons or _REASONING.search(self.server.model) is not None
-        return _REASONING_SECONDS if slow else DEFAULT_SILENCE
+        effort = self.server.reasoning_effort or self.server.extra.reasoning_effort
+        reasons = effort not in (None, "none", "minimal") or reasons_by_name(self.server.model)
+        return _REASONING_SECONDS if reasons else DEFAULT_SILENCE
 
     def body(self) -> dict[str, Any]:
         """The body as JSON types."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from hybrid_cli.cloud.reasoning import reasons_by_name
 from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
@@ -11,13 +10,6 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
 
 _REASONING, _PLAIN = 8192, 2048
-_REASONING_MODELS = re.compile(
-    r"(?:^|[/:])(?:o[134](?:-|$)|gpt-5(?!\S*chat)|gpt-oss|codex|deepseek-r|deepseek-reasoner|qwq|qwen3(?!\S*instruct)"
-    r"|gemini-(?:2\.5|[3-9])|grok-(?:3-mini|[4-9])|magistral|claude-(?:opus|sonnet|haiku)-[4-9]|claude-3-7|glm-4\.[5-9]"
-    r"|minimax-m|kimi-k2-thinking)|thinking|reasoning",
-    re.IGNORECASE,
-)
-"""Names of models that reason before they answer, as their makers' documentation says."""
 
 
 def answer_limit(server: Server, policy: Policy, environment: Environment) -> int:
@@ -35,6 +27,6 @@ def answer_limit(server: Server, policy: Policy, environment: Environment) -> in
 
 def reasons(server: Server, environment: Environment) -> bool:
     """Whether the model thinks before it answers: by its name, or by an earlier reply's token counts."""
-    if _REASONING_MODELS.search(server.model):
+    if reasons_by_name(server.model):
         return True
     return Ledger(environment.state_folder).has_reasoned(origin_of(server.base_url), server.model)
