@@ -1,4 +1,4 @@
-"""The control tags of model families, and copies of a model with a part of its vocabulary renamed to them."""
+"""The control tags of model families, and copies of a vocabulary with a part renamed to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ALIGNMENT = 32
 
 
 def with_tags(model: Path, tags: dict[int, list[str]], copy: Path) -> Path:
-    """A copy of `model` whose last tokens are `tags`, of the given types."""
+    """A copy of the vocabulary of `model` without its weights, whose last tokens are `tags` of the given types."""
     data = model.read_bytes()
     named = [(tag, kind) for kind, texts in tags.items() for tag in texts]
     (pairs,) = struct.unpack_from("<Q", data, 16)
@@ -63,12 +63,8 @@ def with_tags(model: Path, tags: dict[int, list[str]], copy: Path) -> Path:
         else:
             pieces.append(data[start:end])
         place = end
-    infos_end = place
-    for _ in range(struct.unpack_from("<Q", data, 8)[0]):
-        _name, infos_end = _string(data, infos_end)
-        infos_end += 4 + 8 * struct.unpack_from("<I", data, infos_end)[0] + 12
-    head = b"".join(pieces) + data[place:infos_end]
-    copy.write_bytes(head + bytes(-len(head) % _ALIGNMENT) + data[infos_end + -infos_end % _ALIGNMENT :])
+    no_tensors = b"".join([data[:8], struct.pack("<Q", 0), data[16:24], *pieces[1:]])
+    copy.write_bytes(no_tensors + bytes(-len(no_tensors) % _ALIGNMENT))
     return copy
 
 
