@@ -8,6 +8,8 @@ _hybrid_value() {
     'run --profile'|'run -p') kind=profile ;;
     'run --model'|'run -m') kind=model ;;
     'run --escalation') kind=choice words='forbid auto force ask' ;;
+    'run --cloud') kind=text ;;
+    'run --cloud-model') kind=text ;;
     'run --tag') kind=text ;;
     'run --tool') kind=choice words='web_search image_generation' ;;
     'run --system'|'run -s') kind=text ;;
@@ -24,6 +26,8 @@ _hybrid_value() {
     'pipe --profile'|'pipe -p') kind=profile ;;
     'pipe --model'|'pipe -m') kind=model ;;
     'pipe --escalation') kind=choice words='forbid auto force ask' ;;
+    'pipe --cloud') kind=text ;;
+    'pipe --cloud-model') kind=text ;;
     'pipe --tag') kind=text ;;
     'pipe --each') kind=choice words='line jsonl csv nul para' ;;
     'pipe --field') kind=text ;;
@@ -101,8 +105,8 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --escalation --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --tag --each --field --template --system -s --choices --schema --code -x --verify --max-tokens --timeout --jobs --cloud-jobs --cluster --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --field --template --system -s --choices --schema --code -x --verify --max-tokens --timeout --jobs --cloud-jobs --cluster --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;

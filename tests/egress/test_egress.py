@@ -421,7 +421,6 @@ def test_a_dry_run_exits_as_the_run_would(hybrid: Hybrid, cloud: ScriptedCloud, 
     [
         (", prices: {input: 1.0, output: 10.0}", "force", 8, "limits.usd_per_run is $0.001 (set by profile"),
         (", prices: {input: 1.0, output: 10.0}", "auto", 0, "limits.usd_per_run is $0.001 (set by profile"),
-        ("", "force", 8, "the price of scripted is unknown"),
     ],
 )
 def test_a_dry_run_reports_an_exceeded_limit(

@@ -185,14 +185,17 @@ def test_each_limit_is_told_with_its_figure(
 def test_a_price_that_is_not_known_meets_no_limit(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
-    force = cloud.section() + "escalation: {mode: force}\n"
-    limited = profile(force + "limits: {usd_per_day: 100}\n", "limited.yaml")
-    done = hybrid("run", "-p", limited, "hi", HYBRID_CONSENT=cloud.origin)
-    assert (done.returncode, cloud.received) == (8, [])
-    assert b"the price of scripted is unknown" in done.stderr
-    done = hybrid("run", "-p", profile(force), "--json", "hi", HYBRID_CONSENT=cloud.origin)
-    assert json.loads(done.stdout)["cost_usd"] is None
-    assert rows(home)[0]["cost"] is None
+    """But a server on this machine costs nothing."""
+    force, limits = "escalation: {mode: force}\n", "limits: {usd_per_day: 100}\n"
+    elsewhere = profile('cloud: {base_url: "https://unknown.invalid/v1", model: m}\n' + force + limits)
+    done = hybrid("run", "-p", elsewhere, "hi", HYBRID_CONSENT="https://unknown.invalid")
+    assert (done.returncode, rows(home)) == (8, [])
+    assert b"the price of m is unknown" in done.stderr
+    done = hybrid(
+        "run", "-p", profile(cloud.section() + force + limits), "--json", "hi", HYBRID_CONSENT=cloud.origin
+    )
+    assert json.loads(done.stdout)["cost_usd"] == 0
+    assert rows(home)[0]["cost"] == 0
 
 
 def test_a_server_without_usage_is_counted_by_estimate(

@@ -99,7 +99,7 @@ def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
         ("limits: " + "[" * 3000, 2, "nest"),
         ("? [a]\n: 1", 2, "a key must be a plain word"),
         ("cloud: {base_url: 'ftp://x', model: m}", 2, "cloud.base_url: `ftp://x` is not an origin"),
-        ("cloud: {model: m}", 2, "cloud: replaces the inherited section whole; it needs base_url, too"),
+        ("cloud: {model: m}", 2, "cloud: needs `use`, such as openai, or `base_url`"),
         (
             "cloud: {base_url: 'https://x', model: m, key: {env: A, file: b}}",
             2,

@@ -1,4 +1,7 @@
-"""The cost of a request: by the profile's prices, or else by the offline table of `genai-prices`."""
+"""The cost of a request: by the profile's prices, or else by the offline table of `genai-prices`.
+
+A server on this machine costs nothing unless the profile sets prices.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from hybrid_cli.cloud.payload import MAX_TOOL_CALLS
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.modes import Tool
+from hybrid_cli.profile.origin import is_loopback
 
 _MILLION = 1_000_000
 _MIN_BYTES_PER_TOKEN = 2
@@ -51,6 +55,8 @@ def estimate(payload_bytes: int, answer: str, tools: tuple[Tool, ...]) -> Used:
 
 def cost(server: Server, used: Used) -> float | None:
     """The cost of `used` at `server` in USD, or None if no price is known."""
+    if server.prices is None and is_loopback(server.base_url):
+        return 0.0
     tokens = _by_profile(server, used) if server.prices is not None else _by_table(server, used)
     if tokens is None:
         return None

@@ -73,6 +73,26 @@ Model = Annotated[
         rich_help_panel=MODEL_AND_PROFILE,
     ),
 ]
+CloudChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--cloud",
+        metavar="NAME|URL",
+        callback=some_text,
+        help="Hand off to this cloud: a known name, such as groq or ollama, or a base URL.",
+        rich_help_panel=CLOUD,
+    ),
+]
+CloudModel = Annotated[
+    str | None,
+    typer.Option(
+        "--cloud-model",
+        metavar="NAME",
+        callback=some_text,
+        help="Hand off to this model of the cloud.",
+        rich_help_panel=CLOUD,
+    ),
+]
 MaxTokens = Annotated[
     int | None,
     typer.Option(

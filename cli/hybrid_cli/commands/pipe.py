@@ -14,6 +14,8 @@ from hybrid_cli.commands.options import (
     OUTPUT,
     PARALLEL,
     Choices,
+    CloudChoice,
+    CloudModel,
     Code,
     Escalation,
     MaxTokens,
@@ -52,6 +54,8 @@ def pipe(
     profile: Profile = None,
     model: Model = None,
     escalation: Escalation = None,
+    cloud: CloudChoice = None,
+    cloud_model: CloudModel = None,
     tag: Tag = None,
     each: Annotated[
         Each | None,
@@ -163,6 +167,8 @@ def pipe(
         profile=profile,
         escalation=escalation,
         model=model,
+        cloud=cloud,
+        cloud_model=cloud_model,
         max_tokens=max_tokens,
         seconds=timeout,
     )

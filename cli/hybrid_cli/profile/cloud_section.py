@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
+from hybrid_cli.profile.clouds import CLOUDS, CloudName
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.origin import OriginError, origin_of
 from hybrid_cli.profile.section import PositiveInt, Section, Usd, Words, if_wrong, require_one_of, says
@@ -88,11 +90,18 @@ class Extra(Section, frozen=True):
     provider: Provider | None = None
 
 
+_MISSING = {
+    "base_url": "needs `use`, such as openai, or `base_url`",
+    "model": "needs `model`, the model's name at that server",
+}
+
+
 class Server(Section, frozen=True):
     """One model at one server."""
 
-    base_url: Annotated[str, says("URL of an OpenAI-compatible API: https, or http on this machine.")]
-    model: Annotated[ModelName, says("The model's name at that server.")]
+    base_url: Annotated[str, says("URL of an OpenAI-compatible API: https, or http on this machine.")] = ""
+    model: Annotated[ModelName, says("The model's name at that server.")] = ""
+    use: Annotated[CloudName | None, says("A cloud known by name, instead of `base_url` and `key`.")] = None
     api: Annotated[
         Literal["chat", "responses"],
         says("chat: Chat Completions; responses: the Responses API, which hosted tools need."),
@@ -129,6 +138,16 @@ class Server(Section, frozen=True):
     extra: Extra = Extra()
 
     def __post_init__(self) -> None:
+        if self.use is not None:
+            if self.base_url:  # its key would go to another server
+                raise ValueError("use: set `use` or `base_url`, not both")
+            known = CLOUDS[self.use]
+            msgspec.structs.force_setattr(self, "base_url", known.base_url)
+            if self.key is None and known.key is not None:
+                msgspec.structs.force_setattr(self, "key", Key(env=known.key))
+        for name in ("base_url", "model"):
+            if not getattr(self, name):
+                raise ValueError(_MISSING[name])
         try:
             origin_of(self.base_url)
         except OriginError as error:

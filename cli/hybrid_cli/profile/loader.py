@@ -126,17 +126,37 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for data in reversed(chain):
         whole = _overlaid(whole, data)
+    if "cloud" in whole and not _names_server(whole["cloud"]):
+        raise Failure(
+            ExitStatus.USAGE,
+            f"{path}: sets no cloud to inherit; in `cloud`, set `use`, such as openai, or `base_url`",
+        )
     return whole
 
 
 _REPLACED_WHOLE = ("cloud", "target")
 """Sections that replace the base profile's: its key and prices belong to its own cloud."""
+_OF_THE_MODEL = ("prices", "max_tokens", "reasoning_effort", "extra")
+"""Keys of a cloud that belong to its model: another model does not inherit them."""
+
+
+def same_cloud(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """`data` completed by the cloud `base`, whose server it keeps because it names none itself."""
+    kept = {key: value for key, value in base.items() if "model" not in data or key not in _OF_THE_MODEL}
+    return {**kept, **data}
+
+
+def _names_server(cloud: Any) -> bool:
+    return not isinstance(cloud, dict) or "base_url" in cloud or "use" in cloud
 
 
 def _overlaid(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """`base` with the values of `data` set; sections merge key by key."""
     result = dict(base)
     for key, value in data.items():
+        if key == "cloud" and not _names_server(value) and isinstance(base.get(key), dict):
+            result[key] = same_cloud(base[key], value)
+            continue
         both = isinstance(value, dict) and isinstance(base.get(key), dict) and key not in _REPLACED_WHOLE
         result[key] = _overlaid(base[key], value) if both else value
     return result

@@ -37,7 +37,7 @@ def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
     msgspec stops at the first mistake: its value is removed and the rest checked again, fifty times at
     most. A list loses the whole item, so each item reports only its first mistake.
     """
-    data = deepcopy(document.data)
+    data = _with_inherited_server(deepcopy(document.data))
     removed = _RemovedItems()
     for _ in range(_MAX_MISTAKES):
         try:
@@ -51,6 +51,14 @@ def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
                 return
         else:
             return
+
+
+def _with_inherited_server(data: Any) -> Any:
+    """`data` with a stand-in for the server that its cloud inherits from the profile it extends."""
+    cloud = data.get("cloud") if isinstance(data, dict) and "extends" in data else None
+    if isinstance(cloud, dict) and "base_url" not in cloud and "use" not in cloud:
+        data["cloud"] = {"model": "inherited", **cloud, "base_url": "https://inherited.example"}
+    return data
 
 
 class _RemovedItems:
@@ -100,8 +108,6 @@ def _explain(error: str, data: Any) -> tuple[KeyPath, str]:
 def _missing(path: KeyPath, field: str) -> str:
     if not path:
         return f"`{field}: 1` is missing; write it first" if field == "version" else f"`{field}` is missing"
-    if path == ("cloud",):  # layers and `extends` never merge into it
-        return f"replaces the inherited section whole; it needs {field}, too"
     return f"needs {field}, too"
 
 

@@ -45,3 +45,8 @@ def origin_of(url: str) -> str:
         raise OriginError(f"`{url}` is not encrypted; use https (http works for this machine only)")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` is on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
+from hybrid_cli.profile.clouds import CLOUDS
 from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
+from hybrid_cli.profile.loader import same_cloud
 from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.schema import Checks, Escalation, Limits, Local, Log, Privacy, Rule
@@ -22,6 +25,9 @@ class Flags:
     profile: str | None = None
     escalation: Mode | None = None
     model: str | None = None
+    cloud: str | None = None
+    """The name of a known cloud, or a base URL."""
+    cloud_model: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
@@ -89,6 +95,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     layers += [*([from_variable] if from_variable else []), *flags.layers()]
     values = merge(layers)
     _name_default_model(values["local.model"], environment)
+    _choose_cloud(values["cloud"], flags)
     forcing = [
         layer.name
         for layer in layers
@@ -113,6 +120,30 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         cloud_temperature=flags.temperature,
         values=values,
     )
+
+
+def _choose_cloud(cloud: EffectiveValue, flags: Flags) -> None:
+    """Change the effective cloud as --cloud and --cloud-model say. Raises Failure (USAGE) if a model is missing.
+
+    Another server gets no key of the profile's; another model gets no prices of the profile's.
+    """
+    if flags.cloud is None and flags.cloud_model is None:
+        return
+    chosen = {} if flags.cloud_model is None else {"model": flags.cloud_model}
+    if flags.cloud is not None:
+        if flags.cloud_model is None:
+            raise Failure(
+                ExitStatus.USAGE, "--cloud needs the model's name at that server: --cloud-model NAME"
+            )
+        cloud.value = {"use" if flags.cloud in CLOUDS else "base_url": flags.cloud, **chosen}
+        cloud.layer = "--cloud, --cloud-model"
+    elif cloud.value is None:
+        raise Failure(
+            ExitStatus.USAGE, "--cloud-model needs a cloud, and the profile sets none: --cloud NAME|URL"
+        )
+    else:
+        cloud.value = same_cloud(cloud.value, chosen)
+        cloud.layer = f"--cloud-model; server and key: {cloud.layer}"
 
 
 def _name_default_model(model: EffectiveValue, environment: Environment) -> None:

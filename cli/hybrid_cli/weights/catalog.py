@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.clouds import is_cloud_model
 from hybrid_cli.profile.strict_yaml import Document, KeyPath, parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
@@ -108,6 +109,10 @@ def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
     """The failure for a name that is neither stored nor in the catalog; it suggests the nearest name."""
+    if is_cloud_model(name):
+        return Failure(
+            ExitStatus.USAGE, f"`{name}` is a cloud model; to choose the cloud's model: --cloud-model {name}"
+        )
     known = [one for one in dict.fromkeys([*stored, *catalog(environment)]) if one != name]
     close = nearest(name, known)
     hint = f"did you mean `{close}`?" if close else "to list all models, run: hybrid models ls --all"
