@@ -261,7 +261,21 @@ def test_resume_drops_failed_and_incomplete_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"my notes", b"my notes\n", b'{"a": 1}\n', done("k") + b"[]\n", b'{"hybrid": 1}\n']
+    "content",
+    [
+        b"my notes",
+        b"my notes\n",
+        b'{"a": 1}\n',
+        done("k") + b"[]\n",
+        b'{"hybrid": 1}\n',
+        b'{"name": "package"}',
+        b'{"hybrid": {"a": 1}}',
+        b'{"scripts": {}, "hybrid": {"answer": "x"}}',
+        b'{"a',
+        b"{",
+        done("k") + b'{"name": "x"}',
+        done("k") + b"rest",
+    ],
 )
 def test_resume_leaves_foreign_files_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes"

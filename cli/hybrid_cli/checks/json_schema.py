@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.checks.code_block import first_code_block
+from hybrid_cli.checks.schema_patterns import linear_validator, problem_in_process
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import shorten
 
@@ -36,6 +37,16 @@ class AnswerSchema:
 
     def problem(self, answer: str) -> str | None:
         """What is wrong with `answer`, without quoting it; None if it matches the schema."""
+        validator = linear_validator(_validator(self.data), self.data)
+        if validator is None:
+            return problem_in_process(self.data, answer)
+        return self._problem(answer, validator)
+
+    def problem_by_backtracking(self, answer: str) -> str | None:
+        """As `problem`, but a pattern may take very long."""
+        return self._problem(answer, _validator(self.data))
+
+    def _problem(self, answer: str, validator: Any) -> str | None:
         from jsonschema.exceptions import best_match
 
         try:
@@ -43,7 +54,7 @@ class AnswerSchema:
         except (ValueError, RecursionError):
             return "is not JSON"
         try:
-            error = best_match(_validator(self.data).iter_errors(value))
+            error = best_match(validator.iter_errors(value))
         except RecursionError:
             raise Failure(ExitStatus.USAGE, "the schema refers to itself endlessly") from None
         return (

@@ -102,13 +102,15 @@ def _scan(file: BinaryIO, path: Path, field: str, answered: AnsweredKeys) -> tup
     start = 0
     for number, line in enumerate(file, 1):
         whole = line.endswith(b"\n")
-        answer = _answer_of(line, field) if whole else {}
-        if answer is None or not line.startswith(b"{"):
+        answer = _answer_of(line, field)
+        # A killed run may leave an incomplete line, but only lines before it can tell whose file this is.
+        is_rest = not whole and start > 0 and line.startswith(b"{") and not _is_json(line)
+        if answer is None and not is_rest:
             raise Failure(
                 ExitStatus.USAGE,
                 f"{path}:{number}: not output of `hybrid pipe --jsonl --key {field}`; nothing was changed",
             )
-        if not whole:  # the last line, which a killed run left incomplete
+        if not whole or answer is None:
             break
         if "error" in answer:
             failed.add(start)
@@ -119,12 +121,24 @@ def _scan(file: BinaryIO, path: Path, field: str, answered: AnsweredKeys) -> tup
 
 
 def _answer_of(line: bytes, field: str) -> dict[str, object] | None:
+    """The answer object in a line of `hybrid pipe`; None for any other line."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
     answer = found.get(field) if isinstance(found, dict) else None
-    return answer if isinstance(answer, dict) else None
+    if not isinstance(answer, dict):
+        return None
+    is_own = {"answer", "record"} <= answer.keys() or isinstance(answer.get("error"), dict)
+    return answer if is_own else None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _rewrite_without(file: BinaryIO, path: Path, failed: set[int]) -> BinaryIO:
