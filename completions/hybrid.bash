@@ -36,11 +36,15 @@ _hybrid_value() {
     'pipe --choices') kind=text ;;
     'pipe --schema') kind=file ;;
     'pipe --verify') kind=text ;;
+    'pipe --stop') kind=text ;;
     'pipe --max-tokens') kind=text ;;
+    'pipe --temperature') kind=text ;;
+    'pipe --seed') kind=text ;;
     'pipe --timeout') kind=text ;;
     'pipe --jobs') kind=text ;;
     'pipe --cloud-jobs') kind=text ;;
     'pipe --cluster') kind=text ;;
+    'pipe --output'|'pipe -o') kind=file ;;
     'pipe --key') kind=text ;;
     'pipe --resume') kind=file ;;
     'pipe --color') kind=choice words='auto always never' ;;
@@ -105,8 +109,8 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --field --template --system -s --choices --schema --code -x --verify --max-tokens --timeout --jobs --cloud-jobs --cluster --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;

@@ -49,6 +49,8 @@ class Request:
     """The sentence that tells the model the form of its answer; "" if there is none, or the prompt has it."""
     code_only: bool = False
     """Whether only the first code block of the answer is wanted."""
+    allows_truncated: bool = False
+    """Whether an answer that is cut at its token limit is delivered."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None

@@ -282,6 +282,8 @@ class Cascade:
         if decision.local is None:
             raise AssertionError("a local answer is kept only if there is one")
         result, verdict = decision.local.result, decision.verdict
+        if result.finish_reason == "length":
+            self._warn(f"the answer was cut off at {result.tokens_out} tokens")
         if outcome == "denied" and self.policy.mode == "forbid":
             verdict = replace(verdict, reason="forbidden")
         return Answer(
@@ -300,6 +302,8 @@ class Cascade:
     def _answered_by_cloud(
         self, decision: Decision, sent: Sent, text: str, first_token: list[float]
     ) -> Answer:
+        if sent.reply.finish_reason == "length":
+            self._warn("the answer was cut off at its token limit")
         local = decision.local if decision.local is not None else LocalAnswer(decision.verdict)
         reply, result = sent.reply, local.result
         _, policy = self._outgoing(decision.local)

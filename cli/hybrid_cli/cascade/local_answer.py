@@ -88,7 +88,10 @@ class LocalModel:
         if result.call is not None:
             return LocalAnswer(gate.called(result.call), result, stages)
         observation = observe(result, weights.sha256, self.policy, self.environment)
-        return LocalAnswer(gate.judge(result, criterion), result, stages, observation)
+        judged = result
+        if result.finish_reason == "length" and self.request.allows_truncated:
+            judged = replace(result, finish_reason="stop")
+        return LocalAnswer(gate.judge(judged, criterion), result, stages, observation)
 
     def _run(
         self,

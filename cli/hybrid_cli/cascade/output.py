@@ -37,7 +37,7 @@ class Output:
         streaming.
         """
         self._as_json = as_json
-        self._file = _OutputFile(file) if file is not None and str(file) != "-" else None
+        self._file = OutputFile(file) if file is not None and str(file) != "-" else None
         self._environment = environment
         if self._file is None and environment.stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
@@ -134,7 +134,7 @@ class Output:
             self._file.discard()
 
 
-class _OutputFile:
+class OutputFile:
     """The file of --output. A regular file is replaced atomically and keeps its mode; a new one gets mode 0600."""
 
     def __init__(self, path: Path) -> None:

@@ -41,6 +41,7 @@ class RunOptions:
     may_read_stdin: bool
     dry_run: bool
     tags: frozenset[str]
+    allow_truncated: bool = False
     stop: tuple[str, ...] = ()
     schema: str | None = None
     """A file name, or JSON; None for the profile's schema."""
@@ -97,7 +98,8 @@ def run_prompt(
                 choices,
                 form_instruction(checked, choices),
                 options.code,
-                options.tools,
+                allows_truncated=options.allow_truncated,
+                tools=options.tools,
             )
             tags = known_tags(options.tags, policy, environment)
             facts = RequestFacts(request, tags, frozenset(options.tools))

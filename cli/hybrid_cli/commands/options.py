@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -103,6 +104,40 @@ MaxTokens = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=5,
+        metavar="T",
+        callback=number,
+        help="Set the sampling temperature; 0 is greedy and repeatable.",
+        rich_help_panel=ANSWER,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=0xFFFFFFFF, metavar="N", help="Set the seed of local sampling.", rich_help_panel=ANSWER
+    ),
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        callback=some_texts,
+        help="End the answer before TEXT. Repeatable.",
+        rich_help_panel=ANSWER,
+    ),
+]
+AllowTruncated = Annotated[
+    bool,
+    typer.Option(
+        "--allow-truncated",
+        help="Accept an answer that is cut at its token limit.",
+        rich_help_panel=ANSWER,
+    ),
+]
 System = Annotated[
     str | None,
     typer.Option("--system", "-s", metavar="TEXT", help="Set the system message.", rich_help_panel=INPUT),
@@ -171,6 +206,16 @@ Verify = Annotated[
         help="Accept the answer only if COMMAND exits 0. It gets the answer on stdin and as {file};"
         " no shell is used.",
         rich_help_panel=ANSWER,
+    ),
+]
+OutputPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the answer to FILE atomically.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]

@@ -13,6 +13,7 @@ from hybrid_cli.commands.options import (
     INPUT,
     OUTPUT,
     PARALLEL,
+    AllowTruncated,
     Choices,
     CloudChoice,
     CloudModel,
@@ -20,11 +21,15 @@ from hybrid_cli.commands.options import (
     Escalation,
     MaxTokens,
     Model,
+    OutputPath,
     Profile,
     RecordTimeout,
     Schema,
+    Seed,
+    Stop,
     System,
     Tag,
+    Temperature,
     Verbose,
     Verify,
 )
@@ -61,7 +66,7 @@ def pipe(
         Each | None,
         typer.Option(
             help="Split the input into records of this kind.",
-            show_default="line; jsonl with --jsonl, --resume, --field or --template",
+            show_default="line; jsonl for JSON Lines, and with --field or --template",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -86,7 +91,11 @@ def pipe(
     schema: Schema = None,
     code: Code = False,
     verify: Verify = None,
+    stop: Stop = None,
     max_tokens: MaxTokens = None,
+    allow_truncated: AllowTruncated = False,
+    temperature: Temperature = None,
+    seed: Seed = None,
     timeout: RecordTimeout = None,
     jobs: Annotated[
         int | None,
@@ -113,6 +122,7 @@ def pipe(
             rich_help_panel=PARALLEL,
         ),
     ] = None,
+    output: OutputPath = None,
     jsonl: Annotated[
         bool,
         typer.Option(
@@ -170,6 +180,8 @@ def pipe(
         cloud=cloud,
         cloud_model=cloud_model,
         max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
         seconds=timeout,
     )
     options = PipeOptions(
@@ -184,6 +196,9 @@ def pipe(
         verify=tuple(shlex.split(verify or "")),
         choices=choices,
         code=code,
+        stop=tuple(stop or ()),
+        allow_truncated=allow_truncated,
+        output=output,
         jobs=jobs,
         cloud_jobs=cloud_jobs,
         jsonl=jsonl,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Annotated, cast
 
 import typer
@@ -16,6 +15,7 @@ from hybrid_cli.commands.options import (
     CLOUD,
     INPUT,
     OUTPUT,
+    AllowTruncated,
     AsJson,
     Choices,
     CloudChoice,
@@ -24,15 +24,17 @@ from hybrid_cli.commands.options import (
     Escalation,
     MaxTokens,
     Model,
+    OutputPath,
     Profile,
     Schema,
+    Seed,
+    Stop,
     System,
     Tag,
+    Temperature,
     Timeout,
     Verbose,
     Verify,
-    number,
-    some_texts,
 )
 from hybrid_cli.profile.modes import Tool
 
@@ -73,23 +75,8 @@ def run(
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
     ] = False,
     max_tokens: MaxTokens = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=5,
-            metavar="T",
-            callback=number,
-            help="Set the sampling temperature; 0 is greedy and repeatable.",
-            rich_help_panel=ANSWER,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=0xFFFFFFFF, metavar="N", help="Set the seed of local sampling.", rich_help_panel=ANSWER
-        ),
-    ] = None,
+    temperature: Temperature = None,
+    seed: Seed = None,
     timeout: Timeout = None,
     schema: Schema = None,
     choices: Choices = None,
@@ -103,26 +90,10 @@ def run(
     ] = False,
     code: Code = False,
     verify: Verify = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            callback=some_texts,
-            help="End the answer before TEXT. Repeatable.",
-            rich_help_panel=ANSWER,
-        ),
-    ] = None,
+    stop: Stop = None,
+    allow_truncated: AllowTruncated = False,
     as_json: AsJson = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the answer to FILE atomically.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    output: OutputPath = None,
     stream: Annotated[
         bool,
         typer.Option("--stream", help="Stream the answer to pipes and files, too.", rich_help_panel=OUTPUT),
@@ -182,6 +153,7 @@ def run(
         dry_run=dry_run,
         tags=frozenset(tag or ()),
         stop=tuple(stop or ()),
+        allow_truncated=allow_truncated,
         schema=schema,
         choices=choices,
         exit_code=exit_code,

@@ -343,11 +343,15 @@ def _check_reply(reply: Reply, request: Request, environment: Environment) -> No
 
 
 def _check(reply: Reply, request: Request) -> None:
-    if reply.finish_reason == "length":
-        raise Failure(ExitStatus.CHECK, "the cloud's answer was cut; raise cloud.max_tokens or --max-tokens")
+    cut = reply.finish_reason == "length"
+    if cut and not request.allows_truncated:
+        raise Failure(
+            ExitStatus.CHECK,
+            "the cloud's answer was cut; raise cloud.max_tokens or --max-tokens, or take it as it is: --allow-truncated",
+        )
     if reply.finish_reason == "content_filter":
         raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
-    if reply.finish_reason != "stop":
+    if not cut and reply.finish_reason != "stop":
         raise Failure(
             ExitStatus.CHECK,
             f"the cloud's answer is not whole: it ended with `{shorten(reply.finish_reason, 40)}`",

@@ -165,7 +165,7 @@ def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
 
 def _failed_check(result: LocalResult) -> str | None:
     if result.finish_reason == "length":
-        return f"the local answer was cut off at {result.tokens_out} tokens; raise --max-tokens"
+        return f"the local answer was cut off at {result.tokens_out} tokens; raise --max-tokens, or take it as it is: --allow-truncated"
     if result.finish_reason == "loop":
         return f"the local answer repeats itself after {result.tokens_out} tokens"
     if not result.text.strip():

@@ -10,7 +10,7 @@ from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.record_cascade import Instruction
-from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
@@ -23,7 +23,7 @@ class PipeOptions:
     instruction: str
     files: tuple[Path, ...] = ()
     each: Each | None = None
-    """None picks `line`, or `jsonl` where objects or fields are needed."""
+    """None picks `jsonl` where fields are needed or the input is JSON Lines, else `line`."""
     field: str | None = None
     template: str | None = None
     system: str | None = None
@@ -34,6 +34,9 @@ class PipeOptions:
     """A command; empty for the profile's."""
     choices: str | None = None
     code: bool = False
+    stop: tuple[str, ...] = ()
+    allow_truncated: bool = False
+    output: Path | None = None
     jobs: int | None = None
     cloud_jobs: int = 4
     jsonl: bool = False
@@ -65,6 +68,8 @@ class PipeOptions:
             choices,
             known_tags(self.tags, policy, environment),
             self.code,
+            self.stop,
+            self.allow_truncated,
         )
 
     def _template(self) -> RecordTemplate:
@@ -74,11 +79,11 @@ class PipeOptions:
             return user_template(self.template)
         return field_template(self.field) if self.field is not None else RecordTemplate()
 
-    def record_kind(self) -> Each:
-        """Return the kind of the input's records. Raises Failure (USAGE) for a field of a record without fields."""
+    def record_kind(self) -> Input:
+        """Return the kind of the input's records, or how to find it. Raises Failure (USAGE) for a field of a record without fields."""
         needs_fields = self.field is not None or self.template is not None
         if self.each is None:
-            return "jsonl" if self.as_objects or needs_fields else "line"
+            return "jsonl" if needs_fields else "by content" if self.as_objects else "by name"
         if needs_fields and self.each not in ("jsonl", "csv"):
             raise Failure(
                 ExitStatus.USAGE, "--field and --template need fields; use --each jsonl or --each csv"

@@ -42,6 +42,8 @@ class Instruction:
     choices: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
     code_only: bool = False
+    stop: tuple[str, ...] = ()
+    allows_truncated: bool = False
 
     def request_for(self, record: Record) -> Request:
         """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
@@ -57,11 +59,13 @@ class Instruction:
         return Request(
             Question(self.text, text, context_follows=True),
             self.system,
+            self.stop,
             schema=self.schema,
             verify=self.verify,
             choices=self.choices,
             form=form_instruction(self.schema, self.choices),
             code_only=self.code_only,
+            allows_truncated=self.allows_truncated,
         )
 
     def scheduler_request(

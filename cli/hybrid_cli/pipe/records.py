@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl
+from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.prompt import MAX_BYTES
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
@@ -67,7 +68,7 @@ class Record:
 class Source:
     """Reads the records of files or stdin, lazily and in order."""
 
-    def __init__(self, files: Sequence[Path], each: Each, environment: Environment) -> None:
+    def __init__(self, files: Sequence[Path], each: Input, environment: Environment) -> None:
         """Raise Failure (USAGE) if a file cannot be read, or stdin has no input."""
         self.each = each
         self.files = files or [Path("-")]
@@ -86,8 +87,22 @@ class Source:
         for path in self.files:
             name = None if str(path) == "-" else str(path)
             with self._open(path) as descriptor:
-                for line, record in _records(self.each, _chunks(descriptor), str(path)):
+                each, chunks = self._kind(path, _chunks(descriptor))
+                for line, record in _records(each, chunks, str(path)):
                     yield replace(record, file=name, line=line)
+
+    def _kind(self, path: Path, chunks: Iterator[bytes]) -> tuple[Each, Iterator[bytes]]:
+        """Return the kind of a file's records, and its content."""
+        if self.each != "by name" and self.each != "by content":  # noqa: PLR1714  a check of the type
+            return self.each, chunks
+        found = is_named_jsonl(str(path))
+        if not found and self.each == "by content":
+            found, chunks = begins_with_object(chunks)
+        if not found:
+            return "line", chunks
+        name = "stdin" if str(path) == "-" else str(path)
+        self._environment.note(f"reading {name} as JSON Lines; to read plain lines: --each line")
+        return "jsonl", chunks
 
     @contextmanager
     def _open(self, path: Path) -> Iterator[int]:

@@ -36,7 +36,7 @@ from hybrid_cli.pipe.record_cascade import (
     RecordCascades,
     local_outcome,
 )
-from hybrid_cli.pipe.record_kinds import Each
+from hybrid_cli.pipe.record_kinds import Input
 from hybrid_cli.pipe.records import Record, Source
 from hybrid_cli.pipe.resume import AnsweredKeys
 from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
@@ -63,7 +63,7 @@ class Job:
     instruction: Instruction
     policy: Policy
     sink: Sink
-    each: Each
+    each: Input
     files: tuple[Path, ...]
     as_objects: bool
     enforcement: str

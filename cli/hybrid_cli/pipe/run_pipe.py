@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from hybrid_cli.cascade.local_run import report_template
+from hybrid_cli.cascade.output import OutputFile
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -113,11 +114,23 @@ def _import_cluster() -> Any:
 
 @contextlib.contextmanager
 def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[BinaryIO, AnsweredKeys | None]]:
-    """Open stdout or the file of --resume; yield it with the keys of the answers it already holds."""
-    if options.resume is not None:
+    """Open stdout, or the file of --resume or --output; yield it with the keys of the answers it already holds."""
+    if options.output is not None and str(options.output) != "-":
+        if options.resume is not None:
+            raise Failure(ExitStatus.USAGE, "--output and --resume exclude each other; give one of them")
+        output = OutputFile(options.output)
+        try:
+            yield output.file, None
+            output.commit()
+        except Failure:  # every record has its line, even if some failed
+            output.commit()
+            raise
+        finally:
+            output.discard()
+    elif options.resume is not None:
         with open_resumed(options.resume, options.key) as resumed:
             yield resumed.file, resumed.answered
     elif environment.stdout is None:
-        raise Failure(ExitStatus.FAILURE, "stdout is closed; give --resume FILE")
+        raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
     else:
         yield environment.stdout, None

@@ -1,0 +1,114 @@
+"""What `hybrid pipe` reads where --each does not say, and the options that it shares with `hybrid run`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from hybrid_cli.app import command_tree
+from hybrid_cli.help.command_tree import read_tree
+from hybrid_cli.pipe.options import PipeOptions
+from hybrid_cli.pipe.records import Source
+from hybrid_cli.ui.environment import Environment
+from hybrid_process import Hybrid
+
+OBJECTS = b'\n{"a": 1}\n{"a": 2}\n'
+LINES = b'plain\n{"a": 2}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "kind", "told"),
+    [
+        ("in.txt", OBJECTS, {}, "line", False),
+        ("in.txt", LINES, {"jsonl": True}, "line", False),
+        ("in.txt", b"[1]\n[2]\n", {"jsonl": True}, "line", False),
+        ("in.txt", b"", {"jsonl": True}, "line", False),
+        ("in.txt", OBJECTS, {"jsonl": True}, "jsonl", True),
+        ("in.txt", OBJECTS, {"resume": Path("out")}, "jsonl", True),
+        ("in.jsonl", OBJECTS, {}, "jsonl", True),
+        ("in.NDJSON", LINES, {"jsonl": True}, "jsonl", True),
+        ("in.jsonl", OBJECTS, {"each": "line"}, "line", False),
+        ("in.txt", LINES, {"each": "jsonl"}, "jsonl", False),
+        ("in.txt", OBJECTS, {"field": "a"}, "jsonl", False),
+    ],
+)
+def test_the_form_of_the_output_does_not_change_that_of_the_input(
+    name: str, content: bytes, options: dict[str, object], kind: str, told: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    stderr = io.StringIO()
+    pipe = PipeOptions("Is it?", (path,), **options)  # type: ignore[arg-type]
+    records = list(Source(pipe.files, pipe.record_kind(), Environment(None, None, stderr, {})))
+    assert b"\n".join(record.raw for record in records).strip() == content.replace(b"\n\n", b"\n").strip()
+    assert {record.is_json or record.problem is not None for record in records} <= {kind == "jsonl", False}
+    assert any(record.is_object for record in records) == (kind == "jsonl" and b"{" in content)
+    note = f"hybrid: reading {path} as JSON Lines; to read plain lines: --each line\n"
+    assert stderr.getvalue() == (note if told else "")
+
+
+def test_a_stream_is_not_waited_for_beyond_its_first_line(hybrid: Hybrid) -> None:
+    done = hybrid("pipe", "-p", "offline", "--choices", "a,b", "--jsonl", "Is it?", stdin=b'{"x": 1}\nx\n')
+    first, second = done.stdout.splitlines()
+    assert json.loads(first)["x"] == 1
+    assert "not JSON" in json.loads(second)["hybrid"]["error"]["message"]
+
+
+def test_pipe_has_the_options_of_run() -> None:
+    """All but those that make sense for one answer only: a pipe has records, and `--jsonl` for `--json`."""
+    nodes = {node.path[-1:]: node for node in read_tree(command_tree()).walk()}
+    run, pipe = ({option.long for option in nodes[name,].options} for name in ("run", "pipe"))
+    one_answer = {
+        "--tool",
+        "--no-stdin",
+        "--exit-code",
+        "--json",
+        "--stream",
+        "--raw",
+        "--render",
+        "--show-thinking",
+    }
+    assert run - pipe == one_answer
+
+
+def test_output_goes_to_a_file_at_once(hybrid: Hybrid, tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    line = (
+        "pipe",
+        "-p",
+        "offline",
+        "--choices",
+        "yes,no",
+        "-o",
+        out,
+        "--seed",
+        "3",
+        "--temperature",
+        "0.5",
+        "Is it?",
+    )
+    done = hybrid(*line, stdin=b"a\n\xff\nb\n")
+    assert (done.returncode, done.stdout) == (2, b"")
+    answers = out.read_bytes().split(b"\n")
+    assert [answer in (b"yes", b"no") for answer in answers] == [True, False, True, False]
+    done = hybrid(*line, "--resume", tmp_path / "r", stdin=b"a\n")
+    assert b"--output and --resume exclude each other" in done.stderr
+
+
+def test_an_asked_for_limit_is_no_failure_by_itself(hybrid: Hybrid) -> None:
+    """Nor is it one for `pipe`, and --stop ends each record's answer."""
+    offline = ("-p", "offline", "--max-tokens", "8")
+    story = "Tell me a long story about a fox."
+    done = hybrid("run", *offline, story)
+    assert (done.returncode, done.stdout) == (7, b"")
+    assert b"cut off at 8 tokens; raise --max-tokens, or take it as it is: --allow-truncated" in done.stderr
+    done = hybrid("run", *offline, "--allow-truncated", "--json", story)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["finish_reason"], bool(answer["answer"])) == (0, "length", True)
+    assert b"hybrid: the answer was cut off at 8 tokens\n" in done.stderr
+    piped = hybrid("pipe", *offline, "--allow-truncated", "--jsonl", "Tell a story.", stdin=b"fox\n")
+    assert (piped.returncode, json.loads(piped.stdout)["hybrid"]["finish_reason"]) == (0, "length")
+    assert hybrid("pipe", *offline, "Tell a story.", stdin=b"fox\n").returncode == 7
