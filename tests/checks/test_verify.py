@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hybrid_cli.checks import verify as verify_module
 from hybrid_cli.checks.refusal import is_refusal
-from hybrid_cli.checks.verify import verify
+from hybrid_cli.checks.verify import read_command, verify
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_process import Hybrid
+from scripted_cloud import ScriptedCloud
 
 PYTHON = [sys.executable, "-c"]
 
@@ -85,3 +89,53 @@ def test_one_that_cannot_start_is_the_users_mistake() -> None:
 )
 def test_refusals(answer: str, refusal: bool) -> None:
     assert is_refusal(answer) == refusal
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("no-such-command x", "`no-such-command` cannot be started: No such file or directory"),
+        ("/etc/passwd", "`/etc/passwd` cannot be started: Permission denied"),
+        ("./no/such", "`./no/such` cannot be started: No such file or directory"),
+        ("grep -q 4 && true", "no shell reads --verify, so `&&` would be an argument; write --verify"),
+        ("grep 4 | wc -l", "so `|` would be an argument"),
+        ("true; false", "so `;` would be an argument"),
+        ("cat {file} > /dev/null", "so `>` would be an argument"),
+        ("(true)", "so `(` would be an argument"),
+        ("grep 'open", "--verify cannot be read: no closing quotation"),
+    ],
+)
+def test_a_command_that_cannot_work_is_an_error_before_anything_is_asked(given: str, told: str) -> None:
+    with pytest.raises(Failure) as failure:
+        read_command(given, os.environ)
+    assert failure.value.status is ExitStatus.USAGE
+    assert told in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["grep -q '|'", 'grep -q "a && b"', "sh -c 'true && true'", "true # no comment", "grep -q 'a;b' {file}", "{file} -x"],
+)  # fmt: skip
+def test_a_quoted_sign_is_an_argument(given: str) -> None:
+    assert read_command(given, os.environ) == tuple(shlex.split(given))
+
+
+def test_the_command_that_is_proposed_works() -> None:
+    with pytest.raises(Failure) as failure:
+        read_command("grep -q 'it''s' && true", os.environ)
+    proposed = str(failure.value).partition("write ")[2]
+    option, command = shlex.split(proposed)
+    assert (option, verify(read_command(command, os.environ), "its", os.environ)) == ("--verify", None)
+
+
+@pytest.mark.parametrize("verb", ["run", "pipe"])
+@pytest.mark.parametrize("where", ["option", "profile"])
+def test_without_its_command_nothing_is_sent(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path], verb: str, where: str
+) -> None:
+    more = "checks: {verify: [no-such-command]}\n" if where == "profile" else ""
+    path = profile(f"{cloud.section()}escalation: {{mode: force}}\n{more}")
+    options = ["--verify", "no-such-command"] if where == "option" else []
+    done = hybrid(verb, "-p", path, *options, "hi", stdin=b"a\n", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (2, b"", [])
+    assert b"`no-such-command` cannot be started" in done.stderr

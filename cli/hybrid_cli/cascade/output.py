@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hybrid_cli.cascade.answer import AnswerStart
+from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.system.files import Replacement
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.markdown import MarkdownWriter
 from hybrid_cli.ui.sanitize import EscapeFilter, plain, reveal_bidi
@@ -37,7 +35,7 @@ class Output:
         streaming.
         """
         self._as_json = as_json
-        self._file = OutputFile(file) if file is not None and str(file) != "-" else None
+        self._file = OutputFile(file, environment) if file is not None and str(file) != "-" else None
         self._environment = environment
         if self._file is None and environment.stdout is None:
             raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
@@ -132,41 +130,3 @@ class Output:
         """Discard an unfinished output file."""
         if self._file is not None:
             self._file.discard()
-
-
-class OutputFile:
-    """The file of --output. A regular file is replaced atomically and keeps its mode; a new one gets mode 0600."""
-
-    def __init__(self, path: Path) -> None:
-        self._replacement: Replacement | None = None
-        self.file: BinaryIO
-        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
-            # /dev/stdout, for example, is a file that other programs write to as well: append, never replace
-            self.file = path.open("ab")
-            return
-        mode = None
-        if path.exists():
-            found = path.stat().st_mode
-            if stat.S_ISDIR(found):
-                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output needs a file")
-            if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
-                self.file = path.open("wb")
-                return
-            mode = stat.S_IMODE(found)
-        try:
-            self._replacement = Replacement(Path(os.path.realpath(path)))
-        except OSError as error:
-            raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
-        self.file = self._replacement.file
-        if mode is not None:
-            os.fchmod(self.file.fileno(), mode)
-
-    def commit(self) -> None:
-        self.file.flush()
-        if self._replacement is not None:
-            self._replacement.commit(durable=True)
-        self.file.close()
-
-    def discard(self) -> None:
-        if self._replacement is not None:
-            self._replacement.close()

@@ -16,6 +16,7 @@ from hybrid_cli.cascade.shadow import Shadows, shadow_of
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.checks.verify import require_command
 from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import MAX_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
@@ -73,6 +74,7 @@ def run_prompt(
         schema = None if choices else options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
         if command:
+            require_command(command, environment.variables)
             wipe_start_environment()  # a command could read its parent's variables in /proc
         output = Output(
             environment,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,6 +17,37 @@ from hybrid_cli.system.child_environment import for_command
 VERIFY_SECONDS = 60
 FILE = "{file}"
 """Stands in the command for the name of a file with the answer."""
+
+
+def read_command(given: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of --verify. Raises Failure (USAGE) if it cannot be read or started, or expects a shell."""
+    import shlex
+
+    try:
+        words = tuple(shlex.split(given))
+    except ValueError as error:
+        raise Failure(ExitStatus.USAGE, f"--verify cannot be read: {str(error).lower()}") from None
+    unquoted = shlex.shlex(given, posix=False, punctuation_chars=True)
+    unquoted.commenters = ""
+    signs = [word for word in unquoted if word.strip("();<>|&") == "" and word]
+    if signs:
+        raise Failure(
+            ExitStatus.USAGE,
+            f"no shell reads --verify, so `{signs[0]}` would be an argument;"
+            f" write --verify {shlex.quote(f'sh -c {shlex.quote(given)}')}",
+        )
+    require_command(words, variables)
+    return words
+
+
+def require_command(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Raise Failure (USAGE) if `command` cannot be started, before anything is asked or paid."""
+    if not command or FILE in command[0]:
+        return
+    if shutil.which(command[0], path=variables.get("PATH")) is None:
+        found = shutil.which(command[0], mode=os.F_OK, path=variables.get("PATH"))
+        why = "No such file or directory" if found is None else "Permission denied"
+        raise Failure(ExitStatus.USAGE, f"the verify command `{command[0]}` cannot be started: {why}")
 
 
 def verify(command: Sequence[str], answer: str, variables: Mapping[str, str]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -167,6 +166,7 @@ def pipe(
     hybrid answers many records in parallel. It hands a record off under the same conditions as `hybrid run`.
     Line ends in an answer are printed as \\n.
     """
+    from hybrid_cli.checks.verify import read_command
     from hybrid_cli.pipe.options import PipeOptions
     from hybrid_cli.pipe.run_pipe import run_pipe
     from hybrid_cli.profile.policy import Flags
@@ -193,7 +193,7 @@ def pipe(
         system=system,
         tags=frozenset(tag or ()),
         schema=schema,
-        verify=tuple(shlex.split(verify or "")),
+        verify=read_command(verify, invocation.environment.variables) if verify else (),
         choices=choices,
         code=code,
         stop=tuple(stop or ()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, cast
 
 import typer
@@ -128,6 +127,7 @@ def run(
     local answer is not good enough. With a PROMPT, piped stdin is the text that the prompt is about.
     """
     from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
+    from hybrid_cli.checks.verify import read_command
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
@@ -158,7 +158,7 @@ def run(
         choices=choices,
         exit_code=exit_code,
         code=code,
-        verify=tuple(shlex.split(verify or "")),
+        verify=read_command(verify, invocation.environment.variables) if verify else (),
         raw=raw,
         render=render,
         show_thinking=show_thinking,

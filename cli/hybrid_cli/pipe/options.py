@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.checks.verify import require_command
 from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.record_cascade import Instruction
@@ -59,12 +60,14 @@ class PipeOptions:
         choices = read_choices(self.choices) if self.choices is not None else ()
         if choices and self.schema is not None:
             raise Failure(ExitStatus.USAGE, "--choices and --schema exclude each other; give one of them")
+        command = self.verify or tuple(policy.checks.verify or ())
+        require_command(command, environment.variables)
         return Instruction(
             self.instruction,
             self._template(),
             self.system,
             read_schema(schema) if schema is not None and not choices else None,
-            self.verify or tuple(policy.checks.verify or ()),
+            command,
             choices,
             known_tags(self.tags, policy, environment),
             self.code,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from hybrid_cli.cascade.local_run import report_template
-from hybrid_cli.cascade.output import OutputFile
+from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -118,7 +118,7 @@ def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[Bi
     if options.output is not None and str(options.output) != "-":
         if options.resume is not None:
             raise Failure(ExitStatus.USAGE, "--output and --resume exclude each other; give one of them")
-        output = OutputFile(options.output)
+        output = OutputFile(options.output, environment)
         try:
             yield output.file, None
             output.commit()

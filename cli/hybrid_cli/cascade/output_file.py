@@ -1,0 +1,131 @@
+"""The file of --output: replaced atomically where the system can, and never at the price of the answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, BinaryIO, NoReturn
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system.files import Replacement, replacing
+from hybrid_cli.ui.environment import Environment
+
+_MEMORY = 64_000_000
+"""Bytes of content that are held in memory; more of it waits in a temporary file."""
+
+
+class OutputFile:
+    """A regular file is replaced and keeps its mode; a new one gets mode 0600. Opened before anything is paid."""
+
+    def __init__(self, path: Path, environment: Environment) -> None:
+        """Raises Failure if the file cannot be written."""
+        self._path = path
+        self._environment = environment
+        self._replacement: Replacement | None = None
+        self._direct: BinaryIO | None = None
+        try:
+            self._open()
+        except OSError as error:
+            raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
+        self.file: IO[bytes] = self._direct or tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
+        """Takes the content. A device or a pipe gets it at once, any other file when it is committed."""
+
+    def _open(self) -> None:
+        path = self._path
+        if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+            # /dev/stdout, for example, is a file that other programs write to as well: append, never replace
+            self._direct = path.open("ab")
+            return
+        mode = None
+        if path.exists():
+            found = path.stat().st_mode
+            if stat.S_ISDIR(found):
+                raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output needs a file")
+            if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
+                self._direct = path.open("wb")
+                return
+            mode = stat.S_IMODE(found)
+        try:
+            self._replacement = Replacement(Path(os.path.realpath(path)))
+        except PermissionError:
+            if mode is None or not os.access(path, os.W_OK):
+                raise
+            return  # the folder takes no new file, but this one can be written in place
+        if mode is not None:
+            os.fchmod(self._replacement.file.fileno(), mode)
+
+    def commit(self) -> None:
+        """Put the content into the file: at once, or else in place, or else into a file beside it.
+
+        Raises Failure, naming the place, if the answer went to another one.
+        """
+        if self._direct is not None:
+            self._direct.close()
+            return
+        self.file.seek(0)
+        data = self.file.read()
+        if self._replaced(data):
+            return
+        try:
+            self._write_in_place(data)
+        except OSError as error:
+            self._save_elsewhere(data, error)
+
+    def _replaced(self, data: bytes) -> bool:
+        """Replace the file. False where that cannot be: a mount point, a full disk, a folder without room."""
+        if self._replacement is None:
+            return False
+        try:
+            self._replacement.file.write(data)
+            self._replacement.commit(durable=True)
+        except OSError:
+            self._drop_replacement()
+            return False
+        self._drop_replacement()
+        return True
+
+    def _write_in_place(self, data: bytes) -> None:
+        with self._path.open("r+b") as file:
+            _reserve(file, len(data))
+            file.write(data)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _save_elsewhere(self, data: bytes, error: OSError) -> NoReturn:
+        """Keep the content beside the file, or among hybrid's own files. Raises Failure, which names the place."""
+        kept = ""
+        for folder in (self._path.absolute().parent, self._environment.state_folder):
+            place = folder / f"{self._path.name}.{self._environment.run_id}"
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                with replacing(place) as file:
+                    file.write(data)
+                kept = f"; the answer is in {place}"
+                break
+        raise Failure(ExitStatus.FAILURE, f"{self._path} cannot be written: {error.strerror}{kept}")
+
+    def _drop_replacement(self) -> None:
+        if self._replacement is not None:
+            with suppress(OSError):  # unwritten bytes on a full disk: `file` has them
+                self._replacement.close()
+            self._replacement = None
+
+    def discard(self) -> None:
+        """Drop the content, unless it was committed."""
+        self._drop_replacement()
+        self.file.close()
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Raise OSError if the disk has no room for `size` bytes, before the old content is lost."""
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
