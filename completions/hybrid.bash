@@ -30,6 +30,7 @@ _hybrid_value() {
     'pipe --cloud-model') kind=text ;;
     'pipe --tag') kind=text ;;
     'pipe --each') kind=choice words='line jsonl csv nul para' ;;
+    'pipe --delimiter') kind=text ;;
     'pipe --field') kind=text ;;
     'pipe --template') kind=text ;;
     'pipe --system'|'pipe -s') kind=text ;;
@@ -110,7 +111,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;

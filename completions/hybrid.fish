@@ -103,6 +103,7 @@ complete -c hybrid -n '__hybrid_at pipe' -l cloud -x -d 'Hand off to this cloud:
 complete -c hybrid -n '__hybrid_at pipe' -l cloud-model -x -d 'Hand off to this model of the cloud'
 complete -c hybrid -n '__hybrid_at pipe' -l tag -x -d 'Tag the prompt for the profile\'s rules. Repeatable'
 complete -c hybrid -n '__hybrid_at pipe' -l each -x -a 'line jsonl csv nul para' -d 'Split the input into records of this kind'
+complete -c hybrid -n '__hybrid_at pipe' -l delimiter -x -d 'Separate the fields of CSV by this character, such as \';\' or tab'
 complete -c hybrid -n '__hybrid_at pipe' -l field -x -d 'Show the model only this field; a.b is field b of object a'
 complete -c hybrid -n '__hybrid_at pipe' -l template -x -d 'Show the model this text, with fields in braces: \'Title: {title}\''
 complete -c hybrid -n '__hybrid_at pipe' -l system -s s -x -d 'Set the system message'

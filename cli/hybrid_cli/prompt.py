@@ -18,6 +18,8 @@ from hybrid_cli.ui.environment import Environment
 
 MAX_BYTES = 16_000_000
 _READ_SIZE = 1 << 16
+_SAMPLE = 2_000
+_UTF_16_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,27 @@ def _read_text(environment: Environment) -> str:
         raise Failure(
             ExitStatus.USAGE, f"stdin cannot be read: {error.strerror}; if nothing is piped, use --no-stdin"
         ) from None
+    refuse_utf_16(bytes(data[:_SAMPLE]), "stdin")
     try:
-        return data.decode("utf-8-sig")
+        # Text of several files may have a byte order mark at the start of each.
+        return data.decode("utf-8-sig").replace("\n\ufeff", "\n")
     except UnicodeDecodeError as error:
         raise Failure(
             ExitStatus.USAGE, f"stdin is not UTF-8 (byte {error.start}); convert it, for example with iconv"
         ) from None
+
+
+def refuse_utf_16(start: bytes, name: str) -> None:
+    """Raise Failure (USAGE) if a text that begins with `start` is UTF-16, as PowerShell and Excel write it."""
+    sample = start[:_SAMPLE]
+    encoding = next((one for mark, one in _UTF_16_MARKS.items() if sample.startswith(mark)), None)
+    if encoding is None and len(sample) > 1:
+        even, odd = sample[::2].count(0), sample[1::2].count(0)
+        quarter = len(sample) / 4
+        encoding = (
+            "UTF-16LE" if odd > quarter > 4 * even else "UTF-16BE" if even > quarter > 4 * odd else None
+        )
+    if encoding is not None:
+        raise Failure(
+            ExitStatus.USAGE, f"{name} is {encoding}; convert it, for example: iconv -f {encoding} -t UTF-8"
+        )

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from hybrid_cli.checks.choices import matching_choice, read_choices
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.pipe.options import read_delimiter
 from hybrid_cli.pipe.queue import Blank, RecordQueue
 from hybrid_cli.pipe.records import Each, Record, Source, split_chunks
-from hybrid_cli.pipe.resume import open_resumed
+from hybrid_cli.pipe.resume import answered_keys, open_resumed
 from hybrid_cli.pipe.sink import Lines, Objects
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.ui.environment import Environment
@@ -153,6 +154,74 @@ def test_a_record_is_named_by_file_and_line(
     assert [record.line for record in found] == lines * 2
     last = found[-1]
     assert last.name(9) == f"record 9 ({last.file}{'' if last.line is None else f':{last.line}'})"
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter", "told"),
+    [
+        (b"name;age\nAnna;41\n", None, "is separated by `;`, not by commas; to set it: --delimiter"),
+        (b"name\tage\r\nAnna\t41\r\n", None, "is separated by tabs"),
+        (b"name|age\nAnna|41\n", None, "is separated by `|`"),
+        (b"\n\nname;age\nAnna;41\n", None, "is separated by `;`"),
+        (b"sep=;\r\nname;age\r\nAnna;41\r\n", None, "is separated by `;`"),
+        (b"\xef\xbb\xbfsep=;\nname;age\nAnna;41\n", None, "is separated by `;`"),
+        (b"name,age\nAnna,41\n", None, ""),
+        (b'name,"a;g;e"\nAnna,41\n', None, ""),
+        (b'"na,me";age\nAnna;41\n', None, "is separated by `;`"),
+        (b"name;age\nAnna;41\n", ";", ""),
+        (b"name:age\nAnna:41\n", ":", ""),
+    ],
+)
+def test_the_delimiter_of_csv_is_found_or_given(
+    tmp_path: Path, content: bytes, delimiter: str | None, told: str
+) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes(content)
+    stderr = io.StringIO()
+    (record,) = Source([path], "csv", Environment(None, None, stderr, {}), delimiter)
+    assert list(record.value.values()) == ["Anna", "41"]
+    assert told in stderr.getvalue()
+    assert bool(stderr.getvalue()) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("given", "character"), [(";", ";"), ("tab", "\t"), ("\\t", "\t"), ("\t", "\t"), ("pipe", "|")]
+)
+def test_names_of_delimiters(given: str, character: str) -> None:
+    assert read_delimiter(given) == character
+
+
+@pytest.mark.parametrize("given", ["", ";;", "\n", '"', "semi"])
+def test_what_separates_no_fields_is_refused(given: str) -> None:
+    with pytest.raises(Failure, match="--delimiter must be one character"):
+        read_delimiter(given)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("each", ["line", "jsonl", "csv", "para"])
+def test_utf_16_is_named_with_the_command_that_converts_it(tmp_path: Path, encoding: str, each: Each) -> None:
+    text = '{"a": "Grüße, 1"}\n{"a": "b"}\n'
+    with pytest.raises(
+        Failure, match=r"0\.txt is UTF-16\w*; convert it, for example: iconv -f UTF-16"
+    ) as failure:
+        records(tmp_path, each, text.encode(encoding))
+    assert failure.value.status is ExitStatus.USAGE
+
+
+def test_joined_files_keep_no_byte_order_mark(tmp_path: Path) -> None:
+    one = b'\xef\xbb\xbf{"a": 1}\r\n'
+    assert raws(records(tmp_path, "jsonl", one + one)) == [b'{"a": 1}', b'{"a": 1}']
+    assert raws(records(tmp_path, "line", b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")) == [b"a", b"b"]
+    assert raws(records(tmp_path, "line", b"\xef\xbb\xbfa\n", b"\xef\xbb\xbfb\n")) == [b"a", b"b"]
+
+
+def test_resume_takes_indented_objects(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    (record,) = records(tmp_path, "jsonl", b'  {"a": 1}\n')
+    line = Objects("hybrid").failure(record, WRONG)
+    path.write_bytes(line.replace(b'"error"', b'"record": "k", "answer": "x", "was"'))
+    answered = answered_keys(path, "hybrid")
+    assert sum(answered.values()) == 1
 
 
 def test_duplicate_column_names_are_refused(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def read_key(key: Key, environment: Environment) -> str:
         value = _from_file(Path(key.file))
     else:
         value = _from_command(key.command or [])
-    value = value.strip()
+    value = _unquoted(value.strip())
     if not value:
         raise Failure(ExitStatus.KEY, f"no API key: {_why_missing(key)}")
     if not (value.isascii() and value.isprintable() and " " not in value):
@@ -41,6 +41,12 @@ def read_key(key: Key, environment: Environment) -> str:
             ExitStatus.KEY, f"no API key: the text from {key_source(key)} contains characters that no key has"
         )
     return value
+
+
+def _unquoted(value: str) -> str:
+    """`value` without the quotes around it, which files of variables and copied commands leave there."""
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if is_quoted else value
 
 
 def _why_missing(key: Key) -> str:

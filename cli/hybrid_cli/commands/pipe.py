@@ -69,6 +69,15 @@ def pipe(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHARACTER",
+            help="Separate the fields of CSV by this character, such as ';' or tab.",
+            show_default="found in the header row",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     field: Annotated[
         str | None,
         typer.Option(
@@ -167,7 +176,7 @@ def pipe(
     Line ends in an answer are printed as \\n.
     """
     from hybrid_cli.checks.verify import read_command
-    from hybrid_cli.pipe.options import PipeOptions
+    from hybrid_cli.pipe.options import PipeOptions, read_delimiter
     from hybrid_cli.pipe.run_pipe import run_pipe
     from hybrid_cli.profile.policy import Flags
 
@@ -188,6 +197,7 @@ def pipe(
         instruction=instruction,
         files=tuple(files or ()),
         each=each,
+        delimiter=read_delimiter(delimiter) if delimiter is not None else None,
         field=field,
         template=template,
         system=system,

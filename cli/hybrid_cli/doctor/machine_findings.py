@@ -9,6 +9,7 @@ from pathlib import Path
 from hybrid_cli.doctor.finding import Finding, State, until_failure
 from hybrid_cli.local.threads import automatic_threads, usable_cores
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.system.mounts import network_file_system
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.capacity import free_disk
 
@@ -60,6 +61,14 @@ def _folders(environment: Environment) -> Iterator[Finding]:
         yield Finding("folders", state, f"not writable: {named}; to use another folder, set HYBRID_HOME")
     else:
         yield Finding("folders", "ok", ", ".join(f"{name} {folder}" for name, folder in folders.items()))
+    kind = network_file_system(environment.state_folder)
+    if kind is not None:
+        yield Finding(
+            "folders",
+            "warn",
+            f"{environment.state_folder} is on a network file system ({kind}), whose locks may not hold between"
+            " machines, so that budgets may be exceeded; set HYBRID_HOME to a folder on a local disk",
+        )
 
 
 def _is_writable(folder: Path) -> bool:

@@ -165,6 +165,7 @@ def new_job(cascades: RecordCascades, sink: Sink, source: Source, jobs: int | No
         policy,
         sink,
         source.each,
+        source.delimiter,
         tuple(path.absolute() for path in source.files),
         cascades.as_objects,
         cascades.enforcement,

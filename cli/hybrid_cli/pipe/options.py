@@ -15,6 +15,17 @@ from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
+
+
+def read_delimiter(given: str) -> str:
+    """The character that --delimiter names. Raises Failure (USAGE) if it cannot separate fields."""
+    character = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}.get(given, given)
+    if len(character) != 1 or character in '"\r\n\ufeff':
+        raise Failure(
+            ExitStatus.USAGE, f"--delimiter must be one character, such as ';' or tab, not `{shorten(given)}`"
+        )
+    return character
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,8 @@ class PipeOptions:
     files: tuple[Path, ...] = ()
     each: Each | None = None
     """None picks `jsonl` where fields are needed or the input is JSON Lines, else `line`."""
+    delimiter: str | None = None
+    """Between the fields of CSV; None finds it in the header row."""
     field: str | None = None
     template: str | None = None
     system: str | None = None
@@ -85,6 +98,8 @@ class PipeOptions:
     def record_kind(self) -> Input:
         """Return the kind of the input's records, or how to find it. Raises Failure (USAGE) for a field of a record without fields."""
         needs_fields = self.field is not None or self.template is not None
+        if self.delimiter is not None and self.each != "csv":
+            raise Failure(ExitStatus.USAGE, "--delimiter needs --each csv")
         if self.each is None:
             return "jsonl" if needs_fields else "by content" if self.as_objects else "by name"
         if needs_fields and self.each not in ("jsonl", "csv"):

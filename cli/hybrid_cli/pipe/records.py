@@ -9,16 +9,18 @@ import csv
 import glob
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl
 from hybrid_cli.pipe.record_kinds import Each, Input
-from hybrid_cli.prompt import MAX_BYTES
+from hybrid_cli.prompt import MAX_BYTES, refuse_utf_16
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
@@ -68,9 +70,15 @@ class Record:
 class Source:
     """Reads the records of files or stdin, lazily and in order."""
 
-    def __init__(self, files: Sequence[Path], each: Input, environment: Environment) -> None:
-        """Raise Failure (USAGE) if a file cannot be read, or stdin has no input."""
+    def __init__(
+        self, files: Sequence[Path], each: Input, environment: Environment, delimiter: str | None = None
+    ) -> None:
+        """Raise Failure (USAGE) if a file cannot be read, or stdin has no input.
+
+        `delimiter` separates the fields of CSV; None finds it in the header row.
+        """
         self.each = each
+        self.delimiter = delimiter
         self.files = files or [Path("-")]
         self._environment = environment
         for path in self.files:
@@ -87,9 +95,15 @@ class Source:
         for path in self.files:
             name = None if str(path) == "-" else str(path)
             with self._open(path) as descriptor:
-                each, chunks = self._kind(path, _chunks(descriptor))
-                for line, record in _records(each, chunks, str(path)):
+                for line, record in self._split(_chunks(descriptor, path, self.each), path):
                     yield replace(record, file=name, line=line)
+
+    def _split(self, chunks: Iterator[bytes], path: Path) -> Iterator[tuple[int | None, Record]]:
+        each, chunks = self._kind(path, chunks)
+        if each == "csv":
+            yield from _rows_of(chunks, path, self.delimiter, self._environment)
+        else:
+            yield from _records(each, chunks)
 
     def _kind(self, path: Path, chunks: Iterator[bytes]) -> tuple[Each, Iterator[bytes]]:
         """Return the kind of a file's records, and its content."""
@@ -128,16 +142,43 @@ def expand_patterns(names: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[tuple[int | None, Record]]:
+def _rows_of(
+    chunks: Iterable[bytes], path: Path, delimiter: str | None, environment: Environment
+) -> Iterator[tuple[int, Record]]:
+    """Yield the rows of CSV. Without a `delimiter` the header row decides; a note names one that is no comma."""
+    lines = split_chunks(chunks, b"\n")
+    begun = [*islice(lines, 1)]
+    while begun and not begun[-1].strip() and (more := [*islice(lines, 1)]):
+        begun += more
+    first = begun[-1] if begun else b""
+    if first.lower().startswith(b"sep="):  # a line for Excel, which is no header
+        found, begun[-1] = first[4:5].decode("ascii", "replace") or ",", b""
+    else:
+        found = delimiter_in(first)
+    if delimiter is None and found != ",":
+        named = "tabs" if found == "\t" else f"`{found}`"
+        environment.note(f"{path} is separated by {named}, not by commas; to set it: --delimiter")
+    return _rows(chain(begun, lines), str(path), delimiter or found)
+
+
+_DELIMITERS = (b",", b"\t", b";", b"|")
+
+
+def delimiter_in(header: bytes) -> str:
+    """The delimiter of CSV with this header row: a comma, unless only another one occurs outside of quotes."""
+    bare = re.sub(rb'"[^"]*"', b"", header)
+    counts = {one: bare.count(one) for one in _DELIMITERS}
+    likely = max(_DELIMITERS[1:], key=lambda one: counts[one])
+    return "," if counts[b","] or not counts[likely] else likely.decode()
+
+
+def _records(each: Each, chunks: Iterable[bytes]) -> Iterator[tuple[int | None, Record]]:
     """Yield each record with its line; None for the line if the input has no lines."""
     pieces = split_chunks(chunks, _SEPARATORS.get(each, b"\n"))
     if each == "nul":
         yield from ((None, _text(piece)) for piece in pieces)
         return
-    if each == "csv":
-        yield from _rows(pieces, name)
-        return
-    lines = enumerate(map(_without_cr, pieces), 1)
+    lines = enumerate(map(_without_ends, pieces), 1)
     if each == "para":
         yield from ((line, _text(raw)) for line, raw in _paragraphs(lines))
     elif each == "jsonl":
@@ -146,11 +187,13 @@ def _records(each: Each, chunks: Iterable[bytes], name: str) -> Iterator[tuple[i
         yield from ((line, _text(raw)) for line, raw in lines)
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    """Yield the bytes as they arrive, without a byte order mark at the start."""
+def _chunks(descriptor: int, path: Path, each: Input) -> Iterator[bytes]:
+    """Yield the bytes as they arrive, without a byte order mark at the start. Raises Failure (USAGE) for UTF-16."""
     start = os.read(descriptor, _READ_SIZE)
     while 0 < len(start) < len(_BOM) and _BOM.startswith(start) and (more := os.read(descriptor, _READ_SIZE)):
         start += more
+    if each != "nul":
+        refuse_utf_16(start, "stdin" if str(path) == "-" else str(path))
     yield start.removeprefix(_BOM)
     while chunk := os.read(descriptor, _READ_SIZE):
         yield chunk
@@ -173,8 +216,9 @@ def split_chunks(chunks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def _without_cr(piece: bytes) -> bytes:
-    return piece.removesuffix(b"\r")
+def _without_ends(line: bytes) -> bytes:
+    """The line without a carriage return, and without the byte order mark that joined files have in the middle."""
+    return line.removesuffix(b"\r").removeprefix(_BOM)
 
 
 def _paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -237,11 +281,11 @@ class _TextLines:
         self.at_end = True
 
 
-def _rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, Record]]:
+def _rows(lines: Iterable[bytes], name: str, delimiter: str) -> Iterator[tuple[int, Record]]:
     """Yield the rows of CSV (RFC 4180) as objects with the header row's names, each with its line."""
     csv.field_size_limit(MAX_BYTES)
     text = _TextLines(lines)
-    rows = csv.reader(text)
+    rows = csv.reader(text, delimiter=delimiter)
     names = _header(rows, name)
     if names and text.at_end:
         raise Failure(ExitStatus.USAGE, f"a quote in the header row of {name} is never closed")

@@ -64,6 +64,7 @@ class Job:
     policy: Policy
     sink: Sink
     each: Input
+    delimiter: str | None
     files: tuple[Path, ...]
     as_objects: bool
     enforcement: str
@@ -152,7 +153,9 @@ def _read_tables(job: Job, answered: AnsweredKeys | None) -> Iterator[Any]:
     try:
         environment = job.environment()
         key = job.cascades(environment, None).key
-        records = pending_records(Source(job.files, job.each, environment), job.sink, key, answered)
+        records = pending_records(
+            Source(job.files, job.each, environment, job.delimiter), job.sink, key, answered
+        )
         for batch in _batches(records):
             yield _table(batch)
     except Failure as failure:

@@ -104,7 +104,7 @@ def _scan(file: BinaryIO, path: Path, field: str, answered: AnsweredKeys) -> tup
         whole = line.endswith(b"\n")
         answer = _answer_of(line, field)
         # A killed run may leave an incomplete line, but only lines before it can tell whose file this is.
-        is_rest = not whole and start > 0 and line.startswith(b"{") and not _is_json(line)
+        is_rest = not whole and start > 0 and line.lstrip().startswith(b"{") and not _is_json(line)
         if answer is None and not is_rest:
             raise Failure(
                 ExitStatus.USAGE,

@@ -38,7 +38,7 @@ def run_pipe(
     instruction = options.read_instruction(policy, environment)
     sink: Sink = Objects(options.key) if options.as_objects else Lines(environment)
     files = options.files if options.cluster is None else expand_patterns(options.files)
-    source = Source(files, options.record_kind(), environment)
+    source = Source(files, options.record_kind(), environment, options.delimiter)
     enforcement = "" if options.dry_run else guard(policy, environment)
     cascades = RecordCascades(
         instruction, policy, enforcement, environment, None, as_objects=options.as_objects

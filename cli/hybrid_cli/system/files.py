@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 PRIVATE_MODE = 0o600
 DEFAULT_MODE = 0o666
 """Modes of new files, from which the umask takes bits away."""
+
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of flock(2) where locks do not work, as on NFS without a lock daemon."""
 
 
 class Replacement:
@@ -73,10 +78,10 @@ def locked(path: Path, *, shared: bool = False, on_wait: Callable[[], None] | No
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, waited = open_locked(path, shared=shared, on_wait=on_wait)
     except OSError as error:
-        raise Failure(
-            ExitStatus.FAILURE,
-            f"cannot write to {path.parent}: {error.strerror}; set HYBRID_HOME to another folder",
-        ) from error
+        what, hint = f"cannot write to {path.parent}: {error.strerror}", "another folder"
+        if error.errno in _NO_LOCKS:
+            what, hint = f"{path.parent} is on a file system without locks", "a folder on a local disk"
+        raise Failure(ExitStatus.FAILURE, f"{what}; set HYBRID_HOME to {hint}") from error
     try:
         yield waited
     finally:

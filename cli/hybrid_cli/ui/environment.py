@@ -105,7 +105,7 @@ class Environment:
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
         if home:
-            return Path(home).absolute() / kind
+            return Path(os.path.expanduser(home)).absolute() / kind  # noqa: PTH111  keeps `~name` without such a user
         from platformdirs import PlatformDirs
 
         dirs = PlatformDirs("hybrid", appauthor=False)
