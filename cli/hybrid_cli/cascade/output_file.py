@@ -8,7 +8,7 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, cast
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.files import Replacement, replacing
@@ -31,7 +31,7 @@ class OutputFile:
             self._open()
         except OSError as error:
             raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
-        self.file: IO[bytes] = self._direct or tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
+        self.file = self._direct or cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115
         """Takes the content. A device or a pipe gets it at once, any other file when it is committed."""
 
     def _open(self) -> None:
