@@ -6,14 +6,11 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -22,6 +19,7 @@ from fork_server import ForkServer
 from hybrid_cli.weights.catalog import SMALL
 from hybrid_process import Hybrid, environment, executed, forked
 from scripted_cloud import ScriptedCloud
+from server_process import served
 
 # A job in a shell's background starts with Ctrl-C ignored, and so would every command it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -160,36 +158,10 @@ def profile(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def model_server(model_file: Path) -> Iterator[str]:
     """The origin of llama-cpp-python's own server, which serves the real weights on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ["--model", str(model_file), "--model_alias", "smollm2", "--n_ctx", "1024"]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            Path(__file__).parent / "support" / "model_server.py",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            *arguments,
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    origin = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, "the model server ended at start-up"
-            try:
-                with urlopen(f"{origin}/v1/models", timeout=1):  # noqa: S310  a fixed loopback origin
-                    break
-            except OSError:
-                time.sleep(0.2)
+    program = Path(__file__).parent / "support" / "model_server.py"
+    weights = ["--model", model_file, "--model_alias", "smollm2", "--n_ctx", "1024"]
+    with served([sys.executable, program, *weights], "/v1/models") as origin:
         yield origin
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.fixture

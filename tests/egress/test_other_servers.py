@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from hybrid_process import Hybrid
+from server_process import served
 
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
@@ -24,36 +20,10 @@ FORCE = "escalation: {mode: force}\n"
 @pytest.fixture(scope="module")
 def katan() -> Iterator[str]:
     """Start llm-katan's echo server, which checks keys; yield its origin."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ["--model", "echo", "--backend", "echo", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        [
-            Path(sys.executable).parent / "llm-katan",
-            *arguments,
-            "--validate-keys",
-            "--api-keys",
-            "openai=k-right",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    origin = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, "llm-katan ended at start-up"
-            try:
-                with urlopen(f"{origin}/health", timeout=1):  # noqa: S310  a fixed loopback origin
-                    break
-            except HTTPError:
-                break
-            except OSError:
-                time.sleep(0.2)
+    program = Path(sys.executable).parent / "llm-katan"
+    keys = ["--validate-keys", "--api-keys", "openai=k-right"]
+    with served([program, "--model", "echo", "--backend", "echo", *keys], "/health") as origin:
         yield origin
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.mark.parametrize(("key", "code"), [("k-right", 0), ("k-wrong", 4), ("", 4)])
