@@ -12,10 +12,9 @@ import pexpect
 import pytest
 
 from hybrid_cli.gate.calibration import Calibration, LogisticModel
-from hybrid_process import Hybrid, environment
+from hybrid_process import HELLO, Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
-SUM = "What is 2+2?"
 Profile = Callable[..., Path]
 UNSURE = "escalation: {target: {threshold: 0.99}}\n"
 SURE = "escalation: {target: {threshold: 0.01}}\n"
@@ -25,7 +24,7 @@ SOON = {"Retry-After-Ms": "20"}  # else the SDK waits by its own, random measure
 
 def test_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, profile: Profile) -> None:
     path = profile(f'cloud: {{base_url: "{model_server}/v1", model: smollm2}}\n{UNSURE}')
-    done = hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=model_server)
+    done = hybrid("run", "-p", path, "--json", *HELLO, HYBRID_CONSENT=model_server)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["answered_by"] == "cloud"
@@ -46,9 +45,9 @@ def test_handoff_to_a_real_model(hybrid: Hybrid, model_server: str, profile: Pro
 def test_a_confident_answer_is_kept_and_nothing_is_sent(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
-    done = hybrid("run", "-p", profile(cloud.section() + SURE), SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", profile(cloud.section() + SURE), *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stderr, cloud.received) == (0, b"", [])
-    assert b"4" in done.stdout
+    assert b"Hello" in done.stdout
 
 
 def test_only_the_prompt_is_sent(
@@ -158,7 +157,7 @@ def test_a_denied_handoff(
 ) -> None:
     escalation = f"escalation: {{on_denied: {on_denied}, target: {{threshold: 0.99}}}}\n"
     path = profile((cloud.section() if has_cloud else "") + escalation)
-    done = hybrid("run", "-p", path, "--json", SUM)
+    done = hybrid("run", "-p", path, "--json", *HELLO)
     assert (done.returncode, cloud.received) == (code, [])
     assert why in done.stderr.decode()
     if code == 0:
@@ -178,14 +177,14 @@ def test_forbid_overrides_every_other_layer(
         (("--escalation", "forbid"), {}),
         ((), {"HYBRID_ESCALATION": "forbid"}),
     ):
-        done = hybrid("run", "-p", path, *arguments, SUM, HYBRID_CONSENT=cloud.origin, **variables)
+        done = hybrid("run", "-p", path, *arguments, *HELLO, HYBRID_CONSENT=cloud.origin, **variables)
         assert cloud.received == []
         if mode == "force":
             assert (done.returncode, done.stdout) == (3, b"")
         else:
             assert done.returncode == 0
             assert b"forbids handoffs" in done.stderr
-    done = hybrid("run", "-p", "offline", "--escalation", "force", SUM)
+    done = hybrid("run", "-p", "offline", "--escalation", "force", "hi")
     assert done.returncode == 3
     assert b"profile `offline` forbids escalation" in done.stderr
 
@@ -266,9 +265,9 @@ def test_on_cloud_failure_after_a_local_answer(
 ) -> None:
     cloud.replies = [Reply(fault="cut")]
     escalation = f"escalation: {{on_cloud_failure: {on_failure}, target: {{threshold: 0.99}}}}\n"
-    done = hybrid("run", "-p", profile(cloud.section() + escalation), SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", profile(cloud.section() + escalation), *HELLO, HYBRID_CONSENT=cloud.origin)
     assert done.returncode == code
-    assert (b"4" in done.stdout) == (code == 0)
+    assert (b"Hello" in done.stdout) == (code == 0)
     assert b"stream was cut" in done.stderr
 
 
@@ -301,8 +300,8 @@ def test_the_default_profile_keeps_the_local_answer_whatever_fails(
     limits = "limits: {calls_per_run: 0}\n" if name == "no budget" else ""
     for base, expected in (("default", 0), ("ci", code)):
         path = profile(f"extends: {base}\n{section}escalation: {{target: {{threshold: 0.99}}}}\n{limits}")
-        done = hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin, CANARY=key)
-        assert (done.returncode, b"4" in done.stdout) == (expected, expected == 0), done.stderr
+        done = hybrid("run", "-p", path, *HELLO, HYBRID_CONSENT=cloud.origin, CANARY=key)
+        assert (done.returncode, b"Hello" in done.stdout) == (expected, expected == 0), done.stderr
         message = told.format(f"{cloud.origin}/v1")
         last = done.stderr.decode().splitlines()[-1]
         if base == "default":
@@ -400,7 +399,7 @@ def test_an_answer_is_whole_if_the_user_may_still_say_no(
     path = profile(cloud.section() + "escalation: {target: {escalate_at_most: 0.3}}\n")
     child = pexpect.spawn(
         command,
-        ["run", "-p", str(path), SUM],
+        ["run", "-p", str(path), "--max-tokens", "24", "What is 2+2?"],
         env=environment(home, TERM="xterm"),
         timeout=60,
         encoding="utf-8",

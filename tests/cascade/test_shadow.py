@@ -21,12 +21,11 @@ from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import Hybrid, environment, processes
+from hybrid_process import HELLO, Hybrid, environment, processes
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 KEEPS = "escalation: {target: {threshold: 0.01}, shadow: %s}\n"
-SUM = "What is 2 + 2? Reply with the number only."
 
 
 @pytest.mark.parametrize(
@@ -90,9 +89,9 @@ def assert_nothing_sent(home: Path) -> None:
 def test_a_kept_prompt_is_sent_after_its_answer(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path
 ) -> None:
-    cloud.replies = [Reply(pieces=("4",))]
+    cloud.replies = [Reply(pieces=("hello",))]
     path = profile(cloud.section(", prices: {input: 1, output: 10}") + KEEPS % 1.0)
-    done = hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, "--json", *HELLO, HYBRID_CONSENT=cloud.origin)
     told = json.loads(done.stdout)
     assert done.returncode == 0
     assert b"handed off" not in done.stderr
@@ -101,9 +100,9 @@ def test_a_kept_prompt_is_sent_after_its_answer(
     assert (row["outcome"], row["cost"] > 0, row["prompt"], row["answer"]) == ("answered", True, None, None)
     observed = row["observed"]
     assert observed["signals"] == told["handoff"]["signals"]
-    assert observed["agreement"] == float("4" in told["answer"].split()[-1])
+    assert observed["agreement"] == 1
     assert len(observed["weights"]) == 64
-    assert cloud.received[0].body["messages"][-1]["content"] == SUM
+    assert cloud.received[0].body["messages"][-1]["content"] == "Hello"
     by_reason = json.loads(hybrid("usage", "--by", "reason", "--json").stdout)
     assert [group["name"] for group in by_reason["groups"]] == ["shadow"]
     hybrid("usage", "purge", "--yes")
@@ -116,7 +115,7 @@ def test_the_command_does_not_wait_for_a_slow_or_broken_cloud(
     cloud.replies = [Reply(fault="hang")]
     path = profile(cloud.section() + KEEPS % 1.0 + "limits: {seconds: 60}\n")
     done = hybrid(
-        "run", "-p", path, SUM, timeout=55, HYBRID_CONSENT=cloud.origin
+        "run", "-p", path, *HELLO, timeout=55, HYBRID_CONSENT=cloud.origin
     )  # the cloud hangs for longer
     assert done.returncode == 0
     assert b"handed off" not in done.stderr
@@ -135,11 +134,11 @@ def test_policy_and_budget_prevent_shadow_requests(
         KEEPS % 0,
         "escalation: {target: {threshold: 0.01}, shadow: 1.0, mode: ask}\n",
         "escalation: {target: {threshold: 0.01}, shadow: 1.0, mode: forbid}\n",
-        "escalation: {shadow: 1.0, rules: [{when: {matches: number}, then: local}]}\n",
+        "escalation: {shadow: 1.0, rules: [{when: {matches: Hello}, then: local}]}\n",
         KEEPS % 1.0 + "limits: {calls_per_day: 0}\n",
     ):
         path = profile(cloud.section() + sections)
-        assert hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin).returncode == 0
+        assert hybrid("run", "-p", path, *HELLO, HYBRID_CONSENT=cloud.origin).returncode == 0
     assert_nothing_sent(home)
 
 
@@ -147,27 +146,27 @@ def test_missing_consent_secrets_and_project_files_prevent_shadow_requests(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, tmp_path: Path
 ) -> None:
     path = profile(cloud.section() + KEEPS % 1.0)
-    assert hybrid("run", "-p", path, SUM).returncode == 0
-    planned = hybrid("run", "-p", path, "--dry-run", SUM, HYBRID_CONSENT=cloud.origin)
+    assert hybrid("run", "-p", path, *HELLO).returncode == 0
+    planned = hybrid("run", "-p", path, "--dry-run", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert b"; kept prompts afterwards with probability 1" in planned.stderr
     secret = "ghp_" + "9aZ3kQ7mB1xW5cV8nL2pR4tY6uJ0sD3fG7hE"
-    assert hybrid("run", "-p", path, f"{secret} {SUM}", HYBRID_CONSENT=cloud.origin).returncode == 0
+    assert hybrid("run", "-p", path, f"{secret} What is 2 + 2?", HYBRID_CONSENT=cloud.origin).returncode == 0
     project = tmp_path / "project"
     project.mkdir()
     (project / ".hybrid.yaml").write_text("version: 1\nescalation: {shadow: 1.0}\n")
     (project / "hybrid_cli.py").write_text("raise SystemExit('a project is no place for modules')")
     none = profile(cloud.section() + "escalation: {target: {threshold: 0.01}}\n", "none.yaml")
-    assert hybrid("run", "-p", none, SUM, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
+    assert hybrid("run", "-p", none, *HELLO, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
     assert_nothing_sent(home)
     # Where the user's own word stands, the same project's code is not met on the way out.
-    assert hybrid("run", "-p", path, SUM, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
+    assert hybrid("run", "-p", path, *HELLO, cwd=project, HYBRID_CONSENT=cloud.origin).returncode == 0
     settled(hybrid, 1)
 
 
 def test_handed_off_prompts_are_observed_too(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     cloud.replies = [Reply(pieces=("Nothing of the kind.",))]
     path = profile(cloud.section() + "escalation: {target: {threshold: 1.0}, shadow: 1.0}\n")
-    done = hybrid("run", "-p", path, SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, *HELLO, HYBRID_CONSENT=cloud.origin)
     assert done.stdout == b"Nothing of the kind.\n"
     (row,) = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert (row["reason"], row["observed"]["agreement"]) == ("unsure", 0)
@@ -220,7 +219,7 @@ def test_calibrate_from_the_ledger(
     cloud.replies = [Reply(pieces=("4",))]
     target = "escalation: {target: {escalate_at_most: 0.2}%s}\n"
     plain = profile(cloud.section() + KEEPS % 1.0)
-    hybrid("run", "-p", plain, SUM, HYBRID_CONSENT=cloud.origin)
+    hybrid("run", "-p", plain, *HELLO, HYBRID_CONSENT=cloud.origin)
     settled(hybrid, 1)
     fit = ("calibrate", "--from-ledger", "-p", plain, "--target", "escalate_at_most=0.2", "--json")
     few = hybrid(*fit)
@@ -234,7 +233,7 @@ def test_calibrate_from_the_ledger(
     told = json.loads(done.stdout)
     assert told["rows"] == 200
     assert told["handed_off"] <= 0.25
-    used = hybrid("run", "-p", profile(cloud.section() + target % "", "used.yaml"), "--json", SUM)
+    used = hybrid("run", "-p", profile(cloud.section() + target % "", "used.yaml"), "--json", *HELLO)
     assert json.loads(used.stdout)["handoff"]["threshold"] is not None
     refused = hybrid(*fit, "data.jsonl")
     assert (refused.returncode, refused.stdout) == (2, b"")

@@ -36,7 +36,7 @@ def caller(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     folder = tmp_path_factory.mktemp("callers")
 
     def make(name: str, argument: str) -> str:
-        shown = "{% for c in ['Rome','Paris','Lima'] %}Weather in {{c}}?\n" + call(
+        shown = "{% for c in ['Rome','Paris'] %}Weather in {{c}}?\n" + call(
             "Weather in {{c}}", name, argument
         )
         template = shown + "\n\n{% endfor %}{{messages[-1].content}}\n"
@@ -85,7 +85,7 @@ def test_a_model_with_channels_calls_on_one(
     """The template is of gpt-oss's form; the weights are SmolLM2's, which go on with what they see."""
     shown = (
         "{% for t in tools or [] %}// {{t.function.description}}\n{% endfor %}"
-        "{% for c in ['Rome','Paris','Lima'] %}Weather in {{c}}?\n<|channel|>commentary to=functions.web_search"
+        "{% for c in ['Rome','Paris'] %}Weather in {{c}}?\n<|channel|>commentary to=functions.web_search"
         '<|message|>{"query": "Weather in {{c}}"}<|call|>\n\n{% endfor %}{{messages[-1].content}}\n'
     )
     model = with_template(model_file, shown, tmp_path / "channels.gguf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,12 +19,11 @@ from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.ui.sanitize import one_line, shorten
 from hybrid_cli.weights.catalog import SMALL
-from hybrid_process import Hybrid, environment
+from hybrid_process import HELLO, Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
-SUM = "What is 2+2?"
 
 
 def test_pull_imports_nothing_from_the_working_folder(installed: Hybrid, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_force_under_ask_asks_and_never_answers_locally(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + "escalation: {mode: ask}\n")
-    done = hybrid("run", "-p", path, "--escalation", "force", SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, "--escalation", "force", "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
     assert b"requires confirmation for each handoff" in done.stderr
 
@@ -169,16 +169,16 @@ def test_a_profile_that_is_a_named_pipe_is_refused_at_once(hybrid: Hybrid, tmp_p
 
 def test_output_to_dev_stdout_appends(command: str, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    script = f'(echo first; "{command}" run -o /dev/stdout "{SUM}"; echo last) >> {log}'
+    script = f'(echo first; "{command}" run -o /dev/stdout {shlex.join(HELLO)}; echo last) >> {log}'
     subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, env=environment(home), check=True)
     lines = log.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("first", "last")
-    assert "4" in "".join(lines[1:-1])
+    assert "Hello" in "".join(lines[1:-1])
 
 
 def test_output_to_a_dash_is_stdout(hybrid: Hybrid, tmp_path: Path) -> None:
-    done = hybrid("run", "-o", "-", SUM, cwd=tmp_path)
-    assert b"4" in done.stdout
+    done = hybrid("run", "-o", "-", *HELLO, cwd=tmp_path)
+    assert b"Hello" in done.stdout
     assert list(tmp_path.glob("-")) == []
 
 
@@ -265,7 +265,7 @@ def test_one_line_reveals_invisible_characters() -> None:
 
 def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    script = f'mkdir {gone}; cd {gone}; rmdir {gone}; "{command}" run --json "{SUM}"'
+    script = f'mkdir {gone}; cd {gone}; rmdir {gone}; "{command}" run --json {shlex.join(HELLO)}'
     done = subprocess.run(
         ["sh", "-c", script],
         stdin=subprocess.DEVNULL,
@@ -274,7 +274,7 @@ def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "4" in json.loads(done.stdout)["answer"]
+    assert "Hello" in json.loads(done.stdout)["answer"]
 
 
 @pytest.mark.parametrize(

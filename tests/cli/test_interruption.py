@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from hybrid_process import WAITING, Hybrid, environment
+from hybrid_process import HELLO, WAITING, Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 
 LONG = "Write a long story about a fox."
@@ -104,7 +105,7 @@ def test_a_closed_pipe_is_141_and_silent(command: str, home: Path) -> None:
     )
     assert done.stdout == b"141\n"
     assert WAITING.sub(b"", done.stderr) == b""
-    script = f'"{command}" run "What is 2+2?" | true; echo "${{PIPESTATUS[0]}}"'
+    script = f'"{command}" run {shlex.join(HELLO)} | true; echo "${{PIPESTATUS[0]}}"'
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, env=environment(home), timeout=60, check=False
     )
@@ -114,7 +115,7 @@ def test_a_closed_pipe_is_141_and_silent(command: str, home: Path) -> None:
 
 def test_head_gets_its_line(command: str, home: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", f'"{command}" run "What is 2+2?" | head -1'],
+        ["bash", "-c", f'"{command}" run {shlex.join(HELLO)} | head -1'],
         capture_output=True,
         env=environment(home),
         timeout=60,
@@ -156,9 +157,9 @@ def test_a_terminal_streams_and_ctrl_c_ends_it(terminal: object) -> None:
 
 
 def test_a_terminal_answer_has_no_control_characters(terminal: object) -> None:
-    child = terminal("run", "-q", "What is 2+2?", NO_COLOR="1")  # type: ignore[operator]  # no spinner
+    child = terminal("run", "-q", *HELLO, NO_COLOR="1")  # type: ignore[operator]  # no spinner
     child.expect(pexpect.EOF)
-    assert "4" in child.before
+    assert "Hello" in child.before
     assert "\x1b" not in child.before
     child.close()
     assert child.exitstatus == 0
@@ -178,9 +179,9 @@ def test_ask_asks_on_the_terminal(
 ) -> None:
     path = home / "ask.yaml"
     path.write_text(f"version: 1\n{cloud.section()}escalation: {{mode: ask, target: {{threshold: 0.99}}}}\n")
-    arguments = ("run", "-p", str(path), "--json", "What is 2+2?")
+    arguments = ("run", "-p", str(path), "--json", *HELLO)
     child = terminal(*arguments, HYBRID_CONSENT=cloud.origin)  # type: ignore[operator]
-    child.expect(r"unsure .* Send this prompt \(12 characters\) to http://127\S+, scripted.*\[y/N\]")
+    child.expect(r"unsure .* Send this prompt \(11 characters\) to http://127\S+, scripted.*\[y/N\]")
     assert cloud.received == []
     child.sendline(reply)
     child.expect(f'"answered_by": "{by}"')
@@ -225,5 +226,5 @@ def test_ask_without_a_terminal_denies(hybrid: Hybrid, cloud: ScriptedCloud, hom
     path.write_text(
         f"version: 1\n{cloud.section()}escalation: {{mode: ask, on_denied: fail, target: {{threshold: 0.99}}}}\n"
     )
-    done = hybrid("run", "-p", path, "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import time
@@ -11,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_process import Hybrid, environment
-
-SUM = "What is 2+2?"  # this model answers it shortly and with the same words at temperature 0
+from hybrid_process import HELLO, Hybrid, environment
 
 
 def lines(data: bytes) -> list[str]:
@@ -21,7 +20,9 @@ def lines(data: bytes) -> list[str]:
 
 
 def test_answer_alone_is_on_stdout(hybrid: Hybrid) -> None:
-    done = hybrid("run", "Which city is it in? One word.", stdin=b"The Eiffel Tower is in Paris.\n")
+    done = hybrid(
+        "run", "Which city is it in? One word.", stdin=b"The Eiffel Tower is in Paris. It is tall.\n"
+    )
     assert done.returncode == 0
     assert "Paris" in done.stdout.decode()
     assert done.stdout.endswith(b"\n")
@@ -30,10 +31,11 @@ def test_answer_alone_is_on_stdout(hybrid: Hybrid) -> None:
 
 
 def test_stdin_alone_and_dash_are_the_prompt(hybrid: Hybrid) -> None:
-    told = hybrid("run", SUM).stdout
+    *system, prompt = HELLO
+    told = hybrid("run", *HELLO).stdout
     assert told
-    assert hybrid("run", stdin=SUM.encode()).stdout == told
-    assert hybrid("run", "-", stdin=SUM.encode()).stdout == told
+    assert hybrid("run", *system, stdin=prompt.encode()).stdout == told
+    assert hybrid("run", *system, "-", stdin=prompt.encode()).stdout == told
 
 
 def test_stdin_beside_a_prompt_is_context(hybrid: Hybrid) -> None:
@@ -57,7 +59,7 @@ def test_a_silent_pipe_is_announced_and_ends_at_the_deadline(command: str, home:
     reader, writer = os.pipe()
     try:
         done = subprocess.run(
-            [command, "run", "--timeout", "4", SUM],
+            [command, "run", "--timeout", "4", "hi"],
             stdin=reader,
             capture_output=True,
             env=environment(home),
@@ -86,7 +88,7 @@ def test_an_empty_value_is_rejected(hybrid: Hybrid, option: str) -> None:
 
 def test_closed_streams(command: str, home: Path) -> None:
     def shell(redirection: str) -> subprocess.CompletedProcess[bytes]:
-        script = f'"{command}" run "{SUM}" {redirection}'
+        script = f'"{command}" run {shlex.join(HELLO)} {redirection}'
         return subprocess.run(["sh", "-c", script], capture_output=True, env=environment(home), check=False)
 
     assert shell("<&-").stdout
@@ -100,20 +102,20 @@ def test_closed_streams(command: str, home: Path) -> None:
 
 
 def test_json_is_one_object_with_the_contracts_fields(hybrid: Hybrid) -> None:
-    done = hybrid("run", "--json", "-p", "offline", SUM)
+    done = hybrid("run", "--json", "-p", "offline", *HELLO)
     assert done.returncode == 0
     answer = json.loads(done.stdout)
     assert done.stdout.count(b"\n") == 1
     assert answer["answered_by"] == "local"
     assert answer["model"] == "smollm2-135m"
-    assert answer["answer"] == hybrid("run", "-p", "offline", SUM).stdout.decode().strip()
+    assert answer["answer"] == hybrid("run", "-p", "offline", *HELLO).stdout.decode().strip()
     fields = {"decision", "reason", "stage", "confidence", "threshold", "signals", "stages"}
     assert answer["handoff"].keys() == fields
     assert answer["handoff"]["decision"] == "kept"
     assert answer["handoff"]["reason"] == "none"
     assert 0 < answer["handoff"]["confidence"] <= 1
-    assert answer["usage"]["local"]["in"] > 30
-    assert answer["usage"]["local"]["out"] > 5
+    assert answer["usage"]["local"]["in"] > 10
+    assert answer["usage"]["local"]["out"] > 1
     assert answer["usage"]["cloud"] == {"in": 0, "out": 0}
     assert answer["cost_usd"] == 0
     assert 0 < answer["timings"]["load"] < answer["timings"]["first_token"] < answer["timings"]["total"]
@@ -127,7 +129,7 @@ def test_json_is_one_object_with_the_contracts_fields(hybrid: Hybrid) -> None:
 def test_same_seed_same_text(hybrid: Hybrid) -> None:
     def sampled(seed: str) -> bytes:
         arguments = ("run", "-p", "offline", "--temperature", "1.5", "--seed", seed, "--stream")
-        return hybrid(*arguments, "--max-tokens", "24", "Name a colour and a fruit.").stdout
+        return hybrid(*arguments, "-s", "Brief.", "--max-tokens", "8", "Name a fruit.").stdout
 
     first, again, *others = (sampled(seed) for seed in "1123")
     assert first == again
@@ -135,11 +137,11 @@ def test_same_seed_same_text(hybrid: Hybrid) -> None:
 
 
 def test_a_truncated_answer_is_a_failure(hybrid: Hybrid) -> None:
-    done = hybrid("run", "--max-tokens", "3", SUM)
+    done = hybrid("run", "--max-tokens", "3", "Hello")
     assert done.returncode == 7
     assert done.stdout == b""
     assert "cut off at 3 tokens" in done.stderr.decode()
-    streamed = hybrid("run", "--stream", "--max-tokens", "3", SUM)
+    streamed = hybrid("run", "--stream", "--max-tokens", "3", "Hello")
     assert streamed.returncode == 7
     assert streamed.stdout.endswith(b"\n")
     assert len(streamed.stdout) > 3
@@ -147,7 +149,7 @@ def test_a_truncated_answer_is_a_failure(hybrid: Hybrid) -> None:
 
 def test_output_replaces_the_file_atomically(hybrid: Hybrid, tmp_path: Path) -> None:
     file = tmp_path / "answer.txt"
-    assert hybrid("run", "-o", file, SUM).returncode == 0
+    assert hybrid("run", "-o", file, *HELLO).returncode == 0
     first = file.read_bytes()
     assert first.strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -155,7 +157,7 @@ def test_output_replaces_the_file_atomically(hybrid: Hybrid, tmp_path: Path) -> 
     link = tmp_path / "link.txt"
     link.symlink_to(file)
     file.write_bytes(b"old")
-    assert hybrid("run", "-o", link, "--json", SUM).returncode == 0
+    assert hybrid("run", "-o", link, "--json", *HELLO).returncode == 0
     assert link.is_symlink()
     assert json.loads(file.read_bytes())["answer"] == first.decode().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
@@ -165,14 +167,14 @@ def test_output_replaces_the_file_atomically(hybrid: Hybrid, tmp_path: Path) -> 
 def test_a_failure_leaves_the_output_file_alone(hybrid: Hybrid, tmp_path: Path) -> None:
     file = tmp_path / "answer.txt"
     file.write_bytes(b"old")
-    assert hybrid("run", "-o", file, "--max-tokens", "3", SUM).returncode == 7
+    assert hybrid("run", "-o", file, "--max-tokens", "3", "Hello").returncode == 7
     assert file.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answer.txt", "home"]
 
 
 def test_output_to_a_named_pipe_and_a_device(hybrid: Hybrid) -> None:
-    assert hybrid("run", "-o", "/dev/stdout", SUM).stdout.strip()
-    assert hybrid("run", "-o", "/dev/null", SUM).returncode == 0
+    assert hybrid("run", "-o", "/dev/stdout", *HELLO).stdout.strip()
+    assert hybrid("run", "-o", "/dev/null", *HELLO).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_a_read_only_home_still_answers(command: str, home: Path, weights_home: 
     # Root may write anywhere, so the folders that would be written are ones that cannot exist.
     (home / "config").write_text("a file, so that nothing can be made below it")
     done = subprocess.run(
-        [command, "run", "--no-stdin", SUM],
+        [command, "run", "--no-stdin", *HELLO],
         capture_output=True,
         env=environment(home),
         timeout=60,
@@ -248,13 +250,13 @@ def test_without_a_home(command: str, weights_home: Path, tmp_path: Path) -> Non
     variables = environment(weights_home)
     del variables["HOME"]
     done = subprocess.run(
-        [command, "run", "--no-stdin", SUM], capture_output=True, env=variables, timeout=60, check=False
+        [command, "run", "--no-stdin", *HELLO], capture_output=True, env=variables, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     del variables["HYBRID_HOME"]
     variables["XDG_DATA_HOME"] = str(tmp_path)  # the home of the password file may hold weights
     done = subprocess.run(
-        [command, "run", "--no-stdin", SUM], capture_output=True, env=variables, timeout=60, check=False
+        [command, "run", "--no-stdin", *HELLO], capture_output=True, env=variables, timeout=60, check=False
     )
     assert done.returncode == 6
     assert b"Traceback" not in done.stderr
@@ -268,8 +270,8 @@ def test_control_characters_do_not_reach_stdout_or_stderr(hybrid: Hybrid) -> Non
 
 
 def test_verbose_and_quiet(hybrid: Hybrid, profile: object) -> None:
-    assert b"kept the local answer (confidence 0." in hybrid("run", "-v", SUM).stderr
-    strict = hybrid("run", "-q", "-p", "offline", SUM)
+    assert b"kept the local answer (confidence 0." in hybrid("run", "-v", *HELLO).stderr
+    strict = hybrid("run", "-q", "-p", "offline", *HELLO)
     assert strict.stderr == b""
     assert strict.stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_process import environment
+from hybrid_process import HELLO, environment
 from scripted_cloud import ScriptedCloud
 
 HEAVY = {
@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) 
 def test_a_kept_answer_and_forbid_do_not_import_the_sdk(home: Path) -> None:
     # The worker's stderr is closed, so these are the parent's imports only.
     for profile in ("offline", "default"):
-        imported = imported_by(home, "run", "-p", profile, "What is 2+2?")
+        imported = imported_by(home, "run", "-p", profile, *HELLO)
         assert imported.isdisjoint({"openai", "llama_cpp", "numpy", "pydantic", "httpx2"})
 
 

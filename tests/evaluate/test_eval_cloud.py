@@ -25,7 +25,7 @@ SECRET = "ghp_" + "9aZ3kQ7mB1xW5cV8nL2pR4tY6uJ0sD3fG7hE"
 
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
-    return written(tmp_path / "questions.jsonl", range(20))
+    return written(tmp_path / "questions.jsonl", range(8))
 
 
 def written(file: Path, numbers: Any) -> Path:
@@ -48,11 +48,11 @@ def test_a_cloud_is_really_asked_and_paid(
 
     planned = hybrid(*live, "--dry-run", **agreed)
     assert (planned.returncode, planned.stdout) == (0, b"")
-    assert b"20 questions, 20 to be answered by smollm2-135m" in planned.stderr
-    assert b"20 requests to scripted at" in planned.stderr
+    assert b"8 questions, 8 to be answered by smollm2-135m" in planned.stderr
+    assert b"8 requests to scripted at" in planned.stderr
     plan = json.loads(hybrid(*live, "--dry-run", "--json", **agreed).stdout)
-    assert (plan["to_answer"], plan["to_send"], plan["usd"]) == (20, 20, None)
-    assert plan["usd_at_most"] > 20 * 8 * 30 / 1e6
+    assert (plan["to_answer"], plan["to_send"], plan["usd"]) == (8, 8, None)
+    assert plan["usd_at_most"] > 8 * 8 * 30 / 1e6
 
     unasked = hybrid(*live, **agreed)
     assert (unasked.returncode, unasked.stdout) == (2, b"")
@@ -63,9 +63,9 @@ def test_a_cloud_is_really_asked_and_paid(
     assert (cloud.received, rows.exists()) == ([], False)
 
     told = json.loads(hybrid(*live, "--yes", "--json", **agreed).stdout)
-    assert len(cloud.received) == 20
+    assert len(cloud.received) == 8
     assert told["metrics"]["accuracy_cloud"]["value"] == pytest.approx(0.75)
-    assert told["cloud"]["answers"] == 20
+    assert told["cloud"]["answers"] == 8
     listed = json.loads(hybrid("usage", "--export").stdout)["requests"]
     assert {row["reason"] for row in listed} == {"eval"}
     assert told["cloud"]["usd"] == pytest.approx(sum(row["cost"] for row in listed), abs=1e-5)
@@ -73,7 +73,7 @@ def test_a_cloud_is_really_asked_and_paid(
 
     again = hybrid(*live, "--yes", "--json", **agreed)
     assert json.loads(again.stdout)["metrics"] == told["metrics"]
-    assert len(cloud.received) == 20  # nothing is paid twice
+    assert len(cloud.received) == 8  # nothing is paid twice
     plan = json.loads(hybrid(*live, "--dry-run", "--json", **agreed).stdout)
     assert (plan["to_answer"], plan["to_send"], plan["seconds"]) == (0, 0, 0)
 
@@ -83,22 +83,22 @@ def test_a_limit_ends_it_and_the_next_run_goes_on(
 ) -> None:
     cloud.respond = replaying([questions])
     rows = tmp_path / "rows.jsonl"
-    path = profile(cloud.section(PRICES) + "limits: {calls_per_run: 12}\n")
+    path = profile(cloud.section(PRICES) + "limits: {calls_per_run: 5}\n")
     live = ("eval", questions, "--yes", "-p", path, "--cloud", "live", "--rows", rows, "--json", *SHORT)
     first = hybrid(*live, HYBRID_CONSENT=cloud.origin)
     assert (first.returncode, first.stdout) == (8, b"")
-    assert b"limits.calls_per_run leaves 12; the evaluation may stop there (exit code 8)" in first.stderr
-    assert b"limits.calls_per_run is 12" in first.stderr
+    assert b"limits.calls_per_run leaves 5; the evaluation may stop there (exit code 8)" in first.stderr
+    assert b"limits.calls_per_run is 5" in first.stderr
     second = hybrid(*live, HYBRID_CONSENT=cloud.origin)
     assert second.returncode == 0, second.stderr
-    assert json.loads(second.stdout)["cloud"]["answers"] == 20
-    assert len(cloud.received) == 20
+    assert json.loads(second.stdout)["cloud"]["answers"] == 8
+    assert len(cloud.received) == 8
 
 
 def test_what_may_not_leave_is_left_out(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
-    file = written(tmp_path / "mixed.jsonl", range(8))
+    file = written(tmp_path / "mixed.jsonl", range(4))
     more = [
         {"prompt": f"My key is {SECRET}. What is 2+2?", "answer": "4", "kind": "text"},
         {"prompt": "private: 2 + 2 = ", "answer": "4", "kind": "text"},
@@ -111,7 +111,7 @@ def test_what_may_not_leave_is_left_out(
     done = hybrid(*live, "--json", HYBRID_CONSENT=cloud.origin)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["rows"], told["cloud"]["answers"]) == (8, 8)  # an empty answer is a wrong one
+    assert (told["rows"], told["cloud"]["answers"]) == (4, 4)  # an empty answer is a wrong one
     assert b"2 questions were not sent" in done.stderr
     assert b"2+2" not in b"".join(received.content for received in cloud.received)
 
@@ -193,13 +193,13 @@ def test_the_policy_decides_before_any_work(
 
 
 def test_a_killed_run_is_gone_on_with(command: str, home: Path, tmp_path: Path) -> None:
-    file = written(tmp_path / "many.jsonl", range(30))
+    file = written(tmp_path / "many.jsonl", range(14))
     rows = tmp_path / "rows.jsonl"
     line = [command, "eval", str(file), "--rows", str(rows), "--json", *SHORT]
     process = subprocess.Popen(
         line, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while process.poll() is None and (not rows.exists() or rows.read_bytes().count(b"\n") < 5):
+    while process.poll() is None and (not rows.exists() or rows.read_bytes().count(b"\n") < 3):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
@@ -210,16 +210,15 @@ def test_a_killed_run_is_gone_on_with(command: str, home: Path, tmp_path: Path) 
     done = subprocess.run(line, env=environment(home), capture_output=True, check=True, timeout=120)
     assert rows.read_bytes().startswith(left)
     kept = left.count(b"\n")
-    assert 5 <= kept < 30
-    assert f"30 questions, {30 - kept} to be answered".encode() in done.stderr
-    assert json.loads(done.stdout)["rows"] == 30
+    assert 3 <= kept < 14
+    assert f"14 questions, {14 - kept} to be answered".encode() in done.stderr
+    assert json.loads(done.stdout)["rows"] == 14
     keys = [json.loads(row)["key"] for row in rows.read_bytes().splitlines() if row.endswith(b"}")]
-    assert len(keys) == len(set(keys)) == 30
+    assert len(keys) == len(set(keys)) == 14
 
 
-def test_a_bar_on_a_terminal_and_on_stderr_only(
-    command: str, home: Path, questions: Path, tmp_path: Path
-) -> None:
+def test_a_bar_on_a_terminal_and_on_stderr_only(command: str, home: Path, tmp_path: Path) -> None:
+    questions = written(tmp_path / "questions.jsonl", range(20))  # long enough for an estimate
     out = tmp_path / "out"
     shell = f"{command} eval {questions} -p offline --json {' '.join(SHORT)} > {out}"
     child = pexpect.spawn("sh", ["-c", shell], env=environment(home), encoding="utf-8", timeout=120)

@@ -203,7 +203,7 @@ def test_options_hold_the_right_answer_once() -> None:
 
 def test_eval_and_calibrate_ask_the_exam_without_data(hybrid: Hybrid, tmp_path: Path) -> None:
     """A real run: one question of each kind, saved so that calibrate goes on from there."""
-    asked = ("--questions", "13", "--max-tokens", "24", "--rows", tmp_path / "rows.jsonl")
+    asked = ("--questions", "13", "--max-tokens", "8", "--rows", tmp_path / "rows.jsonl")
     report = json.loads(hybrid("eval", *asked, "--json").stdout)
     assert report["rows"] == 13
     assert set(report["by_task"]) == {kind.name for kind in exam.KINDS}

@@ -24,7 +24,7 @@ from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.profile.policy import Flags
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
-from hybrid_process import Hybrid, environment
+from hybrid_process import HELLO, Hybrid, environment
 from ways_out import ATTEMPTS, attempt
 
 pytestmark = pytest.mark.skipif(
@@ -150,16 +150,17 @@ def test_required_enforcement_holds_for_the_worker_in_every_mode(
 
 
 def test_forbid_is_enforced_and_a_real_answer_still_comes(hybrid: Hybrid) -> None:
-    answer = json.loads(hybrid("run", "-p", "offline", "--json", "What is 2+2?").stdout)
+    answer = json.loads(hybrid("run", "-p", "offline", "--json", *HELLO).stdout)
     assert answer["policy"]["enforcement"] == "seccomp"
-    assert "4" in answer["answer"]
-    answer = json.loads(hybrid("run", "--json", "What is 2+2?").stdout)
+    assert "Hello" in answer["answer"]
+    answer = json.loads(hybrid("run", "--json", *HELLO).stdout)
     assert answer["policy"]["enforcement"] == "none"
 
 
 def test_forbid_leaves_no_key_in_the_process(command: str, home: Path) -> None:
+    *system, prompt = HELLO
     process = subprocess.Popen(
-        [command, "run", "-p", "offline", "-"],
+        [command, "run", "-p", "offline", *system, "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -171,18 +172,18 @@ def test_forbid_leaves_no_key_in_the_process(command: str, home: Path) -> None:
             if "Seccomp:\t2" in Path(f"/proc/{process.pid}/status").read_text():
                 break
         assert b"sk-canary" not in Path(f"/proc/{process.pid}/environ").read_bytes()
-        out, _errors = process.communicate(b"What is 2+2?", timeout=60)
+        out, _errors = process.communicate(prompt.encode(), timeout=60)
     finally:
         process.kill()
         process.wait()
-    assert b"4" in out
+    assert b"Hello" in out
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_strace_sees_no_internet_socket_under_forbid(command: str, home: Path, tmp_path: Path) -> None:
     log = tmp_path / "strace.log"
     done = subprocess.run(
-        ["strace", "-f", "-e", "trace=network", "-o", log, command, "run", "-p", "offline", "What is 2+2?"],
+        ["strace", "-f", "-e", "trace=network", "-o", log, command, "run", "-p", "offline", *HELLO],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment(home),
@@ -190,7 +191,7 @@ def test_strace_sees_no_internet_socket_under_forbid(command: str, home: Path, t
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert b"4" in done.stdout
+    assert b"Hello" in done.stdout
     assert "AF_INET" not in log.read_text()
 
 

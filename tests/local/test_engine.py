@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hybrid_cli.local.chat_template import TemplateError, render
+from hybrid_cli.local.context import BATCH
 from hybrid_cli.local.protocol import (
     Event,
     Finished,
@@ -90,7 +91,7 @@ def test_tokens_and_signals_are_those_of_a_full_softmax(
     parameters.use_extra_bufts = has_sound_kernels()  # the class has no argument for it
     monkeypatch.setattr("llama_cpp.llama_cpp.llama_model_default_params", lambda: parameters)
 
-    made = make(engine, model_file, messages=HAIKU, repeat_penalty=1.0)
+    made = make(engine, model_file, messages=HAIKU, max_tokens=12, repeat_penalty=1.0)
     # logits_all keeps every position's raw logits: the slow but independent way to the same numbers.
     peer = llama_cpp.Llama(str(model_file), n_ctx=256, logits_all=True, flash_attn=True, verbose=False)
     template = peer.metadata["tokenizer.chat_template"]
@@ -151,16 +152,16 @@ def test_what_is_left_of_many_sequences_is_decoded_in_one_pass(
 def test_more_sequences_than_slots_take_turns(engine: Any, model_file: Path) -> None:
     tasks = [
         {"messages": [{"role": "user", "content": f"Tell me of {number} foxes."}], "max_tokens": 4}
-        for number in range(20)
+        for number in range(18)
     ]
     made = record(engine, model_file, *tasks).made
-    assert sorted(made) == list(range(20))
+    assert sorted(made) == list(range(18))
     assert all(len(one.signals) == 4 for one in made.values())
 
 
 def test_the_penalty_changes_the_text_but_signals_stay_raw(engine: Any, model_file: Path) -> None:
-    penalised = make(engine, model_file, messages=HAIKU, max_tokens=40, repeat_penalty=1.9)
-    plain = make(engine, model_file, messages=HAIKU, max_tokens=40)
+    penalised = make(engine, model_file, messages=HAIKU, max_tokens=24, repeat_penalty=1.9)
+    plain = make(engine, model_file, messages=HAIKU, max_tokens=24)
     assert penalised.text != plain.text
     # A penalised choice is seldom the raw favourite, and its raw probability says so.
     lowest = [min(signal.logprob or 0 for signal in made.signals) for made in (penalised, plain)]
@@ -208,9 +209,9 @@ def test_stop_strings_end_the_answer_before_them(engine: Any, model_file: Path) 
 
 
 def test_a_long_prompt_is_prefilled_in_chunks(engine: Any, model_file: Path) -> None:
-    messages = [{"role": "user", "content": "The sky is blue. " * 130 + "What colour is the sky?"}]
-    made = make(engine, model_file, messages=messages, max_tokens=20)
-    assert made.finished.tokens_in > 600
+    messages = [{"role": "user", "content": "The sky is blue. " * 110 + "What colour is the sky?"}]
+    made = make(engine, model_file, messages=messages, max_tokens=8)
+    assert made.finished.tokens_in > BATCH
     assert "sky" in made.text
 
 
@@ -344,7 +345,7 @@ def test_the_chain_chooses_from_its_candidates_as_from_the_whole_vocabulary(
 
     from hybrid_cli.local.logits import Meter
 
-    settings = {"temperature": temperature, "repeat_penalty": penalty, "seed": 7, "max_tokens": 32}
+    settings = {"temperature": temperature, "repeat_penalty": penalty, "seed": 7, "max_tokens": 16}
     messages = [{"role": "user", "content": "Write a story about a fox."}]
     chosen = make(engine, model_file, messages=messages, **settings).text
     monkeypatch.setattr(Meter, "highest", lambda meter, _count: np.arange(len(meter._shifted)))

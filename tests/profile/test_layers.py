@@ -23,7 +23,7 @@ from hybrid_cli.profile.modes import MODES
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import SMALL
-from hybrid_process import Hybrid
+from hybrid_process import HELLO, Hybrid
 from scripted_cloud import ScriptedCloud
 
 STRICTNESS = {"forbid": 3, "ask": 2, "auto": 1, "force": 1}
@@ -237,7 +237,7 @@ def project(tmp_path: Path) -> Callable[[str], Path]:
 
 def test_a_project_can_forbid(hybrid: Hybrid, project: Callable[[str], Path]) -> None:
     folder = project("escalation: {mode: forbid}\n")
-    answer = json.loads(hybrid("run", "--json", "What is 2+2?", cwd=folder).stdout)
+    answer = json.loads(hybrid("run", "--json", *HELLO, cwd=folder).stdout)
     assert answer["policy"]["mode"] == "forbid"
     assert answer["policy"]["decided_by"] == "the project's .hybrid.yaml"
     assert answer["policy"]["enforcement"] == "seccomp"

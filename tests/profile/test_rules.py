@@ -18,11 +18,10 @@ from hybrid_cli.profile.patterns import compiled
 from hybrid_cli.profile.rules import rule_on
 from hybrid_cli.profile.schema import Rule, When
 from hybrid_cli.prompt import Question, Request
-from hybrid_process import Hybrid
+from hybrid_process import HELLO, Hybrid
 from scripted_cloud import ScriptedCloud
 
 Profile = Callable[..., Path]
-SUM = "What is 2+2?"
 
 
 @dataclass
@@ -203,7 +202,7 @@ def test_no_pattern_hangs_on_a_hostile_prompt() -> None:
 
 
 def escalation(then: str, mode: str = "auto", on_denied: str = "answer") -> str:
-    rules = f"rules: [{{when: {{matches: '2\\+2'}}, then: {then}}}]"
+    rules = f"rules: [{{when: {{matches: Hello}}, then: {then}}}]"
     return f"escalation: {{mode: {mode}, on_denied: {on_denied}, target: {{threshold: 0.01}}, {rules}}}\n"
 
 
@@ -232,7 +231,7 @@ def test_a_rules_reach(
     reason: str,
 ) -> None:
     path = profile(cloud.section() + escalation(then, mode))
-    done = hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, "--json", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, len(cloud.received)) == (code, sent)
     if code:
         assert done.stdout == b""
@@ -246,7 +245,7 @@ def test_a_rule_that_forbids_is_kept_by_the_kernel_too(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + escalation("forbid"))
-    answer = json.loads(hybrid("run", "-p", path, "--json", SUM, HYBRID_CONSENT=cloud.origin).stdout)
+    answer = json.loads(hybrid("run", "-p", path, "--json", *HELLO, HYBRID_CONSENT=cloud.origin).stdout)
     assert answer["policy"]["mode"] == "forbid"
     assert answer["policy"]["decided_by"] == "rule 1 of profile `test`"
     assert answer["policy"]["enforcement"] == "seccomp"
@@ -254,18 +253,18 @@ def test_a_rule_that_forbids_is_kept_by_the_kernel_too(
 
 def test_a_local_rule_keeps_an_unsure_answer(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     text = escalation("local", on_denied="fail").replace("0.01", "0.99")
-    done = hybrid("run", "-p", profile(cloud.section() + text), SUM, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", profile(cloud.section() + text), *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (0, [])
-    assert b"4" in done.stdout
+    assert b"Hello" in done.stdout
 
 
 def test_tags_come_from_the_command_line(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     path = profile(
         cloud.section() + "escalation: {rules: [{when: {tags: [hard]}, then: force}]}\n",
     )
-    plain = hybrid("run", "-p", path, "--tag", "easy", SUM, HYBRID_CONSENT=cloud.origin)
+    plain = hybrid("run", "-p", path, "--tag", "easy", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (plain.returncode, cloud.received) == (0, [])
-    hard = hybrid("run", "-p", path, "--tag", "easy", "--tag", "hard", SUM, HYBRID_CONSENT=cloud.origin)
+    hard = hybrid("run", "-p", path, "--tag", "easy", "--tag", "hard", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (hard.returncode, len(cloud.received)) == (0, 1)
     assert b"handed off to scripted: rule 1 of profile `test`" in hard.stderr
 
@@ -291,9 +290,9 @@ def test_a_projects_rules_can_only_keep_prompts_here(
     path = profile(cloud.section() + "escalation: {mode: auto, target: {threshold: 0.01}}\n")
     file = repository / ".hybrid.yaml"
     file.write_text("version: 1\n" + escalation("force").replace("target: {threshold: 0.01}, ", ""))
-    done = hybrid("run", "-p", path, SUM, cwd=repository, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, *HELLO, cwd=repository, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
     assert b"is not trusted, and it sets escalation.rules" in done.stderr
     file.write_text("version: 1\n" + escalation("forbid").replace("target: {threshold: 0.01}, ", ""))
-    done = hybrid("run", "-p", path, "--json", SUM, cwd=repository, HYBRID_CONSENT=cloud.origin)
+    done = hybrid("run", "-p", path, "--json", *HELLO, cwd=repository, HYBRID_CONSENT=cloud.origin)
     assert json.loads(done.stdout)["policy"]["decided_by"] == "rule 1 of the project's .hybrid.yaml"

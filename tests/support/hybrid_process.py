@@ -15,6 +15,10 @@ Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
 subprocess.run; every other keyword sets an environment variable."""
 
 
+HELLO = ("-s", "Brief.", "Hello")
+"""Arguments with a prompt that the local model answers at once: `Hello.`, two tokens, which `default` keeps."""
+
+
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The environment variables of a clean shell, plus `variables`."""
     kept = {
