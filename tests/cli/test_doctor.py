@@ -138,7 +138,7 @@ def test_scarce_memory_threads_and_guard(
     assert _memory(Described("", offloads=False, available=100_000_000)).state == "warn"
     assert _memory(Described("", offloads=False, available=None)).state == "ok"
     assert [threads_beside(busy, 4) for busy in (0.0, 0.3, 1.0, 2.5, 9.0)] == [4, 4, 3, 1, 1]
-    assert _guard("audit-hook", None).state == "warn"
+    assert _guard("audit-hook", None, confined=False).state == "warn"
     state, says = doctor("-p", profile("local: {threads: 1000}\n"), code=0)["threads"]
     assert state == "warn"
     assert "; local.threads is 1000, but only " in says

@@ -45,7 +45,7 @@ PORT = int(sys.argv[1])
 ARCH = seccomp._ARCHITECTURES[platform.machine()]
 SECCOMP, UNSHARE = ARCH.seccomp, {'x86_64': 272, 'aarch64': 97}[platform.machine()]
 def refuse(number):
-    seccomp._ARCHITECTURES[platform.machine()] = ARCH._replace(socket=number)
+    seccomp._ARCHITECTURES[platform.machine()] = ARCH._replace(refused=(number,))
     assert seccomp.install_filter()
     seccomp._ARCHITECTURES[platform.machine()] = ARCH
 go, failed = threading.Event(), []

@@ -10,6 +10,7 @@ from pathlib import Path
 from hybrid_cli.doctor.finding import Finding, failed, until_failure
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
+from hybrid_cli.guard.landlock import is_supported
 from hybrid_cli.local.protocol import Describe, Described, Loaded, Ready
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
@@ -40,13 +41,14 @@ def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy 
     """Let the guarded worker describe its build and load the weights at `path`."""
     worker = Worker.fork()
     enforcement: str | None = None
+    confined: bool | None = None
     described = False
     try:
         for event in worker.events(Describe(None if path is None else str(path.absolute()))):
             if isinstance(event, Ready):
                 enforcement = event.enforcement
             elif isinstance(event, Described):
-                described = True
+                described, confined = True, event.confined
                 yield _build(event)
                 yield _memory(event)
             elif isinstance(event, Loaded) and weights is None and policy is not None and path is not None:
@@ -60,7 +62,9 @@ def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy 
         worker.stop()
     if weights is not None:
         yield weights
-    yield _guard(enforcement or best_enforcement(), policy)
+    yield _guard(
+        enforcement or best_enforcement(), policy, confined=is_supported() if confined is None else confined
+    )
 
 
 def _loaded(model: str, path: Path, seconds: float) -> Finding:
@@ -104,12 +108,17 @@ def _memory(event: Described) -> Finding:
     return Finding("memory", "ok", says)
 
 
-def _guard(level: str, policy: Policy | None) -> Finding:
+def _guard(level: str, policy: Policy | None, *, confined: bool) -> Finding:
     """Report the guard of the worker; under forbid, this process gets the same one."""
+    files = (
+        "Landlock: it can read no files but its own, and write none"
+        if confined
+        else "no Landlock for its files"
+    )
     if level == "seccomp":
         return Finding(
-            "guard", "ok", "seccomp: the local model cannot open sockets; under forbid, nothing can"
+            "guard", "ok", f"seccomp: the local model cannot open sockets; under forbid, nothing can; {files}"
         )
     required = policy is not None and policy.escalation.require_enforcement
     hint = "the profile requires seccomp" if required else "weaker than seccomp, which needs Linux"
-    return Finding("guard", "fail" if required else "warn", f"{level}: {hint}")
+    return Finding("guard", "fail" if required else "warn", f"{level}: {hint}; {files}")

@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Literal, get_args
 
+from hybrid_cli.guard.landlock import refuse_tracing
 from hybrid_cli.guard.seccomp import install_filter
 from hybrid_cli.system.secret_variables import is_secret_name
 
@@ -19,6 +20,7 @@ def forbid_network(variables: MutableMapping[str, str]) -> Enforcement:
     for name in [name for name in variables if is_secret_name(name)]:
         del variables[name]
     wipe_start_environment()
+    refuse_tracing()
     return forbid_sockets()
 
 

@@ -1,8 +1,9 @@
 """Deny sockets to this process and its children with a seccomp filter (Linux, without root).
 
 The filter is classic BPF over `struct seccomp_data` (seccomp(2)). System calls of a foreign architecture kill the
-process. The x32 ABI, `socket` of every family and `io_uring_setup`, which could open sockets without `socket`, fail
-with EPERM. Everything else is allowed. TSYNC applies the filter to every thread.
+process. The x32 ABI and the calls in `_REFUSED` fail with EPERM: those that open or connect sockets, that take
+descriptors or memory from other processes, and that read the kernel's keys. Everything else is allowed. TSYNC applies
+the filter to every thread.
 """
 
 from __future__ import annotations
@@ -16,17 +17,36 @@ from typing import NamedTuple
 
 class _Architecture(NamedTuple):
     audit: int
-    socket: int
+    refused: tuple[int, ...]
+    """The numbers of the refused system calls."""
     foreign_from: int | None
     """First system call number of the second ABI of this architecture (x32)."""
     seccomp: int
 
 
-_ARCHITECTURES = {
-    "x86_64": _Architecture(audit=0xC000003E, socket=41, foreign_from=0x40000000, seccomp=317),
-    "aarch64": _Architecture(audit=0xC00000B7, socket=198, foreign_from=None, seccomp=277),
+_REFUSED = {
+    "socket": (41, 198),
+    "connect": (42, 203),  # of a socket that was inherited
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "perf_event_open": (298, 241),
+    "bpf": (321, 280),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "pidfd_getfd": (438, 438),
 }
-_IO_URING_SETUP = 425
+"""Each refused system call with its number on x86_64 and on aarch64."""
+
+
+_ARCHITECTURES = {
+    "x86_64": _Architecture(0xC000003E, tuple(x86 for x86, _ in _REFUSED.values()), 0x40000000, seccomp=317),
+    "aarch64": _Architecture(0xC00000B7, tuple(arm for _, arm in _REFUSED.values()), None, seccomp=277),
+}
 
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
@@ -36,7 +56,7 @@ _SECCOMP_SET_MODE_FILTER, _TSYNC = 1, 1
 
 def _program(arch: _Architecture) -> bytes:
     """Return the filter's instructions: code, jump if true, jump if false and operand, 8 bytes each."""
-    refused = [(_EQUAL, arch.socket), (_EQUAL, _IO_URING_SETUP)]
+    refused = [(_EQUAL, number) for number in arch.refused]
     if arch.foreign_from is not None:
         refused.insert(0, (_AT_LEAST, arch.foreign_from))
     instructions = [

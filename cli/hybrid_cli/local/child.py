@@ -69,6 +69,8 @@ class _Child:
         self._loader, self._enforcement, self._imports = loader, enforcement, imports
         self._lines, self._emit = lines, emit
         self._threads = ThreadCount()
+        self._confined: bool | None = None
+        """Whether the kernel confines this process in the file system; None before the first model."""
 
     def answer(self, message: Message) -> None:
         """Answer one message. Raises Failure."""
@@ -78,6 +80,7 @@ class _Child:
             self._describe(message)
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
             self._require_guard(message)
+            self._confine(message.path, getattr(message, "cache_folder", None))
             self._loader.load(message.path)  # in parallel with the imports, because it releases the GIL
             self._imports.join()
             self._generate(message)
@@ -88,8 +91,14 @@ class _Child:
         from hybrid_cli.local.bindings import llama_cpp
         from hybrid_cli.local.protocol import Described, Done, Loaded
 
+        if message.path is not None:
+            self._confine(message.path, None)
         features = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
-        self._emit(Described(features, bool(llama_cpp.llama_supports_gpu_offload()), memory.available()))
+        self._emit(
+            Described(
+                features, bool(llama_cpp.llama_supports_gpu_offload()), memory.available(), self._confined
+            )
+        )
         if message.path is not None:
             self._loader.load(message.path)
             self._emit(Loaded(round(self._loader.take_load_seconds(), 4), 0))
@@ -104,6 +113,13 @@ class _Child:
             Inference(self._loader).answer(message, self._emit, self._threads)
         else:
             Scheduler(self._loader, message, Inbox(self._lines), self._emit).run()
+
+    def _confine(self, path: str, cache_folder: str | None) -> None:
+        """Confine the process in the file system, once."""
+        from hybrid_cli.local.confinement import confine_engine
+
+        if self._confined is None:
+            self._confined = confine_engine(path, cache_folder)
 
     def _require_guard(self, message: LocalRequest | SchedulerRequest) -> None:
         """Raise Failure if the profile requires a stronger guard than this process has."""

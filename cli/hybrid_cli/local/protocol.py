@@ -156,6 +156,8 @@ class Described(_Event, frozen=True):
     offloads: bool
     """Whether this build can use a GPU."""
     available: int | None
+    confined: bool | None = None
+    """Whether the process is confined in the file system; None if it was not tried, as no model was named."""
 
 
 class Loaded(_Event, frozen=True):

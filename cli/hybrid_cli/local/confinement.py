@@ -1,0 +1,40 @@
+"""Which files the engine process may use: the model to read, Python's own, and no other."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+
+from hybrid_cli.guard.landlock import confine
+
+_SYSTEM = (
+    "/usr", "/lib", "/lib64", "/bin", "/etc", "/opt", "/nix", "/sys", "/dev/null", "/dev/urandom", "/dev/random",
+    "/proc/self", "/proc/sys", "/proc/cpuinfo", "/proc/loadavg", "/proc/meminfo", "/proc/mounts", "/proc/stat",
+)  # fmt: skip
+"""Of the processes only this one, as others have their secrets in /proc/PID/environ."""
+_PROCESSORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/null")
+"""Devices for computing, which are opened for writing."""
+_SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf\Z", re.IGNORECASE)
+
+
+def confine_engine(model: str, cache_folder: str | None) -> bool:
+    """Confine the engine to `model` and the prefix cache, irrevocably; return whether the kernel can do that."""
+    libraries = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix]
+    libraries += os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    devices = [path for pattern in _PROCESSORS for path in glob.glob(pattern)]  # noqa: PTH207
+    if cache_folder is not None:
+        os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+        devices.append(cache_folder)
+    parent = f"/proc/{os.getppid()}/stat"  # whose share of the processor counts
+    return confine([*_SYSTEM, parent, *filter(None, libraries), *_files_of(model)], devices)
+
+
+def _files_of(model: str) -> list[str]:
+    """The real paths of the model's files: one, or all parts of a split one."""
+    split = _SPLIT.search(model)
+    if split is None:
+        return [os.path.realpath(model)]
+    parts = glob.glob(f"{glob.escape(model[: split.start()])}-*-of-{split[1]}.gguf")  # noqa: PTH207
+    return [os.path.realpath(part) for part in parts]
