@@ -60,6 +60,13 @@ _hybrid_value() {
     'models import --color') kind=choice words='auto always never' ;;
     'models rm --color') kind=choice words='auto always never' ;;
     'models prune --color') kind=choice words='auto always never' ;;
+    'init --name') kind=text ;;
+    'init --model'|'init -m') kind=model ;;
+    'init --cloud') kind=text ;;
+    'init --cloud-model') kind=text ;;
+    'init --escalation') kind=choice words='forbid auto force ask' ;;
+    'init --usd-per-day') kind=text ;;
+    'init --color') kind=choice words='auto always never' ;;
     'profile --color') kind=choice words='auto always never' ;;
     'profile ls --color') kind=choice words='auto always never' ;;
     'profile show --color') kind=choice words='auto always never' ;;
@@ -121,6 +128,7 @@ _hybrid_options() {
     'models import') words='--name --link --quiet -q --color --help -h' ;;
     'models rm') words='--force -f --quiet -q --color --help -h' ;;
     'models prune') words='--quiet -q --color --help -h' ;;
+    'init') words='--name --model -m --cloud --cloud-model --escalation --usd-per-day --quiet -q --color --help -h' ;;
     'profile') words='--quiet -q --color --help -h' ;;
     'profile ls') words='--quiet -q --color --help -h' ;;
     'profile show') words='--quiet -q --color --help -h' ;;
@@ -144,7 +152,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=choice words='run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
+    '') kind=choice words='run pipe pull models init profile consent usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=choice words='ls default show verify import rm prune' ;;
@@ -161,7 +169,7 @@ _hybrid_arguments() {
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=choice words='bash zsh fish' ;;
-    'help') kind=choice words='exit-codes profiles environment privacy run pipe pull models profile consent usage eval calibrate doctor completion help' ;;
+    'help') kind=choice words='exit-codes profiles environment privacy run pipe pull models init profile consent usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
@@ -191,7 +199,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

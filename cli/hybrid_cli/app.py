@@ -19,6 +19,7 @@ COMMANDS = {
     "pipe": "Answer one prompt for each line or record of the input.",
     "pull": "Download a model and verify its checksum.",
     "models": "List, inspect, verify, import and remove models.",
+    "init": "Write a profile of your own.",
     "profile": "List, check and explain profiles; trust a project's profile.",
     "consent": "Choose the clouds that hybrid may send prompts to.",
     "usage": "Show what was handed off, why, and what it cost.",

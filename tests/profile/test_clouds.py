@@ -12,9 +12,9 @@ from typing import Any, get_args
 import pytest
 
 from hybrid_cli.exit_status import Failure
+from hybrid_cli.profile.check import every_mistake
 from hybrid_cli.profile.cloud_section import Cloud, Key
 from hybrid_cli.profile.clouds import CLOUDS, CloudName, is_cloud_model
-from hybrid_cli.profile.loader import every_mistake
 from hybrid_cli.profile.origin import is_loopback, origin_of
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment

@@ -68,11 +68,20 @@ def check(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles to check.")],
 ) -> None:
-    """Print every mistake as FILE:LINE: message; exit with 2 if there is one."""
-    from hybrid_cli.profile.loader import every_mistake
+    """Print every mistake as FILE:LINE: message; exit with 2 if there is one.
+
+    A model, schema or base profile that does not exist is a mistake, too.
+    """
+    from hybrid_cli.profile.check import every_mistake
+    from hybrid_cli.weights.models import require_known
 
     invocation: Invocation = context.obj
-    mistakes = [mistake for file in files for mistake in every_mistake(file, invocation.environment)]
+    environment = invocation.environment
+    mistakes = [
+        mistake
+        for file in files
+        for mistake in every_mistake(file, environment, lambda model: require_known(model, environment))
+    ]
     invocation.environment.print_lines(*map(one_line, mistakes))
     if mistakes:
         raise Failure(ExitStatus.USAGE, f"{_count(len(mistakes), 'mistake')} in {_count(len(files), 'file')}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.mistakes import schema_mistakes
-from hybrid_cli.profile.strict_yaml import MAX_BYTES, parse_strict
+from hybrid_cli.profile.strict_yaml import MAX_BYTES, KeyPath, parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 
@@ -55,11 +55,19 @@ def _no_profile(name: str, environment: Environment) -> Failure:
 class CheckedProfile:
     """The content of a profile's file."""
 
+    path: Path
     text: bytes
-    data: dict[str, Any]
-    mistakes: list[str]
-    """Each as `FILE:LINE: message`."""
-    extends_line: int
+    data: Any
+    """Nested as in the file; None or incomplete if it cannot be read."""
+    found: list[tuple[int, str]]
+    """Line and message of each mistake, in order."""
+    lines: dict[KeyPath, int]
+    """The line of each value."""
+
+    @property
+    def mistakes(self) -> list[str]:
+        """Each mistake as `FILE:LINE: message`."""
+        return [f"{self.path}:{line}: {message}" for line, message in self.found]
 
 
 def read_profile(path: Path) -> CheckedProfile:
@@ -72,12 +80,10 @@ def read_profile(path: Path) -> CheckedProfile:
     except OSError as error:
         raise Failure(ExitStatus.USAGE, f"the profile {path} cannot be read: {error.strerror}") from error
     document = parse_strict(text)
-    mistakes = dict(document.mistakes)
-    if document.data is not None or not mistakes:
-        for line, message in schema_mistakes(document):
-            mistakes.setdefault(line, message)
-    lines = [f"{path}:{line}: {message}" for line, message in sorted(mistakes.items())]
-    return CheckedProfile(text, document.data, lines, document.lines.get(("extends",), 1))
+    found = list(document.mistakes.items())
+    if document.data is not None or not found:
+        found += [one for one in schema_mistakes(document) if one[0] not in document.mistakes]
+    return CheckedProfile(path, text, document.data, sorted(found, key=lambda one: one[0]), document.lines)
 
 
 def read_checked(path: Path) -> CheckedProfile:
@@ -86,20 +92,6 @@ def read_checked(path: Path) -> CheckedProfile:
     if checked.mistakes:
         raise Failure(ExitStatus.USAGE, checked.mistakes[0])
     return checked
-
-
-def every_mistake(path: Path, environment: Environment) -> list[str]:
-    """All mistakes in the file at `path`; if it has none, the first in a profile that it extends."""
-    try:
-        checked = read_profile(path)
-    except Failure as failure:
-        return [f"{path}:1: {failure}"]
-    if not checked.mistakes:
-        try:
-            read_whole(path, environment)
-        except Failure as failure:
-            return [f"{path}:{checked.extends_line}: extends: {failure}"]
-    return checked.mistakes
 
 
 def read_whole(path: Path, environment: Environment) -> dict[str, Any]:

@@ -46,26 +46,47 @@ def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
             path, problem = _explain(str(error), data)
             original = removed.original(path)
             shown = shorten(".".join(str(part) for part in original))
-            yield _line_of(original, document), f"{shown}: {problem}" if shown else problem
+            if not removed.explain(original, problem):
+                yield _line_of(original, document), f"{shown}: {problem}" if shown else problem
             if not _remove(data, path, removed):
                 return
+            removed.keys.setdefault(original[:-1], set()).add(str(original[-1]))
+            if path[:1] == ("cloud",) and path[1:] in _STAND_INS:  # else its absence would be a mistake, too
+                data["cloud"][_STAND_INS[path[1:]][0]] = _STAND_INS[path[1:]][1]
         else:
             return
+
+
+_SERVER = ("base_url", "https://inherited.example")
+_STAND_INS: dict[KeyPath, tuple[str, str]] = {
+    ("use",): _SERVER,
+    ("base_url",): _SERVER,
+    ("model",): ("model", "inherited"),
+}
+"""For keys that every cloud needs: what takes the place of a wrong one while the rest is checked."""
 
 
 def _with_inherited_server(data: Any) -> Any:
     """`data` with a stand-in for the server that its cloud inherits from the profile it extends."""
     cloud = data.get("cloud") if isinstance(data, dict) and "extends" in data else None
     if isinstance(cloud, dict) and "base_url" not in cloud and "use" not in cloud:
-        data["cloud"] = {"model": "inherited", **cloud, "base_url": "https://inherited.example"}
+        data["cloud"] = {"model": "inherited", **cloud, **dict([_SERVER])}
     return data
 
 
 class _RemovedItems:
-    """The items removed from lists, to find the line of a later item in the file."""
+    """What was removed because it is wrong: list items, to find the line of a later one, and keys."""
 
     def __init__(self) -> None:
         self._indices: dict[KeyPath, list[int]] = {}
+        self.keys: dict[KeyPath, set[str]] = {}
+        """The keys removed from each section."""
+
+    def explain(self, path: KeyPath, problem: str) -> bool:
+        """Whether `problem` is only that the section at `path` now lacks a key that was removed as wrong."""
+        names = self.keys.get(path, set())
+        words = re.findall(r"\w+", problem)
+        return bool(names) and (problem.startswith("set ") or any(name in words for name in names))
 
     def original(self, path: KeyPath) -> KeyPath:
         """`path` as it was before any item was removed."""
@@ -81,6 +102,7 @@ class _RemovedItems:
         *parents, index = self.original(path)
         if isinstance(index, int):
             self._indices.setdefault(tuple(parents), []).append(index)
+            self.keys.setdefault(tuple(parents), set()).add("list")  # it may be empty now
 
 
 def _explain(error: str, data: Any) -> tuple[KeyPath, str]:
@@ -122,6 +144,8 @@ def _misfit(path: KeyPath, type_: inspect.Type, problem: str, data: Any) -> str:
     wrong = _WRONG_VALUE.fullmatch(problem)
     if choices and wrong:
         return _unknown("value", wrong["value"], choices)
+    if path == ("cloud",):  # the value may be a key
+        return "must be a section, such as {use: openai, model: gpt-5-mini}"
     return f"must be {' or '.join(_described(type_))}{_not_this(path, data)}"
 
 

@@ -223,6 +223,17 @@ class Environment:
         except OSError:
             return False
 
+    def ask(self, question: str, default: str) -> str:
+        """Return the answer to a question on the controlling terminal; `default` if nobody can be asked."""
+        if not self.can_ask():
+            return default
+        try:
+            with Path("/dev/tty").open("r+b", buffering=0) as terminal:
+                terminal.write(f"hybrid: {one_line(question)}: ".encode())
+                return terminal.readline().decode("utf-8", "replace").strip() or default
+        except OSError:
+            return default
+
     def wait_for_enter(self, message: str) -> None:
         """Wait until the user presses Enter on the controlling terminal, if there is one."""
         with contextlib.suppress(OSError), Path("/dev/tty").open("r+b", buffering=0) as terminal:

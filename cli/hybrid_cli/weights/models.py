@@ -10,8 +10,9 @@ from hybrid_cli.profile.layers import SYSTEM_FILE, project_files
 from hybrid_cli.profile.loader import profile_folders, read_whole
 from hybrid_cli.profile.schema import Local
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import catalog
+from hybrid_cli.weights.catalog import catalog, unknown_model
 from hybrid_cli.weights.incoming import Incoming
+from hybrid_cli.weights.names import path_of
 from hybrid_cli.weights.store import Manifest, Store
 
 
@@ -35,6 +36,16 @@ def _links(manifest: Manifest, store: Store) -> list[str]:
     """The targets of those files that are links to another tool's."""
     blobs = [store.blob(file.sha256) for file in manifest.files]
     return [str(blob.readlink()) for blob in blobs if blob.is_symlink()]
+
+
+def require_known(model: str, environment: Environment) -> None:
+    """Raise Failure if `model` is the path of no file, or a name that is neither stored nor in the catalog."""
+    path = path_of(model)
+    if path is not None:
+        if not path.is_file():
+            raise Failure(ExitStatus.WEIGHTS, f"no such file: {path}")
+    elif not Store(environment).is_recorded(model) and model not in catalog(environment):
+        raise unknown_model(model, Store(environment).names(), environment)
 
 
 def catalog_facts(name: str, environment: Environment) -> dict[str, Any]:
