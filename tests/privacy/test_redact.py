@@ -42,7 +42,7 @@ def texts_with_findings(draw: st.DrawFn) -> tuple[str, list[SensitiveSpan]]:
 
 
 @given(texts_with_findings(), st.lists(st.integers(0, 400), max_size=30))
-def test_every_value_comes_back_however_the_answer_is_cut(
+def test_values_are_restored_however_the_answer_is_split(
     drawn: tuple[str, list[SensitiveSpan]], cuts: list[int]
 ) -> None:
     text, findings = drawn
@@ -55,7 +55,7 @@ def test_every_value_comes_back_however_the_answer_is_cut(
     assert (restorer.lost, restorer.invented) == (0, 0)
 
 
-def test_the_same_value_has_the_same_placeholder_and_every_run_its_own() -> None:
+def test_equal_values_share_a_placeholder_which_differs_between_runs() -> None:
     text = "a@b.c d@e.f a@b.c"
     findings = [SensitiveSpan("email", "", at, at + 5) for at in (0, 6, 12)]
     vault = Vault([text])
@@ -76,7 +76,7 @@ def test_lost_and_invented_placeholders_are_counted() -> None:
     assert (restorer.lost, restorer.invented) == (1, 1)
 
 
-def test_a_scan_that_fails_lets_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_if_the_scan_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object) -> list[SensitiveSpan]:  # no text is known that breaks the real one
         raise RecursionError(TOKEN)
 
@@ -104,14 +104,14 @@ def executable(path: Path, script: str) -> Path:
         ('echo \'{"findings": [{"kind": "person", "start": 0, "end": 2}]}\'', "of the kinds secret, email"),
     ],
 )
-def test_an_outside_scanner_that_fails_lets_nothing_out(tmp_path: Path, script: str, told: str) -> None:
+def test_nothing_is_sent_if_the_scanner_command_fails(tmp_path: Path, script: str, told: str) -> None:
     scanner = executable(tmp_path / "scanner", f"cat > /dev/null; {script}")
     with pytest.raises(Failure, match=told) as caught:
         screen([{"role": "user", "content": "hi"}], Privacy(scanner=[str(scanner)]), dict(os.environ))
     assert caught.value.status is ExitStatus.DENIED
 
 
-def test_an_outside_scanner_adds_to_the_own_and_sees_no_key(tmp_path: Path) -> None:
+def test_a_scanner_command_adds_findings_and_gets_no_key(tmp_path: Path) -> None:
     script = f'cat > {tmp_path}/stdin; env > {tmp_path}/env; echo \'{{"findings": [{{"kind": "email", "start": 0, "end": 3}}]}}\''
     scanner = executable(tmp_path / "scanner", script)
     variables = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": TOKEN}
@@ -125,7 +125,7 @@ def test_an_outside_scanner_adds_to_the_own_and_sees_no_key(tmp_path: Path) -> N
     assert '"kinds": ["secret", "email"]' in (tmp_path / "stdin").read_text()
 
 
-def test_a_secret_stops_the_handoff_and_is_not_repeated(
+def test_a_secret_blocks_the_handoff_and_is_not_printed(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + FORCE)

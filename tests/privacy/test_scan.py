@@ -52,7 +52,7 @@ CREDENTIALS = {
 
 
 @pytest.mark.parametrize("styled", [0xFEE0, 0x1D5BA - ord("a")])
-def test_letters_that_look_like_plain_ones_hide_nothing(styled: int) -> None:
+def test_lookalike_letters_do_not_hide_a_credential(styled: int) -> None:
     token = CREDENTIALS["GitHub token"]
     other = "".join(chr(ord(one) + styled) if one.islower() else one for one in token)
     (found,) = find(f"is {other} mine?", ["secret"])
@@ -60,14 +60,14 @@ def test_letters_that_look_like_plain_ones_hide_nothing(styled: int) -> None:
 
 
 @pytest.mark.parametrize("before", ["\\t", "\\r", "\\u0022", "\\x22", "%20", "token%3D", "\x1b[32m"])
-def test_an_escape_before_a_credential_hides_nothing(before: str) -> None:
+def test_an_escape_sequence_does_not_hide_a_credential(before: str) -> None:
     (found,) = find(before + CREDENTIALS["GitHub token"], ["secret"])
     assert found.name == "GitHub token"
 
 
 @pytest.mark.parametrize("around", ["{}", "key: {}\n", 'export K="{}"', "a\\n{}\\nb", "<{}>", "è{}"[1:]])
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_a_credential_wherever_it_stands(name: str, around: str) -> None:
+def test_a_credential_is_found_anywhere_in_a_text(name: str, around: str) -> None:
     text = around.replace("{}", CREDENTIALS[name])
     (found,) = find(text, KINDS)
     assert (found.kind, found.name) == ("secret", name)
@@ -116,7 +116,7 @@ ENCRYPTED = PEM.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES
         ("call +84 28 3823 4567 now", "phone", "+84 28 3823 4567"),
     ],
 )
-def test_each_kind(text: str, kind: str, value: str | None) -> None:
+def test_each_kind_of_personal_data_and_secret_is_found(text: str, kind: str, value: str | None) -> None:
     (found,) = find(text, KINDS)
     assert found.kind == kind
     assert value is None or text[found.start : found.end] == value
@@ -139,13 +139,13 @@ def test_each_kind(text: str, kind: str, value: str | None) -> None:
         "commit b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b, 550e8400-e29b-41d4-a716-446655440000",
     ],
 )
-def test_what_is_none_is_left_alone(text: str) -> None:
+def test_harmless_text_is_not_flagged(text: str) -> None:
     assert [(found.name, text[found.start : found.end]) for found in find(text, KINDS)] == []
 
 
 @pytest.mark.parametrize("before", ["", "u:", "user:"])
 @pytest.mark.parametrize("key", ["plain-words", "sk-other/words+1"])
-def test_the_clouds_own_key_in_any_form(before: str, key: str) -> None:
+def test_the_clouds_own_key_is_found_in_any_form(before: str, key: str) -> None:
     encoded = base64.b64encode(f"{before}{key}".encode()).decode()
     for form in (
         key,
@@ -160,7 +160,7 @@ def test_the_clouds_own_key_in_any_form(before: str, key: str) -> None:
         assert screened.vault.counts == {"secret": 1}, form
 
 
-def test_overlaps_go_to_the_longest() -> None:
+def test_the_longest_of_overlapping_findings_is_kept() -> None:
     text = "https://bot:ghp_" + some(36) + "@host.example.com/"
     found = find(text, KINDS)
     assert all(a.end <= b.start for a, b in pairwise(found))
@@ -168,7 +168,7 @@ def test_overlaps_go_to_the_longest() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("aA1:=@.+-/ \"'\nsk_eyJ4BEGIN"), max_size=300))
-def test_no_text_stops_it(text: str) -> None:
+def test_no_text_makes_the_scan_fail(text: str) -> None:
     found = find(text, KINDS)
     assert all(0 <= one.start < one.end <= len(text) for one in found)
     assert [one.start for one in found] == sorted(one.start for one in found)
@@ -181,7 +181,7 @@ def test_hostile_repetition_is_read_in_linear_time(unit: str) -> None:
     find(unit * (200_000 // len(unit)), KINDS)  # a quadratic pattern would outlast the suite's time limit
 
 
-def test_a_rule_may_ask_for_secrets(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_a_rule_can_match_prompts_with_secrets(hybrid: Hybrid, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("version: 1\nescalation: {rules: [{when: {secret: true}, then: forbid}]}\n")
     plan = hybrid("run", "-p", path, "--dry-run", "Explain.", stdin=CREDENTIALS["GitHub token"].encode())
@@ -195,7 +195,7 @@ def test_a_rule_may_ask_for_secrets(hybrid: Hybrid, tmp_path: Path) -> None:
     ["\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060", "\ufe0f", "\U000e0041", "\u3164", "\0", "\x1b[01;31m"],
 )
 @pytest.mark.parametrize("place", [1, 4, 20])
-def test_what_cannot_be_seen_hides_nothing(hidden: str, place: int) -> None:
+def test_invisible_characters_do_not_hide_a_credential(hidden: str, place: int) -> None:
     token = "ghp_" + some(36)
     split = token[:place] + hidden + token[place:]
     text = f"Gr\u00fc\u00dfe{hidden}: {split} ok"

@@ -132,7 +132,7 @@ def test_each_key_is_either_tightened_or_needs_trust() -> None:
 
 
 @given(LAYERS)
-def test_no_stack_is_looser_than_its_strictest_layer(layers: list[Layer]) -> None:
+def test_merged_layers_are_never_looser_than_the_strictest(layers: list[Layer]) -> None:
     modes = [said(layer, "escalation.mode") for layer in layers]
     forced = "force" in [said(layer, "escalation.mode") for layer in own(layers)]
     values = merged(layers)
@@ -162,7 +162,7 @@ def test_an_untrusted_project_only_tightens(layers: list[Layer]) -> None:
 
 
 @given(LAYERS)
-def test_a_key_never_meets_another_layers_origin(layers: list[Layer]) -> None:
+def test_an_api_key_is_never_sent_to_another_layers_origin(layers: list[Layer]) -> None:
     values = merged(own(layers))
     if values is not None and values["cloud"] is not None:
         assert values["cloud"]["key"]["env"] == values["cloud"]["base_url"][8].upper()
@@ -180,7 +180,7 @@ def test_tightening_does_not_depend_on_the_order(layers: list[Layer], random: An
 
 
 @given(LAYERS)
-def test_each_value_names_a_layer_that_said_it(layers: list[Layer]) -> None:
+def test_each_value_names_a_layer_that_sets_it(layers: list[Layer]) -> None:
     try:
         values = merge([replace(layer, is_trusted=True) for layer in layers])
     except Failure:
@@ -214,7 +214,7 @@ def test_every_key_in_the_schema_has_its_rule() -> None:
     assert set(schema_keys(Profile(version=1))) == {"version", "extends"} | RULES.keys()
 
 
-def test_what_needs_trust() -> None:
+def test_keys_that_loosen_need_trust() -> None:
     tight = {"version": 1, "escalation": {"mode": "forbid", "on_denied": "fail"}, "limits": {"seconds": 5}}
     assert needing_trust(Layer("project", tight)) == []
     loose = {"local": {"model": "./evil.gguf"}, "cloud": {"base_url": "https://evil.example"}}
@@ -235,7 +235,7 @@ def project(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_a_project_can_forbid(hybrid: Hybrid, project: Callable[[str], Path]) -> None:
+def test_a_project_can_forbid_handoffs(hybrid: Hybrid, project: Callable[[str], Path]) -> None:
     folder = project("escalation: {mode: forbid}\n")
     answer = json.loads(hybrid("run", "--json", *HELLO, cwd=folder).stdout)
     assert answer["policy"]["mode"] == "forbid"
@@ -256,7 +256,7 @@ def test_a_project_can_forbid(hybrid: Hybrid, project: Callable[[str], Path]) ->
         "escalation: {{target: {{threshold: 1.0}}}}\n",
     ],
 )
-def test_an_untrusted_project_changes_nothing_and_gets_nothing(
+def test_an_untrusted_project_cannot_choose_cloud_model_or_threshold(
     hybrid: Hybrid,
     cloud: ScriptedCloud,
     project: Callable[[str], Path],
@@ -270,7 +270,9 @@ def test_an_untrusted_project_changes_nothing_and_gets_nothing(
     assert not (folder / "ran").exists()
 
 
-def test_trust_is_to_the_byte(hybrid: Hybrid, cloud: ScriptedCloud, project: Callable[[str], Path]) -> None:
+def test_a_changed_project_file_must_be_trusted_again(
+    hybrid: Hybrid, cloud: ScriptedCloud, project: Callable[[str], Path]
+) -> None:
     priced = cloud.section(", prices: {input: 0, output: 0}")  # the default profile has a budget
     folder = project(f"{priced}escalation: {{mode: force}}\n")
     file = folder.parents[1] / ".hybrid.yaml"
@@ -341,7 +343,7 @@ def test_explain_names_each_layer_and_what_was_refused(hybrid: Hybrid, home: Pat
     assert 'local.model: "mine"  (your profile.yaml)' in text
 
 
-def test_check_and_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:
+def test_profile_check_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("version: 1\nlocal: {modle: x}\nlimits: {seconds: 0}\n")
     done = hybrid("profile", "check", bad)

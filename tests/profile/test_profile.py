@@ -38,7 +38,7 @@ def test_every_shipped_profile_loads(path: Path) -> None:
     assert read_profile(path).mistakes == []
 
 
-def test_the_shipped_profiles_are_the_designs() -> None:
+def test_the_shipped_profiles_have_their_documented_names() -> None:
     assert {path.stem for path in shipped_folder().glob("*.yaml")} == {
         *("default", "offline", "cloud", "ci", "private", "frugal", "quality", "gpt-oss", "r1", "research")
     }
@@ -115,7 +115,7 @@ def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
         ("local: {model: \x00}", 1, "characters that YAML does not allow"),
     ],
 )
-def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, line: int, told: str) -> None:
+def test_a_mistake_is_reported_with_file_and_line(tmp_path: Path, text: str, line: int, told: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(f"version: 1\n{text}\n")
     with pytest.raises(Failure) as raised:
@@ -133,14 +133,14 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, line: 
         (b"version: 2", "version: must be 1, not `2`"),
     ],
 )
-def test_a_file_that_is_no_profile(tmp_path: Path, data: bytes, told: str) -> None:
+def test_a_file_without_a_known_version_is_refused(tmp_path: Path, data: bytes, told: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_bytes(data)
     with pytest.raises(Failure, match=told):
         read_checked(path)
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(
         "version: 1\n"
@@ -191,13 +191,13 @@ def test_flags_change_only_what_they_name(tmp_path: Path) -> None:
 SCHEMA = shipped_folder() / "profile.schema.json"
 
 
-def test_the_schema_beside_the_profiles_is_the_codes(hybrid: Hybrid) -> None:
+def test_the_schema_file_is_generated_from_the_code(hybrid: Hybrid) -> None:
     assert json.loads(hybrid("profile", "schema").stdout) == json_schema()
     assert json.loads(SCHEMA.read_text()) == json_schema(), "run: python docs/generator"
 
 
 @pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
-def test_another_validator_takes_every_shipped_profile(path: Path) -> None:
+def test_jsonschema_accepts_every_shipped_profile(path: Path) -> None:
     first, *_ = path.read_text().splitlines()
     assert first == f"# yaml-language-server: $schema={SCHEMA.name}"
     jsonschema.Draft202012Validator.check_schema(json_schema())
@@ -216,7 +216,7 @@ def test_another_validator_takes_every_shipped_profile(path: Path) -> None:
         "version: 1\nlimits: {seconds: 0}",
     ],
 )
-def test_both_validators_refuse_the_same(tmp_path: Path, text: str) -> None:
+def test_jsonschema_and_the_loader_refuse_the_same(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     assert read_profile(path).mistakes
@@ -244,7 +244,7 @@ def test_mistakes_in_lists_keep_their_lines(tmp_path: Path) -> None:
     assert "escalation.rules.3.then: unknown value `maybe`; use " in mistakes[2]
 
 
-def test_a_profile_extends_another_and_its_own_words_hold(tmp_path: Path) -> None:
+def test_a_profile_overrides_values_of_the_one_it_extends(tmp_path: Path) -> None:
     (tmp_path / "config" / "profiles").mkdir(parents=True)
     (tmp_path / "config" / "profiles" / "house.yaml").write_text(
         "version: 1\n"
@@ -270,7 +270,7 @@ def test_a_profile_extends_another_and_its_own_words_hold(tmp_path: Path) -> Non
     assert other.key is None  # a key never meets another origin
 
 
-def test_profiles_that_extend_in_a_circle(tmp_path: Path) -> None:
+def test_circular_extends_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("version: 1\nextends: ./b.yaml\n")
     (tmp_path / "b.yaml").write_text("version: 1\nextends: ./a.yaml\n")
     with pytest.raises(Failure, match="extends itself"):

@@ -67,12 +67,12 @@ class Facts:
         (When(tags=["legal"], secret=True), Facts(tags=frozenset({"legal"})), False),
     ],
 )
-def test_a_condition(when: When, facts: Facts, holds: bool) -> None:
+def test_a_condition_holds_only_for_matching_facts(when: When, facts: Facts, holds: bool) -> None:
     ruling = rule_on([("a", Rule(when, "force"))], facts)
     assert (ruling is not None) == holds
 
 
-def test_the_first_match_of_a_layer_and_the_strictest_of_the_layers() -> None:
+def test_the_first_match_counts_in_a_layer_and_the_strictest_layer_wins() -> None:
     yes, no = When(secret=False), When(secret=True)
     rules = [
         ("a", Rule(no, "forbid")),
@@ -110,7 +110,7 @@ def test_the_first_match_of_a_layer_and_the_strictest_of_the_layers() -> None:
         ("[\u200b]", "a\u200bb"),
     ],
 )
-def test_a_pattern_sees_what_a_reader_sees(pattern: str, prompt: str) -> None:
+def test_a_pattern_matches_the_visible_text(pattern: str, prompt: str) -> None:
     rules = [("a", Rule(When(matches=pattern), "forbid"))]
     for request in (
         Request(Question(prompt, ""), None),
@@ -219,7 +219,7 @@ def escalation(then: str, mode: str = "auto", on_denied: str = "answer") -> str:
         ("local", "force", 3, 0, "", ""),
     ],
 )
-def test_a_rules_reach(
+def test_each_action_of_a_rule_in_each_mode(
     hybrid: Hybrid,
     cloud: ScriptedCloud,
     profile: Profile,
@@ -241,7 +241,7 @@ def test_a_rules_reach(
     assert (answer["handoff"]["decision"], answer["handoff"]["reason"]) == (decision, reason)
 
 
-def test_a_rule_that_forbids_is_kept_by_the_kernel_too(
+def test_a_rule_that_forbids_activates_the_network_guard(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + escalation("forbid"))
@@ -282,7 +282,7 @@ def test_a_rule_sees_the_piped_text_and_its_language(
     assert b"rule: forbid (rule 2 of profile `test`)" in plan.stderr
 
 
-def test_a_projects_rules_can_only_keep_prompts_here(
+def test_a_projects_rules_can_only_forbid_handoffs(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
 ) -> None:
     repository = tmp_path / "repository"
