@@ -380,3 +380,55 @@ def test_bars_fit_the_terminal() -> None:
         assert max(map(width, as_table(groups, bars=True, columns=columns))) <= columns
     narrow = as_table(groups, bars=True, columns=10)
     assert narrow == [line.rstrip() for line in as_table(groups, bars=False)]
+
+
+def screen_of(raw: str) -> list[str]:
+    """The lines that stand on a terminal in the end: text, line ends, and the sequences that hybrid draws with."""
+    lines, row, column = [""], 0, 0
+    for part in re.findall(r"\x1b\[\d*[A-Za-z]|\r|\n|[^\x1b\r\n]+", raw.replace("\r\n", "\n")):
+        sequence = part[-1] if part.startswith("\x1b") else ""
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\r":
+            column = 0
+        elif sequence == "A":
+            row -= int(part[2:-1])
+        elif sequence == "K":
+            lines[row] = lines[row][:column]
+        elif sequence == "J":
+            lines[row:] = [lines[row][:column]]
+        elif not sequence:
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
+            column += len(part)
+    return [line for line in lines if line]
+
+
+STORY = ("run", "Write three sentences about a fox.", "--max-tokens", "90", "--allow-truncated")
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+def test_a_kept_draft_gives_way_to_the_answer(
+    columns: int, on_terminal: Screen, hybrid: Hybrid, profile: Callable[..., Path], cloud: ScriptedCloud
+) -> None:
+    """The draft is dimmed while it is undecided, and the screen ends with the answer alone."""
+    path = profile(f"{cloud.section()}escalation: {{target: {{threshold: 0.0}}}}\n")
+    consent = {"HYBRID_CONSENT": cloud.origin}
+    raw = on_terminal(*STORY, "-p", path, columns=columns, **consent)
+    piped = hybrid(*STORY, "-p", path, **consent)
+    expected = piped.stdout.decode().split("\n")
+    assert raw.count("\x1b[2m") > 2
+    shown = [line for line in screen_of(raw) if not line.startswith("hybrid: ")]
+    assert shown == [line for line in expected if line]
+    assert b"\x1b" not in piped.stdout + piped.stderr
+
+
+def test_a_draft_that_is_handed_off_leaves_one_line_and_the_clouds_answer(
+    on_terminal: Screen, profile: Callable[..., Path], cloud: ScriptedCloud
+) -> None:
+    path = profile(f"{cloud.section()}escalation: {{target: {{threshold: 0.99}}}}\n")
+    raw = on_terminal(*STORY, "-p", path, HYBRID_CONSENT=cloud.origin)
+    assert "\x1b[2m" in raw
+    first, *answer = screen_of(raw)
+    assert re.fullmatch(r"hybrid: handed off to scripted: unsure .*\(0\.\d\d < 0\.99\)", first), first
+    assert answer == ["The cloud says hello."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
@@ -123,20 +124,25 @@ class LocalModel:
             self.offers,
             wants_state=criterion.wants_state,
         )
+        draft = None if is_shown else DraftView.on(self.output, self.environment)
         hooks = RunHooks(
-            show=self.output.stream if is_shown else None,
+            show=self.output.stream if is_shown else None if draft is None else draft.show,
             thinking=ThinkingView(self.environment) if self.shows_thinking else None,
             fails_early=fails_early,
         )
-        stopped_at = run_engine(
-            self.engine,
-            request,
-            result,
-            self.environment,
-            self.stopwatch,
-            hooks,
-            model=self.policy.local.model,
-        )
+        try:
+            stopped_at = run_engine(
+                self.engine,
+                request,
+                result,
+                self.environment,
+                self.stopwatch,
+                hooks,
+                model=self.policy.local.model,
+            )
+        finally:
+            if draft is not None:
+                draft.end()
         result.seconds = round(self.stopwatch.elapsed() - begun, 4)
         return stopped_at
 

@@ -199,6 +199,11 @@ class Environment:
             else:
                 self.status_line.clear(self.stderr)
 
+    def draw_draft(self, text: str) -> None:
+        """Show `text`, dimmed, on the last lines of the terminal in place of what was drawn there before."""
+        if self.stderr is not None and self.can_animate():
+            self.status_line.draw_dimmed(self.stderr, text, colour=self.uses_colour(self.stderr))
+
     @contextlib.contextmanager
     def waiting(self, message: str) -> Iterator[Waiting]:
         """Announce a wait until the block, or the yielded `Waiting`, ends."""

@@ -55,28 +55,56 @@ def fit_columns(text: str, columns: int) -> str:
     return text
 
 
+def screen_lines(text: str, columns: int) -> list[str]:
+    """Return `text` as lines of at most `columns`, as a terminal would wrap it."""
+    lines = []
+    for line in text.expandtabs().split("\n"):
+        rest = line
+        while len(first := fit_columns(rest, columns)) < len(rest):
+            lines.append(first)
+            rest = rest[len(first) :]
+        lines.append(rest)
+    return lines
+
+
 class StatusLine:
-    """The last line of a terminal, redrawn in place and shared by all threads; other output goes above it."""
+    """The last lines of a terminal, redrawn in place and shared by all threads; other output goes above them."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._drawn = False
+        self._drawn = 0
+        """Lines that are drawn now."""
 
     def draw(self, stream: TextIO, text: str) -> None:
         """Replace the line with `text`, cut to the width of the terminal: a wrapped line cannot be redrawn."""
         with self._lock, contextlib.suppress(OSError, ValueError):
             columns = os.get_terminal_size(stream.fileno()).columns
-            stream.write(f"\r{fit_columns(text, columns - 1)}\x1b[K")
+            stream.write(f"{self._home()}{fit_columns(text, columns - 1)}\x1b[K")
             stream.flush()
-            self._drawn = True
+            self._drawn = 1
+
+    def draw_dimmed(self, stream: TextIO, text: str, *, colour: bool) -> None:
+        """Replace the lines with the end of `text`, as much as fits the terminal."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            size = os.get_terminal_size(stream.fileno())
+            lines = screen_lines(text, max(1, size.columns - 1))[-max(1, size.lines - 1) :]
+            begin, end = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
+            stream.write(self._home() + begin + "\x1b[K\n".join(lines) + end + "\x1b[J")
+            stream.flush()
+            self._drawn = len(lines)
+
+    def _home(self) -> str:
+        """Return the sequence that moves to the start of the first line that is drawn."""
+        return f"\r\x1b[{self._drawn - 1}A\x1b[J" if self._drawn > 1 else "\r"
 
     def clear(self, stream: TextIO) -> None:
-        """Erase the line."""
+        """Erase the lines."""
         with self._lock:
             if self._drawn:
-                self._drawn = False
+                erased = self._home() + "\x1b[K"
+                self._drawn = 0
                 with contextlib.suppress(OSError, ValueError):
-                    stream.write("\r\x1b[K")
+                    stream.write(erased)
                     stream.flush()
 
     def write(self, stream: TextIO, text: str) -> None:
