@@ -42,6 +42,8 @@ class Screen:
     command: str
     shows: tuple[str, ...]
     """Patterns of what must be on it."""
+    has_draft: bool = False
+    """Whether to show the screen while the local model answers, too."""
 
 
 SCREENS = (
@@ -54,6 +56,18 @@ SCREENS = (
         "A handoff",
         'hybrid run -p strict "Why is the sky blue?"',
         (r"handed off to gpt-5-mini: unsure \(0\.\d\d < 0\.\d\d\)", r"scatters"),
+    ),
+    Screen(
+        "A draft that is kept",
+        'hybrid run -p gentle --max-tokens 120 --allow-truncated "Write three sentences about a fox."',
+        (r"fox",),
+        has_draft=True,
+    ),
+    Screen(
+        "A draft that is handed off",
+        'hybrid run -p strict --max-tokens 120 --allow-truncated "Why is the evening sky red? Explain it."',
+        (r"handed off to gpt-5-mini: ", r"scatters"),
+        has_draft=True,
     ),
     Screen("", 'for n in 1 2 3; do hybrid run -q -p strict --escalation force "Hi"; done', ()),
     Screen(
@@ -84,18 +98,25 @@ class Terminal:
         shell = ["env", "-i", *given, "bash", "--norc", "--noprofile", "-i"]
         subprocess.run([*self._tmux, "new-session", "-d", *size, "-c", folder, *shell], check=True)
 
-    def run(self, command: str) -> str:
-        """The screen once `command` has ended, without the prompt that follows and pip's own settings."""
+    def run(self, screen: Screen) -> tuple[str, str]:
+        """The screen while the local model drafts, if that is wanted, and once the command has ended.
+
+        Without the prompt that follows and pip's own settings.
+        """
+        command, draft = screen.command, ""
         self._send("clear")
         self._send(command)
         idle, deadline = 0, time.monotonic() + 180
         while idle < 4:
             if time.monotonic() > deadline:
                 raise SystemExit(f"`{command}` does not end; the screen is:\n{self._capture()}")
-            time.sleep(0.25)
+            time.sleep(0.05 if screen.has_draft else 0.25)
+            seen = self._capture().strip() if screen.has_draft else ""
             idle = idle + 1 if self._is_idle() else 0
+            if not idle and "handed off" not in seen and _is_draft(seen):
+                draft = draft or seen + "\n"
         lines = [line.rstrip() for line in self._capture().strip().splitlines()]
-        return "\n".join(line for line in lines[:-1] if not line.startswith("Looking in ")) + "\n"
+        return draft, "\n".join(line for line in lines[:-1] if not line.startswith("Looking in ")) + "\n"
 
     def _is_idle(self) -> bool:
         ask = [*self._tmux, "display-message", "-p", "#{pane_current_command}"]
@@ -117,6 +138,12 @@ class Terminal:
         subprocess.run([*self._tmux, "kill-server"], check=False)
 
 
+def _is_draft(seen: str) -> bool:
+    """Whether a screen shows a draft of some length below the command."""
+    words = seen.partition("\n")[2].split()
+    return len(words) >= 15 and "the model is" not in seen
+
+
 def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen, str]]:
     """Every screen, one after another in one session."""
     cloud.replies = [
@@ -131,6 +158,9 @@ def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen
     section = cloud.section(prices).replace("scripted", "gpt-5-mini")
     (profiles / "strict.yaml").write_text(
         f"version: 1\n{section}escalation: {{target: {{threshold: 0.95}}}}\nlimits: {{usd_per_day: 1.0}}\n"
+    )
+    (profiles / "gentle.yaml").write_text(
+        f"version: 1\n{section}escalation: {{target: {{threshold: 0.0}}}}\n"
     )
     command = Path(sys.executable).parent
     completions = folder / ".local/share/bash-completion/completions"
@@ -152,10 +182,14 @@ def capture(folder: Path, home: Path, cloud: ScriptedCloud) -> list[tuple[Screen
     }
     terminal = Terminal(folder, variables)
     try:
-        shown = [(screen, terminal.run(screen.command)) for screen in SCREENS]
-        return [(screen, text) for screen, text in shown if screen.title]
+        shown = [(screen, *terminal.run(screen)) for screen in SCREENS]
+        return [(screen, _with_draft(draft, text)) for screen, draft, text in shown if screen.title]
     finally:
         terminal.close()
+
+
+def _with_draft(draft: str, text: str) -> str:
+    return f"{draft}\n(the draft is dimmed; a moment later:)\n\n{text}" if draft else text
 
 
 def main() -> int:
