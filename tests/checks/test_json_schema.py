@@ -282,8 +282,9 @@ def test_a_handoff_takes_schema_and_stop_along(hybrid: Hybrid, cloud: ScriptedCl
     assert sent["stop"] == ["\n\n"]
     plan = hybrid("run", "-p", chat, "--dry-run", "--json", *options, ASK, **consent)
     assert json.loads(json.loads(plan.stdout)["payload"]) == sent
-    hybrid("run", "-p", chat, "--schema", '{"enum": [1]}', ASK, **consent)  # no cloud need take it
-    assert "response_format" not in cloud.received[-1].body
+    hybrid("run", "-p", chat, "--schema", '{"enum": [1]}', ASK, **consent)  # clouds take objects only
+    wrapped = cloud.received[-1].body["response_format"]["json_schema"]["schema"]
+    assert wrapped["properties"] == {"answer": {"enum": [1]}}
     responses = profile(cloud.section(", api: responses") + force, "responses.yaml")
     hybrid("run", "-p", responses, *options, ASK, **consent)
     sent = cloud.received[-1].body

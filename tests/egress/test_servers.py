@@ -13,6 +13,7 @@ import pytest
 from hybrid_cli.cascade.answer import without_blank_lines
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.egress.send import Handoff, Sent, send
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import Ledger
@@ -83,6 +84,16 @@ def said(environment: Environment) -> str:
     return environment.stderr.getvalue()  # type: ignore[union-attr,no-any-return]
 
 
+def planned(home: Path, api: str) -> dict[str, Any]:
+    """The payload that `--dry-run` shows for the request of `test_every_servers_answer_arrives_whole`."""
+    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
+    policy = merge_policy(Flags(profile=str(home / "p.yaml"), temperature=0.5), environment)
+    request = Request(Question("hi", ""), None, ("END",))
+    assert policy.cloud is not None
+    call, _ = scanned_call(policy.cloud, request, policy, environment, None)
+    return json.loads(call.content())
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_servers_answer_arrives_whole(servers: ShapedServers, tmp_path: Path, name: str) -> None:
     number, shape = list(SHAPES).index(name), SHAPES[name]
@@ -100,7 +111,8 @@ def test_every_servers_answer_arrives_whole(servers: ShapedServers, tmp_path: Pa
         ["refused"] * (shape.requests - 1) + ["answered"]
     )  # a refusal costs nothing
     assert said(environment).count("; asking ") == shape.requests - 1
-    # What was learnt holds for the next run.
+    # What was learnt holds for the next run, and for its plan.
+    assert planned(tmp_path, shape.api) == requests[-1]
     asked(tmp_path, url, shape.api, stop=("END",), temperature=0.5)
     assert len(requests) == shape.requests + 1
     assert requests[-1] == requests[-2]

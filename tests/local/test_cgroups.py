@@ -78,3 +78,25 @@ def test_no_limits(tmp_path: Path) -> None:
     )
     assert cgroups.memory_limit(root) is None
     assert cgroups.cpu_quota(root) is None
+
+
+def test_systemds_soft_limit_counts(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "/proc/self/cgroup": "0::/a\n",
+            "a/memory.max": "9000\n",
+            "a/memory.high": "5000\n",
+            "a/memory.current": "1000\n",
+        },
+    )
+    assert cgroups.memory_limit(root) == 5000
+    assert cgroups.memory_left(root) == 4000
+
+
+def test_slurms_limit() -> None:
+    assert cgroups.slurm_limit({}) is None
+    assert cgroups.slurm_limit({"SLURM_MEM_PER_NODE": "0"}) is None  # all of the node
+    assert cgroups.slurm_limit({"SLURM_MEM_PER_NODE": "2048"}) == 2 << 30
+    assert cgroups.slurm_limit({"SLURM_MEM_PER_CPU": "512", "SLURM_CPUS_ON_NODE": "4"}) == 2 << 30
+    assert cgroups.slurm_limit({"SLURM_MEM_PER_NODE": "much"}) is None

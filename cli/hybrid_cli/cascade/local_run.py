@@ -60,6 +60,7 @@ def new_request(
         cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,
+        mmap_over_memory=local.mmap_over_memory,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.egress.answer_limit import answer_limit
+from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
@@ -46,6 +47,7 @@ def scanned_call(
         request.tools,
         request.schema.data if guided and request.schema is not None else None,
         request.stop if guided else (),
+        LearnedDialects(environment).of(server),
     )
     return call, screened.vault
 

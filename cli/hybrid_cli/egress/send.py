@@ -153,7 +153,6 @@ class _Attempts:
         request, policy = handoff.request, handoff.policy
         key = read_key(server.key, environment) if server.key is not None else None
         call, vault = scanned_call(server, request, policy, environment, key)
-        call = replace(call, dialect=LearnedDialects(environment).of(server))
         account = Account(policy, handoff.reason, vault.counts, environment)
         _note_redactions(vault, environment)
         return cls(server, call, key, vault, account, environment, stopwatch, backpressure)

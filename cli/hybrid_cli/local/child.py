@@ -81,7 +81,8 @@ class _Child:
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
             self._require_guard(message)
             self._confine(message.path, getattr(message, "cache_folder", None))
-            self._loader.load(message.path)  # in parallel with the imports, because it releases the GIL
+            # In parallel with the imports, because it releases the GIL.
+            self._loader.load(message.path, mmap_over_memory=message.mmap_over_memory)
             self._imports.join()
             self._generate(message)
         # Other messages belong to a scheduler that has already failed.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
+from hybrid_cli.local.integer_range import integer_rule
 
 _WHOLE = "whole-schema"
 _MAX_REPEATS = 1000
@@ -50,10 +52,44 @@ def _converted(schema: Any) -> str:
             escaped = re.sub(r'["\\]', r"\\\g<0>", literal).replace("\r", "\\r").replace("\n", "\\n")
             return f'"{escaped}"'
 
+        def visit(self, schema: Any, name: str) -> Any:
+            """Keep an integer within its bounds, which the converter's own method ignores."""
+            bounds = _bounds_of(schema)
+            if bounds is None:
+                return super().visit(schema, name)
+            return self._add_rule(
+                f"{name}-" if name in module.RESERVED_NAMES else name or "root",
+                f"({integer_rule(*bounds)}) space",
+            )
+
     converter = Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
     converter.visit(converter.resolve_refs(schema, "the schema"), "")
     grammar: str = converter.format_grammar()
     return grammar
+
+
+def _bounds_of(schema: Any) -> tuple[int | None, int | None] | None:
+    """The lowest and the highest value of an integer with bounds; None for any other schema."""
+    others = {"$ref", "oneOf", "anyOf", "allOf", "const", "enum"}
+    if not isinstance(schema, dict) or schema.get("type") != "integer" or others & schema.keys():
+        return None
+    lows = [_ceiling(schema.get("minimum"), 0), _ceiling(schema.get("exclusiveMinimum"), 1)]
+    highs = [_floor(schema.get("maximum"), 0), _floor(schema.get("exclusiveMaximum"), 1)]
+    low = max((one for one in lows if one is not None), default=None)
+    high = min((one for one in highs if one is not None), default=None)
+    return None if low is None and high is None else (low, high)
+
+
+def _ceiling(bound: Any, excluded: int) -> int | None:
+    """The least integer that is at least `bound`, or above it if `excluded` is 1."""
+    if isinstance(bound, bool) or not isinstance(bound, int | float):
+        return None
+    return math.floor(bound) + 1 if excluded else math.ceil(bound)
+
+
+def _floor(bound: Any, excluded: int) -> int | None:
+    above = _ceiling(-bound, excluded) if isinstance(bound, int | float) else None
+    return None if above is None or isinstance(bound, bool) else -above
 
 
 def _portable(data: Any) -> Any:

@@ -51,7 +51,7 @@ class Inference:
         Raises Failure: USAGE if the schema cannot become a grammar, WEIGHTS if the model cannot be loaded or does
         not fit in memory.
         """
-        model = self._load(request.path)
+        model = self._load(request)
         prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
         emit(Loaded(self._loader.take_load_seconds(), sum(map(len, tokens)), model.template_state))
@@ -74,8 +74,8 @@ class Inference:
             for job in jobs:
                 job.sampler.close()
 
-    def _load(self, path: str) -> Model:
-        self._loader.load(path)
+    def _load(self, request: LocalRequest) -> Model:
+        self._loader.load(request.path, mmap_over_memory=request.mmap_over_memory)
         if self._model is None or self._model.handle != self._loader.handle:
             self._model = Model(self._loader.handle)
         return self._model

@@ -32,18 +32,26 @@ class Loader:
         self.handle: Any = None
         self._seconds = 0.0
 
-    def load(self, path: str) -> None:
-        """Load the model at `path` into `handle`. Raises Failure (WEIGHTS)."""
+    def load(self, path: str, *, mmap_over_memory: bool = False) -> None:
+        """Load the model at `path` into `handle`. Raises Failure (WEIGHTS).
+
+        With `mmap_over_memory` the weights may be larger than the free memory: they are mapped, and the kernel
+        reads the parts that are needed again and again.
+        """
         if path == self._path:
             return
         if self._path is not None:
             llama_cpp.llama_model_free(self.handle)
             self._path = self.handle = None
         started = time.monotonic()
-        _refuse_too_large(path)
-        self.handle = _call(path)
+        if not (mmap_over_memory and llama_cpp.llama_supports_mmap()):
+            _refuse_too_large(path)
+        self.handle = _call(path, mmap_over_memory)
         if not self.handle:
-            raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {self.reason(_call, path)}")
+            raise Failure(
+                ExitStatus.WEIGHTS,
+                f"llama.cpp cannot load {path}: {self.reason(_call, path, mmap_over_memory)}",
+            )
         self._path = path
         self._seconds = time.monotonic() - started
 
@@ -76,17 +84,17 @@ def has_sound_kernels() -> bool:
     return b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
 
 
-def _call(path: str) -> Any:
+def _call(path: str, only_mapped: bool) -> Any:
     parameters = llama_cpp.llama_model_default_params()
     parameters.n_gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
-    parameters.use_extra_bufts = has_sound_kernels()
+    parameters.use_extra_bufts = has_sound_kernels() and not only_mapped  # those are copies in memory
     return llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
 
 
 def _refuse_too_large(path: str) -> None:
     """Raise Failure (WEIGHTS) if the weights do not fit into memory, before the kernel kills the process."""
     try:
-        size = os.stat(path).st_size  # noqa: PTH116
+        size = sum(os.stat(one).st_size for one in _shards(path))  # noqa: PTH116
     except OSError as error:
         raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {path}: {error.strerror}") from error
     free = memory.available()
@@ -94,5 +102,14 @@ def _refuse_too_large(path: str) -> None:
         raise Failure(
             ExitStatus.WEIGHTS,
             f"{path} needs {memory.as_text(size)} of memory, but only {memory.as_text(free)} are free;"
-            " use a smaller model",
+            " use a smaller model, or set local.mmap_over_memory, which is slow",
         )
+
+
+def _shards(path: str) -> list[str]:
+    """The files of a split model, whose first one is at `path`; `path` alone for any other model."""
+    stem, found, rest = path.rpartition("-00001-of-")
+    count = rest.removesuffix(".gguf")
+    if not found or not count.isdecimal() or len(count) != 5:
+        return [path]
+    return [f"{stem}-{number:05d}-of-{count}.gguf" for number in range(1, int(count) + 1)]

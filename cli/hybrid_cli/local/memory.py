@@ -17,10 +17,11 @@ _RESERVE = 64 << 20  # left free for the system and for small buffers
 def available() -> int | None:
     """Bytes that this process can still allocate without swapping; None if unknown.
 
-    The smallest of MemAvailable (proc(5)) and the rest of the limits by control groups and RLIMIT_AS
-    (setrlimit(2)).
+    The smallest of MemAvailable (proc(5)), the rest of the limits by control groups and RLIMIT_AS
+    (setrlimit(2)), and the memory of Slurm's job.
     """
-    found = [value for value in (_machine(), cgroups.memory_left(), _address_space()) if value is not None]
+    limits = (_machine(), cgroups.memory_left(), _address_space(), cgroups.slurm_limit(os.environ))
+    found = [value for value in limits if value is not None]
     return max(0, min(found) - _RESERVE) if found else None
 
 

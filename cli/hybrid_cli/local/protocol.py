@@ -101,6 +101,8 @@ class LocalRequest(_Message, frozen=True):
     """Identifies these weights in the cache."""
     require_enforcement: bool = False
     """Whether to refuse unless the engine process is under seccomp."""
+    mmap_over_memory: bool = False
+    """Whether the weights may be larger than the free memory."""
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -114,6 +116,7 @@ class SchedulerRequest(_Message, frozen=True):
     context: int | None = None
     threads: int | None = None
     require_enforcement: bool = False
+    mmap_over_memory: bool = False
 
 
 class Begin(_Message, frozen=True):

@@ -80,6 +80,7 @@ class Instruction:
             context=None if local.context == "auto" else local.context,
             threads=threads if local.threads == "auto" else local.threads,
             require_enforcement=policy.escalation.require_enforcement,
+            mmap_over_memory=local.mmap_over_memory,
         )
 
 

@@ -65,6 +65,9 @@ class Local(Section, frozen=True):
             "Store the state after a long prompt on disk, unencrypted; the same prompt then starts at once."
         ),
     ] = False
+    mmap_over_memory: Annotated[
+        bool, says("Run a model that is larger than the free memory from its file on disk; slow.")
+    ] = False
     sampling: Sampling = Sampling()
 
 

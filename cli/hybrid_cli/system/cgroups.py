@@ -7,7 +7,7 @@ takes the strictest. Version 2 (`memory.max`, `cpu.max`) and version 1 (`memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _ROOT = Path("/")
@@ -23,6 +23,15 @@ def memory_limit(root: Path = _ROOT) -> int | None:
 def memory_left(root: Path = _ROOT) -> int | None:
     """Bytes that the process may still take; None without a limit. Cached files count as free."""
     return min((limit - _memory_held(folder) for folder, limit in _memory_limits(root)), default=None)
+
+
+def slurm_limit(variables: Mapping[str, str]) -> int | None:
+    """Bytes of memory that Slurm gives the job on this node; None outside of a job. Slurm counts in MB (sbatch(1))."""
+    whole, per_core, cores = (
+        int(found) if (found := variables.get(name, "").partition("(")[0]).isdecimal() else 0
+        for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE")
+    )
+    return (whole or per_core * cores) << 20 or None  # 0 means all of the node's memory
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
@@ -42,9 +51,11 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
 def _memory_limits(root: Path) -> Iterator[tuple[Path, int]]:
     """The folder and the limit of each group that has one."""
     for folder in _folders("memory", root):
-        limit = _word(folder / "memory.max") or _word(folder / "memory.limit_in_bytes")
-        if limit.isdecimal() and int(limit) < _NO_LIMIT:  # version 2 says `max`
-            yield folder, int(limit)
+        # Above `memory.high`, systemd's MemoryHigh, the kernel slows the process down until it hardly moves.
+        for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
+            limit = _word(folder / name)
+            if limit.isdecimal() and int(limit) < _NO_LIMIT:  # version 2 says `max`
+                yield folder, int(limit)
 
 
 def _memory_held(folder: Path) -> int:

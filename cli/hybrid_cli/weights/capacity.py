@@ -17,9 +17,9 @@ _SLACK = 0.9
 
 
 def memory() -> int:
-    """The machine's memory in bytes, or the control group's limit if that is less."""
+    """The machine's memory in bytes, or the limit of the control group or of Slurm's job if that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(total, cgroups.memory_limit() or total)
+    return min(total, cgroups.memory_limit() or total, cgroups.slurm_limit(os.environ) or total)
 
 
 def free_disk(folder: Path) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.weights.purpose import WANTED, other_purpose
 
 _HEAD = struct.Struct("<4sIQQ")
 """Magic, version, tensor count, metadata count."""
@@ -26,6 +27,8 @@ _MAX_TOKEN_BYTES = 1 << 20  # bytes of one token of the vocabulary
 _STRING, _ARRAY = 8, 9
 _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """The size of a metadata value by its type."""
+_INTEGERS = (0, 1, 2, 3, 4, 5, 7, 10, 11)
+"""The types of integers and booleans."""
 
 
 class _Damaged(Exception):  # noqa: N818  becomes a Failure that names the file
@@ -53,21 +56,39 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
     if len(head) < _HEAD.size or not head.startswith(b"GGUF"):
         raise Failure(ExitStatus.WEIGHTS, f"{name} is not a GGUF model file")
     _magic, version, tensors, pairs = _HEAD.unpack(head)
+    if version > 0xFFFF:  # the bytes of the version in reverse
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is big-endian, for another kind of machine")
     if version not in _VERSIONS:
         raise Failure(ExitStatus.WEIGHTS, f"{name} has GGUF version {version}; hybrid reads versions 2 and 3")
     try:
         if tensors * _MIN_TENSOR_BYTES + pairs * _MIN_PAIR_BYTES > size:
             raise _Damaged
         cursor = _Cursor(file, size)
-        for _ in range(pairs):
-            cursor.string(_MAX_KEY_BYTES)
-            cursor.value(cursor.unsigned(4))
+        metadata = dict(pair for _ in range(pairs) if (pair := _read_pair(cursor)) is not None)
         for _ in range(tensors):
             _walk_tensor(cursor, size)
     except _Damaged:
         raise Failure(
             ExitStatus.WEIGHTS, f"{name} is damaged: its header claims more data than the file has"
         ) from None
+    other = other_purpose(metadata, tensors)
+    if other is not None:
+        raise Failure(ExitStatus.WEIGHTS, f"{name} is {other}; hybrid needs a model that writes text")
+
+
+def _read_pair(cursor: _Cursor) -> tuple[str, int | str] | None:
+    """Read one key and value of the metadata; None if nobody needs it."""
+    key = cursor.text(_MAX_KEY_BYTES)
+    kind = cursor.unsigned(4)
+    if WANTED.fullmatch(key) is None:
+        cursor.value(kind)
+        return None
+    if kind == _STRING:
+        return key.decode(), cursor.text(_MAX_KEY_BYTES).decode("utf-8", "replace")
+    if kind in _INTEGERS:
+        return key.decode(), cursor.unsigned(_FIXED_BYTES[kind])
+    cursor.value(kind)
+    return None
 
 
 def _walk_tensor(cursor: _Cursor, size: int) -> None:
@@ -107,6 +128,14 @@ class _Cursor:
         if length > longest:
             raise _Damaged
         self.skip(length)
+
+    def text(self, longest: int) -> bytes:
+        """Read one string."""
+        length = self.unsigned(8)
+        if length > min(longest, self._left):
+            raise _Damaged
+        self._left -= length
+        return self._file.read(length)
 
     def value(self, kind: int, depth: int = 0) -> None:
         """Skip one metadata value of the type `kind`."""
