@@ -58,7 +58,7 @@ def asked(
     origin = "/".join(base_url.split("/")[:3])
     profile = home / "p.yaml"
     home.mkdir(exist_ok=True)
-    cloud = f'cloud: {{base_url: "{base_url}", model: m, api: {api}, retries: 0{more}}}'
+    cloud = f'cloud: {{base_url: "{base_url}", model: m, api: {api}, retries: 0, max_tokens: 512{more}}}'
     profile.write_text(f"version: 1\n{cloud}\nescalation: {{mode: force}}\n{rest}", encoding="utf-8")
     environment = Environment(
         None, None, io.StringIO(), {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}, verbosity=1
