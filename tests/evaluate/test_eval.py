@@ -12,7 +12,7 @@ import pytest
 from hybrid_cli.gate import calibration
 from hybrid_cli.gate.features import VERSION
 from hybrid_cli.weights.catalog import shipped_catalog
-from hybrid_process import Hybrid
+from hybrid_process import HELLO, Hybrid
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -197,28 +197,28 @@ def test_an_unsure_answer_is_given_up_early(
 
 def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
     path = profile(cloud.section() + "escalation: {target: {threshold: 0.01}}\n")
-    kept = hybrid("run", "-p", path, "--verify", "grep -q 4", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    kept = hybrid("run", "-p", path, "--verify", "grep -q Hello", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (kept.returncode, cloud.received) == (0, [])
-    off = hybrid("run", "-p", path, "--verify", "grep -q cloud", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    off = hybrid("run", "-p", path, "--verify", "grep -q cloud", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (off.returncode, off.stdout) == (0, b"The cloud says hello.\n")
     assert b"fails its check: `grep` exited with code 1" in off.stderr
-    both = hybrid("run", "-p", path, "--verify", "false", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    both = hybrid("run", "-p", path, "--verify", "false", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert (both.returncode, both.stdout) == (7, b"")
     cloud.replies = [Reply(pieces=("I cannot help with that.",))]
-    declined = hybrid("run", "-p", path, "--verify", "grep -q I", "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    declined = hybrid("run", "-p", path, "--verify", "grep -q I", *HELLO, HYBRID_CONSENT=cloud.origin)
     assert declined.returncode == 0
     assert b"the cloud model declined" in declined.stderr
-    alone = hybrid("run", "-p", "offline", "--verify", "false", "What is 2+2?")
+    alone = hybrid("run", "-p", "offline", "--verify", "false", *HELLO)
     assert (alone.returncode, alone.stdout) == (7, b"")
     for bad in ("", "'unclosed"):
         assert hybrid("run", "--verify", bad, "hi").returncode == 2
 
 
 def test_verify_of_a_profile(hybrid: Hybrid, profile: Profile) -> None:
-    path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, '4', '{file}']}\n")
-    assert hybrid("run", "-p", path, "What is 2+2?").returncode == 0
+    path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, Hello, '{file}']}\n")
+    assert hybrid("run", "-p", path, *HELLO).returncode == 0
     path = profile("escalation: {mode: forbid}\nchecks: {verify: [grep, -q, '9999', '{file}']}\n")
-    assert hybrid("run", "-p", path, "What is 2+2?").returncode == 7
+    assert hybrid("run", "-p", path, *HELLO).returncode == 7
 
 
 def test_shipped_calibrations_fit_models_of_the_catalog() -> None:

@@ -225,6 +225,8 @@ def main() -> NoReturn:
     path, command = sys.argv[1:]
     sys.path[0] = str(Path(command).parent)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # it would start threads, which a fork does not have
+    if "PYTEST_XDIST_WORKER" in os.environ:  # tests side by side have a core each: a second thread would wait
+        os.environ["OMP_THREAD_LIMIT"] = "1"
     from hybrid_cli.local.threads import SPIN_COUNT
 
     os.environ["GOMP_SPINCOUNT"] = (

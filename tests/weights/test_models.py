@@ -26,11 +26,10 @@ from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.names import shards_of
 from hybrid_cli.weights.quantisation import choose, model_files
 from hybrid_cli.weights.sources import OllamaSource, UrlSource, catalog_source, parse_source
-from hybrid_process import Hybrid
+from hybrid_process import HELLO, Hybrid
 from loopback_hub import LoopbackHub, Served, gguf
 from split_gguf import split_gguf
 
-SUM = "What is 2+2?"
 BODY = gguf() + b"one"
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
@@ -288,7 +287,7 @@ def test_a_catalog_file_of_another_tool_is_linked_to(
     lines(hybrid("pull", "own"))
     assert shown(hybrid, "own")["linked_to"] == [str(kept)]
     kept.write_bytes(BODY + b"!")
-    assert f"expected {SHA256}" in lines(hybrid("run", SUM, "-m", "own", "-p", "offline"), 6)[-1]
+    assert f"expected {SHA256}" in lines(hybrid("run", "hi", "-m", "own", "-p", "offline"), 6)[-1]
     kept.unlink()
     assert "is missing; run: hybrid pull own" in lines(hybrid("models", "verify", "own"), 6)[0]
 
@@ -323,8 +322,8 @@ def test_shards_are_one_model_that_runs(
     assert facts["size"] == sum(shard.stat().st_size for shard in shards)
     hashes = "".join(f"{hashlib.sha256(shard.read_bytes()).hexdigest()}\n" for shard in shards)
     assert facts["sha256"] == hashlib.sha256(hashes.encode()).hexdigest()
-    answer = hybrid("run", SUM, "-m", "tiny", "-p", "offline")
-    assert (answer.returncode, b"4" in answer.stdout) == (0, True), answer.stderr
+    answer = hybrid("run", *HELLO, "-m", "tiny", "-p", "offline")
+    assert (answer.returncode, b"Hello" in answer.stdout) == (0, True), answer.stderr
     last = home / "data/blobs" / f"{facts['files'][2]['sha256']}.gguf"
     last.chmod(0o644)
     with last.open("r+b") as damaged:
@@ -332,12 +331,12 @@ def test_shards_are_one_model_that_runs(
         damaged.write(b"\x7f")
     assert (
         "the weights of tiny changed: sha256"
-        in lines(hybrid("run", SUM, "-m", "tiny", "-p", "offline"), 6)[-1]
+        in lines(hybrid("run", "hi", "-m", "tiny", "-p", "offline"), 6)[-1]
     )
     lines(hybrid("models", "rm", "tiny"))
     assert [path for path in (home / "data").rglob("*") if path.is_file() and path.name != "lock"] == []
     lines(hybrid("models", "import", "--link", shards[2]))
-    assert hybrid("run", SUM, "-m", "tiny", "-p", "offline").returncode == 0
+    assert hybrid("run", *HELLO, "-m", "tiny", "-p", "offline").returncode == 0
 
 
 def test_one_flipped_bit_is_code_6(hybrid: Hybrid, home: Path, file: Path) -> None:
@@ -387,7 +386,7 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
 def test_when_a_model_was_last_used(hybrid: Hybrid, home: Path, file: Path) -> None:
     lines(hybrid("pull", file))
     assert shown(hybrid, "small")["last_used"] is None
-    hybrid("run", SUM, "-m", "small", "-p", "offline")
+    hybrid("run", "hi", "-m", "small", "-p", "offline")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", shown(hybrid, "small")["last_used"])
 
 
@@ -416,7 +415,7 @@ def test_a_path_must_stay_the_file_it_was(hybrid: Hybrid, home: Path, file: Path
     """This file holds no model, which llama.cpp says where its checksum is the one that was meant."""
 
     def refusal() -> str:
-        return lines(hybrid("run", SUM, "-m", file, "-p", "offline"), 6)[-1]
+        return lines(hybrid("run", "hi", "-m", file, "-p", "offline"), 6)[-1]
 
     assert "llama.cpp" in refusal()
     assert "llama.cpp" in refusal()
@@ -441,7 +440,7 @@ def test_who_may_change_a_file(mode: int, expected: str, hybrid: Hybrid, home: P
     file.chmod(mode)
 
     def refusal() -> str:
-        return lines(hybrid("run", SUM, "-m", file, "-p", "offline"), 6)[-1]
+        return lines(hybrid("run", "hi", "-m", file, "-p", "offline"), 6)[-1]
 
     assert (expected or "llama.cpp cannot load") in refusal()
     if os.geteuid() == 0 and not expected:
@@ -513,7 +512,7 @@ def test_no_source_leaves_its_place(words: str, kind: str) -> None:
 
 
 def test_the_default_model_is_the_first_one_or_the_chosen_one(hybrid: Hybrid, home: Path, file: Path) -> None:
-    assert lines(hybrid("run", SUM, "-p", "offline"), 6)[-1].startswith(
+    assert lines(hybrid("run", "hi", "-p", "offline"), 6)[-1].startswith(
         "no model is downloaded yet; run: hybrid pull"
     )
     assert lines(hybrid("models", "default"), 6) == ["no model is downloaded yet; run: hybrid pull"]
@@ -531,7 +530,7 @@ def test_the_default_model_is_the_first_one_or_the_chosen_one(hybrid: Hybrid, ho
     assert default() == ["zebra"] * 3
     assert lines(hybrid("models", "default", "ant")) == ["the default model is ant"]
     assert default() == ["ant"] * 3
-    assert "llama.cpp cannot load" in lines(hybrid("run", SUM, "-p", "offline"), 6)[-1]
+    assert "llama.cpp cannot load" in lines(hybrid("run", "hi", "-p", "offline"), 6)[-1]
     assert shown(hybrid, "ant")["profiles"] == SHIPPED.split(", ")
     (home / "config/profiles").mkdir(parents=True, exist_ok=True)
     (home / "config/profiles/own.yaml").write_text("version: 1\nextends: offline\nlocal: {model: zebra}\n")

