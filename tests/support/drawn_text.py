@@ -44,7 +44,9 @@ def drawn_match(pattern: str, chance: random.Random) -> str | None:
 def _members(items: Any) -> Iterator[int]:
     if items and items[0][0] is op.NEGATE:
         excluded = set(_members(items[1:]))
-        yield from (ord(one) for one in string.ascii_letters + string.digits if ord(one) not in excluded)
+        yield from (
+            ord(one) for one in string.ascii_letters + string.digits + "!" if ord(one) not in excluded
+        )
         return
     for kind, value in items:
         if kind is op.RANGE:

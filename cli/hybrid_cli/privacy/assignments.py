@@ -82,6 +82,7 @@ _SEPARATOR = re.compile(
     r"(?:[|>][+-]?[ \t]*\r?\n[ \t]*)?(?:[rbfuLU@]{1,2}(?=[\"']))?\\{0,7}[\"'`]?"
 )
 _MOST_OF_A_NAME = 40
+_HAS_DIGIT = re.compile(r"[^\n]{0,400}?\d|\n[^\n]{0,400}?\d")
 _CODE = re.compile(r"[^\s\"'`,;<>(){}\[\]|\\]*[(\[{]")
 
 
@@ -91,11 +92,13 @@ def _clear_value(text: str, place: int) -> Span | None:
     while name_end > place and text[name_end - 1] in ".-":
         name_end -= 1
     name_start = max(0, place - _MOST_OF_A_NAME)
+    separator = _SEPARATOR.match(text, name_end)
+    if separator is None or _HAS_DIGIT.match(text, separator.end()) is None:
+        return None
     is_password = _PASSWORD_NAME.search(text, name_start, name_end) is not None
     if not is_password and _TOKEN_NAME.search(text, name_start, name_end) is None:
         return None
-    separator = _SEPARATOR.match(text, name_end)
-    if separator is None or (separator["option"] and not _takes_argument(text, place, separator.end())):
+    if separator["option"] and not _takes_argument(text, place, separator.end()):
         return None
     if separator["said"] and not is_password:
         return None
@@ -161,8 +164,8 @@ def _without_end_of_clause(text: str, start: int, end: int) -> int:
 
 
 _AFTER_NAME = re.compile(
-    r"[A-Za-z0-9_.-]{0,24}(?![\w.-])[\\\"'`\])>]{0,6}\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)?"
-    r"[\s\\\"'`({\[]{0,20}(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,})",
+    r"(?P<rest>[A-Za-z0-9_.-]{0,24})(?![\w.-])[\\\"'`\])>]{0,6}(?:\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)"
+    r"[\s\\\"'`({\[]{0,20}|[ \t\\\"'`({\[]{1,20}|(?<=>))(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,})",
     re.ASCII,
 )
 _HARMLESS_NAME = re.compile(
@@ -178,6 +181,10 @@ def _generated_value(text: str, place: int) -> Span | None:
     if match is None or _HARMLESS_NAME.search(text, max(0, place - 24), place):
         return None
     value = match["value"]
+    if _FILE_NAME.search(match["rest"]) or _IN_BASE64.search(text, max(0, place - 60), place):
+        return None
+    if _CHECKSUM.search(text, max(0, match.start("value") - 8), match.start("value")):
+        return None
     is_key = text[place - 3 : place].lower() == "key"
     if is_placeholder(value) or not _looks_generated(value) or _names_something(value, is_key=is_key):
         return None
@@ -185,6 +192,9 @@ def _generated_value(text: str, place: int) -> Span | None:
     return start, max(quoted_end(text, start) or 0, token_end(text, start, end))
 
 
+_FILE_NAME = re.compile(r"(?:\.[a-z]{1,5}|\Astore)\Z", re.ASCII)
+_IN_BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}\Z")
+_CHECKSUM = re.compile(r"(?:h1:|sha\d{1,3}[-=:]|md5[-=:])\Z", re.IGNORECASE)
 _MIXED_RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SWITCH = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
@@ -225,7 +235,7 @@ def _looks_generated(value: str) -> bool:
 
 _PUBLIC = re.compile(
     r"AAAA[BCE][23][NV]|MII[A-Za-z0-9+/]{2,3}jANBgkqhkiG9w0BAQEF|MFkwEwYHKoZIzj0|MHYwEAYHKoZIzj0|MCowBQYDK2V|MII[CDEFG]"
-    r"|sha(?:1|256|384|512)[-:]|https?://"
+    r"|sha(?:1|256|384|512)[-:=]|https?://"
 )
 _PATH = re.compile(
     r"[/.~]{0,2}[a-z][a-z_.-]{2,}[/:]|[0-9A-HJKMNP-TV-Z]{26}\Z|[A-Z2-7]{16,}={0,6}\Z|0x[0-9A-F]{8,40}\Z|[0-9A-F]{16,40}\Z"

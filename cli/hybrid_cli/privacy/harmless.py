@@ -18,6 +18,16 @@ _LONGEST = 200
 """Characters of a placeholder. In longer values, such as keys in Base64, its words may occur by chance."""
 
 
+_EXAMPLE = re.compile(r"example|x{6}|\*{4}|your[-_](?:key|token|api)|<[a-z-]+>", re.IGNORECASE)
+
+
+def is_example(token: str) -> bool:
+    """Whether a token, which has the format of a credential, is only an example of it, as in documents."""
+    if len(token) > _LONGEST:
+        return False
+    return _EXAMPLE.search(token) is not None or _FILLER.search(token) is not None
+
+
 def is_placeholder(value: str) -> bool:
     """Whether `value` is a substitute for a secret, as in examples and templates."""
     if len(value) > _LONGEST:
@@ -28,12 +38,40 @@ def is_placeholder(value: str) -> bool:
 _EMBEDDED = re.compile(
     r"data:(?:image|font|audio|video|application/(?:font|x-font|pdf|wasm))[\w/+.;=-]{0,80};base64,[a-z0-9+/=_-]+"
 )
+_PUBLIC_BEGIN = re.compile(r"-----begin (?![a-z0-9 ]{0,40}private)[a-z0-9 ]{2,40}-----")
 
 
 def without_embedded_files(lowered: str, found: Iterable[SensitiveSpan]) -> Iterator[SensitiveSpan]:
-    """The spans of `found` outside of images and other files that a URL holds in Base64."""
-    files = [one.span() for one in _EMBEDDED.finditer(lowered)] if ";base64," in lowered else []
+    """The spans of `found` outside of files in Base64: in URLs, certificates and public keys, and blobs of lines."""
+    files = sorted([*_urls(lowered), *_public_blocks(lowered)])
     for span in found:
         place = bisect.bisect_right(files, (span.start, len(lowered))) - 1
-        if place < 0 or span.start >= files[place][1]:
+        is_in_file = place >= 0 and span.start < files[place][1]
+        if not is_in_file and (span.name in _NEVER_IN_BLOBS or not _is_in_blob(lowered, span.start)):
             yield span
+
+
+def _urls(lowered: str) -> Iterator[tuple[int, int]]:
+    if ";base64," in lowered:
+        yield from (one.span() for one in _EMBEDDED.finditer(lowered))
+
+
+def _public_blocks(lowered: str) -> Iterator[tuple[int, int]]:
+    if "-----begin " in lowered:
+        for begin in _PUBLIC_BEGIN.finditer(lowered):
+            end = lowered.find("-----end ", begin.end())
+            yield begin.start(), end if end >= 0 else begin.end()
+
+
+_NEVER_IN_BLOBS = ("private key",)
+_BLOB_LINE = re.compile(r"[a-z0-9+/]{60,}={0,2}\r?\Z")
+
+
+def _is_in_blob(lowered: str, start: int) -> bool:
+    """Whether `start` is in a line of nothing but Base64 that follows another such line."""
+    line = lowered.rfind("\n", 0, start) + 1
+    before = lowered.rfind("\n", 0, max(0, line - 1)) + 1
+    if line - before < 61 or _BLOB_LINE.match(lowered, before, line - 1) is None:
+        return False
+    end = lowered.find("\n", start)
+    return _BLOB_LINE.match(lowered, line, end if end >= 0 else len(lowered)) is not None

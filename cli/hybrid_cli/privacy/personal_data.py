@@ -24,18 +24,31 @@ def emails(text: str) -> Iterator[SensitiveSpan]:
 
 
 _CARD = re.compile(r"(?<![\w.,-])\d{4}(?:[ ._\u00a0\u2010-\u2015\uff0d-]?\d){8,15}(?!\w|[.,]\d)", re.ASCII)
-_CARD_GROUPS = {(4, 4, 4, 4), (4, 6, 5), (4, 4, 4, 4, 3)}
+_CARD_GROUPS = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 5)}
+_ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[0-8]|6[0-9])\d{14}|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720|220[0-4])\d{12}"
+    r"|3[47]\d{13}|35(?:2[89]|[3-8]\d)\d{12}|3(?:0[0-59]|[689]\d)\d{11}|62\d{15,17}"
+)
+"""The first digits and the length of the cards of each issuer."""
+_IDENTIFIER = re.compile(
+    r"\b(?:\w{0,20}_?id|order|invoice|tracking|serial|reference|ref|account|user|build|request|trace|span|nonce|seq"
+    r"|timestamp|ts|pid|offset|number of \w+)[\"']?[\s:=#.]{1,4}(?:no\.? |number )?[\"']?\Z",
+    re.IGNORECASE | re.ASCII,
+)
+"""Names of numbers that are no cards. One in ten of any numbers has a right check digit."""
 
 
 def cards(text: str) -> Iterator[SensitiveSpan]:
     for match in _CARD.finditer(text):
         groups = re.findall(r"\d+", match[0])
         digits = "".join(groups)
-        if not 13 <= len(digits) <= 19 or int(digits[0]) not in range(2, 7) or len(set(digits)) == 1:
+        if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1 or not _luhn(digits):
             continue
-        # Other numbers contain dots and underscores, too: then only the groups of cards count.
-        grouped = not re.search(r"[._]", match[0]) or tuple(map(len, groups)) in _CARD_GROUPS
-        if grouped and _luhn(digits):
+        if len(groups) > 1:
+            is_card = tuple(map(len, groups)) in _CARD_GROUPS
+        else:
+            is_card = _IDENTIFIER.search(text, max(0, match.start() - 40), match.start()) is None
+        if is_card:
             yield SensitiveSpan("card", "card number", match.start(), match.end())
 
 
@@ -77,13 +90,19 @@ def _mod_97(iban: str) -> bool:
 
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,39}(?:\.\d{1,3}){0,3}(?![\w:])", re.ASCII)
+_VERSION = re.compile(
+    r"(?:\bv|\bversion[\w ]{0,8}[\"':= ]{0,4}|\brelease |\bbuild |[=~<>]=[\"' ]?|\b[A-Z][A-Za-z]{2,20}/)\Z",
+    re.IGNORECASE,
+)
+"""What comes before versions of four parts, which look like addresses."""
 _COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{0,39}")
 """In every IPv6 address, after at most four characters. Much faster to find than its digits."""
 
 
 def ip_addresses(text: str) -> Iterator[SensitiveSpan]:
     for match in _IPV4.finditer(text):
-        if _identifies_host(match[0]):
+        before = text[max(0, match.start() - 24) : match.start()]
+        if _identifies_host(match[0]) and _VERSION.search(before) is None:
             yield SensitiveSpan("ip", "IPv4 address", match.start(), match.end())
     for colons in _COLONS.finditer(text):
         for start in range(max(0, colons.start() - 4), colons.start() + 1):

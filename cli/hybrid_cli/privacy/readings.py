@@ -33,7 +33,9 @@ class Reading:
 
     def is_word_start(self, start: int) -> bool:
         """Whether `start` does not follow an ASCII letter, digit or underscore."""
-        before = self.text[start - 1 : start]
+        first, before = self.text[start : start + 1], self.text[start - 1 : start]
+        if not (first.isalnum() or first == "_"):
+            return True
         is_word = before.isascii() and (before.isalnum() or before == "_")
         return not is_word or (self.is_joined and self.ends[start - 1] != self.starts[start])
 
@@ -85,7 +87,7 @@ def _look(character: str) -> str | None:
 
 
 _ESCAPE = re.compile(
-    r"\\(?:u\{?[0-9A-Fa-f]{4,6}\}?|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
+    r"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
     r"|%[0-9A-Fa-f]{2}|=[0-9A-F]{2}|=\r?\n|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 )
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
@@ -117,15 +119,27 @@ def _of_number(hexadecimal: str) -> str:
 
 
 _TOKEN = r"[A-Za-z0-9_+/=~%.-]"  # noqa: S105  the characters of keys
-_STRINGS = rf"(?<={_TOKEN})\s{{0,40}}[\"'`]\s{{0,40}}(?:[+.&|<>~\\]{{1,2}}\s{{0,40}})?[\"'`](?={_TOKEN})"
-_WRAP = rf"(?<={_TOKEN}{{12}})[ \t]{{0,8}}\\?\r?\n[ \t>#|*+\"']{{0,40}}(?={_TOKEN}{{4}})"
-_EMPHASIS = rf"(?<={_TOKEN})(?:\*{{1,3}}|`|</?[a-z][^<>\n]{{0,60}}>)(?={_TOKEN})"
-_SEAM = re.compile(f"{_STRINGS}|{_WRAP}|{_EMPHASIS}")
+_STRINGS = rf"[\"'`](?<={_TOKEN}[\"'`])\s{{0,40}}(?:[+.&|<>~\\]{{1,2}}\s{{0,40}})?[\"'`](?={_TOKEN})"
+_WRAP = rf"\n(?<=[A-Za-z0-9_+/=~%.\\\r-]\n)[ \t>#|*+\"']{{0,40}}(?={_TOKEN}{{4}})"
+_EMPHASIS = rf"[*`<](?<={_TOKEN}[*`<])(?:(?<=\*)\*{{0,2}}|(?<=`)|(?<=<)/?[a-z][^<>\n]{{0,60}}>)(?={_TOKEN})"
+_SEAM = re.compile(f"{_STRINGS}|[ \\t]{{0,8}}\\\\?\\r?{_WRAP}|{_EMPHASIS}")
+_WRAPPED = re.compile(rf"(?={_TOKEN}*\d)(?:{_TOKEN}){{12,}}[ \t]{{0,8}}\\?\r?\Z")
+"""The end of a line that may be continued: twelve characters of a key or more, with a digit."""
 
 
 def _joined(reading: Reading) -> Reading | None:
     """With the parts of values put together: wrapped lines, joined strings, and emphasis inside of them."""
-    return _replaced(reading, _SEAM, lambda _found: "", is_joined=True)
+    return _replaced(reading, _SEAM, lambda found: "" if _is_seam(found) else found[0], is_joined=True)
+
+
+def _is_seam(found: re.Match[str]) -> bool:
+    """Whether a value may continue after `found`: a line end counts only after what looks like a key."""
+    return "\n" not in found[0] or found[0][0] in "\"'`" or _may_wrap(found.string, found.start())
+
+
+def _may_wrap(text: str, end: int) -> bool:
+    line = text[max(0, end - 60) : end]
+    return _WRAPPED.search(line[max(line.rfind("\n"), line.rfind(" ")) + 1 :]) is not None
 
 
 _TRIGGERS = (
@@ -151,7 +165,10 @@ def _lines_to_read_again(text: str) -> Reading | None:
     if unusual:
         patterns.append(re.compile(f"[{re.escape(unusual)}]"))
     lines: list[tuple[int, int]] = []
-    for start, end in sorted(match.span() for pattern in patterns for match in pattern.finditer(text)):
+    found = (match for pattern in patterns for match in pattern.finditer(text))
+    for start, end in sorted(
+        one.span() for one in found if one[0][0] != "\n" or _may_wrap(text, one.start())
+    ):
         if lines and end <= lines[-1][1]:
             continue
         first = text.rfind("\n", 0, max(0, text.rfind("\n", 0, start))) + 1

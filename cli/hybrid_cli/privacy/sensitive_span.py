@@ -33,7 +33,7 @@ def merged(found: Iterable[SensitiveSpan]) -> list[SensitiveSpan]:
     return whole
 
 
-_GENERAL_NAMES = ("password or key", "the cloud's own key")
+_GENERAL_NAMES = ("password or key", "key with a prefix")
 
 
 def _weight(span: SensitiveSpan) -> tuple[bool, bool, int]:
