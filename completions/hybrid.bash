@@ -90,6 +90,7 @@ _hybrid_value() {
     'eval --split') kind=choice words='all fit test' ;;
     'eval --limit') kind=text ;;
     'eval --questions') kind=text ;;
+    'eval --seed') kind=text ;;
     'eval --max-tokens') kind=text ;;
     'eval --rows') kind=file ;;
     'eval --unseen') kind=choice words='questions subjects' ;;
@@ -103,6 +104,7 @@ _hybrid_value() {
     'calibrate --split') kind=choice words='all fit test' ;;
     'calibrate --limit') kind=text ;;
     'calibrate --questions') kind=text ;;
+    'calibrate --seed') kind=text ;;
     'calibrate --max-tokens') kind=text ;;
     'calibrate --rows') kind=file ;;
     'calibrate --color') kind=choice words='auto always never' ;;
@@ -142,8 +144,8 @@ _hybrid_options() {
     'consent revoke') words='--quiet -q --color --help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
     'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
-    'eval') words='--profile -p --model -m --cloud --split --limit --questions --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
-    'calibrate') words='--target --from-ledger --delta --profile -p --model -m --cloud --split --limit --questions --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
+    'eval') words='--profile -p --model -m --cloud --split --limit --questions --seed --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --verbose -v --quiet -q --color --help -h' ;;
+    'calibrate') words='--from-ledger --target --delta --profile -p --model -m --cloud --split --limit --questions --seed --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
     'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
     'completion') words='--quiet -q --color --help -h' ;;
     'help') words='--quiet -q --color --help -h' ;;

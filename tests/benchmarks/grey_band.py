@@ -68,7 +68,8 @@ def measured(
     question: LabelledQuestion, model: Model, judge: Model | None, chosen: argparse.Namespace
 ) -> dict[str, Any]:
     sampled = [
-        task(question.asked, chosen.max_tokens, temperature=0.8, seed=seed) for seed in range(chosen.samples)
+        task(question.asked, chosen.max_tokens, temperature=0.8, sample=sample)
+        for sample in range(chosen.samples)
     ]
     (text, logprobs), *others = model.answers([task(question.asked, chosen.max_tokens), *sampled])
     ended = end_of(question, text)

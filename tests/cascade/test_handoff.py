@@ -11,8 +11,9 @@ import msgspec
 import pexpect
 import pytest
 
-from hybrid_cli.gate.calibration import Calibration, LogisticModel
+from hybrid_cli.gate.calibration import Promise
 from hybrid_process import HELLO, Hybrid, environment
+from made_rows import made_calibration
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -389,9 +390,8 @@ def test_an_answer_is_whole_if_the_user_may_still_say_no(
     command: str, home: Path, model_file: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     """A calibration would give every answer up after 8 tokens; without consent a question comes first."""
-    score = LogisticModel(["mean_logprob"], [0.0], [1.0], [0.0], 0.0)
-    calibration = Calibration(
-        model_file.stem, "escalate_at_most", 0.3, 0.0, score, "wrong", None, 0, early=[0.0, 0.0, 0.0]
+    calibration = made_calibration(
+        model_file.stem, Promise("escalate_at_most", 0.3, 0.0, early=[0.0, 0.0, 0.0])
     )
     folder = home / "config" / "calibrations"
     folder.mkdir(parents=True)

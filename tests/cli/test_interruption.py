@@ -99,13 +99,13 @@ def test_ctrl_c_while_waiting_for_a_silent_cloud(
 
 
 def test_a_closed_pipe_is_141_and_silent(command: str, home: Path) -> None:
-    script = f'"{command}" run --stream --max-tokens 4000 "{LONG}" | head -c 1 >/dev/null; echo "${{PIPESTATUS[0]}}"'
+    script = f'"{command}" run -p offline --stream --max-tokens 4000 "{LONG}" | head -c 1 >/dev/null; echo "${{PIPESTATUS[0]}}"'
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, env=environment(home), timeout=60, check=False
     )
     assert done.stdout == b"141\n"
     assert WAITING.sub(b"", done.stderr) == b""
-    script = f'"{command}" run {shlex.join(HELLO)} | true; echo "${{PIPESTATUS[0]}}"'
+    script = f'"{command}" run -p offline {shlex.join(HELLO)} | true; echo "${{PIPESTATUS[0]}}"'
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, env=environment(home), timeout=60, check=False
     )
@@ -115,7 +115,7 @@ def test_a_closed_pipe_is_141_and_silent(command: str, home: Path) -> None:
 
 def test_head_gets_its_line(command: str, home: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", f'"{command}" run {shlex.join(HELLO)} | head -1'],
+        ["bash", "-c", f'"{command}" run -p offline {shlex.join(HELLO)} | head -1'],
         capture_output=True,
         env=environment(home),
         timeout=60,
@@ -157,7 +157,7 @@ def test_a_terminal_streams_and_ctrl_c_ends_it(terminal: object) -> None:
 
 
 def test_a_terminal_answer_has_no_control_characters(terminal: object) -> None:
-    child = terminal("run", "-q", *HELLO, NO_COLOR="1")  # type: ignore[operator]  # no spinner
+    child = terminal("run", "-q", "-p", "offline", *HELLO, NO_COLOR="1")  # type: ignore[operator]  # no spinner
     child.expect(pexpect.EOF)
     assert "Hello" in child.before
     assert "\x1b" not in child.before

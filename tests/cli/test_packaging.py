@@ -28,7 +28,7 @@ def test_the_wheel_holds_the_package_the_profiles_and_nothing_else(wheel: Path) 
         metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
         assert "License-Expression: Apache-2.0" in archive.read(metadata).decode()
     source = ROOT / "cli" / "hybrid_cli"
-    held = [*source.rglob("*.py"), *source.glob("gate/calibrations/*.json")]
+    held = [*source.rglob("*.py"), *source.glob("gate/**/*.json")]
     expected = {f"hybrid_cli/{path.relative_to(source)}" for path in held}
     expected |= {f"hybrid_cli/profiles/{name}.yaml" for name in PROFILES.split()}
     expected |= {"hybrid_cli/profiles/profile.schema.json"}

@@ -21,7 +21,11 @@ def lines(data: bytes) -> list[str]:
 
 def test_answer_alone_is_on_stdout(hybrid: Hybrid) -> None:
     done = hybrid(
-        "run", "Which city is it in? One word.", stdin=b"The Eiffel Tower is in Paris. It is tall.\n"
+        "run",
+        "-p",
+        "offline",
+        "Which city is it in? One word.",
+        stdin=b"The Eiffel Tower is in Paris. It is tall.\n",
     )
     assert done.returncode == 0
     assert "Paris" in done.stdout.decode()
@@ -88,7 +92,7 @@ def test_an_empty_value_is_rejected(hybrid: Hybrid, option: str) -> None:
 
 def test_closed_streams(command: str, home: Path) -> None:
     def shell(redirection: str) -> subprocess.CompletedProcess[bytes]:
-        script = f'"{command}" run {shlex.join(HELLO)} {redirection}'
+        script = f'"{command}" run -p offline {shlex.join(HELLO)} {redirection}'
         return subprocess.run(["sh", "-c", script], capture_output=True, env=environment(home), check=False)
 
     assert shell("<&-").stdout
@@ -270,7 +274,10 @@ def test_control_characters_do_not_reach_stdout_or_stderr(hybrid: Hybrid) -> Non
 
 
 def test_verbose_and_quiet(hybrid: Hybrid, profile: object) -> None:
-    assert b"kept the local answer (confidence 0." in hybrid("run", "-v", *HELLO).stderr
+    kept = profile("escalation: {target: {threshold: 0.1}}\n")  # type: ignore[operator]
+    assert b"kept the local answer (confidence 0." in hybrid("run", "-v", "-p", kept, *HELLO).stderr
+    nothing = b"smollm2-135m cannot keep wrong_at_most=0.2; use a larger model or a weaker promise; not handed off: "
+    assert nothing in hybrid("run", *HELLO).stderr
     strict = hybrid("run", "-q", "-p", "offline", *HELLO)
     assert strict.stderr == b""
     assert strict.stdout

@@ -309,7 +309,6 @@ NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybri
             "models needs a command: ls, default, show, verify, import, rm, prune; see hybrid models --help",
         ),
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
-        ("calibrate x", "calibrate needs --target; see hybrid calibrate --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),
         ("rnu", "no command `rnu`; did you mean `run`?"),
         ("run --no x", "run has no option `--no`; did you mean `--no-stdin`?"),

@@ -9,10 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hybrid_cli.gate import calibration
-from hybrid_cli.gate.features import VERSION
-from hybrid_cli.weights.catalog import shipped_catalog
+from hybrid_cli.evaluate.promises import TARGETS, VALUES
+from hybrid_cli.evaluate.rows import Row
+from hybrid_cli.gate.calibration import Calibration, Promise, as_text, shipped
+from hybrid_cli.gate.cloud_score import handoff_gain
+from hybrid_cli.prompt import Question
 from hybrid_process import HELLO, Hybrid
+from made_rows import made_calibration
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -65,9 +68,12 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
         told["early"]["by_token_16"] == 1.0
     )  # no answer is longer, and 30 % are handed off whatever was cut
     picture = rows.with_name("picture.svg")
-    drawn = hybrid("eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, *SHORT)
+    drawn = hybrid(
+        "eval", questions, "--rows", rows, "--unseen", "subjects", "--plot", picture, "--verbose", *SHORT[:2]
+    )
     assert "accuracy_local" in drawn.stdout.decode()
-    assert "each tested on subjects that it had not seen" in drawn.stdout.decode()
+    assert "each scored by fits that did not see it (--unseen subjects)" in drawn.stdout.decode()
+    assert drawn.stdout.decode().splitlines()[: len(told["lines"])] == told["lines"]
     assert "<svg" in picture.read_text()
     bad = hybrid("eval", questions, "--rows", rows, "--plot", "picture.doc", *SHORT)
     assert (bad.returncode, bad.stdout) == (2, b"")
@@ -88,96 +94,198 @@ def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
     assert min(halves) > 40
 
 
+def test_eval_says_first_what_the_profile_would_do(
+    hybrid: Hybrid, profile: Profile, questions: Path, rows: Path
+) -> None:
+    path = profile(
+        "local: {sampling: {repeat_penalty: 1.1}}\nescalation: {target: {threshold: 0.01}}\n", "all.yaml"
+    )
+    done = hybrid("eval", questions, "-p", path, "--rows", rows, *SHORT)
+    assert done.returncode == 0, done.stderr
+    first, second, *_, last = done.stdout.decode().splitlines()
+    assert first.startswith("With threshold=0.01 (profile ")
+    assert "hybrid keeps " in first
+    assert "% of the answers of smollm2-135m; of these, " in first
+    assert first.endswith("% are wrong (the cloud: 10%).")
+    assert second.startswith("With handoffs, ")
+    assert second.endswith("% of all answers are right.")
+    assert last.startswith("Measured on 100 questions, of which the local model answers ")
+    assert b"auroc" not in done.stdout
+    sampling = "local: {sampling: {repeat_penalty: 1.1}}\n"  # as in `default`, whose rows are used again
+    nothing = profile(f"{sampling}escalation: {{target: {{quality_at_least: 0.9}}}}\n", "none.yaml")
+    unfit = hybrid("eval", questions, "-p", nothing, "--rows", rows, "--cloud", "none", *SHORT)
+    assert unfit.returncode == 0, unfit.stderr
+    (told, *_) = unfit.stdout.decode().splitlines()
+    assert "sets escalation.target.quality_at_least, which needs a calibration of smollm2-135m" in told
+    assert "run: hybrid calibrate DATA --target quality_at_least=0.9" in told
+
+
+def test_a_single_question_can_be_evaluated(hybrid: Hybrid, questions: Path, rows: Path) -> None:
+    one = hybrid("eval", questions, "--rows", rows, "--limit", "1", "--cloud", "none", "--json", *SHORT)
+    assert one.returncode == 0, one.stderr
+    assert json.loads(one.stdout)["rows"] == 1
+
+
+def test_outcomes_that_are_partly_recorded_are_refused(
+    hybrid: Hybrid, questions: Path, rows: Path, tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in questions.read_text().splitlines()]
+    del lines[7]["cloud_correct"]
+    partly = tmp_path / "partly.jsonl"
+    partly.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = hybrid("eval", partly, "--rows", rows, *SHORT)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"some questions lack cloud_correct; use --cloud live or --cloud none" in done.stderr
+
+
 def test_a_calibrated_target_is_kept_by_run(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, questions: Path, rows: Path
 ) -> None:
     sampling = "local: {sampling: {repeat_penalty: 1.1}}\n"  # as in `default`, whose rows are used again
-    path = profile(f"{cloud.section()}{sampling}escalation: {{target: {{escalate_at_most: 0.4}}}}\n")
-    before = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
+    targets = ("quality_at_least: 0.9", "wrong_at_most: 0.35")
+    quality, wrong = (
+        profile(f"{cloud.section()}{sampling}escalation: {{target: {{{target}}}}}\n", f"{target[:5]}.yaml")
+        for target in targets
+    )
+    before = hybrid("run", "-p", quality, "hi", HYBRID_CONSENT=cloud.origin)
     assert (before.returncode, before.stdout) == (2, b"")
-    assert b"run: hybrid calibrate DATA --target escalate_at_most=0.4" in before.stderr
+    assert b"run: hybrid calibrate DATA --target quality_at_least=0.9" in before.stderr
     answered = rows.read_bytes()
-    flags = ("-p", path, "--rows", rows, "--target", "escalate_at_most=0.4", "--json", *SHORT)
-    fitted = hybrid("calibrate", questions, *flags)
+    flags = ("-p", quality, "--rows", rows, "--target", "quality_at_least=0.9", *SHORT)
+    fitted = hybrid("calibrate", questions, "--json", *flags)
     assert fitted.returncode == 0, fitted.stderr
     assert rows.read_bytes() == answered
     told = json.loads(fitted.stdout)
-    assert told["rows"] == 100
-    assert 0 < told["handed_off"] <= 0.42
-    assert Path(told["file"]).is_file()
+    assert (told["rows"], told["cloud"], told["delta"], told["value"]) == (100, "scripted", None, 0.9)
+    assert [(one["target"], one["value"]) for one in told["promises"]] == [
+        (target, value) for target in TARGETS for value in VALUES[target]
+    ]
+    made = msgspec.json.decode(Path(told["file"]).read_bytes(), type=Calibration)
+    assert (made.model, made.rows) == ("smollm2-135m", 100)
+    measured = [msgspec.json.decode(line, type=Row) for line in answered.splitlines()]
     decisions = []
-    for first in (1, 2, 5, 9):
-        prompt = f"What is {first} + 9? Reply with the number only."
-        done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", prompt, HYBRID_CONSENT=cloud.origin)
-        answer = json.loads(done.stdout)
-        handoff = answer["handoff"]
-        assert handoff["threshold"] == pytest.approx(
-            1 - json.loads(Path(told["file"]).read_text())["keep_to"]
-        )
-        if handoff["reason"] != "check_failed" and handoff["stage"] == "end":
-            sure = handoff["confidence"] >= handoff["threshold"]
-            assert (handoff["decision"] == "kept") == sure
-            decisions.append(handoff["decision"])
+    for path, target, value in ((quality, "quality_at_least", 0.9), (wrong, "wrong_at_most", 0.35)):
+        promise = made.promise(target, value)
+        assert promise is not None
+        assert promise.keep_to is not None
+        for sum_ in ("1 + 8", "3 + 2", "4 + 8"):  # answers that pass the check of arithmetic
+            prompt = f"What is {sum_}? Reply with the number only."
+            done = hybrid("run", "-p", path, *SHORT, "--json", prompt, HYBRID_CONSENT=cloud.origin)
+            handoff = json.loads(done.stdout)["handoff"]
+            assert handoff["threshold"] == pytest.approx(1 - promise.keep_to)
+            if handoff["reason"] != "check_failed" and handoff["stage"] == "end":
+                sure = handoff["confidence"] >= handoff["threshold"]
+                assert (handoff["decision"] == "kept") == sure
+                decisions.append(handoff["decision"])
+                like = confidences(made, target, measured, prompt)  # one of these rows is this question's
+                assert min(abs(handoff["confidence"] - one) for one in like) < 0.01
     assert decisions
+    text = hybrid("calibrate", questions, *flags)
+    assert text.returncode == 0, text.stderr
+    head, *promises, last = text.stdout.decode().splitlines()
+    assert head.startswith("100 questions; for ")
+    assert [line.split()[0] for line in promises] == [
+        f"quality_at_least={v:g}" for v in VALUES["quality_at_least"]
+    ]
+    assert last == f"written: {told['file']}"
+
+
+def confidences(calibration: Calibration, target: str, rows: list[Row], prompt: str) -> list[float]:
+    """Return the confidence in an answer to `prompt` like each row's."""
+    assert calibration.cloud_score is not None
+    right = calibration.cloud_score.probability(Question(prompt, ""))
+    wrong = [calibration.score.probability(row.kinds, row.form, row.signals) for row in rows]
+    return [
+        1 - (one if target == "wrong_at_most" else handoff_gain(one, right))
+        for one in wrong
+        if one is not None
+    ]
 
 
 def test_a_calibration_of_other_weights_is_not_used(hybrid: Hybrid, home: Path, profile: Profile) -> None:
-    folder = home / "config" / "calibrations"
-    folder.mkdir(parents=True)
-    model = {"signals": ["mean_logprob"], "means": [0], "scales": [1], "weights": [-1], "bias": 0}
-    other = {
-        "weights": "0" * 64,
-        "target": "wrong_at_most",
-        "value": 0.1,
-        "keep_to": 0.5,
-        "model": model,
-        "objective": "wrong",
-        "cloud": None,
-        "rows": 100,
-    }
-    (folder / "other.json").write_text(json.dumps(other))
-    path = profile("escalation: {target: {wrong_at_most: 0.1}}\n")
-    done = hybrid("run", "-p", path, "hi")
+    write(home, made_calibration())
+    done = hybrid("run", "-p", profile("escalation: {target: {wrong_at_most: 0.01}}\n"), "hi")
     assert done.returncode == 2
-    assert b"but it was made for other weights" in done.stderr
+    assert b"it does not promise so much" in done.stderr
+
+
+def write(home: Path, calibration: Calibration, name: str = "made.json") -> Path:
+    """Write a calibration into the folder of the user's own ones."""
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(as_text(calibration))
+    return path
 
 
 @pytest.mark.parametrize(
     ("target", "code", "told"),
     [
-        ("wrong_at_most=0.01", 1, "cannot promise wrong_at_most=0.01 for smollm2-135m"),
-        ("quality_at_least=0.999", 1, "; the data supports quality_at_least=0."),
+        ("wrong_at_most=0.01", 1, "smollm2-135m cannot keep wrong_at_most=0.01; "),
+        ("quality_at_least=0.999", 1, "; the questions support quality_at_least=0."),
         ("wrong_at_most=2", 2, "invalid target `wrong_at_most=2`; write, for example, "),
+        ("wrong_at_most=nan", 2, "invalid target `wrong_at_most=nan`"),
         ("faster=0.5", 2, "invalid target `faster=0.5`"),
     ],
 )
 def test_a_promise_that_cannot_be_made(
-    hybrid: Hybrid, questions: Path, rows: Path, target: str, code: int, told: str
+    hybrid: Hybrid, home: Path, questions: Path, rows: Path, target: str, code: int, told: str
 ) -> None:
     done = hybrid("calibrate", questions, "--rows", rows, "--target", target, *SHORT)
     assert (done.returncode, done.stdout) == (code, b"")
     assert told in done.stderr.decode()
+    stored = list(home.glob("config/calibrations/*.json"))
+    assert len(stored) == (code == 1)  # what was measured is kept: other promises may hold
+
+
+@pytest.mark.parametrize(("delta", "code"), [("0.1", 0), ("0.0001", 2), ("0.6", 2)])
+def test_without_a_target_the_profiles_is_tried_and_the_result_is_stored(
+    hybrid: Hybrid, home: Path, profile: Profile, questions: Path, rows: Path, delta: str, code: int
+) -> None:
+    sampling = "local: {sampling: {repeat_penalty: 1.1}}\n"
+    path = profile(f"{sampling}escalation: {{target: {{wrong_at_most: 0.012}}}}\n")
+    done = hybrid(
+        "calibrate",
+        questions,
+        "-p",
+        path,
+        "--rows",
+        rows,
+        "--cloud",
+        "none",
+        "--delta",
+        delta,
+        "--json",
+        *SHORT[:2],
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        assert b"--delta must be between 0.001 and 0.5" in done.stderr
+        return
+    assert b"smollm2-135m cannot keep wrong_at_most=0.012; " in done.stderr
+    assert b"% of the local answers are wrong, so any gate must hand off at least " in done.stderr
+    told = json.loads(done.stdout)
+    assert (told["target"], told["value"], told["delta"], told["cloud"]) == (
+        "wrong_at_most",
+        0.012,
+        0.1,
+        None,
+    )
+    assert (told["handed_off"], told["wrong_of_kept"]) == (1.0, None)
+    assert {"target": "wrong_at_most", "value": 0.012, "kept": 0.0, "wrong_of_kept": None} in told["promises"]
+    run = hybrid("run", "-p", path, "--escalation", "forbid", *SHORT[:2], "--json", "What is 1 + 1?")
+    handoff = json.loads(run.stdout)["handoff"]
+    assert (run.returncode, handoff["threshold"]) in ((0, 1.0), (7, 1.0))
+    assert list(home.glob("config/calibrations/*.json")) == [Path(told["file"])]
 
 
 def test_an_unsure_answer_is_given_up_early(
-    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, weights_home: Path
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, model_file: Path
 ) -> None:
-    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
-    folder = home / "config" / "calibrations"
-    folder.mkdir(parents=True)
-    model = {"signals": ["mean_logprob"], "means": [0], "scales": [1], "weights": [-1], "bias": 0}
-    floors = {
-        "weights": blob.stem,
-        "target": "escalate_at_most",
-        "value": 0.3,
-        "keep_to": 1.0,
-        "model": model,
-        "objective": "wrong",
-        "cloud": None,
-        "rows": 100,
-        "early": [-0.0001, None, None],
-    }
-    (folder / "floors.json").write_text(json.dumps(floors))
+    write(
+        home,
+        made_calibration(model_file.stem, Promise("escalate_at_most", 0.3, 1.0, early=[-0.0001, None, None])),
+    )
     path = profile(cloud.section() + "escalation: {target: {escalate_at_most: 0.3}}\n")
     prompt = "Write a long story about a fox."
     done = hybrid("run", "-p", path, "--max-tokens", "300", "--json", prompt, HYBRID_CONSENT=cloud.origin)
@@ -193,6 +301,40 @@ def test_an_unsure_answer_is_given_up_early(
     whole = hybrid("run", "-p", path, "--max-tokens", "20", prompt)  # nobody to hand off to: not given up
     assert whole.returncode in (0, 7)
     assert b"unsure after" not in whole.stderr
+
+
+def test_a_model_that_cannot_keep_the_promise_hands_off_and_says_so_once(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, home: Path, model_file: Path
+) -> None:
+    write(home, made_calibration(model_file.stem, Promise("wrong_at_most", 0.1, None)))
+    path = profile(cloud.section() + "escalation: {target: {wrong_at_most: 0.1}}\n")
+    reason = b"smollm2-135m cannot keep wrong_at_most=0.1; use a larger model or a weaker promise"
+    off = hybrid("run", "-p", path, *SHORT[:2], "What is 2+2?", HYBRID_CONSENT=cloud.origin)
+    assert (off.returncode, off.stdout) == (0, b"The cloud says hello.\n")
+    assert off.stderr.count(reason) == 1
+    lines = b"What is 1+1?\nWhat is 2+2?\nWhat is 3+3?\n"
+    piped = hybrid("pipe", "One word.", "-p", path, *SHORT[:2], stdin=lines, HYBRID_CONSENT=cloud.origin)
+    assert piped.returncode == 0, piped.stderr
+    assert piped.stdout == b"The cloud says hello.\n" * 3
+    assert piped.stderr.count(b"cannot keep wrong_at_most=0.1") == 1
+    alone = hybrid("run", "-p", path, "--escalation", "forbid", *SHORT[:2], "What is 2+2?")
+    assert (alone.returncode, len(cloud.received)) == (0, 4)
+    assert alone.stdout
+    assert alone.stderr.count(reason + b"; not handed off: --escalation forbids handoffs") == 1
+
+
+def test_damaged_calibrations_do_not_stop_a_run(
+    hybrid: Hybrid, home: Path, profile: Profile, model_file: Path
+) -> None:
+    kept = made_calibration(model_file.stem)
+    write(home, kept)
+    for name, damaged in (("0.json", b"\xff{"), ("1.json", as_text(kept)[:-20])):
+        write(home, kept, name).write_bytes(damaged)
+    path = profile("escalation: {mode: forbid, target: {wrong_at_most: 0.05}}\n")
+    done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", "What is 2+2? One word.")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(b"is not a valid calibration; ignored") == 2
+    assert json.loads(done.stdout)["handoff"]["threshold"] == 0.0
 
 
 def test_verify_escalates_or_fails(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:
@@ -221,52 +363,18 @@ def test_verify_of_a_profile(hybrid: Hybrid, profile: Profile) -> None:
     assert hybrid("run", "-p", path, *HELLO).returncode == 7
 
 
-def test_shipped_calibrations_fit_models_of_the_catalog() -> None:
-    """What ships is for weights that `hybrid pull` gets, and for the signals as they are now."""
-    known = {file.sha256 for entry in shipped_catalog().values() for file in entry.files}
-    shipped = sorted(Path(calibration.__file__).with_name("calibrations").glob("*.json"))
-    assert len(shipped) == 8
-    for path in shipped:
-        held = msgspec.json.decode(path.read_bytes(), type=calibration.Calibration, strict=True)
-        assert held.weights in known
-        assert held.version == VERSION
-        assert held.target == "escalate_at_most"
-        assert path.stem.endswith(f"{held.target}-{held.value:g}")
-
-
 def test_a_shipped_calibration_needs_no_fitting(hybrid: Hybrid, profile: Profile) -> None:
     path = profile("escalation: {mode: forbid, target: {escalate_at_most: 0.3}}\n")
     done = hybrid("run", "-p", path, "--max-tokens", "24", "--json", "What is 2 + 2?")
     assert done.returncode == 0, done.stderr
     handoff = json.loads(done.stdout)["handoff"]
-    assert 0 < handoff["threshold"] < 1
+    promise = shipped()[0].promise("escalate_at_most", 0.3)
+    assert promise is not None
+    assert promise.keep_to is not None
+    assert handoff["threshold"] == pytest.approx(1 - promise.keep_to)
     *_, end = handoff["stages"]
     assert (end["stage"], end["score"], end["threshold"]) == (
         "end",
         handoff["confidence"],
         handoff["threshold"],
     )
-
-
-@pytest.mark.parametrize(("width", "is_read"), [(576, True), (575, False)])
-def test_run_and_pipe_read_the_hidden_state_or_do_not_keep(
-    hybrid: Hybrid, profile: Profile, home: Path, weights_home: Path, width: int, is_read: bool
-) -> None:
-    (blob,) = (weights_home / "data" / "blobs").glob("*.gguf")
-    folder = home / "config" / "calibrations"
-    folder.mkdir(parents=True)
-    probe = calibration.Probe(b"\0" * 4 * width, 0.25)
-    model = calibration.LogisticModel(["probe"], [0.0], [1.0], [-1.0], 0.0, probe)
-    made = calibration.Calibration(blob.stem, "escalate_at_most", 0.3, 0.9, model, "wrong", None, 100)
-    (folder / "probe.json").write_bytes(msgspec.json.encode(made))
-    path = profile("escalation: {target: {escalate_at_most: 0.3}, on_denied: fail}\n")
-    done = hybrid("run", "-p", path, "--max-tokens", "40", "--json", "What is 2+2? One word.")
-    piped = hybrid("pipe", "One word.", "-p", path, "--quiet", stdin=b"What is 2+2?\n")
-    if is_read:
-        handoff = json.loads(done.stdout)["handoff"]
-        assert (handoff["decision"], handoff["signals"]["probe"]) == ("kept", 0.25)
-        assert piped.returncode == 0
-    else:
-        assert (done.returncode, done.stdout) == (3, b"")
-        assert b"a signal is missing" in done.stderr
-        assert piped.returncode == 3

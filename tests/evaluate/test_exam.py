@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_cli.evaluate import exam
+from hybrid_cli.evaluate.collect import EvalInput
 from hybrid_cli.evaluate.exam.forms import options
 from hybrid_cli.evaluate.exam.judge import numbers
 from hybrid_cli.evaluate.exam.question import ExamQuestion
@@ -38,7 +39,7 @@ def test_a_smaller_exam_has_all_kinds() -> None:
 
 
 def test_every_kind_comes_equally_often() -> None:
-    counts = [sum(one.kind == kind.name for one in exam.questions(130, 4)) for kind in exam.KINDS]
+    counts = [sum(one.kind == kind.name for one in exam.questions(140, 4)) for kind in exam.KINDS]
     assert set(counts) == {10}
 
 
@@ -203,14 +204,31 @@ def test_options_hold_the_right_answer_once() -> None:
 
 def test_eval_and_calibrate_ask_the_exam_without_data(hybrid: Hybrid, tmp_path: Path) -> None:
     """A real run: one question of each kind, saved so that calibrate goes on from there."""
-    asked = ("--questions", "13", "--max-tokens", "8", "--rows", tmp_path / "rows.jsonl")
+    asked = ("--questions", "14", "--max-tokens", "8", "--rows", tmp_path / "rows.jsonl")
     report = json.loads(hybrid("eval", *asked, "--json").stdout)
-    assert report["rows"] == 13
+    assert report["rows"] == 14
     assert set(report["by_task"]) == {kind.name for kind in exam.KINDS}
     done = hybrid("calibrate", *asked, "--target", "wrong_at_most=0.2")
     assert done.returncode == 2
-    assert b"13 questions are too few; calibration needs at least 100" in done.stderr
+    assert b"14 questions are too few; calibration needs at least 100" in done.stderr
     assert b"0 to be answered" in done.stderr  # the rows are those of eval
+
+
+def test_the_seed_draws_another_exam(hybrid: Hybrid) -> None:
+    """The default is the exam of seed 0, and rows of one exam do not answer another."""
+    prompts = [
+        {
+            question.identity + question.asked
+            for question in EvalInput(None, "all", None, None, exam=130, **seed).questions()[0]
+        }
+        for seed in ({"seed": 0}, {"seed": 1}, {})
+    ]
+    assert prompts[0] == prompts[2]
+    assert len(prompts[0] & prompts[1]) < 20
+    done = hybrid("eval", "--questions", "14", "--seed", "4294967296", "--dry-run")
+    assert (done.returncode, done.stdout) == (2, b"")
+    plan = json.loads(hybrid("calibrate", "--questions", "28", "--seed", "5", "--dry-run", "--json").stdout)
+    assert (plan["questions"], plan["to_answer"], plan["to_send"]) == (28, 28, 0)
 
 
 def test_data_cannot_hold_exam_questions(hybrid: Hybrid, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from hybrid_cli.gate.calibration import Promise, as_text
 from hybrid_process import Hybrid, environment
+from made_rows import made_calibration
 from scripted_cloud import Reply, ScriptedCloud
 
 OFFLINE = ("-p", "offline", "--max-tokens", "24")
@@ -269,8 +271,12 @@ def test_missing_weights_end_the_run_before_it_reads(command: str, tmp_path: Pat
 
 
 def test_dry_run_estimates_without_sending(
-    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path], home: Path, model_file: Path
 ) -> None:
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True)
+    promise = Promise("escalate_at_most", 0.3, 0.5, handed_off=0.3)
+    (folder / "made.json").write_bytes(as_text(made_calibration(model_file.stem, promise)))
     rules = "rules: [{when: {matches: odd}, then: force}, {when: {matches: even}, then: local}]"
     words = f"escalation: {{target: {{escalate_at_most: 0.3}}, {rules}}}\n"
     path = profile(cloud.section(", prices: {input: 1, output: 2}") + words)

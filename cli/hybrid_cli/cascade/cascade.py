@@ -208,7 +208,7 @@ class Cascade:
             if not may_answer or self.policy.escalation.on_cloud_failure == "fail":
                 raise
             answer = self._kept(decision, "kept")
-            self._warn(f"the local answer is {verdict.explanation}; {_why_not(failure)}")
+            self._warn(f"{verdict.clause}; {_why_not(failure)}")
             return answer
 
     def _denied(self, decision: Decision, denied: str) -> Answer:
@@ -218,11 +218,9 @@ class Cascade:
             self.output.end_line()
             raise Failure(verdict.failure.status, f"{verdict.failure}; not handed off: {denied}")
         if self.policy.escalation.on_denied == "fail":
-            raise Failure(
-                ExitStatus.DENIED, f"the local answer is {verdict.explanation}; not handed off: {denied}"
-            )
+            raise Failure(ExitStatus.DENIED, f"{verdict.clause}; not handed off: {denied}")
         answer = self._kept(decision, "denied")
-        self._warn(f"the local answer is {verdict.explanation}; not handed off: {denied}")
+        self._warn(f"{verdict.clause}; not handed off: {denied}")
         return answer
 
     def _handed_off(self, decision: Decision) -> Answer:

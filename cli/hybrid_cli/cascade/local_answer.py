@@ -10,7 +10,6 @@ from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
-from hybrid_cli.checks.answer_form import alternatives
 from hybrid_cli.checks.code_block import first_code_block, unfenced
 from hybrid_cli.checks.plain_sense import nonsense
 from hybrid_cli.checks.tool_calls import ToolName, find_tool_call, is_broken, may_begin
@@ -67,9 +66,8 @@ class LocalModel:
         """
         try:
             weights = Store(self.environment).locate(self.policy.local.model)
-            criterion = self.criterion or criterion_of(self.policy, weights.sha256, self.environment)
-            count = alternatives(self.request.schema, self.request.choices)
-            criterion = replace(criterion, alternatives=count)
+            criterion = self.criterion or criterion_of(self.policy, weights, self.environment)
+            criterion = criterion.for_request(self.request)
             return self._run_and_judge(weights, criterion, permission, is_final=is_final)
         except Failure as failure:
             if failure.status is not ExitStatus.WEIGHTS:
@@ -108,7 +106,7 @@ class LocalModel:
             raise AssertionError("a local answer needs the engine")
 
         def fails_early(logprobs: list[float | None]) -> int | None:
-            if permission.denied is None and criterion.heads_for_handoff(gate.signals_of(result, criterion)):
+            if permission.denied is None and criterion.heads_for_handoff(gate.signals_of(result)):
                 prefetch_sdk(self.policy, self.environment)
             if self.offers and may_begin(result.text):  # a tool call is judged whole
                 return None
@@ -122,7 +120,6 @@ class LocalModel:
             weights,
             self.environment,
             self.offers,
-            wants_state=criterion.wants_state,
         )
         draft = None if is_shown else DraftView.on(self.output, self.environment)
         hooks = RunHooks(
@@ -154,9 +151,13 @@ class LocalModel:
             result.problem = "contains a malformed tool call"
         elif result.call is None:
             result.problem = problem_of(result.text, self.request, self.environment)
-            question = self.request.question
-            if not self.request.choices:
-                result.doubt = nonsense(result.text, question.prompt, question.context)
+            result.doubt = doubt_of(result.text, self.request)
+
+
+def doubt_of(text: str, request: Request) -> str | None:
+    """Return what is senseless in a local answer, for a message; None if nothing is, or it is one of the choices."""
+    question = request.question
+    return None if request.choices else nonsense(text, question.prompt, question.context)
 
 
 def tidied(text: str, request: Request, *, is_shown: bool) -> str:

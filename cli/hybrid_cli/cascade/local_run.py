@@ -15,7 +15,6 @@ from hybrid_cli.local.protocol import (
     Finished,
     Loaded,
     LocalRequest,
-    State,
     Task,
     Tokens,
 )
@@ -32,13 +31,8 @@ def new_request(
     weights: Weights,
     environment: Environment,
     offered: Collection[ToolName] = (),
-    *,
-    wants_state: bool = False,
 ) -> LocalRequest:
-    """Build the engine's request under `policy`; the chat template gets the `offered` tools.
-
-    With `wants_state` the engine also sends the hidden state at the prompt's last token.
-    """
+    """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
     local, sampling = policy.local, policy.local.sampling
     task = Task(
         messages=request.messages(),
@@ -49,7 +43,6 @@ def new_request(
         stop=list(request.stop),
         schema=None if request.schema is None else request.schema.text,
         tools=tool_definitions(offered),
-        wants_state=wants_state,
         choices=list(request.choices),
     )
     return LocalRequest(
@@ -146,8 +139,6 @@ def collect(event: Event, result: LocalResult, stopwatch: Stopwatch) -> None:
         result.text += event.text
         for signal in event.signals:
             result.add(signal)
-    elif isinstance(event, State):
-        result.state = event.state
     elif isinstance(event, Finished):
         result.finish_reason = event.finish_reason
         result.tokens_in, result.tokens_out = event.tokens_in, event.tokens_out

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.eval import Cloud, DryRun, Exam, Limit, Rows, RunCommands, Split, Yes, outcomes_for
+from hybrid_cli.commands.eval import (
+    Cloud,
+    DryRun,
+    Exam,
+    ExamSeed,
+    Limit,
+    Rows,
+    RunCommands,
+    Split,
+    Yes,
+    outcomes_for,
+)
 from hybrid_cli.commands.options import OPTIONS, AsJson, MaxTokens, Model, Profile
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import one_line
@@ -19,7 +30,7 @@ app = new_app()
 
 @app.command(
     examples=(
-        "hybrid calibrate --target wrong_at_most=0.2",
+        "hybrid calibrate",
         "hybrid calibrate questions.jsonl --target escalate_at_most=0.3",
         "hybrid calibrate questions.jsonl --target wrong_at_most=0.1 --split fit",
         "hybrid calibrate --from-ledger --target escalate_at_most=0.2",
@@ -27,14 +38,6 @@ app = new_app()
 )
 def calibrate(
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Meet this target: escalate_at_most, wrong_at_most or quality_at_least.",
-            rich_help_panel=OPTIONS,
-        ),
-    ],
     data: Annotated[
         Path | None,
         typer.Argument(
@@ -51,20 +54,31 @@ def calibrate(
             rich_help_panel=OPTIONS,
         ),
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Fail unless this target can be met: escalate_at_most, wrong_at_most or quality_at_least.",
+            show_default="the profile's target",
+            rich_help_panel=OPTIONS,
+        ),
+    ] = None,
     delta: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="D",
             help="Accept this risk that wrong_at_most is exceeded, from 0.001 to 0.5.",
+            show_default="meet it on average",
             rich_help_panel=OPTIONS,
         ),
-    ] = 0.1,
+    ] = None,
     profile: Profile = None,
     model: Model = None,
     cloud: Cloud = "recorded",
     split: Split = "all",
     limit: Limit = None,
     questions: Exam = 300,
+    seed: ExamSeed = 0,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
     run_commands: RunCommands = False,
@@ -72,13 +86,13 @@ def calibrate(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit handoff decisions to a model on your own questions or traffic, and store the result.
+    """Measure how far a model can be trusted, and store the result.
 
-    hybrid then meets `escalation.target` of a profile, for exactly this model. If the questions cannot support
-    the target, hybrid refuses it and names one that they do support.
+    hybrid then meets `escalation.target` of a profile, for exactly this model. Without DATA it asks its built-in exam,
+    which takes some minutes. If the questions cannot support the target, hybrid names one that they do support.
     """
+    from hybrid_cli.evaluate.calibrate import as_lines, parse_target
     from hybrid_cli.evaluate.calibrate import calibrate as fit_gate
-    from hybrid_cli.evaluate.calibrate import parse_target
     from hybrid_cli.evaluate.collect import EvalInput, show_estimate
     from hybrid_cli.profile.policy import Flags
 
@@ -88,15 +102,15 @@ def calibrate(
     if from_ledger and dry_run:
         raise Failure(ExitStatus.USAGE, "--dry-run cannot be used with --from-ledger, which costs nothing")
     outcomes = outcomes_for(data, cloud)
-    asked = EvalInput(data, split, limit, rows, outcomes, run_commands, questions)
+    asked = EvalInput(data, split, limit, rows, outcomes, run_commands, questions, seed)
     chosen = None if from_ledger else asked
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     promise = parse_target(target, delta)
     if dry_run and chosen is not None:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
         return
-    report = fit_gate(chosen, promise, flags, invocation.environment, invocation.worker, agreed=yes)
+    report = fit_gate(chosen, promise, delta, flags, invocation.environment, invocation.worker, agreed=yes)
     if as_json:
         typer.echo(json.dumps(report))
     else:
-        invocation.environment.print_lines(*(one_line(f"{key}: {value}") for key, value in report.items()))
+        invocation.environment.print_lines(*map(one_line, as_lines(report)))

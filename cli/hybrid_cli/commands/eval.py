@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import CLOUD, OPTIONS, OUTPUT, AsJson, MaxTokens, Model, Profile
+from hybrid_cli.commands.options import CLOUD, OPTIONS, OUTPUT, AsJson, MaxTokens, Model, Profile, Verbose
 from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit, Unseen
 
 app = new_app()
@@ -53,10 +53,21 @@ Exam = Annotated[
     int,
     typer.Option(
         "--questions",
-        min=13,
+        min=14,
         max=5000,
         metavar="N",
         help="Ask N questions of the built-in exam.",
+        rich_help_panel=OPTIONS,
+    ),
+]
+ExamSeed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=0xFFFFFFFF,
+        metavar="N",
+        help="Draw other exam questions with another N.",
         rich_help_panel=OPTIONS,
     ),
 ]
@@ -94,6 +105,7 @@ def evaluate(
     split: Split = "all",
     limit: Limit = None,
     questions: Exam = 300,
+    seed: ExamSeed = 0,
     max_tokens: MaxTokens = None,
     rows: Rows = None,
     unseen: Annotated[
@@ -115,10 +127,11 @@ def evaluate(
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure handoff decisions: answer labelled questions locally, and compare with the cloud's answers.
 
-    Without DATA hybrid asks generated questions of 13 kinds: facts, arithmetic, dates, reading, JSON, code and more.
+    Without DATA hybrid asks generated questions of 14 kinds: facts, arithmetic, dates, reading, JSON, code and more.
 
     Each line of DATA is an object with `prompt`, `answer` and `kind`: number, letter, text, regex, schema or verify.
     `task`, `subject`, `context`, `schema`, `choices`, `cloud_correct` and `cloud_answer` are optional. Only `--cloud live` sends questions to
@@ -129,7 +142,8 @@ def evaluate(
     from hybrid_cli.profile.policy import Flags
 
     invocation: Invocation = context.obj
-    chosen = EvalInput(data, split, limit, rows, outcomes_for(data, cloud), run_commands, questions)
+    invocation.environment.verbosity += verbose
+    chosen = EvalInput(data, split, limit, rows, outcomes_for(data, cloud), run_commands, questions, seed)
     flags = Flags(profile=profile, model=model, max_tokens=max_tokens)
     if dry_run:
         show_estimate(chosen, flags, invocation.environment, as_json=as_json)
@@ -146,4 +160,4 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(report))
     else:
-        invocation.environment.print_lines(*as_lines(report))
+        invocation.environment.print_lines(*as_lines(report, verbose=verbose))

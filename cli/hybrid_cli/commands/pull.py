@@ -12,6 +12,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
     from hybrid_cli.weights.reporter import Reporter
+    from hybrid_cli.weights.store import Manifest
 
 app = new_app()
 
@@ -92,10 +93,18 @@ def pull(
         model = _best(reporter, is_patient=patient)
     if small:
         model = SMALL
-    if model is None:
-        pull_recommended(name, reporter)
-    else:
-        pull_weights(model, name, reporter)
+    stored = pull_recommended(name, reporter) if model is None else pull_weights(model, name, reporter)
+    _say_how_to_calibrate(stored, reporter)
+
+
+def _say_how_to_calibrate(stored: Manifest, reporter: Reporter) -> None:
+    """Name the command that measures a model of which nothing is known but its size."""
+    from hybrid_cli.gate.calibration import find
+
+    if find(stored.sha256, reporter.environment) is None:
+        reporter.say(
+            f"hybrid does not know how often {stored.name} is right; to measure it, run: hybrid calibrate -m {stored.name}"
+        )
 
 
 def _best(reporter: Reporter, *, is_patient: bool) -> str:

@@ -1,26 +1,28 @@
-"""`hybrid calibrate`: fit a score on answered questions, and find the threshold that keeps a target."""
+"""`hybrid calibrate`: fit one model's score on answered questions, and find the thresholds that keep its promises."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hybrid_cli.evaluate import early_exit, fit, rows, thresholds
+from hybrid_cli.evaluate import early_exit, rows, thresholds
 from hybrid_cli.evaluate.collect import EvalInput, Evaluation
-from hybrid_cli.evaluate.metrics import Numbers
+from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
+from hybrid_cli.evaluate.fit_local import fit_local, left_out_by
+from hybrid_cli.evaluate.promises import TARGETS, Outcomes
 from hybrid_cli.evaluate.rows import Row
+from hybrid_cli.evaluate.settings import Unseen
 from hybrid_cli.evaluate.shadow_rows import traffic_rows
+from hybrid_cli.evaluate.unseen import unseen_scores
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.calibration import Calibration, Objective, store
+from hybrid_cli.gate.calibration import Calibration, Promise, TargetName, store
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.store import Store
+from hybrid_cli.weights.store import Store, Weights
 
-TARGETS = ("escalate_at_most", "wrong_at_most", "quality_at_least")
 MIN_ROWS = 100
 _DELTA = (0.001, 0.5)
 
@@ -29,14 +31,16 @@ _DELTA = (0.001, 0.5)
 class CalibrationTarget:
     """A promise to keep: a profile's `escalation.target`."""
 
-    name: str
+    name: TargetName
     value: float
-    delta: float
-    """Probability that `wrong_at_most` does not hold, because the rows are a random sample."""
 
 
-def parse_target(text: str, delta: float) -> CalibrationTarget:
+def parse_target(text: str | None, delta: float | None) -> CalibrationTarget | None:
     """The target written as NAME=VALUE. Raises Failure (USAGE) if `text` or `delta` is invalid."""
+    if delta is not None and not _DELTA[0] <= delta <= _DELTA[1]:
+        raise Failure(ExitStatus.USAGE, f"--delta must be between {_DELTA[0]:g} and {_DELTA[1]:g}")
+    if text is None:
+        return None
     name, _, value = text.partition("=")
     try:
         share = float(value)
@@ -45,14 +49,13 @@ def parse_target(text: str, delta: float) -> CalibrationTarget:
     if name not in TARGETS or not 0 <= share <= 1:
         known = ", ".join(f"{target}=0.1" for target in TARGETS)
         raise Failure(ExitStatus.USAGE, f"invalid target `{text}`; write, for example, {known}")
-    if not _DELTA[0] <= delta <= _DELTA[1]:
-        raise Failure(ExitStatus.USAGE, f"--delta must be between {_DELTA[0]:g} and {_DELTA[1]:g}")
-    return CalibrationTarget(name, share, delta)
+    return CalibrationTarget(name, share)
 
 
 def calibrate(
     data: EvalInput | None,
-    target: CalibrationTarget,
+    target: CalibrationTarget | None,
+    delta: float | None,
     flags: Flags,
     environment: Environment,
     worker: Worker | None,
@@ -61,114 +64,116 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit and store a calibration; returns the report of `hybrid calibrate --json`.
 
-    The rows come from `data`, or from the ledger's traffic if it is None. Raises Failure (FAILURE) if no
-    threshold keeps the target; the message says which target the rows support.
+    The rows come from `data`, or from the ledger's traffic if it is None. `target` is None for the profile's. Raises
+    Failure (FAILURE) if no threshold keeps a given `target`; the message says which target the rows support.
     """
-    if data is not None and data.cloud == "none" and target.name == "quality_at_least":
+    if data is not None and data.cloud == "none" and target is not None and target.name == "quality_at_least":
         raise Failure(ExitStatus.USAGE, "quality_at_least needs the cloud's outcomes; omit --cloud none")
-    if data is None:
-        policy = merge_policy(flags, environment)
-        checksum = Store(environment).locate(policy.local.model).sha256
-        measured = traffic_rows(policy, checksum, environment, least=MIN_ROWS)
-    else:
-        work = Evaluation.prepare(data, flags, environment)
-        work.begin(agreed=agreed)
-        measured = work.measure(worker)
-        policy, checksum = work.policy, work.weights.sha256
+    policy, weights, measured, outcomes = _measured(data, flags, environment, worker, agreed=agreed)
     if len(measured) < MIN_ROWS:
         raise Failure(
             ExitStatus.USAGE,
             f"{len(measured)} questions are too few; calibration needs at least {MIN_ROWS}",
         )
-    fitted, held = (
-        measured[::2],
-        measured[1::2],
-    )  # the threshold is chosen on rows that the score was not fitted on
-    objective = _objective(target, measured)
-    choice = fit.choose(fitted, objective)
-    score = fit.scores(choice.model, held)
-    bound = _bound(target, measured)
-    environment.note(bound)
-    keep_to = _threshold(target, score, held)
-    if keep_to is None:
-        raise Failure(
-            ExitStatus.FAILURE,
-            f"cannot promise {target.name}={target.value:g} for {policy.local.model} from"
-            f" {len(held)} held-out questions; {bound}; {_at_best(target, score, held)}",
-        )
-    kept = score <= keep_to
+    if outcomes and any(row.cloud_right is None for row in measured):
+        outcomes = []
+    wanted = target or _of_profile(policy)
+    unseen: Unseen = "subjects" if left_out_by(measured) == "group" else "questions"
+    found = Outcomes(measured, *unseen_scores(measured, outcomes, unseen), delta)
     calibration = Calibration(
-        weights=checksum,
-        target=target.name,
-        value=target.value,
-        keep_to=keep_to,
-        model=choice.model,
-        objective=objective,
-        cloud=_cloud(target, policy),
-        rows=len(held),
-        delta=target.delta if target.name == "wrong_at_most" else None,
-        early=early_exit.floors(kept.tolist(), held),
-        handed_off=round(float(1 - kept.mean()), 4),
+        model=policy.local.model,
+        weights=weights.sha256,
+        size=weights.path.stat().st_size,
+        rows=len(measured),
+        score=fit_local(measured),
+        promises=[
+            promise
+            for name in TARGETS
+            for promise in found.promises(name, wanted.value if wanted.name == name else None)
+        ],
+        delta=delta,
+        cloud=policy.cloud.model if outcomes and policy.cloud is not None else None,
+        cloud_score=fit_cloud(outcomes) if outcomes else None,
     )
     path = store(calibration, environment)
-    right = rows.right(held)
+    promise = calibration.promise(wanted.name, wanted.value)
+    bound = _bound(wanted, measured)
+    if promise is None or promise.keep_to is None:
+        reason = f"{policy.local.model} cannot keep {wanted.name}={wanted.value:g}; {bound}; {_at_best(wanted, found)}"
+        if target is not None:
+            raise Failure(ExitStatus.FAILURE, reason)
+        environment.note(reason)
     return {
         "file": str(path),
-        "target": target.name,
-        "value": target.value,
-        "delta": calibration.delta,
+        "model": policy.local.model,
         "rows": len(measured),
-        "held_out": len(held),
-        "objective": objective,
+        "delta": delta,
         "cloud": calibration.cloud,
-        "signals": choice.model.signals,
-        "why": choice.why,
         "bound": bound,
-        "handed_off": round(float(1 - kept.mean()), 4),
-        "wrong_of_kept": round(float(1 - right[kept].mean()), 4) if kept.any() else None,
-        "decided_early": early_exit.shares(
-            [early_exit.given_up_at(row, calibration.early) for row in held], kept.tolist(), held
-        ),
+        **_kept(wanted, promise, found),
+        "promises": [_as_json(one) for one in calibration.promises],
     }
 
 
-def _objective(target: CalibrationTarget, measured: list[Row]) -> Objective:
-    """`helps` if the cloud's outcomes are known and the target may use them, else `wrong`."""
-    if target.name == "wrong_at_most" or any(row.cloud_right is None for row in measured):
-        return "wrong"
-    return "helps"
+def _measured(
+    data: EvalInput | None, flags: Flags, environment: Environment, worker: Worker | None, *, agreed: bool
+) -> tuple[Policy, Weights, list[Row], list[CloudOutcome]]:
+    """The policy, the weights, the answered questions, and the cloud's outcomes."""
+    if data is None:
+        policy = merge_policy(flags, environment)
+        weights = Store(environment).locate(policy.local.model)
+        return policy, weights, traffic_rows(policy, weights.sha256, environment, least=MIN_ROWS), []
+    work = Evaluation.prepare(data, flags, environment)
+    work.begin(agreed=agreed)
+    measured = work.measure(worker)
+    return work.policy, work.weights, measured, work.cloud_outcomes()
 
 
-def _threshold(target: CalibrationTarget, score: Numbers, held: list[Row]) -> float | None:
-    """The highest score at which an answer is kept; None if no threshold keeps the target."""
-    if target.name == "escalate_at_most":
-        keep_to = thresholds.escalate_at_most(score, target.value)
-        if np.isfinite(keep_to):
-            return keep_to
-        return 1.0 if np.isfinite(score).all() else None  # infinity would also keep answers without a score
-    wrong = 1 - rows.right(held)
-    if target.name == "wrong_at_most":
-        return thresholds.wrong_at_most(score, wrong, target.value, target.delta)
-    cloud = rows.cloud_right(held)
-    loss = np.maximum(0.0, cloud - rows.right(held))
-    return thresholds.lost_at_most(score, loss, (1 - target.value) * float(cloud.mean()))
+def _of_profile(policy: Policy) -> CalibrationTarget:
+    """The profile's target; without a promise in it, the default profile's."""
+    target = policy.escalation.target
+    for name in TARGETS:
+        value = getattr(target, name)
+        if value is not None:
+            return CalibrationTarget(name, value)
+    return CalibrationTarget("wrong_at_most", 0.2)
 
 
-def _at_best(target: CalibrationTarget, score: Numbers, held: list[Row]) -> str:
+def _kept(wanted: CalibrationTarget, promise: Promise | None, found: Outcomes) -> dict[str, Any]:
+    """The report's part on one target."""
+    figures: dict[str, Any] = {
+        "target": wanted.name,
+        "value": wanted.value,
+        "handed_off": 1.0,
+        "wrong_of_kept": None,
+    }
+    if promise is None or promise.keep_to is None:
+        return figures
+    kept = (found.score(wanted.name) <= promise.keep_to).tolist()
+    measured = list(found.measured)
+    stops = [early_exit.given_up_at(row, promise.early) for row in measured]
+    return figures | {
+        "handed_off": promise.handed_off,
+        "wrong_of_kept": promise.wrong,
+        "decided_early": early_exit.shares(stops, kept, measured),
+    }
+
+
+def _as_json(promise: Promise) -> dict[str, Any]:
+    return {
+        "target": promise.target,
+        "value": promise.value,
+        "kept": round(1 - promise.handed_off, 4) if promise.keep_to is not None else 0.0,
+        "wrong_of_kept": promise.wrong,
+    }
+
+
+def _at_best(wanted: CalibrationTarget, found: Outcomes) -> str:
     """A clause about the strictest target that these rows support."""
-    if target.name == "escalate_at_most":
-        best = 1 - np.isfinite(score).sum() / (len(score) + 1)
-    elif target.name == "wrong_at_most":
-        best = thresholds.least_wrong(score, 1 - rows.right(held), target.delta)
-    else:
-        cloud = rows.cloud_right(held)
-        loss = np.maximum(0.0, cloud - rows.right(held))
-        best = 1 - thresholds.least_lost(score, loss) / float(cloud.mean()) if cloud.any() else 0.0
-    # Round to the side on which the target still holds.
-    best = math.floor(best * 100) / 100 if target.name == "quality_at_least" else math.ceil(best * 100) / 100
-    if not 0 < best < 1:
+    best = found.best(wanted.name)
+    if best is None:
         return "more questions or a better model are needed"
-    return f"the data supports {target.name}={best:g}; more questions may allow a stricter target"
+    return f"the questions support {wanted.name}={best.value:g}; more of them may allow a stricter target"
 
 
 def _bound(target: CalibrationTarget, measured: list[Row]) -> str:
@@ -177,18 +182,20 @@ def _bound(target: CalibrationTarget, measured: list[Row]) -> str:
     if target.name == "wrong_at_most":
         least = thresholds.least_handed_off(wrong, target.value)
         return f"{wrong:.0%} of the local answers are wrong, so any gate must hand off at least {least:.0%}"
-    if target.name == "quality_at_least":
-        cloud = rows.cloud_right(measured)
-        lost = float(np.maximum(0.0, cloud - rows.right(measured)).mean())
+    if target.name == "quality_at_least" and all(row.cloud_right is not None for row in measured):
+        lost = float(np.maximum(0.0, rows.cloud_right(measured) - rows.right(measured)).mean())
         return f"for {lost:.0%} of the questions only the cloud is right"
-    unfinished = sum(row.finish_reason != "stop" for row in measured) / len(measured)
-    return (
-        f"{unfinished:.0%} of the local answers are truncated or repeat themselves, and {wrong:.0%} are wrong"
-    )
+    unfinished = sum(not row.is_usable for row in measured) / len(measured)
+    return f"{unfinished:.0%} of the local answers are cut or cannot be right, and {wrong:.0%} are wrong"
 
 
-def _cloud(target: CalibrationTarget, policy: Policy) -> str | None:
-    """The cloud model that the calibration is tied to; None unless the target uses its outcomes."""
-    if target.name != "quality_at_least" or policy.cloud is None:
-        return None
-    return policy.cloud.model
+def as_lines(report: dict[str, Any]) -> list[str]:
+    """The report as text: the promises of `wrong_at_most`, and the file."""
+    lines = [f"{report['rows']} questions; {report['bound']}"]
+    for one in report["promises"]:
+        if one["target"] == report["target"]:
+            value = f"{one['target']}={one['value']:g}"
+            wrong = "" if one["wrong_of_kept"] is None else f", {one['wrong_of_kept']:.0%} of them wrong"
+            kept = f"keeps {one['kept']:.0%} of the answers{wrong}" if one["kept"] else "keeps nothing"
+            lines.append(f"{value:<24} {kept}")
+    return [*lines, f"written: {report['file']}"]

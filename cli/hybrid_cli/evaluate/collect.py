@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 from hybrid_cli.cascade.session import guard
 from hybrid_cli.evaluate import cloud_answers
 from hybrid_cli.evaluate.eval_estimate import EvalEstimate, estimate
+from hybrid_cli.evaluate.fit_cloud import CloudOutcome
 from hybrid_cli.evaluate.local_answers import LocalAnswers
 from hybrid_cli.evaluate.questions import LabelledQuestion, exam_questions, is_right, read_questions
 from hybrid_cli.evaluate.rows import Row, SavedRows, answered, key_of
@@ -24,8 +24,6 @@ from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.progress import ProgressBar
 from hybrid_cli.weights.store import Store, Weights
-
-_EXAM_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,17 @@ class EvalInput:
     """Whether commands in the data may run."""
     exam: int = 300
     """Questions of the built-in exam."""
+    seed: int = 0
+    """Draws the exam's questions."""
 
-    def questions(self) -> list[LabelledQuestion]:
-        """The questions. Raises Failure (USAGE) if there are none, or if one's command may not run."""
-        asked = exam_questions(self.exam, _EXAM_SEED) if self.file is None else read_questions(self.file)
-        chosen = (question for question in asked if self.split in ("all", split_of(question)))
-        found = list(islice(chosen, self.limit))
+    def questions(self) -> tuple[list[LabelledQuestion], list[LabelledQuestion]]:
+        """The questions, and those beyond the limit, of which only a recorded outcome of the cloud is used.
+
+        Raises Failure (USAGE) if there are none, or if one's command may not run.
+        """
+        asked = exam_questions(self.exam, self.seed) if self.file is None else read_questions(self.file)
+        chosen = [question for question in asked if self.split in ("all", split_of(question))]
+        found, beyond = chosen[: self.limit], chosen[len(chosen[: self.limit]) :]
         if not found:
             raise Failure(ExitStatus.USAGE, f"{self.file} has no question in the split `{self.split}`")
         commands = {question.answer[0] for question in found if isinstance(question.answer, list)}
@@ -57,7 +60,7 @@ class EvalInput:
                 ExitStatus.USAGE,
                 f"{self.file} would run {', '.join(sorted(commands))}; check its commands, then use --run-commands",
             )
-        return found
+        return found, beyond
 
 
 def _each_once(questions: list[LabelledQuestion], environment: Environment) -> list[LabelledQuestion]:
@@ -82,6 +85,8 @@ class Evaluation:
 
     data: EvalInput
     questions: list[LabelledQuestion]
+    beyond: list[LabelledQuestion]
+    """Questions that are not asked; the cloud's recorded outcomes count."""
     policy: Policy
     weights: Weights
     saved: SavedRows
@@ -92,14 +97,16 @@ class Evaluation:
         """Read and check everything before the model is loaded. Raises Failure."""
         policy = merge_policy(flags, environment)
         guard(policy, environment)
-        questions = _each_once(data.questions(), environment)
+        asked, beyond = data.questions()
+        questions = _each_once(asked, environment)
         weights = Store(environment).locate(policy.local.model)
-        return cls(data, questions, policy, weights, SavedRows.read(data.rows), environment)
+        return cls(data, questions, beyond, policy, weights, SavedRows.read(data.rows), environment)
 
     def estimate(self) -> EvalEstimate:
         """The estimate of the remaining work."""
         unsent = cloud_answers.missing(self.questions, self.policy, self.saved) if self._is_live else []
-        return estimate(self.questions, unsent, self.policy, self.source, self.saved, self.environment)
+        size = self.weights.path.stat().st_size
+        return estimate(self.questions, unsent, self.policy, self.source, size, self.saved, self.environment)
 
     def begin(self, *, agreed: bool) -> None:
         """Print the estimate; ask for confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
@@ -121,12 +128,16 @@ class Evaluation:
         self._ask_local(worker)
         if self._is_live:
             cloud_answers.ask(self.questions, self.policy, self.saved, self.environment)
-        rows = [self._row(question) for question in self.questions]
-        if self._is_live:
-            rows = [row for row in rows if row.cloud_right is not None]
+        rows = [self._row(question) for question in self.measured_questions()]
         if not rows:
             raise Failure(ExitStatus.DENIED, "no question was sent (denied by a rule or the privacy scan)")
         return rows
+
+    def measured_questions(self) -> list[LabelledQuestion]:
+        """The questions that have a row."""
+        if not self._is_live:
+            return self.questions
+        return [question for question in self.questions if self._cloud_right(question) is not None]
 
     def _row(self, question: LabelledQuestion) -> Row:
         row = self.saved.rows[key_of(question, self.source)]
@@ -164,6 +175,16 @@ class Evaluation:
         if question.cloud_correct is None and question.cloud_answer is not None:
             return self._is_right(question, question.cloud_answer)
         return question.cloud_correct
+
+    def cloud_outcomes(self) -> list[CloudOutcome]:
+        """The cloud's outcomes, also of questions beyond the limit; none without the cloud."""
+        if self.data.cloud == "none":
+            return []
+        questions = {key_of(question, self.source): question for question in [*self.beyond, *self.questions]}
+        found = ((key, question, self._cloud_right(question)) for key, question in questions.items())
+        return [
+            CloudOutcome.of(question, key, right=right) for key, question, right in found if right is not None
+        ]
 
     def figures(self) -> dict[str, Any]:
         """The report's part on live requests; empty without any."""

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_cli.evaluate import early_exit, fit, rows
+from hybrid_cli.evaluate import early_exit, rows
 from hybrid_cli.evaluate.collect import EvalInput, Evaluation
+from hybrid_cli.evaluate.fit_local import parts
+from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.settings import Unseen
+from hybrid_cli.evaluate.unseen import unseen_scores
+from hybrid_cli.evaluate.verdict import verdict_on
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.calibration import Objective
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags
 from hybrid_cli.ui.environment import Environment
@@ -21,6 +24,7 @@ from hybrid_cli.ui.sanitize import one_line
 
 _SHARE = 0.3
 """Share of handoffs for the report on early decisions."""
+_FOLDS = 5
 
 
 def evaluate_gate(
@@ -44,48 +48,60 @@ def evaluate_gate(
     work = Evaluation.prepare(data, flags, environment)
     work.begin(agreed=agreed)
     measured = work.measure(worker)
+    if with_cloud:
+        rows.cloud_right(measured)  # raises Failure if an outcome is missing
     model = work.policy.local.model
-    by = "key" if unseen == "questions" else "group"
-    objective: Objective = "helps" if with_cloud else "wrong"
-    handoff, reasons = fit.unseen_scores(measured, by, objective)
-    wrong = handoff if objective == "wrong" else fit.unseen_scores(measured, by, "wrong")[0]
+    wrong, gain = unseen_scores(measured, work.cloud_outcomes(), unseen)
+    handoff = wrong if gain is None else gain
     scores = Scores(handoff, wrong, np.exp(rows.column(measured, "mean_logprob")))
     if plot is not None:
         from hybrid_cli.evaluate.plot import draw
 
         draw(plot, scores.handoff, measured, model)
+    verdict = verdict_on(work.measured_questions(), measured, work.policy, work.weights, environment)
     return {
+        "verdict": verdict.as_json(),
+        "lines": verdict.lines(model),
         "rows": len(measured),
         "split": data.split,
         "model": model,
         "weights": work.weights.sha256,
         **work.figures(),
         "unseen": unseen,
-        "score": reasons,
-        "early": _early(handoff, measured, by),
+        "early": _early(handoff, measured, "key" if unseen == "questions" else "group"),
         **report(scores, measured, with_cloud=with_cloud),
     }
 
 
-def _early(score: np.ndarray[Any, Any], measured: list[Row], by: str) -> dict[str, Any]:
+def _early(score: Numbers, measured: list[Row], by: str) -> dict[str, Any]:
     """How early handoffs are decided if 30 % are handed off; the floors are set on other rows."""
     kept = np.ones(len(score), dtype=bool)
     kept[np.argsort(-score, kind="stable")[: round(_SHARE * len(score))]] = False
     stops: list[int | None] = [None] * len(measured)
-    for rest, left_out in fit.folds(measured, by):
+    for rest, left_out in parts(measured, by, _FOLDS, 0):
         floors = early_exit.floors(kept[rest].tolist(), [measured[place] for place in rest])
         for place in left_out:
             stops[place] = early_exit.given_up_at(measured[place], floors)
     return early_exit.shares(stops, kept.tolist(), measured)
 
 
-def as_lines(found: dict[str, Any]) -> list[str]:
-    """The report as text: one figure a line, with its interval."""
+def as_lines(found: dict[str, Any], *, verbose: bool) -> list[str]:
+    """The report as text: the verdict; `verbose` adds one figure a line, with its interval."""
     lines = [
-        f"{found['rows']} questions (split {found['split']}), {found['model']}",
-        f"scored by {fit.FOLDS} fits, each tested on {found['unseen']} that it had not seen:",
+        *found["lines"],
+        f"Measured on {found['rows']} questions, of which the local model answers"
+        f" {found['metrics']['accuracy_local']['value']:.0%} right.",
     ]
-    lines += [f"  {reason}" for reason in found["score"]] + [""]
+    return [one_line(line) for line in [*lines, *(_statistics(found) if verbose else [])]]
+
+
+def _statistics(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "",
+        f"{found['rows']} questions (split {found['split']}), {found['model']}, each scored by fits that did not see"
+        f" it (--unseen {found['unseen']}):",
+        "",
+    ]
     lines += [_line(name, figure) for name, figure in found["metrics"].items()]
     for name, figures in found["baselines"].items():
         lines.append("")
@@ -94,8 +110,7 @@ def as_lines(found: dict[str, Any]) -> list[str]:
         lines += ["", f"{task}: {figures['rows']} questions"]
         lines += [_line(f"  {name}", value) for name, value in figures.items() if name != "rows"]
     lines += ["", f"how early handoffs are decided, if {_SHARE:.0%} are handed off:"]
-    lines += [f"  {name:<22} {_shown(value)}" for name, value in found["early"].items()]
-    return [one_line(line) for line in lines]
+    return lines + [f"  {name:<22} {_shown(value)}" for name, value in found["early"].items()]
 
 
 def _line(name: str, figure: dict[str, float | None]) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from hybrid_cli.cascade.local_answer import doubt_of, tidied
 from hybrid_cli.cascade.local_run import collect, new_request
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.local.protocol import Engine, Finished, State, Tokens
+from hybrid_cli.local.protocol import Engine, Finished, Tokens
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
@@ -40,18 +41,19 @@ class LocalAnswers:
             yield from self._group(questions[start : start + GROUP])
 
     def _group(self, questions: Sequence[LabelledQuestion]) -> Iterator[tuple[LabelledQuestion, LocalResult]]:
-        requests = [
-            new_request(request_for(question), self.policy, self.weights, self.environment, wants_state=True)
-            for question in questions
-        ]
+        asked = [request_for(question) for question in questions]
+        requests = [new_request(one, self.policy, self.weights, self.environment) for one in asked]
         request = msgspec.structs.replace(requests[0], tasks=[task for one in requests for task in one.tasks])
         results = [LocalResult() for _ in questions]
         stopwatch = Stopwatch(self.environment.clock)
         for event in self.engine.events(request):
-            if isinstance(event, (Tokens, State, Finished)):
+            if isinstance(event, (Tokens, Finished)):
                 collect(event, results[event.sequence], stopwatch)
             if isinstance(event, Finished):
-                yield questions[event.sequence], results[event.sequence]
+                result = results[event.sequence]
+                result.text = tidied(result.text, asked[event.sequence], is_shown=False)
+                result.doubt = doubt_of(result.text, asked[event.sequence])
+                yield questions[event.sequence], result
 
 
 def request_for(question: LabelledQuestion) -> Request:

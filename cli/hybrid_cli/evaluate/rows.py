@@ -13,12 +13,15 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.calibration import Objective
 from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
+from hybrid_cli.gate.local_score import AnswerForm, answer_form
+from hybrid_cli.gate.prompt_kinds import prompt_kinds
 from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.prompt import Question
 
 Answerer = Callable[[Sequence[LabelledQuestion]], Iterable[tuple[LabelledQuestion, LocalResult]]]
 """Answers questions: yields each with its result, in the order in which they complete."""
@@ -33,23 +36,32 @@ class Row(msgspec.Struct, frozen=True):
     task: str
     group: str
     """The subject or task: a test on new subjects leaves out whole groups."""
+    form: AnswerForm
+    kinds: list[float]
+    """The prompt's share in each kind of work."""
     signals: dict[str, float | None]
     running: list[float | None]
     """The mean log-probability at each checkpoint that the answer reached."""
     finish_reason: str
     tokens_in: int
     tokens_out: int
+    doubted: bool
+    """Whether the answer declines, or cannot be right; see `checks.plain_sense`."""
     local_right: bool
     cloud_right: bool | None
     seconds: float | None = None
     """The time since the previous answer: many are generated side by side."""
-    state: bytes | None = None
-    """The model's hidden state at the prompt's last token, as float16. It may reveal the prompt's topic, not its
-    text."""
 
     def __post_init__(self) -> None:
         if not set(NAMES) <= set(self.signals) or len(self.running) != len(CHECKPOINTS):
             raise ValueError("signals are missing")
+        if len(self.kinds) != len(prompt_kinds().kinds):
+            raise ValueError("the prompt's kinds are missing")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the answer is whole and may be right, so that its score decides."""
+        return self.finish_reason == "stop" and not self.doubted
 
 
 class CloudRow(msgspec.Struct, frozen=True):
@@ -141,16 +153,28 @@ def _row(question: LabelledQuestion, result: LocalResult, source: str, score: Sc
         key=key_of(question, source),
         task=question.task,
         group=question.subject or question.task,
+        form=answer_form(
+            len(result.logprobs),
+            has_schema=question.schema is not None,
+            has_choices=question.choices != [],
+        ),
+        kinds=[round(share, 4) for share in kinds_of(question)],
         signals=answer_signals(result.logprobs, result.tokens_in, result.first),
         running=[running_mean(result.logprobs, tokens) for tokens in CHECKPOINTS],
         finish_reason=result.finish_reason,
         tokens_in=result.tokens_in,
         tokens_out=result.tokens_out,
+        doubted=result.doubt is not None or is_refusal(result.text),
         local_right=score(question, result.text),
         cloud_right=None,
         seconds=round(seconds, 3),
-        state=result.state,
     )
+
+
+def kinds_of(question: LabelledQuestion) -> list[float]:
+    """The prompt's share in each kind of work."""
+    asked = Question(question.asked, question.context)
+    return prompt_kinds().shares(asked, has_schema=question.schema is not None, choices=len(question.choices))
 
 
 def _ends_a_line(lines: BinaryIO) -> bool:
@@ -172,29 +196,23 @@ def _read(file: Path) -> Iterator[Row | CloudRow]:
             raise Failure(ExitStatus.USAGE, f"{file}:{number}: this line is not a row of `hybrid eval`")
         try:
             yield msgspec.json.decode(line, type=kind)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
 
 
-def column(rows: list[Row], name: str) -> Numbers:
+def column(rows: Sequence[Row], name: str) -> Numbers:
     """A signal of every row; a missing value becomes the least confident one in the column."""
     values = np.array([np.nan if (v := row.signals[name]) is None else v for row in rows])
     worst = np.nanmin(values) if np.isfinite(values).any() else 0.0
     return np.where(np.isnan(values), worst, values)
 
 
-def right(rows: list[Row]) -> Numbers:
+def right(rows: Sequence[Row]) -> Numbers:
     """The local model's outcomes: 1 for a right answer, else 0."""
     return np.array([row.local_right for row in rows], dtype=float)
 
 
-def label(rows: list[Row], objective: Objective) -> Numbers:
-    """1 for rows to hand off: the local answer is wrong, and for `helps` the cloud's is right; else 0."""
-    wrong = 1 - right(rows)
-    return wrong * cloud_right(rows) if objective == "helps" else wrong
-
-
-def cloud_right(rows: list[Row]) -> Numbers:
+def cloud_right(rows: Sequence[Row]) -> Numbers:
     """The cloud's outcomes. Raises Failure (USAGE) if a row has none."""
     if any(row.cloud_right is None for row in rows):
         raise Failure(ExitStatus.USAGE, "some questions lack cloud_correct; use --cloud live or --cloud none")

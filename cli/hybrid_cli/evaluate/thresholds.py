@@ -16,6 +16,9 @@ from hybrid_cli.evaluate.metrics import Numbers
 MIN_KEPT = 50
 """Rows kept at the strictest threshold that is tried; with fewer, a single error would decide."""
 _STEPS = 20
+_LEAST_KEPT = 15
+_EXTRA = 3
+"""Wrong answers that are counted beside those that were seen."""
 
 
 def escalate_at_most(score: Numbers, share: float) -> float:
@@ -25,6 +28,22 @@ def escalate_at_most(score: Numbers, share: float) -> float:
     """
     rank = math.ceil((len(score) + 1) * (1 - share))
     return float("inf") if rank > len(score) else float(np.sort(score)[max(rank, 1) - 1])
+
+
+def wrong_on_average(score: Numbers, wrong: Numbers, share: float) -> float | None:
+    """At most `share` of the kept answers are wrong on average: the most kept answers of which it is true.
+
+    Three more answers count as kept and wrong, since the best of many thresholds looks better than it is. Fewer than
+    15 kept answers prove nothing.
+    """
+    order = np.argsort(score, kind="stable")
+    ranked, total = score[order], np.cumsum(wrong[order] > 0.5)
+    count = np.arange(1, len(ranked) + 1)
+    is_end = np.append(ranked[1:] != ranked[:-1], True)
+    passes = (
+        is_end & np.isfinite(ranked) & (count >= _LEAST_KEPT) & ((total + _EXTRA) / (count + _EXTRA) <= share)
+    )
+    return float(ranked[np.flatnonzero(passes)[-1]]) if passes.any() else None
 
 
 def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) -> float | None:
@@ -45,21 +64,6 @@ def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) ->
             break
         passed = threshold
     return passed
-
-
-def least_wrong(score: Numbers, wrong: Numbers, delta: float) -> float:
-    """The smallest share that `wrong_at_most` can promise, by its strictest threshold; 1 if none."""
-    if np.isfinite(score).sum() < MIN_KEPT:
-        return 1.0
-    kept = score <= np.quantile(score, MIN_KEPT / len(score), method="inverted_cdf")
-    return upper_bound(int((wrong[kept] > 0.5).sum()), int(kept.sum()), delta)
-
-
-def least_lost(score: Numbers, loss: Numbers) -> float:
-    """The smallest loss that `lost_at_most` can promise, by its strictest threshold; 1 if none."""
-    if not np.isfinite(score).any():
-        return 1.0
-    return float((loss[score <= score.min()].sum() + 1) / (len(score) + 1))
 
 
 def lost_at_most(score: Numbers, loss: Numbers, share: float) -> float | None:

@@ -11,7 +11,7 @@ from hybrid_cli.gate.verdict import LocalResult, StageScore, signals_of
 
 def stage_scores(result: LocalResult, criterion: Criterion) -> list[StageScore]:
     """Return the checkpoints that the answer reached, and its end if it has one, in order."""
-    floors = [] if criterion.calibration is None else criterion.calibration.early
+    floors = criterion.early
     scores = []
     for place, tokens in enumerate(CHECKPOINTS):
         if len(result.logprobs) >= tokens:
@@ -19,7 +19,7 @@ def stage_scores(result: LocalResult, criterion: Criterion) -> list[StageScore]:
             score = _chance(running_mean(result.logprobs, tokens))
             scores.append(StageScore("tokens", tokens, score, _chance(floor)))
     if result.finish_reason and result.finish_reason != "overflow":
-        confidence = criterion.confidence(signals_of(result, criterion))
+        confidence = criterion.confidence(signals_of(result))
         scores.append(StageScore("end", result.tokens_out, confidence, criterion.threshold))
     return scores
 

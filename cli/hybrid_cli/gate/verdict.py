@@ -12,7 +12,7 @@ from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import ToolCall
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
-from hybrid_cli.gate.features import Signals, running_mean
+from hybrid_cli.gate.features import Signals, answer_signals, running_mean
 from hybrid_cli.local.protocol import TokenSignal
 
 Reason = Literal[
@@ -59,8 +59,6 @@ class LocalResult:
     """From the request to the end of the answer, or to where it was given up."""
     first: TokenSignal | None = None
     """The first content token's signals."""
-    state: bytes | None = None
-    """The hidden state at the prompt's last token, as float16; None if it was not requested."""
     call: ToolCall | None = None
     """The tool the model calls instead of answering."""
     problem: str | None = None
@@ -89,6 +87,15 @@ class Verdict:
     signals: dict[str, float | None] = field(default_factory=dict)
     failure: Failure | None = None
     """The error to raise if the cloud is denied; None if there is a usable local answer."""
+
+    @property
+    def clause(self) -> str:
+        """What is wrong with the local answer, as a clause of its own."""
+        return (
+            f"the local answer is {self.explanation}"
+            if self.explanation.startswith("unsure")
+            else self.explanation
+        )
 
 
 def forced() -> Verdict:
@@ -121,9 +128,9 @@ def unavailable(failure: Failure) -> Verdict:
     return Verdict("unavailable", "fit", "the local model is unavailable", failure=failure)
 
 
-def signals_of(result: LocalResult, criterion: Criterion) -> Signals:
+def signals_of(result: LocalResult) -> Signals:
     """Return the signals of the answer so far."""
-    return criterion.signals(result.logprobs, result.tokens_in, result.first, result.state)
+    return answer_signals(result.logprobs, result.tokens_in, result.first)
 
 
 def judge(result: LocalResult, criterion: Criterion) -> Verdict:
@@ -133,7 +140,7 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
             f"the prompt has {result.tokens_in} tokens, the local context window holds {result.context}"
         )
         return _without_answer("context", "fit", explanation)
-    signals = signals_of(result, criterion)
+    signals = signals_of(result)
     confidence, threshold = criterion.confidence(signals), criterion.threshold
     problem = _failed_check(result)
     if problem is not None:
@@ -142,12 +149,19 @@ def judge(result: LocalResult, criterion: Criterion) -> Verdict:
     doubt = _doubt(result)
     if doubt is not None:
         return Verdict("check_failed", "checks", doubt, confidence, threshold, signals)
-    if confidence is None:
-        return Verdict("unsure", "end", "unsure (a signal is missing)", None, threshold, signals)
-    if confidence < threshold:
-        unsure = f"unsure ({confidence:.2f} < {threshold:.2f})"
+    unsure = _unsure(confidence, criterion)
+    if unsure is not None:
         return Verdict("unsure", "end", unsure, confidence, threshold, signals)
     return Verdict("none", "end", "sure", confidence, threshold, signals)
+
+
+def _unsure(confidence: float | None, criterion: Criterion) -> str | None:
+    """Return why an answer with this confidence is not kept; None if it is."""
+    if confidence is None:
+        return "unsure (a signal is missing)"
+    if criterion.keeps_nothing is not None:
+        return criterion.keeps_nothing
+    return None if criterion.keeps(confidence) else f"unsure ({confidence:.2f} < {criterion.threshold:.2f})"
 
 
 def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:

@@ -45,14 +45,10 @@ class SequenceJob:
     slot: int = -1
     choices: Choices | None = None
 
-    wants_state: bool = False
-    """Whether the prompt's last token is decoded on its own, to read its hidden state."""
-
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
         if self.left > 0:
-            take = min(room, self.left - 1) if self.wants_state and self.left > 1 else room
-            return self.prompt[self.position : self.position + take]
+            return self.prompt[self.position : self.position + room]
         return self.produced[-1:]
 
     @property
@@ -69,8 +65,8 @@ class SequenceJob:
 class Listener:
     """Callbacks of the decode loop. The methods here do nothing."""
 
-    def prefilled(self, job: SequenceJob, state: bytes | None) -> None:
-        """The prompt of `job` is decoded, and no token of the answer yet; `state` is None unless wanted."""
+    def prefilled(self, job: SequenceJob) -> None:
+        """The prompt of `job` is decoded, and no token of the answer yet."""
 
     def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
         """A token was generated."""
@@ -93,7 +89,6 @@ class Decoder:
         self._listener = listener
         self._meter = Meter(model.vocabulary_size)
         self._row: Any = ctypes.c_float * model.vocabulary_size
-        self._states: Any = ctypes.c_float * llama_cpp.llama_model_n_embd(model.handle)
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         for place in range(BATCH):
             self._batch.n_seq_id[place] = 1
@@ -200,11 +195,9 @@ class Decoder:
         """Decode one batch: one token of each running sequence, and as many prompt tokens as fit."""
         if not self._size.unified:
             self._close_gaps()
-        # To read states, every token of the batch becomes an output, so such a batch holds nothing else.
-        reads = any(job.wants_state and job.left == 1 for job in self.active)
         entries: list[tuple[int, int, int, bool]] = []
         due: list[SequenceJob] = []
-        for job, tokens in self._next_tokens([job for job in self.active if not reads or job.left <= 1]):
+        for job, tokens in self._next_tokens(self.active):
             whole = job.position + len(tokens) >= len(job.prompt)
             last = len(tokens) - 1
             entries += [
@@ -214,12 +207,12 @@ class Decoder:
             job.position += len(tokens)
             if tokens and whole:
                 due.append(job)
-        self._decode(entries, reads=reads)
+        self._decode(entries)
         # llama.cpp's output rows have the order of the batch, which is the order of `due`.
         outputs = [place for place, entry in enumerate(entries) if entry[3]]
         for job, row in zip(due, outputs, strict=True):
             if not job.produced:
-                self._listener.prefilled(job, self._state(row) if job.wants_state else None)
+                self._listener.prefilled(job)
             reason = self._extend(job, row)
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
@@ -265,16 +258,7 @@ class Decoder:
         self._listener.token(job, split, choices.signal())
         return "stop"
 
-    def _state(self, row: int) -> bytes | None:
-        """The hidden state of an output row, as little-endian float16; None if there is none."""
-        pointer = llama_cpp.llama_get_embeddings_ith(self._context, row)
-        if not pointer:
-            return None
-        values = self._states.from_address(ctypes.addressof(pointer.contents))
-        with np.errstate(over="ignore"):  # values too large for float16 become infinity
-            return np.frombuffer(values, dtype=np.float32).astype("<f2").tobytes()
-
-    def _decode(self, entries: Sequence[tuple[int, int, int, bool]], *, reads: bool = False) -> None:
+    def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:
         batch = self._batch
         batch.n_tokens = len(entries)
         for place, (token, position, slot, wanted) in enumerate(entries):
@@ -284,11 +268,7 @@ class Decoder:
             batch.logits[place] = wanted
         if self._threads.update():
             llama_cpp.llama_set_n_threads(self._context, self._threads.value, self._threads.value)
-        if reads:
-            llama_cpp.llama_set_embeddings(self._context, True)
         status = llama_cpp.llama_decode(self._context, batch)
-        if reads:
-            llama_cpp.llama_set_embeddings(self._context, False)
         if status != 0:
             raise Failure(ExitStatus.FAILURE, f"llama.cpp cannot decode: status {status}")
 

@@ -21,7 +21,6 @@ from hybrid_cli.local.protocol import (
     Finished,
     Loaded,
     LocalRequest,
-    State,
     Task,
     Tokens,
     TokenSignal,
@@ -115,7 +114,7 @@ def new_job(
     """Return the job for `task`, limited to `longest` tokens with its prompt. Raises Failure (USAGE)."""
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
-        sampler = Sampler(task, model.vocab, grammar, model.piece)
+        sampler = Sampler(task, prompt, model.vocab, grammar, model.piece)
     except GrammarError:
         raise Failure(
             ExitStatus.USAGE, "llama.cpp cannot read the schema's grammar; simplify the schema"
@@ -123,9 +122,7 @@ def new_job(
     stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
     max_tokens = min(task.max_tokens, longest - len(tokens))
-    return SequenceJob(
-        number, tokens, max_tokens, sampler, stream, choices=choices, wants_state=task.wants_state
-    )
+    return SequenceJob(number, tokens, max_tokens, sampler, stream, choices=choices)
 
 
 class EventWriter(Listener):
@@ -136,10 +133,6 @@ class EventWriter(Listener):
         self._seconds = seconds
         self._written = 0.0
         self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
-
-    def prefilled(self, job: SequenceJob, state: bytes | None) -> None:
-        if state is not None:
-            self._emit(State(job.number, state))
 
     def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
         text, thinking, signals = self._waiting.setdefault(job.number, ([], [], []))

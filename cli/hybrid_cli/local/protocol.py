@@ -68,14 +68,14 @@ class Task(msgspec.Struct, frozen=True):
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    sample: int = 0
+    """The number of this sample, if a prompt is sampled several times; each draws for itself."""
     repeat_penalty: float = 1.0
     stop: list[str] = []
     schema: str | None = None
     """A JSON Schema, as JSON, that the answer must fit."""
     tools: list[dict[str, Any]] = []
     """Function tools in OpenAI's form, for the chat template."""
-    wants_state: bool = False
-    """Whether to send the `State` of the prompt's last token."""
     choices: list[str] = []
     """The allowed answers; empty allows any text."""
 
@@ -183,14 +183,6 @@ class Tokens(_Event, frozen=True):
     signals: list[TokenSignal]
 
 
-class State(_Event, frozen=True):
-    """The hidden state at the prompt's last token, after the final norm."""
-
-    sequence: int
-    state: bytes
-    """Little-endian float16."""
-
-
 class Finished(_Event, frozen=True):
     """One sequence is complete."""
 
@@ -229,5 +221,5 @@ class Failed(_Event, frozen=True):
     reason: str
 
 
-SequenceEvent = Union[Tokens, State, Finished]  # noqa: UP007
-Event = Union[Ready, Described, Loaded, Tokens, State, Finished, Refused, Done, Failed]  # noqa: UP007
+SequenceEvent = Union[Tokens, Finished]  # noqa: UP007
+Event = Union[Ready, Described, Loaded, Tokens, Finished, Refused, Done, Failed]  # noqa: UP007

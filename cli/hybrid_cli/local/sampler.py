@@ -7,6 +7,7 @@ So it gets only the candidates that it could choose; the result is the same.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import itertools
 import math
 from collections.abc import Callable
@@ -39,7 +40,9 @@ class GrammarError(Exception):
 class Sampler:
     """The sampler of one sequence. It holds native memory until `close`."""
 
-    def __init__(self, task: Task, vocab: Any, grammar: str | None, piece: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, task: Task, prompt: str, vocab: Any, grammar: str | None, piece: Callable[[int], bytes]
+    ) -> None:
         self._vocabulary: int = llama_cpp.llama_vocab_n_tokens(vocab)
         self._piece = piece
         self._grammar: Any = None
@@ -47,7 +50,7 @@ class Sampler:
             self._grammar = llama_cpp.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
             if not self._grammar:
                 raise GrammarError
-        self._chain = _new_chain(self._vocabulary, task)
+        self._chain = _new_chain(self._vocabulary, task, own_seed(task.seed, prompt, task.sample))
         wanted = 1 if task.temperature == 0 else _TOP_K
         # The penalty may lower as many of the highest logits as its window has tokens.
         self._candidates = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
@@ -114,7 +117,17 @@ def _candidates(ids: Tokens, logits: Logits) -> tuple[Any, Any]:
     return candidates, llama_cpp.llama_token_data_array(pointer, len(ids), -1, False)
 
 
-def _new_chain(vocabulary: int, task: Task) -> Any:
+def own_seed(seed: int, prompt: str, sample: int) -> int:
+    """Return the generator's seed for one sample of one prompt, 0 to 2^31 - 1.
+
+    A generator's first draw depends on its seed alone. With one seed for all prompts, all of them would draw from the
+    same place in their distributions.
+    """
+    digest = hashlib.sha256(f"{seed}\0{sample}\0{prompt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _new_chain(vocabulary: int, task: Task, seed: int) -> Any:
     """The sampler chain: greedy at temperature 0, else llama.cpp's usual chain."""
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     parts = []
@@ -130,7 +143,7 @@ def _new_chain(vocabulary: int, task: Task) -> Any:
             llama_cpp.llama_sampler_init_top_p(_TOP_P, 1),
             llama_cpp.llama_sampler_init_min_p(_MIN_P, 1),
             llama_cpp.llama_sampler_init_temp(task.temperature),
-            llama_cpp.llama_sampler_init_dist(task.seed),
+            llama_cpp.llama_sampler_init_dist(seed),
         ]
     for part in parts:
         llama_cpp.llama_sampler_chain_add(chain, part)

@@ -154,7 +154,7 @@ def _unreachable(address: str, why: str) -> Failure:
 def new_job(cascades: RecordCascades, sink: Sink, source: Source, jobs: int | None) -> Job:
     """Return the nodes' input. Raises Failure (WEIGHTS) if this machine lacks the weights, too."""
     policy, environment = cascades.policy, cascades.environment
-    weights = None if policy.mode == "force" else Store(environment).locate(policy.local.model).sha256
+    weights = None if policy.mode == "force" else Store(environment).locate(policy.local.model)
     cores = _cores()
     if not cores:
         raise Failure(ExitStatus.FAILURE, "no node of the cluster has a CPU core")
@@ -169,7 +169,7 @@ def new_job(cascades: RecordCascades, sink: Sink, source: Source, jobs: int | No
         tuple(path.absolute() for path in source.files),
         cascades.as_objects,
         cascades.enforcement,
-        weights,
+        None if weights is None else weights.sha256,
         None if weights is None else criterion_of(policy, weights, environment),
         origin_of(cloud.base_url) if cloud is not None and has_consent else "",
         environment.variables.get("HYBRID_HOME"),

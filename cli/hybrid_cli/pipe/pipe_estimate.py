@@ -141,15 +141,15 @@ def _handoff_share(policy: Policy, environment: Environment) -> tuple[float | No
     Raises Failure: WEIGHTS if the model is missing, USAGE if the target needs a calibration.
     """
     weights = Store(environment).locate(policy.local.model)
-    calibration = criterion_of(policy, weights.sha256, environment).calibration
-    if calibration is None:
+    criterion = criterion_of(policy, weights, environment)
+    promise, calibration = criterion.promise, criterion.calibration
+    if promise is None or calibration is None:
         return None, "a plain threshold does not predict the share; to measure it, run: hybrid eval"
-    source = f"the calibration for {calibration.target}={calibration.value:g} on {calibration.rows} questions"
-    if calibration.handed_off is not None:
-        return calibration.handed_off, source
-    if calibration.target == "escalate_at_most":
-        return calibration.value, source
-    return None, f"{source} does not record the share; to fit it again, run: hybrid calibrate"
+    if not calibration.rows:
+        return None, "the model has no calibration; to measure the share, run: hybrid calibrate"
+    return promise.handed_off, (
+        f"the calibration for {promise.target}={promise.value:g} on {calibration.rows} questions"
+    )
 
 
 def _worst_cost(request: Request, policy: Policy, longest: int) -> float | None:

@@ -13,6 +13,7 @@ from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.cascade.session import engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.gate.criterion import criterion_of
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.options import PipeOptions
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
@@ -74,6 +75,9 @@ def _on_this_machine(
     with engine_of(policy, worker) as engine, _output(options, environment) as (file, answered):
         if engine is not None:  # now, so that the model loads while hybrid waits for the first record
             weights = Store(environment).locate(policy.local.model)
+            cascades.criterion = criterion_of(policy, weights, environment)
+            if cascades.criterion.keeps_nothing is not None and policy.mode != "forbid":
+                environment.note(cascades.criterion.keeps_nothing)
             request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
             cascades.engine = SharedEngine(
                 engine, request, lambda loaded: report_template(loaded, policy.local.model, environment)

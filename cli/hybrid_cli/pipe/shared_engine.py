@@ -19,7 +19,6 @@ from hybrid_cli.local.protocol import (
     LocalRequest,
     Refused,
     SchedulerRequest,
-    State,
     Task,
     Tokens,
 )
@@ -76,12 +75,12 @@ class SharedEngine:
                     self._end(event)
                 elif isinstance(event, Loaded):
                     self._on_loaded(event)
-                elif isinstance(event, (Tokens, State, Finished, Refused)):
+                elif isinstance(event, (Tokens, Finished, Refused)):
                     self._deliver(event)
         except Failure as failure:
             self._end(Failed(failure.status.name, str(failure)))
 
-    def _deliver(self, event: Tokens | State | Finished | Refused) -> None:
+    def _deliver(self, event: Tokens | Finished | Refused) -> None:
         with self._sending:
             events = self._waiting.get(event.sequence)
             if isinstance(event, (Finished, Refused)):

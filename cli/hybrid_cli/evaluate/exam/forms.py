@@ -144,7 +144,8 @@ def _word(item: Item, draw: Random) -> Parts:
 
 def options(item: Item, draw: Random, most: int = 4) -> list[str]:
     """Return the right answer among wrong ones, in random order."""
-    others = [one for one in dict.fromkeys(item.wrong) if one.casefold() != item.text.casefold()]
+    distinct = {one.casefold(): one for one in item.wrong}
+    others = [one for key, one in distinct.items() if key != item.text.casefold()]
     found = [item.text, *draw.sample(others, min(most - 1, len(others)))]
     draw.shuffle(found)
     return found

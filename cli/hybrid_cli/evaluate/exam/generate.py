@@ -17,6 +17,7 @@ from hybrid_cli.evaluate.exam import (
     logic,
     patterns,
     reading,
+    reasoning,
     rewriting,
 )
 from hybrid_cli.evaluate.exam.forms import Item, Maker, question
@@ -117,6 +118,27 @@ KINDS = (
                 logic.seats,
             ),
             *_each(_YES_NO, logic.syllogism, logic.larger),
+        ),
+    ),
+    Kind(
+        "reasoning",
+        (
+            *_each(
+                ("letter", "letter", "word", "choices", "bare"),
+                reasoning.swaps,
+                reasoning.rank,
+                reasoning.row_of_things,
+                reasoning.free_hours,
+                reasoning.reference,
+                reasoning.conditions,
+            ),
+            *_each(
+                ("word", "word", "bare", "choices", "schema"),
+                reasoning.walk,
+                reasoning.liars,
+                reasoning.argument,
+            ),
+            *_each(("bare", "word", "letter"), reasoning.many_things),
         ),
     ),
     Kind(

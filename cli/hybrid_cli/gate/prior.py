@@ -1,0 +1,41 @@
+"""A cautious calibration for weights that have none, by their size: parameters times bits."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from hybrid_cli.gate.calibration import Calibration, Promise, shipped
+from hybrid_cli.gate.local_score import logit
+from hybrid_cli.weights.store import Weights
+
+_CAUTION = 0.4
+"""Added to the log odds of "wrong": an unknown model is taken for worse than a known one of its size."""
+
+
+def prior_of(weights: Weights) -> Calibration:
+    """Return the largest shipped model's calibration, made worse by as much as these weights are smaller.
+
+    Between the shipped models the log odds of "wrong" go evenly with the logarithm of the size. Larger weights are
+    taken for no better than the largest of them.
+    """
+    small, large = shipped()[0], shipped()[-1]
+    size = max(weights.path.stat().st_size, 1)
+    place = math.log(size / small.size) / math.log(large.size / small.size)
+    gap = logit(small.score.wrong) - logit(large.score.wrong)
+    shift = _CAUTION + gap * max(0.0, 1 - place)
+    promises = [
+        Promise(one.target, one.value, one.keep_to) for one in large.promises if one.target == "wrong_at_most"
+    ]
+    return replace(
+        large,
+        model="",
+        weights=weights.sha256,
+        size=size,
+        rows=0,
+        score=replace(large.score, bias=large.score.bias + shift),
+        promises=promises,
+        cloud=None,
+        cloud_score=None,
+    )
