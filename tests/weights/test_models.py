@@ -113,14 +113,17 @@ def test_an_import_under_a_name_of_the_catalog(hybrid: Hybrid, home: Path, file:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("own: {}\n", "missing required field `files`"),
+        ("own: {}\n", "models.yaml:1: own: `files` is missing"),
         ("../own: {}\n", "models.yaml:1: ../own: `../own` cannot be a model's name"),
         ("- own\n", "models.yaml:1: the file must map names to models"),
         ("own:\n  - x\n  own: {}\n", "models.yaml:3: "),
-        (entry_of(BODY, "x").replace("size: ", "size: -"), "models.yaml:3: own.files.0.size: expected `int`"),
-        (entry_of(BODY, "x") + "  licens: x\n", "models.yaml:1: own: object contains unknown field `licens`"),
-        (entry_of(BODY, "x").replace("sha256: ", "sha256: f"), "matching regex"),
-        (entry_of(BODY, "x", name="../m.gguf"), "matching regex"),
+        (
+            entry_of(BODY, "x").replace("size: ", "size: -"),
+            "models.yaml:3: own.files.0.size: must be a whole number over 0, not `-",
+        ),
+        (entry_of(BODY, "x") + "  licens: x\n", "own.licens: unknown key; did you mean `licence`?"),
+        (entry_of(BODY, "x").replace("sha256: ", "sha256: f"), "must be a sha256: 64 hexadecimal digits"),
+        (entry_of(BODY, "x", name="../m.gguf"), "must be a file's name that ends in .gguf"),
     ],
 )
 def test_a_wrong_catalog_is_told(text: str, expected: str, hybrid: Hybrid, home: Path) -> None:

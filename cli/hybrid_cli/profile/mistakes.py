@@ -32,22 +32,29 @@ _VALIDATOR = re.compile(r"Expected|Invalid|Integer value out of range")
 
 
 def schema_mistakes(document: Document) -> Iterator[tuple[int, str]]:
-    """Line and message of each place where `document` does not fit the schema.
+    """Line and message of each place where `document` does not fit the profile's schema."""
+    return mistakes_of(_with_inherited_server(deepcopy(document.data)), Profile, document)
+
+
+def mistakes_of(
+    data: Any, root: type[msgspec.Struct], document: Document, above: KeyPath = ()
+) -> Iterator[tuple[int, str]]:
+    """Line and message of each place where `data` is no `root`. It stands in `document` at the path `above`.
 
     msgspec stops at the first mistake: its value is removed and the rest checked again, fifty times at
-    most. A list loses the whole item, so each item reports only its first mistake.
+    most. A list loses the whole item, so each item reports only its first mistake. `data` is changed.
     """
-    data = _with_inherited_server(deepcopy(document.data))
     removed = _RemovedItems()
     for _ in range(_MAX_MISTAKES):
         try:
-            msgspec.convert(data, Profile)
+            msgspec.convert(data, root)
         except msgspec.ValidationError as error:
-            path, problem = _explain(str(error), data)
+            path, problem = _explain(str(error), data, root)
             original = removed.original(path)
-            shown = shorten(".".join(str(part) for part in original))
+            whole = (*above, *original)
+            shown = shorten(".".join(str(part) for part in whole))
             if not removed.explain(original, problem):
-                yield _line_of(original, document), f"{shown}: {problem}" if shown else problem
+                yield _line_of(whole, document), f"{shown}: {problem}" if shown else problem
             if not _remove(data, path, removed):
                 return
             removed.keys.setdefault(original[:-1], set()).add(str(original[-1]))
@@ -105,22 +112,22 @@ class _RemovedItems:
             self.keys.setdefault(tuple(parents), set()).add("list")  # it may be empty now
 
 
-def _explain(error: str, data: Any) -> tuple[KeyPath, str]:
+def _explain(error: str, data: Any, root: type[msgspec.Struct]) -> tuple[KeyPath, str]:
     """The key path and a message of our own for `error`, one of msgspec's about `data`."""
     match = _PLACE.fullmatch(error)
     problem, dotted = (match["problem"], match["path"] or "") if match else (error, "")
     of_key = match is not None and match["key"] is not None
     path: KeyPath = tuple(int(index) if index else key for key, index in _PART.findall(dotted))
     if unknown := _UNKNOWN_FIELD.fullmatch(problem):
-        return (*path, unknown["field"]), _unknown("key", unknown["field"], _keys_at(path))
+        return (*path, unknown["field"]), _unknown("key", unknown["field"], _keys_at(path, root))
     if missing := _MISSING_FIELD.fullmatch(problem):
         return path, _missing(path, missing["field"])
     named = _NAMED_FIELD.fullmatch(problem)
-    if named and named["field"] in _keys_at(path):
+    if named and named["field"] in _keys_at(path, root):
         return (*path, named["field"]), named["problem"]
     if not _VALIDATOR.match(problem):
         return path, problem
-    type_ = _type_at(path)
+    type_ = _type_at(path, root)
     (first, *_) = _options(type_)
     if isinstance(first, inspect.DictType) and (of_key or dotted.endswith(_ANY_VALUE)):
         type_ = first.key_type if of_key else first.value_type
@@ -227,7 +234,7 @@ def _described(type_: inspect.Type) -> list[str]:
 
 def _number(option: Any, noun: str) -> str:
     if option.gt is not None:
-        return f"{noun} over {option.gt:g}, at most {option.le:.10g}"
+        return f"{noun} over {option.gt:g}" + ("" if option.le is None else f", at most {option.le:.10g}")
     return f"{noun} from {option.ge:g} to {option.le:.10g}" if option.ge is not None else noun
 
 
@@ -249,9 +256,9 @@ _DESCRIPTIONS: dict[type, Any] = {
 }
 
 
-def _type_at(path: KeyPath) -> inspect.Type:
-    """The schema's type of the value at `path`."""
-    type_ = _profile_type()
+def _type_at(path: KeyPath, root: type[msgspec.Struct]) -> inspect.Type:
+    """The schema's type of the value at `path` in a `root`."""
+    type_ = _type_info(root)
     for part in path:
         for option in _options(type_):
             if isinstance(option, inspect.StructType) and isinstance(part, str):
@@ -262,13 +269,13 @@ def _type_at(path: KeyPath) -> inspect.Type:
 
 
 @cache
-def _profile_type() -> inspect.Type:
-    return inspect.type_info(Profile)
+def _type_info(root: type[msgspec.Struct]) -> inspect.Type:
+    return inspect.type_info(root)
 
 
-def _keys_at(path: KeyPath) -> list[str]:
+def _keys_at(path: KeyPath, root: type[msgspec.Struct]) -> list[str]:
     """The keys that the schema knows below `path`."""
-    for option in _options(_type_at(path)):
+    for option in _options(_type_at(path, root)):
         if isinstance(option, inspect.StructType):
             return _fields(option)
     return []

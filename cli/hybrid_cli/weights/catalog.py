@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +11,9 @@ from msgspec import Meta
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.clouds import is_cloud_model
-from hybrid_cli.profile.strict_yaml import Document, KeyPath, parse_strict
+from hybrid_cli.profile.mistakes import mistakes_of
+from hybrid_cli.profile.section import if_wrong
+from hybrid_cli.profile.strict_yaml import parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 from hybrid_cli.weights.names import check_name
@@ -22,13 +24,19 @@ SMALL = "smollm2-135m"
 """What it takes elsewhere: this model runs on any machine."""
 USER_CATALOG = "models.yaml"
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[
+    str, Meta(pattern="^[0-9a-f]{64}$"), if_wrong("must be a sha256: 64 hexadecimal digits in lower case")
+]
 
 
 class CatalogFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file of a model. `name` is its name at the source, `size` its bytes."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$", max_length=200)]
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$", max_length=200),
+        if_wrong("must be a file's name that ends in .gguf, without a folder"),
+    ]
     size: Annotated[int, Meta(gt=0)]
     sha256: Sha256
 
@@ -90,21 +98,13 @@ def _read(path: Path) -> dict[str, CatalogModel]:
     for name, data in (document.data or {}).items():
         try:
             check_name(name)
-            entries[name] = msgspec.convert(data, CatalogModel)
-        except (msgspec.ValidationError, Failure) as error:
-            line, where, problem = _mistake(name, str(error), document)
-            raise Failure(ExitStatus.USAGE, f"{path}:{line}: {where}: {problem}") from None
+        except Failure as failure:
+            raise Failure(ExitStatus.USAGE, f"{path}:{document.lines[name,]}: {name}: {failure}") from None
+        mistake = next(mistakes_of(deepcopy(data), CatalogModel, document, (name,)), None)
+        if mistake is not None:
+            raise Failure(ExitStatus.USAGE, f"{path}:{mistake[0]}: {mistake[1]}")
+        entries[name] = msgspec.convert(data, CatalogModel)
     return entries
-
-
-def _mistake(name: str, message: str, document: Document) -> tuple[int, str, str]:
-    """The line, the key and the text of `message`, which is about the entry `name`."""
-    problem, _, place = message.partition(" - at `$")
-    inside = [int(part) if part.isdecimal() else part for part in re.findall(r"[\w-]+", place)]
-    keys: KeyPath = (name, *inside)
-    while keys not in document.lines and len(keys) > 1:
-        keys = keys[:-1]
-    return document.lines.get(keys, 1), ".".join(map(str, (name, *inside))), problem[0].lower() + problem[1:]
 
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
