@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,7 @@ from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import HELLO, Hybrid, environment, processes
+from hybrid_process import HELLO, Hybrid, processes
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -174,17 +173,11 @@ def test_handed_off_prompts_are_observed_too(hybrid: Hybrid, cloud: ScriptedClou
 
 
 def test_pipe_sends_kept_records_after_writing_them(
-    command: str, home: Path, hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
     path = profile(cloud.section() + KEEPS % 1.0)
-    done = subprocess.run(
-        [command, "pipe", "-p", str(path), "--max-tokens", "24", "Say hello."],
-        input=b"a cat\na dog\na cow\n",
-        capture_output=True,
-        env=environment(home, HYBRID_CONSENT=cloud.origin),
-        check=False,
-        timeout=100,
-    )
+    flags = ("pipe", "-p", path, "--max-tokens", "24", "--system", "Brief.", "Say it.")
+    done = hybrid(*flags, stdin=b"Hello\nfour\nParis\n", HYBRID_CONSENT=cloud.origin)
     kept = int(done.stderr.split(b" kept")[0].split()[-1])
     assert kept >= 1
     rows = settled(hybrid, kept)
