@@ -98,7 +98,7 @@ class Output:
     def finish(self, text: str, answer: dict[str, Any], image: bytes | None = None) -> None:
         """Write what was not streamed: `answer` as JSON, `image` if there is one, or `text`."""
         if self._as_json:
-            self._write(json.dumps(answer) + "\n")
+            self._write(self._environment.escape_json(json.dumps(answer)) + "\n")
         elif image is not None:
             self._write_bytes(image)
         elif self._shown:

@@ -48,7 +48,7 @@ class OutputFile:
             if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
                 self._direct = path.open("wb")
                 return
-            mode = stat.S_IMODE(found)
+            mode = stat.S_IMODE(found) & 0o777  # the answer is no program to run as its owner
         try:
             self._replacement = Replacement(Path(os.path.realpath(path)))
         except PermissionError:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hybrid_cli.privacy.readings import readings
 from hybrid_cli.profile.modes import Tool
 
 ToolName = Literal[Tool, "handoff"]
@@ -83,13 +84,14 @@ def may_begin(text: str) -> bool:
 def find_tool_call(answer: str, offered: Collection[ToolName], prompt: Sequence[str]) -> ToolCall | None:
     """The first call in an answer that consists only of calls of `offered` tools, or else None.
 
-    A call that `prompt` (the texts given to the model) contains does not count: the model may only repeat it.
+    A call that `prompt` (the texts given to the model) contains does not count, even if it is escaped there: the
+    model may only repeat it.
     """
     calls = list(_calls(answer.strip()))
     if not calls or not all(call is not None and call.name in offered for call in calls):
         return None
     own = calls[0]
-    given = {one for text in prompt for one in _calls_anywhere(text)}
+    given = {one for text in prompt for reading in readings(text) for one in _calls_anywhere(reading.text)}
     return None if own in given else own
 
 

@@ -175,6 +175,9 @@ def _limits() -> Iterator[None]:
     ceiling = _address_space() + _MAX_MEMORY
     if soft != resource.RLIM_INFINITY:
         ceiling = min(ceiling, soft)
+    # Native code, as of a huge power, runs no handler: then this timer's default action ends the process.
+    profiling = signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, 2 * _MAX_SECONDS)
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, _MAX_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, hard))
@@ -183,6 +186,8 @@ def _limits() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, profiling)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 

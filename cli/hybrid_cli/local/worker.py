@@ -118,6 +118,8 @@ def _likely_cause(number: int) -> str:
     """Return the likely cause of death by the signal `number`, as the end of a message; "" if unknown."""
     if number == signal.SIGKILL:
         return "; is there enough memory for this model?"
+    if number == signal.SIGPROF:
+        return ": its chat template computes without end; use another model file"
     if number == signal.SIGILL:
         return "; is llama.cpp built for another processor? run: hybrid doctor"
     if number in (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):

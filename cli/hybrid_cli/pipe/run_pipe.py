@@ -37,7 +37,7 @@ def run_pipe(
     """Answer each record of the input. Raises Failure with the worst exit code of the failed records."""
     policy = merge_policy(flags, environment)
     instruction = options.read_instruction(policy, environment)
-    sink: Sink = Objects(options.key) if options.as_objects else Lines(environment)
+    sink: Sink = Objects.for_output(options.key, environment) if options.as_objects else Lines(environment)
     files = options.files if options.cluster is None else expand_patterns(options.files)
     source = Source(files, options.record_kind(), environment, options.delimiter)
     enforcement = "" if options.dry_run else guard(policy, environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.records import Record
 from hybrid_cli.prompt import MAX_BYTES
-from hybrid_cli.ui.ci import without_runner_commands
+from hybrid_cli.ui.ci import json_without_runner_commands, without_runner_commands
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import plain, reveal_bidi, shorten
 
@@ -68,6 +69,13 @@ class Objects:
 
     key: str
     """The name of the answer's field."""
+    on_terminal: bool = False
+    in_ci: bool = False
+
+    @classmethod
+    def for_output(cls, key: str, environment: Environment) -> Objects:
+        """Return the sink for the stdout of `environment`."""
+        return cls(key, environment.stdout_is_terminal(), environment.in_ci())
 
     def __post_init__(self) -> None:
         if self.key == _INPUT:
@@ -96,7 +104,20 @@ class Objects:
         fields = record.raw if record.is_object and self.problem(record) is None else _wrapped(record)
         before = fields[: fields.rindex(b"}")]
         comma = b"" if before.strip() == b"{" else b", "
-        return before + comma + _json(self.key) + b": " + _json(value) + b"}\n"
+        return self._safe(before + comma + _json(self.key) + b": " + _json(value) + b"}") + b"\n"
+
+    def _safe(self, line: bytes) -> bytes:
+        """Return the same JSON, with escapes for what a terminal or a CI runner would obey."""
+        if not (self.on_terminal or self.in_ci):
+            return line
+        text = line.decode("utf-8", "replace")
+        if self.on_terminal:
+            text = _UNSAFE_ON_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        return (json_without_runner_commands(text) if self.in_ci else text).encode()
+
+
+_UNSAFE_ON_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""C1 controls and characters that change the direction of text. JSON escapes the other controls itself."""
 
 
 def _wrapped(record: Record) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ def every_mistake(
     return [f"{path}:{line}: {message}" for line, message in sorted(found, key=lambda one: one[0])]
 
 
+_PLACE = re.compile(r"((.+):\d+): ")
+
+
 def _check_base(
     path: Path,
     data: dict[str, Any],
@@ -58,7 +62,11 @@ def _check_base(
         else:
             read_whole(find_profile(base, environment, path.parent), environment)
     except Failure as failure:
-        report("extends", failure)
+        place = _PLACE.match(str(failure))  # a mistake may quote its line, and the file may be any
+        report(
+            "extends",
+            failure if place is None else f"{place[1]} has a mistake; run: hybrid profile check {place[2]}",
+        )
 
 
 def _check_files(

@@ -20,6 +20,11 @@ def is_on(variables: Mapping[str, str], name: str) -> bool:
     return variables.get(name, "").strip().casefold() not in ("", "0", "false", "no", "off")
 
 
+def json_without_runner_commands(text: str) -> str:
+    """Return JSON with the same value, in which no runner finds a command."""
+    return re.sub(r"#(?=#\w*\[)", r"\\u0023", text)
+
+
 def without_runner_commands(text: str) -> str:
     """Return `text` with a backslash inserted into each workflow command (`::error::`, `##vso[...]`)."""
     return _COMMAND.sub(r"\g<0>\\", text)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.system.work_tree import work_tree_of
-from hybrid_cli.ui.ci import runs_in_ci, without_runner_commands
+from hybrid_cli.ui.ci import json_without_runner_commands, runs_in_ci, without_runner_commands
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, styled, wants_colour
 
@@ -153,6 +153,10 @@ class Environment:
     def escape_runner_commands(self, text: str) -> str:
         """Return `text`; in CI with its workflow commands escaped. All output passes here, except JSON."""
         return without_runner_commands(text) if self.in_ci() else text
+
+    def escape_json(self, text: str) -> str:
+        """Return JSON with the same value; in CI without workflow commands."""
+        return json_without_runner_commands(text) if self.in_ci() else text
 
     def print_lines(self, *lines: str) -> None:
         """Print lines for people on stdout. Output for programs (JSON, CSV, scripts) is printed unescaped."""

@@ -28,7 +28,7 @@ from hybrid_cli.weights.transfer import look, transfer
 # A part of a path, in ASCII: no `.` or `..`, no slash, control character or look-alike.
 _WORD = r"(?!\.\.?(?:[/@]|$))[A-Za-z0-9._-]+"
 _WHEEL = re.compile(
-    r"wheel:(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9._+!-]+?)"
+    r"wheel:(?P<package>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9._+!-]*?)"
     rf"!(?P<member>{_WORD}(?:/{_WORD})*)(?:#sha256=(?P<sha256>[0-9a-f]{{64}}))?"
 )
 _HUB = re.compile(
