@@ -94,6 +94,11 @@ def section(origin: str, more: str = "") -> str:
             id="much in a small parcel",
         ),
         pytest.param(
+            [STREAM + b"Content-Encoding: gzip\r\n\r\n" + chunk("plain", "stop")],
+            0, False, 5, "sent a stream whose compression is broken",
+            id="plain text that is called compressed",
+        ),
+        pytest.param(
             [STREAM + b"\r\n" + chunk("Half") + event(error={"message": "no\x1b[31m", "code": "overloaded"})],
             0, False, 5, "reported an error in its stream (overloaded)",
             id="an error in the stream",

@@ -248,6 +248,12 @@ PARTS = (  # SmolVLM's way: a message's content is a list of parts with types
     "{% if line['type'] == 'image' %}<image>{% elif line['type'] == 'text' %}{{ line['text'] }}{% endif %}"
     "{% endfor %}<end>\n{% endfor %}<assistant>"
 )
+GEMMA = (  # refuses a system message, and roles that do not alternate
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{{ '<start_of_turn>' + message['role'] + '\n' +"
+    " message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}<start_of_turn>model\n"
+)
 TRAINED = (  # marks what is learnt of, for training alone
     "{% for m in messages %}{%- if m.role == 'assistant' -%}{%- generation -%}{{ m.content }}"
     "{%- endgeneration -%}{%- else -%}<{{ m.role }}>{{ m.content }}{%- endif -%}{% endfor %}<assistant>"
@@ -258,6 +264,7 @@ TRAINED = (  # marks what is learnt of, for training alone
     ("template", "rendered"),
     [
         (PARTS, "<system>s<end>\n<user>u 1<end>\n<assistant>"),
+        (GEMMA, "<start_of_turn>user\ns\n\nu 1<end_of_turn>\n<start_of_turn>model\n"),
         (TRAINED, "<system>s<user>u 1<assistant>"),
         (TRAINED.replace("{%- generation -%}", "{% generation %}"), "<system>s<user>u 1<assistant>"),
         ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", None),

@@ -238,6 +238,28 @@ SHAPES: dict[str, Shape] = {
     "Gemini, compatible API": Shape(
         answers=sse(delta(TEXT[0]), {**delta(TEXT[1], "STOP"), "usage": usage()}),
     ),
+    "Gemini, an error in a list": Shape(
+        without(400, [{"error": {"code": 400, "message": 'Invalid JSON payload received. Unknown name "stream_options": Cannot find field.', "status": "INVALID_ARGUMENT"}}], "stream_options"),
+        requests=2,
+        lacks=("stream_options",),
+    ),
+    "a gateway that passes a refusal on as its own fault": Shape(
+        without(500, {"detail": "Error code: 400 - {'error': {'message': \"Unsupported parameter: 'temperature' is not supported with this model.\", 'param': 'temperature'}}"}, "temperature"),
+        requests=2,
+        lacks=("temperature",),
+    ),
+    "a model without temperature": Shape(
+        without(400, {"error": {"message": "This model does not support temperature"}}, "temperature"),
+        requests=2,
+        lacks=("temperature",),
+    ),
+    "Responses, no pieces": Shape(
+        answers=sse(
+            {"type": "response.output_text.done", "text": ANSWER},
+            {"type": "response.completed", "response": {**response(ANSWER), "output": []}},
+        ),
+        api="responses",
+    ),
     "Gemini proxy without finish reason": Shape(
         answers=sse(*map(delta, TEXT), {"choices": [], "usage": usage()}),
     ),

@@ -74,6 +74,8 @@ def _send(
             return reply
     except openai.APIStatusError as error:
         raise faults.of_status(error, call, key) from None
+    except httpx2.DecodingError:
+        raise faults.bad_response(server, "sent a stream whose compression is broken") from None
     except (openai.APIConnectionError, httpx2.HTTPError) as error:  # includes timeouts
         raise faults.of_connection(error, call) from None
     except _TooLong:

@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from hybrid_cli.cloud.keys import key_source
 from hybrid_cli.cloud.payload import Call
-from hybrid_cli.cloud.refusals import affordable, is_out_of_credit, largest, refused_field, wait_in
+from hybrid_cli.cloud.refusals import (
+    affordable,
+    is_out_of_credit,
+    largest,
+    names_a_field,
+    refused_field,
+    wait_in,
+)
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.system.retry_after import retry_after
@@ -54,7 +61,7 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     """The fault for an HTTP status. The body is not shown: some servers repeat prompts and keys in it."""
     server = call.server
     status: int = error.status_code
-    code = _code(getattr(error, "code", None), key)
+    code = _code(getattr(error, "code", None), key) if str(error.code) != str(status) else ""
     if status == 402 or (status in (400, 403, 429) and is_out_of_credit(error.body, error.code)):
         return _no_credit(error, server, code)
     if status == 401 or (status == 403 and refused_field(error.body, call.body()) != "stream"):
@@ -71,7 +78,7 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
         fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", transient=True, wait=wait)
         fault.limits_rate = True
         return fault
-    if status in (408, 409) or status >= 500:
+    if status in (408, 409) or (status >= 500 and not names_a_field(error.body)):
         outcome: Any = "refused" if status == 503 else "unknown"  # the server may have begun to work
         return _failing(server, f"is failing: {status}{code}", outcome, transient=True, wait=wait)
     return _refused(error, call, code)
@@ -85,7 +92,7 @@ def _refused(error: Any, call: Call, code: str) -> CloudFault:
         f"{_name(server)} refused the request: {status}{code}{_question(call, status)}",
         outcome="refused",
     )
-    if status in (400, 403, 422):
+    if status in (400, 403, 422) or status >= 500:
         fault.refused_field = refused_field(error.body, call.body())
         fault.most_tokens = largest(error.body)
     return fault

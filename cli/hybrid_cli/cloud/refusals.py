@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from hybrid_cli.cloud.dialects import REMEDIES
+
 _ALIASES = {
     "json_schema": "response_format",
     "json_object": "response_format",
@@ -24,6 +26,12 @@ _ALIASES = {
     "does not support streaming": "stream",
     "stop sequences": "stop",
     "include_usage": "stream_options",
+    "response_schema": "response_format",
+    "response_json_schema": "response_format",
+    "responseschema": "response_format",
+    "responsejsonschema": "response_format",
+    "output_config": "response_format",
+    "json schema": "response_format",
 }
 """Other names that servers give to a field, and phrases that name one."""
 _FIRST_WORD = re.compile(r"\W.*", re.DOTALL)
@@ -33,10 +41,13 @@ _BOUND = re.compile(
     r"(?:at most|less than or equal to|<=|up to|no more than|maximum(?: allowed)?(?: value)?(?: is| of|:)?"
     r"|cannot be (?:larger|greater) than|must be below|range of \[?\d+,)\D{0,12}?(\d{2,7})(?!\d)"
 )
+_ABOUT_A_FIELD = re.compile(
+    r"unsupported[_ ](?:parameter|value)|extra inputs|unknown (?:name|parameter)|unrecognized request argument"
+)
 _AFFORDABLE = re.compile(r"can only afford (\d{1,9})")
 _DELAY = re.compile(r"\"retryDelay\":\s*\"(\d{1,6}(?:\.\d+)?)s\"|(?:retry|again) in (\d{1,6}(?:\.\d+)?) ?s")
 _NO_CREDIT = re.compile(
-    r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_hard_limit|exceeded your current quota"
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_hard_limit"
     r"|credit balance is too low|payment required|not enough credits|requires more credits"
 )
 
@@ -56,13 +67,18 @@ def refused_field(body: Any, sent: Collection[str]) -> str | None:
     if named is None:
         found = [
             (place.start(), field)
-            for name, field in [*((field, field) for field in sent), *_ALIASES.items()]
+            for name, field in [*((field, field) for field in REMEDIES), *_ALIASES.items()]
             if (place := re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)) and _is_sent(field, sent)
         ]
         named = min(found)[1] if found else None
     if named is None or not _is_sent(named, sent):
         return None
     return None if named.startswith("max_") and _TOO_MUCH.search(text) else named
+
+
+def names_a_field(body: Any) -> bool:
+    """Whether the body is about a field. Some gateways pass such a refusal on as a fault of their own, with 500."""
+    return _ABOUT_A_FIELD.search(text_of(body).lower()) is not None
 
 
 def _named(body: Any) -> str | None:
@@ -108,5 +124,8 @@ def wait_in(body: Any) -> float | None:
 
 
 def is_out_of_credit(body: Any, code: Any) -> bool:
-    """Whether the server refuses because the account has no credit, which no retry mends."""
-    return _NO_CREDIT.search(f"{code} {text_of(body)}".lower()) is not None
+    """Whether the server refuses because the account has no credit, which no retry mends.
+
+    A server that names a time to wait has a rate limit, which it may call a quota, too.
+    """
+    return wait_in(body) is None and _NO_CREDIT.search(f"{code} {text_of(body)}".lower()) is not None

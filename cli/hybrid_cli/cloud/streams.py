@@ -105,6 +105,8 @@ def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None]) -> Non
         reply.refusal += _text_of(delta.get("refusal"))
         for annotation in delta.get("annotations") or ():
             _cite(reply, annotation)
+        if choice.get("finish_reason") in _FAILURES:  # after the text of this chunk, which -v shows
+            raise Reported(choice.get("error") or {"code": choice["finish_reason"]})
         if choice.get("finish_reason"):
             reply.finish_reason = _finish_reason(choice["finish_reason"])
 
@@ -114,6 +116,8 @@ def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None]) -> Non
     kind = event.get("type")
     if kind == "response.output_text.delta":
         _add(event["delta"], reply, on_text)
+    elif kind == "response.output_text.done" and not reply.text:  # some gateways drop the pieces
+        _add(_text_of(event.get("text")), reply, on_text)
     elif kind == "response.refusal.delta":
         reply.refusal += _text_of(event["delta"])
     elif kind == "response.output_text.annotation.added":
@@ -152,10 +156,29 @@ def _valid(text: str) -> str:
 
 _FINISH_REASONS = {
     "stop": ("eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
-    "length": ("max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit"),
-    "content_filter": ("safety", "recitation", "prohibited_content", "blocklist", "spii", "guardrail"),
+    "length": (
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "model_length",
+        "token_limit",
+        "model_context_window_exceeded",
+    ),
+    "content_filter": (
+        "safety",
+        "recitation",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+        "guardrail",
+        "sensitive",
+    ),
 }
 """What servers call the reasons that end an answer, by the names of OpenAI's API."""
+
+
+_FAILURES = ("error", "network_error", "insufficient_system_resource")
+"""Reasons of gateways whose model failed while it answered: the status 200 was already sent."""
 
 
 def _finish_reason(given: Any) -> str:

@@ -186,8 +186,9 @@ TAGS: dict[str, Tags] = {
     "mistral": ("[THINK]", "[/THINK]"),  # Magistral
     "kimi": ("\u25c1think\u25b7", "\u25c1/think\u25b7"),  # Kimi
     "thought": ("<thought>", "</thought>"),  # Gemini behind its compatible API
+    "gemma": ("<|channel>thought", "<channel|>"),  # Gemma 4
 }
-_CONTROL_TAGS = ("mistral",)
+_CONTROL_TAGS = ("mistral", "gemma")
 STYLES: dict[str, ThinkingStyle] = {
     # gpt-oss (OpenAI's harmony format):
     #   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
