@@ -252,7 +252,7 @@ GEMMA = (  # refuses a system message, and roles that do not alternate
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}{{ '<start_of_turn>' + message['role'] + '\n' +"
-    " message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}<start_of_turn>model\n"
+    " message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{{ '<start_of_turn>model\n' }}"
 )
 TRAINED = (  # marks what is learnt of, for training alone
     "{% for m in messages %}{%- if m.role == 'assistant' -%}{%- generation -%}{{ m.content }}"

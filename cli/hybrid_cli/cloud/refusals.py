@@ -68,7 +68,7 @@ def refused_field(body: Any, sent: Collection[str]) -> str | None:
         found = [
             (place.start(), field)
             for name, field in [*((field, field) for field in REMEDIES), *_ALIASES.items()]
-            if (place := re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)) and _is_sent(field, sent)
+            if (place := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)) and _is_sent(field, sent)
         ]
         named = min(found)[1] if found else None
     if named is None or not _is_sent(named, sent):

@@ -87,7 +87,10 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
             except TemplateError as failed:
                 problem = failed
                 continue
-            if all(_holds(prompt, message["content"]) for message in messages):
+            prints_parts = any(
+                str(one["content"]) in prompt for one in form if isinstance(one["content"], list)
+            )
+            if not prints_parts and all(_holds(prompt, message["content"]) for message in messages):
                 return prompt
         raise problem
 
