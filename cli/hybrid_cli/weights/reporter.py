@@ -10,6 +10,8 @@ from hybrid_cli.ui.progress import REDRAW_SECONDS, Progress, Rate, duration
 from hybrid_cli.ui.sanitize import without_controls
 
 _JSON_SECONDS = 1.0
+_MIN_RATE = 10_000
+"""Bytes per second below which the time left is no estimate: a download that has just begun has no rate."""
 
 
 class Reporter:
@@ -66,5 +68,6 @@ class DownloadProgress:
     def _describe(self) -> str:
         rate = self._rate.per_second
         size = f" of {self._size / 1e6:.0f}" if self._size else ""
-        left = f", {duration((self._size - self._done) / rate)} left" if self._size and rate else ""
+        is_known = self._size is not None and rate > _MIN_RATE
+        left = f", {duration((self._size - self._done) / rate)} left" if self._size and is_known else ""
         return f"{self._file}: {self._done / 1e6:.0f}{size} MB, {rate / 1e6:.1f} MB/s{left}"
