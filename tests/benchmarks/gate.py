@@ -113,24 +113,22 @@ class Scored:
         return ", ".join(f"{way:.2f}" for way in ways)
 
 
-def promise_line(name: str, exam: Sequence[Row], tested: Sequence[Row]) -> str:
-    """Return how often the promise breaks: the exam's rows are drawn again, and half of the unseen tasks tested."""
-    limit = LIMITS["default"]
-    inner, score = unseen_local_scores(exam, "group"), local_scores(fit_local(exam), tested)
-    label, draw = wrong(tested), np.random.default_rng(0)
-    names = np.array([row.task for row in tested])
-    tasks = sorted(set(names))
+def promise_line(name: str, exam: Sequence[Row], tasks: Sequence[Row]) -> str:
+    """Return how often the promise breaks: half of the tasks are fitted with the exam, the other half is tested."""
+    draw, limit = np.random.default_rng(0), LIMITS["default"]
+    names = sorted({row.task for row in tasks})
     broken, nothing, kept_shares = 0, 0, []
     for _ in range(RESPLITS):
-        drawn = draw.integers(0, len(exam), len(exam))
-        keep_to = thresholds.wrong_on_average(inner[drawn], wrong(exam)[drawn], limit)
-        half = np.isin(names, draw.permutation(tasks)[: (len(tasks) + 1) // 2])
+        seen = set(draw.permutation(names)[: len(names) // 2])
+        fitted = [*exam, *(row for row in tasks if row.task in seen)]
+        tested = [row for row in tasks if row.task not in seen]
+        keep_to = promised(fitted)["default"]
         if keep_to is None:
             nothing += 1
             continue
-        kept = score[half] <= keep_to
+        kept = local_scores(fit_local(fitted), tested) <= keep_to
         kept_shares.append(kept.mean())
-        broken += bool(kept.any()) and label[half][kept].mean() > limit
+        broken += bool(kept.any()) and wrong(tested)[kept].mean() > limit
     kept = f"; otherwise kept {np.mean(kept_shares):.0%}" if kept_shares else ""
     return (
         f"{name}: of {RESPLITS} resplits, {broken} break the promise of at most {limit:g} wrong, {nothing} keep"
