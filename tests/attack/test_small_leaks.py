@@ -63,7 +63,7 @@ def test_a_template_cannot_compute_without_end(template: str) -> None:
 
 def test_json_lines_obey_no_terminal_and_no_runner() -> None:
     record = Record(
-        '{"a": "\u009b31m \u202e ##vso[task.setvariable]"}'.encode(), is_object=True, value={"a": 1}
+        '{"a": "\u009b31m \u202e ##vso[task.setvariable]"}'.encode(), value={"a": 1}, is_json=True
     )
     line = Objects("hybrid", on_terminal=True, in_ci=True)._line(record, {"error": "\u009d \u2066"})
     shown = line.decode()

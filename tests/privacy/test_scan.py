@@ -156,7 +156,7 @@ def test_the_clouds_own_key_is_found_in_any_form(before: str, key: str) -> None:
         encoded.replace("+", "-").replace("/", "_"),
         "\u200b".join(key),
     ):
-        screened = screen([{"role": "user", "content": f"is {form} mine?"}], REDACTS, {}, key)
+        screened = screen([{"role": "user", "content": f"is {form} mine?"}], REDACTS, {}, [key])
         assert screened.vault.counts == {"secret": 1}, form
 
 

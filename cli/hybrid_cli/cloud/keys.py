@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import subprocess
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.cloud_section import Key
+from hybrid_cli.profile.cloud_section import Cloud, Key, Server
 from hybrid_cli.ui.environment import Environment
 
 _COMMAND_SECONDS = 20
@@ -47,6 +48,20 @@ def _unquoted(value: str) -> str:
     """`value` without the quotes around it, which files of variables and copied commands leave there."""
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip() if is_quoted else value
+
+
+def known_keys(cloud: Cloud | None, environment: Environment) -> list[str]:
+    """The keys of `cloud` and its fallbacks that can be read without running a command.
+
+    None of them may be sent in a prompt: each cloud would see the keys of the others.
+    """
+    servers: list[Server] = [] if cloud is None else [cloud, *cloud.fallbacks]
+    found = []
+    for server in servers:
+        if server.key is not None and server.key.command is None:
+            with contextlib.suppress(Failure):  # a missing key is reported when its cloud is asked
+                found.append(read_key(server.key, environment))
+    return found
 
 
 def _why_missing(key: Key) -> str:

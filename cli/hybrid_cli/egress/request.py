@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hybrid_cli.cloud.keys import known_keys
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.egress.learned_dialects import LearnedDialects
@@ -34,10 +35,11 @@ def scanned_call(
     """
     from hybrid_cli.privacy.screen import screen
 
+    keys = [*([key] if key is not None else []), *known_keys(policy.cloud, environment)]
     # First the options: the prompt repeats a schema, and the message should name the option.
     guides = [] if request.tools else _guides(request)
-    is_plain = not screen(guides, policy.privacy, environment.variables, key).vault.counts
-    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, key)
+    is_plain = not screen(guides, policy.privacy, environment.variables, keys).vault.counts
+    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, keys)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

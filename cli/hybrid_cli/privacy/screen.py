@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -37,9 +37,9 @@ class Screened:
 
 
 def screen(
-    messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str], key: str | None = None
+    messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str], keys: Collection[str] = ()
 ) -> Screened:
-    """`messages`, redacted as `privacy` says. `key`, the cloud's own, is a secret in any encoding.
+    """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
 
     Raises Failure (DENIED) for a secret under `on_secret: forbid`, and if a scan fails: nothing leaves
     unscanned.
@@ -47,7 +47,7 @@ def screen(
     kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
     texts = [message["content"] for message in messages]
     found = [
-        merged([*_scan(text, ["secret", *kinds], privacy, variables), *_key_spans(text, key)])
+        merged([*_scan(text, ["secret", *kinds], privacy, variables), *_key_spans(text, keys)])
         for text in texts
     ]
     if privacy.on_secret == "forbid":  # noqa: S105  no password
@@ -60,11 +60,12 @@ def screen(
     return Screened(_with_notice(redacted, vault), vault)
 
 
-def _key_spans(text: str, key: str | None) -> list[SensitiveSpan]:
-    """The places of the cloud's own key in `text`."""
-    if key is None or len(key) < _MIN_KEY_LENGTH:
+def _key_spans(text: str, keys: Collection[str]) -> list[SensitiveSpan]:
+    """The places of the clouds' own keys in `text`."""
+    patterns = [pattern for key in set(keys) if len(key) >= _MIN_KEY_LENGTH for pattern in _encodings(key)]
+    if not patterns:
         return []
-    pattern = re.compile("|".join(_encodings(key)))
+    pattern = re.compile("|".join(patterns))
     return [
         SensitiveSpan("secret", "the cloud's own key", *reading.place(*match.span()))
         for reading in readings(text)
