@@ -196,13 +196,17 @@ def test_missing_clouds_keys_consent_and_prices(
     auto, force = profile(cloud), profile(f"{cloud}escalation: {{mode: force}}\n", "force.yaml")
     found = doctor("-p", auto, code=0)
     assert found["cloud"] == ("ok", f"none at {origin}; to test the connection, pass --online")
-    states = {subject: found[subject][0] for subject in ("key", "consent", "price", "weights")}
-    assert states == {"key": "warn", "consent": "warn", "price": "warn", "weights": "ok"}
+    states = {subject: found[subject][0] for subject in ("key", "consent", "weights")}
+    assert states == {"key": "warn", "consent": "warn", "weights": "ok"}
+    assert "price" not in found  # a server on this machine costs nothing
     assert found["consent"][1] == f"no consent for {origin}; run: hybrid consent grant {origin}"
-    assert found["price"][1].endswith("set cloud.prices")
     found = doctor("-p", force, "--online", code=1)
-    states = {subject: found[subject][0] for subject in ("cloud", "key", "consent", "price", "weights")}
-    assert states == {"cloud": "fail", "key": "fail", "consent": "fail", "price": "fail", "weights": "ok"}
+    states = {subject: found[subject][0] for subject in ("cloud", "key", "consent", "weights")}
+    assert states == {"cloud": "fail", "key": "fail", "consent": "fail", "weights": "ok"}
+    for mode, state in (("auto", "warn"), ("force", "fail")):
+        remote = f"{cloud.replace(origin, 'https://cloud.invalid')}escalation: {{mode: {mode}}}\n"
+        price = doctor("-p", profile(remote, "remote.yaml"), code=int(mode == "force"))["price"]
+        assert (price[0], price[1][-16:]) == (state, "set cloud.prices")
     (tmp_path / "key").write_text("k-1234")
     (tmp_path / "key").chmod(0o644)
     assert "chmod 600" in doctor("-p", force, code=1)["key"][1]
