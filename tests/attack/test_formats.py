@@ -47,6 +47,7 @@ EVASIONS: dict[str, Callable[[str], str]] = {
     "full width": lambda token: "".join(chr(ord(one) + 0xFEE0) for one in token),
     "Arabic digits": lambda token: token.replace("1", "١"),
     "soft hyphens": "\u00ad".join,
+    "combining mark": lambda token: f"{token[:9]}\u0301{token[9:]}",
     "coloured": lambda token: f"\x1b[32m{token[:9]}\x1b[0m{token[9:]}",
 }
 

@@ -175,7 +175,22 @@ def test_no_text_makes_the_scan_fail(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "-----BEGIN PRIVATE KEY-----", "eyJ", "1 ", ":", "a.", "password=", "://a:"]
+    "unit",
+    [
+        "a",
+        "-----BEGIN PRIVATE KEY-----",
+        "eyJ",
+        "1 ",
+        ":",
+        "a.",
+        "password=",
+        "://a:",
+        "key=",
+        "password='",
+        "&#95;",
+        "\\u005f",
+        "sk-ant-" + "x" * 23,
+    ],
 )
 def test_hostile_repetition_is_read_in_linear_time(unit: str) -> None:
     find(unit * (200_000 // len(unit)), KINDS)  # a quadratic pattern would outlast the suite's time limit

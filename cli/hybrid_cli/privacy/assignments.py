@@ -165,7 +165,7 @@ def _without_end_of_clause(text: str, start: int, end: int) -> int:
 
 _AFTER_NAME = re.compile(
     r"(?P<rest>[A-Za-z0-9_.-]{0,24})(?![\w.-])[\\\"'`\])>]{0,6}(?:\s{0,20}(?:=>|:=|[|?]{2}|[-:=,({]|is\b)"
-    r"[\s\\\"'`({\[]{0,20}|[ \t\\\"'`({\[]{1,20}|(?<=>))(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,})",
+    r"[\s\\\"'`({\[]{0,20}|[ \t\\\"'`({\[]{1,20}|(?<=>))(?P<value>[A-Za-z0-9_+/=.~%@:!-]{16,400})",
     re.ASCII,
 )
 _HARMLESS_NAME = re.compile(

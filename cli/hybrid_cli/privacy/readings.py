@@ -53,9 +53,13 @@ def readings(text: str) -> Iterator[Reading]:
             yield reading
 
 
+_UNSEEN = re.compile(f"{INVISIBLE.pattern}|[\u0300-\u036f]")
+"""Invisible characters, and marks over and under letters."""
+
+
 def _visible(reading: Reading) -> Reading | None:
-    """Without invisible characters."""
-    return _replaced(reading, INVISIBLE, lambda _found: "")
+    """Without invisible characters and combining marks."""
+    return _replaced(reading, _UNSEEN, lambda _found: "")
 
 
 def _plain(reading: Reading) -> Reading | None:
@@ -160,7 +164,7 @@ def _lines_to_read_again(text: str) -> Reading | None:
     """The lines of `text` that another reading would change, each with the lines beside it."""
     patterns = [pattern for marks, pattern in _TRIGGERS if any(mark in text for mark in marks)]
     others = [one for one in set(text) if (_look(one) if not one.isascii() else one < " " or one == "\x7f")]
-    invisible = INVISIBLE.findall("".join(set(text)))
+    invisible = _UNSEEN.findall("".join(set(text)))
     unusual = "".join({*(one for one in others if one not in "\t\n\r\v\f"), *invisible})
     if unusual:
         patterns.append(re.compile(f"[{re.escape(unusual)}]"))
