@@ -174,8 +174,8 @@ def of_connection(error: Exception, call: Call) -> CloudFault:
 
 def _store_hint() -> str:
     """What may be the reason that the issuer of a certificate is unknown."""
-    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
-    return f"; {' and '.join(names)} replaces the system's certificates" if names else ""
+    name = next((one for one in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(one)), None)
+    return f"; {name} replaces the system's certificates" if name else ""
 
 
 def cut(server: Server) -> CloudFault:
