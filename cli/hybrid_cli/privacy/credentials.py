@@ -1,7 +1,6 @@
 """The formats of credentials that vendors publish: one row of `CREDENTIALS` for each format.
 
-To add a format, add a row to its group, and a generated example to `CREDENTIALS` in
-tests/privacy/test_scan.py. `privacy.scan` does the rest:
+To add a format, add a row to its group, and its form to tests/support/format_samples.py. `privacy.scan` does the rest:
 
 - It tries a pattern only on texts that contain one of its keywords.
 - A match counts only at the start of a word: no letter, digit or underscore may come before it.
