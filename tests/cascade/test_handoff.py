@@ -217,7 +217,7 @@ def test_force_without_consent_is_denied(hybrid: Hybrid, cloud: ScriptedCloud, p
         ([Reply(fault="cut")], 5, "stream was cut", 1),
         ([Reply(fault="corrupt")], 5, "cannot be read", 1),
         ([Reply(finish_reason=None, usage=None)], 5, "stream was cut", 1),
-        ([Reply(finish_reason=None)], 0, "the cloud did not say why its answer ended", 1),
+        ([Reply(finish_reason=None)], 0, "it looks complete", 1),
         ([Reply(finish_reason="length")], 7, "was cut; raise cloud.max_tokens or --max-tokens", 2),
         ([Reply(finish_reason="content_filter")], 7, "withheld", 1),
         ([Reply(pieces=(" ", "\n"))], 7, "is empty", 1),
