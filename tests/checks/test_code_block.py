@@ -15,6 +15,8 @@ from hybrid_cli.checks.code_block import first_code_block, unfenced
         ("~~~python\nprint('```')\n~~~", "print('```')"),
         ("````md\n```sh\nls\n```\n````", "```sh\nls\n```"),
         ("```sh\nnot closed", "not closed"),
+        ("```sh\r\nls\r\n```\r\n", "ls"),
+        ("1. Run:\n   ```sh\n   ls\n     -l\n   ```", "ls\n  -l"),
         ("`ls -l`", "ls -l"),
         ("Use `ls` here.", "Use `ls` here."),
         ("ls -l", "ls -l"),

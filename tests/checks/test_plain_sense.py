@@ -24,7 +24,14 @@ LONG = "the weather is nice today and I am happy to see you"
         ("No, 91 is prime.", "Is 91 prime?", "", "contradicts itself"),
         ("Yes, 91 is not a prime number.", "Is 91 a prime number?", "", "contradicts itself"),
         ("No. The sky is blue!", "Is the sky blue?", "", "contradicts itself"),
+        ("**No**, 91 is prime.", "Is 91 prime?", "", "contradicts itself"),
+        ("No, 91 is prime.", "Answer yes or no: is 91 prime?", "", "contradicts itself"),
+        ("Yes. 91 is not a prime number.", "Is 91 prime?", "", "contradicts itself"),
         ("[]", "List the errors as JSON.", "a log", "is empty"),
+        ('{"fruits": ["", ""]}', "Extract the fruits.", "a text", "is empty"),
+        ("...", "Continue the story.", "", "is empty"),
+        ("4096", "What is 17 times 23?", "", "is not 17 * 23"),
+        ("22", "Whats 15+6?", "", "is not 15+6"),
         ("```json\n{}\n```", "Extract the name as JSON.", "a text", "is empty"),
         ("- \n- \n", "List two colours.", "", "is empty"),
         ("17 * 23 = 4096", "What is 17 * 23?", "", "says that 17 * 23 = 4096"),
@@ -49,6 +56,32 @@ def test_senseless_answers_are_found(answer: str, prompt: str, context: str, fin
         ("apple\nfig\npear", "Sort these lines.", FRUIT),
         ("apple", "Which is red?", FRUIT),
         ("pear\napple", "Print the first two lines.", FRUIT),
+        ('{\n  "a": 1\n}', "Format this JSON.", '{"a": 1}'),
+        ("THE CAT SAT DOWN", "Upper case.", "the cat sat down"),
+        ("one, two and three", "Fix the spelling.", "one, two and three"),
+        (
+            "the cat sat on the mat and it was warm",
+            "Repeat after me: the cat sat on the mat and it was warm",
+            "",
+        ),
+        (
+            "THE CAT SAT ON THE MAT AND IT WAS WARM",
+            "Uppercase this: the cat sat on the mat and it was warm",
+            "",
+        ),
+        ("No, Python is older than Java.", "Is Java older than Python?", ""),
+        ("No, the sun is bigger than the earth.", "Is the earth bigger than the sun?", ""),
+        ("none", "Name the owner, or answer none if there is none.", "a text"),
+        ("[]", "Extract the mails as JSON, [] if there are none.", "a text"),
+        ("It is buona notte; you say it late in the evening.", "How do you say 'good night' in Italian?", ""),
+        ("You bow and say arigato, which is thanks.", "Explain how to say thank you in Japanese.", ""),
+        ("No, 2 + 2 = 5 is wrong.", "Is 2 + 2 = 5?", ""),
+        ("negative 3", "What is 4 - 7?", ""),
+        ("12k", "What is 4 * 3000?", ""),
+        ("0.30000000000000004", "What is 0.1 + 0.2?", ""),
+        ("2 / 3 = 0.66", "How much?", ""),
+        ("all day, every day", "What is 24/7?", ""),
+        ("0x10 + 1 = 17", "How much?", ""),
         ("Paris", "Is Paris or Lyon the capital?", ""),
         ("No, 91 is divisible by 7.", "Is 91 prime?", ""),
         ("No, 91 is not prime.", "Is 91 prime?", ""),
@@ -97,6 +130,12 @@ def test_a_calculation_out_of_bounds_is_not_judged() -> None:
     ):
         assert miscalculation(text, "", "") is None
     assert miscalculation(" " * 20_000 + "1 +" * 20_000 + "= 5", "", "") is None
+
+
+def test_a_long_text_is_checked_in_linear_time() -> None:
+    for text in (" " * 50_000, "- " * 50_000, "no, " * 50_000, "[" * 50_000, "1 + " * 20_000, "A" * 200_000):
+        assert nonsense(text, "x", "") in (None, "is empty")
+        assert nonsense("x", text, text) is None
 
 
 def test_each_language_is_recognised_by_each_of_its_names() -> None:

@@ -258,6 +258,8 @@ def test_the_smaller_the_weights_the_less_they_are_trusted(side: Side) -> None:
     raised = [logit(value) - logit(chance_of_wrong(large)) for value in (found[2], found[5])]
     assert raised[0] - raised[1] == pytest.approx(gap)
     assert raised[1] > 0
+    # A changed copy of the small model is trusted no more than the small model, which keeps nothing.
+    assert all(one.keep_to is None for one in prior_of(side.weights(size=small.size + 1)).promises)
 
 
 def test_a_cautious_calibration_promises_only_few_wrong_answers(side: Side) -> None:
@@ -269,7 +271,10 @@ def test_a_cautious_calibration_promises_only_few_wrong_answers(side: Side) -> N
     for one in found.promises:
         other = large.promise(one.target, one.value)
         assert other is not None
-        assert one.keep_to == other.keep_to  # the same threshold on scores that are worse
+        if other.keep_to is None or one.keep_to is None:
+            assert one.keep_to is None
+        else:  # each kept answer keeps the promise by itself, on scores that are worse
+            assert one.keep_to == min(other.keep_to, one.value)
         assert (one.early, one.handed_off) == ([], 1.0)
 
 

@@ -57,6 +57,7 @@ _REQUEST = frozenset(
         "to",
         "value",
         "what",
+        "whats",
         "with",
         "of",
     ]
@@ -65,17 +66,27 @@ _REQUEST = frozenset(
 _LONGEST = 200
 """Characters of an expression that is calculated."""
 _MOST_BITS = 4096
+_FLOAT_ERROR = Fraction(1, 10**12)
+
+
+_IN_WORDS = re.compile(r"\b(?:negative|minus|thousand|million|[bt]rillion)\b|\d[kKM]\b", re.IGNORECASE)
+"""Numbers that are partly written in words."""
+_OPERATORS = {"times": "*", "multiplied by": "*", "plus": "+", "minus": "-", "divided by": "/"}
+_DENIED = re.compile(r"[^.\n]{0,3}\b(?:is|are|was) (?:wrong|false|incorrect|not)\b")
 
 
 def miscalculation(answer: str, prompt: str, context: str) -> str | None:
     """Return what `answer` calculates wrongly, for a message; None if nothing, or if it does not calculate."""
     text = _plain(answer)
+    if _IN_WORDS.search(text):
+        return None
     for left, right in _equations(text):
         if not _equal(left, right):
             return f"says that {left.strip()} = {right.strip()}"
     expression = None if context else _requested(_plain(prompt))
     numbers = re.findall(rf"-?(?:{_NUMBER})", text)
-    if expression is None or not numbers or any(_equal(expression, number) for number in numbers):
+    others = [found[1] for found in _ASKED.finditer(text)]
+    if expression is None or not numbers or any(_equal(expression, other) for other in [*numbers, *others]):
         return None
     return f"is not {expression.strip()}"
 
@@ -83,7 +94,9 @@ def miscalculation(answer: str, prompt: str, context: str) -> str | None:
 def _plain(text: str) -> str:
     for sign, plain in _LATEX.items():
         text = text.replace(sign, plain)
-    return re.sub(r"(?<=[\d)])\s*[xX]\s*(?=[\d($])", " * ", text)
+    words = "|".join(_OPERATORS)
+    text = re.sub(rf"(?<=\d) ({words}) (?=\d)", lambda found: f" {_OPERATORS[found[1]]} ", text)
+    return re.sub(r"(?<=[\d)])(?<!\b0)\s*[xX]\s*(?=[\d($])", " * ", text)
 
 
 def _equations(text: str) -> Iterator[tuple[str, str]]:
@@ -93,7 +106,14 @@ def _equations(text: str) -> Iterator[tuple[str, str]]:
         before, after = text[: found.start(1)].rstrip(), text[found.end(2) :].lstrip()
         goes_on = before.endswith(tuple("+-*/^(")) or after.startswith(tuple("+-*/^=("))
         follows_variable = left.lstrip()[:1] in ("+", "-") and before[-1:].isalnum()
-        if not goes_on and not follows_variable and "%" not in before[-12:] and _calculates(left):
+        is_denied = _DENIED.match(after) is not None or before.endswith(" not")
+        if (
+            not goes_on
+            and not follows_variable
+            and not is_denied
+            and "%" not in before[-12:]
+            and _calculates(left)
+        ):
             yield left, right
 
 
@@ -107,7 +127,8 @@ def _requested(prompt: str) -> str | None:
     if len(found) != 1 or not _calculates(found[0]):
         return None
     words = re.findall(r"[^\W\d]+", prompt.casefold())
-    return found[0] if _REQUEST.issuperset(words) else None
+    is_ratio = re.fullmatch(r"\d+/\d+", found[0].strip()) is not None  # 24/7, 9/11
+    return found[0] if _REQUEST.issuperset(words) and not is_ratio else None
 
 
 def _equal(expression: str, stated: str) -> bool:
@@ -116,8 +137,10 @@ def _equal(expression: str, stated: str) -> bool:
     if left is None or right is None:
         return True
     decimals = len(stated.strip().rpartition(".")[2]) if "." in stated else 0
-    slack = Fraction(1, 2 * 10**decimals) if left.denominator != 1 else Fraction(0)
-    return abs(left - right) <= slack
+    rounded_or_cut = Fraction(1, 10**decimals) if decimals else Fraction(1, 2)
+    is_exact = (left * 10**decimals).denominator == 1
+    slack = Fraction(0) if is_exact else rounded_or_cut
+    return abs(left - right) <= max(slack, abs(left) * _FLOAT_ERROR)
 
 
 def _value(expression: str) -> Fraction | None:

@@ -37,12 +37,16 @@ _CODES = {name: code for code, names in LANGUAGES.items() for name in names.spli
 _NAME = "|".join(sorted(map(re.escape, _CODES), key=len, reverse=True))
 _REQUEST = re.compile(
     rf"""
-    \b(?:translat\w*|answer\w*|repl\w+|respond\w*|write|say|rewrite|übersetz\w*|antworte\w*|schreib\w*|tradui\w+|traduc\w+|respond\w+)
-        \b[^.\n]{{0,80}}?\b(?:in|into|to|auf|ins|en|em|al|na|po)\s+(?P<one>{_NAME})\b
+    \b(?:translat\w*|answer\w*|repl\w+|respond\w*|write|rewrite|übersetz\w*|antworte\w*|schreib\w*|tradui\w+|traduc\w+|respond\w+)
+        \b[^.\n]{{0,80}}?\b(?:(?:into|to|ins|al|na|po)\s+(?P<one>{_NAME})\b|(?:in|auf|en|em)\s+(?P<in>{_NAME})\b(?!\s+\w))
     | \b(?:in|into|to|auf|en|em)\s+(?P<two>{_NAME})\s*(?:[:.!,]|$)
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
+_ASKS_ABOUT = re.compile(
+    r"\b(?:how (?:do|to|would|can)|what(?:'s| is| does)|word for|mean|means|pronounce)\b", re.IGNORECASE
+)
+"""Prompts about a language, whose answer may be in another."""
 _LEAST_WORDS = 4
 _SURE = 20.0
 """Nats by which the likeliest language must be ahead of the requested one."""
@@ -50,7 +54,9 @@ _SURE = 20.0
 
 def asked_language(prompt: str) -> str | None:
     """Return the ISO 639-1 code of the language that `prompt` asks the answer in; None if it names none."""
-    found = [one["one"] or one["two"] for one in _REQUEST.finditer(prompt)]
+    if _ASKS_ABOUT.search(prompt):
+        return None
+    found = [one["one"] or one["in"] or one["two"] for one in _REQUEST.finditer(prompt)]
     return _CODES[found[-1].lower()] if found else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[^\n`]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)", re.M | re.S
@@ -20,8 +21,9 @@ _BARE = re.compile(
 
 def first_code_block(answer: str) -> str:
     """Return the first fenced block of `answer`, without its fence; the whole answer if it has none."""
+    answer = answer.replace("\r\n", "\n")
     found = _FENCE.search(answer)
-    return found["code"].rstrip("\n") if found is not None else _without_backticks(answer)
+    return textwrap.dedent(found["code"]).rstrip("\n") if found is not None else _without_backticks(answer)
 
 
 def unfenced(answer: str, prompt: str) -> str:

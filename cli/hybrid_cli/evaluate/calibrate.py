@@ -25,6 +25,8 @@ from hybrid_cli.weights.store import Store, Weights
 
 MIN_ROWS = 100
 _DELTA = (0.001, 0.5)
+_USEFUL = 0.5
+"""The weakest `wrong_at_most` that is worth naming."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _as_json(promise: Promise) -> dict[str, Any]:
 def _at_best(wanted: CalibrationTarget, found: Outcomes) -> str:
     """A clause about the strictest target that these rows support."""
     best = found.best(wanted.name)
-    if best is None:
+    if best is None or (wanted.name == "wrong_at_most" and best.value > _USEFUL):
         return "more questions or a better model are needed"
     return f"the questions support {wanted.name}={best.value:g}; more of them may allow a stricter target"
 

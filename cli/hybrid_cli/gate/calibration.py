@@ -47,6 +47,8 @@ class Promise(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if len(self.early) not in (0, len(CHECKPOINTS)):
             raise ValueError("its checkpoints differ from this version's")
+        if self.keep_to is not None and not 0 <= self.keep_to <= 1:
+            raise ValueError("its threshold is no probability")
 
 
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):

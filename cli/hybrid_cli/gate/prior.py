@@ -25,9 +25,7 @@ def prior_of(weights: Weights) -> Calibration:
     place = math.log(size / small.size) / math.log(large.size / small.size)
     gap = logit(small.score.wrong) - logit(large.score.wrong)
     shift = _CAUTION + gap * max(0.0, 1 - place)
-    promises = [
-        Promise(one.target, one.value, one.keep_to) for one in large.promises if one.target == "wrong_at_most"
-    ]
+    promises = [_cautious(one, small, size) for one in large.promises if one.target == "wrong_at_most"]
     return replace(
         large,
         model="",
@@ -39,3 +37,14 @@ def prior_of(weights: Weights) -> Calibration:
         cloud=None,
         cloud_score=None,
     )
+
+
+def _cautious(promise: Promise, small: Calibration, size: int) -> Promise:
+    """Return the promise for an unknown model: each kept answer must keep it by itself, not only their average.
+
+    What the small model cannot keep, none of up to twice its size can.
+    """
+    known = small.promise(promise.target, promise.value)
+    fails = size < 2 * small.size and (known is None or known.keep_to is None)
+    keep_to = None if fails or promise.keep_to is None else min(promise.keep_to, promise.value)
+    return Promise(promise.target, promise.value, keep_to)
