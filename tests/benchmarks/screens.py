@@ -49,7 +49,7 @@ class Screen:
 SCREENS = (
     Screen(
         "A first run",
-        'hybrid pull --small && hybrid run "What is 2+2?"',
+        'hybrid pull --small && hybrid run -p offline "What is 2+2?"',
         (r"pulling smollm2-135m: 98 MB", r"stored as smollm2-135m", r"\n.*4.*\n"),
     ),
     Screen(

@@ -165,6 +165,19 @@ def test_a_terminal_answer_has_no_control_characters(terminal: object) -> None:
     assert child.exitstatus == 0
 
 
+def test_a_pull_on_a_terminal_names_how_to_calibrate(
+    terminal: object, home: Path, model_file: Path, tmp_path: Path
+) -> None:
+    (home / "data").unlink()  # the store of the other tests
+    other = tmp_path / "other.gguf"
+    other.write_bytes(model_file.read_bytes() + b"\0")
+    child = terminal("pull", str(other), "--name", "own")  # type: ignore[operator]
+    child.expect(r"hybrid does not know how often own is right; to measure it, run: hybrid calibrate -m own")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
 def test_no_prompt_on_a_terminal_is_a_usage_error(terminal: object) -> None:
     child = terminal("run")  # type: ignore[operator]
     child.expect("no prompt; pass PROMPT or pipe text")

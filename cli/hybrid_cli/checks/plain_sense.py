@@ -32,7 +32,9 @@ _ASKS_YES_OR_NO = re.compile(
     re.IGNORECASE,
 )
 _YES_OR_NO = re.compile(r"\W*(?P<head>yes|no)\b[*_,.;:!—–\s-]+(?P<rest>[^.;!\n]+)", re.IGNORECASE)
-_NEGATION = re.compile(r"\b(?:not|no|never|none|cannot|neither|nor|wrong|false|incorrect)\b|n['’]t\b", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|cannot|neither|nor|wrong|false|incorrect)\b|n['’]t\b", re.IGNORECASE
+)
 _FILLER = frozenset(
     re.findall(
         r"\w+",

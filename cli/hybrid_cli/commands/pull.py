@@ -98,10 +98,11 @@ def pull(
 
 
 def _say_how_to_calibrate(stored: Manifest, reporter: Reporter) -> None:
-    """Name the command that measures a model of which nothing is known but its size."""
+    """Name the command that measures a model of which nothing is known but its size, to a person."""
     from hybrid_cli.gate.calibration import find
 
-    if find(stored.sha256, reporter.environment) is None:
+    environment = reporter.environment
+    if environment.stderr_is_terminal() and find(stored.sha256, environment) is None:
         reporter.say(
             f"hybrid does not know how often {stored.name} is right; to measure it, run: hybrid calibrate -m {stored.name}"
         )
