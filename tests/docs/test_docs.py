@@ -362,5 +362,6 @@ def test_the_screens_can_be_made_again() -> None:
     page = (ROOT / "docs" / "screens.md").read_text("utf-8")
     titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
     tab = "A Tab in bash, with 50 models and 50 profiles"
-    assert titles == ["A first run", "A handoff", "What was handed off", "What works here", tab]
+    drafts = ["A draft that is kept", "A draft that is handed off"]
+    assert titles == ["A first run", "A handoff", *drafts, "What was handed off", "What works here", tab]
     assert str(Path.home()) not in page and str(ROOT) not in page

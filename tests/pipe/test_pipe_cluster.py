@@ -197,7 +197,7 @@ def test_a_node_without_the_weights_is_named(
 def test_a_killed_node_loses_and_repeats_no_record(
     command: str, cluster: LoopbackCluster, home: Path, profile: Callable[..., Path], tmp_path: Path
 ) -> None:
-    rows = [json.dumps({"n": number % 70}) for number in range(90)]  # some are there twice
+    rows = [json.dumps({"n": number % 100}) for number in range(150)]  # some are there twice
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     arguments = [command, "pipe", "-p", profile(HERE), *CHOICES, "--resume", str(out), str(source)]
     source.write_text("\n".join(rows[:5]), encoding="utf-8")
@@ -208,11 +208,11 @@ def test_a_killed_node_loses_and_repeats_no_record(
     process = subprocess.Popen(
         [*arguments, "--cluster", cluster.address], stderr=subprocess.PIPE, env=environment(home)
     )
-    while process.poll() is None and out.read_bytes().count(b"\n") < 24:
+    while process.poll() is None and out.read_bytes().count(b"\n") < 45:  # both nodes have begun
         time.sleep(0.01)
     cluster.tell("kill")
     _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
     assert b"1 of 2 nodes lost" in told
-    assert b"85 records: 85 kept, 0 handed off, 0 denied, 0 failed, 5 answered before" in told
+    assert b"145 records: 145 kept, 0 handed off, 0 denied, 0 failed, 5 answered before" in told
     assert [one["n"] for one in objects(out.read_bytes())] == [json.loads(row)["n"] for row in rows]

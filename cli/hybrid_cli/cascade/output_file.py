@@ -66,8 +66,9 @@ class OutputFile:
         if self._direct is not None:
             self._direct.close()
             return
-        self.file.seek(0)
-        data = self.file.read()
+        with self.file:
+            self.file.seek(0)
+            data = self.file.read()
         if self._replaced(data):
             return
         try:
