@@ -31,7 +31,7 @@ class OutputFile:
             self._open()
         except OSError as error:
             raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
-        self.file = self._direct or cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115
+        self.file = self._direct or cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115  closed by `commit` or `discard`
         """Takes the content. A device or a pipe gets it at once, any other file when it is committed."""
 
     def _open(self) -> None:

@@ -26,49 +26,17 @@ _EQUATION = re.compile(rf"(?<![\w.,%:])({_EXPRESSION}) ?=(?!=) ?({_EXPRESSION})(
 _ASKED = re.compile(rf"(?<![\w.,%:/-])({_EXPRESSION})(?![\w%]|\.\d)")
 _TOKEN = re.compile(rf"\s*(?:({_NUMBER})|([-+*/^()]))")
 _REQUEST = frozenset(
-    [
-        "a",
-        "and",
-        "answer",
-        "calculate",
-        "compute",
-        "equals",
-        "evaluate",
-        "give",
-        "how",
-        "i",
-        "is",
-        "it",
-        "just",
-        "me",
-        "much",
-        "number",
-        "only",
-        "please",
-        "print",
-        "reply",
-        "result",
-        "s",
-        "simplify",
-        "single",
-        "solve",
-        "tell",
-        "the",
-        "to",
-        "value",
-        "what",
-        "whats",
-        "with",
-        "of",
-    ]
+    re.findall(
+        r"\w+",
+        "a and answer calculate compute equals evaluate give how i is it just me much number of only please print reply"
+        " result s simplify single solve tell the to value what whats with",
+    )
 )
 """The words of a prompt that asks for nothing but the value of its expression."""
 _LONGEST = 200
 """Characters of an expression that is calculated."""
 _MOST_BITS = 4096
 _FLOAT_ERROR = Fraction(1, 10**12)
-
-
 _IN_WORDS = re.compile(r"\b(?:negative|minus|thousand|million|[bt]rillion)\b|\d[kKM]\b", re.IGNORECASE)
 """Numbers that are partly written in words."""
 _OPERATORS = {"times": "*", "multiplied by": "*", "plus": "+", "minus": "-", "divided by": "/"}

@@ -34,7 +34,7 @@ _OPENAI = Dialect("max_completion_tokens", omitted=frozenset({"stop"}), keeps_no
 _HOSTS: Mapping[str, Dialect] = {"api.openai.com": _OPENAI}
 """Dialects that hybrid knows beforehand, by host; hosts below it count, such as eu.api.openai.com.
 
-Only what must hold for the very first request stands here, such as `store: false`. A refusal teaches the rest.
+The table has only what must hold for the very first request, such as `store: false`. A refusal teaches the rest.
 """
 
 

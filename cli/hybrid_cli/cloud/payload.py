@@ -124,8 +124,8 @@ def _messages(call: Call) -> list[dict[str, str]]:
         return messages
     wanted = call.schema if call.in_dialect.schema_form == "prompt" else _wrapped(call.schema)
     text = json.dumps(wanted, ensure_ascii=False)
-    told = f"{messages[-1]['content']}\nAnswer only with JSON that matches this JSON Schema: {text}"
-    return [*messages[:-1], {**messages[-1], "content": told}]
+    content = f"{messages[-1]['content']}\nAnswer only with JSON that matches this JSON Schema: {text}"
+    return [*messages[:-1], {**messages[-1], "content": content}]
 
 
 def _responses_body(call: Call) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moved(data: Any) -> Any:
-    """A part of a schema with its references changed to where the schema stands in the wrapper."""
+    """A part of a schema with its references changed to its place in the wrapper."""
     if isinstance(data, list):
         return [_moved(item) for item in data]
     if not isinstance(data, dict):

@@ -80,15 +80,19 @@ def verdict_on(
     except Failure as failure:
         return EvalVerdict(policy.profile, text, 0.0, None, None, None, None, str(failure))
     pairs = list(zip(questions, measured, strict=True))
-    kept = [(question, row) for question, row in pairs if _keeps(criterion, question, row)]
-    off = [(question, row) for question, row in pairs if not _keeps(criterion, question, row)]
-    rows = [row for _, row in kept]
+    rows: list[Row] = []
+    off: list[tuple[LabelledQuestion, Row]] = []
+    for question, row in pairs:
+        if _keeps(criterion, question, row):
+            rows.append(row)
+        else:
+            off.append((question, row))
     knows_cloud = all(row.cloud_right is not None for row in measured)
     right = [*(row.local_right for row in rows), *(bool(row.cloud_right) for _, row in off)]
     return EvalVerdict(
         profile=policy.profile,
         target=text,
-        kept=round(len(kept) / len(pairs), 4),
+        kept=round(len(rows) / len(pairs), 4),
         wrong_of_kept=_share_wrong([row.local_right for row in rows]),
         cloud_wrong_of_kept=_share_wrong([bool(row.cloud_right) for row in rows]) if knows_cloud else None,
         accuracy=round(sum(right) / len(right), 4) if knows_cloud else None,

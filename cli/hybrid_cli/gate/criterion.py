@@ -127,7 +127,8 @@ def _above_chance(logprob: float | None, alternatives: int) -> float | None:
 def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> Criterion:
     """Return the criterion for the policy's target and these weights.
 
-    Weights without a calibration get a cautious one by their size, for targets that it covers. Raises Failure (USAGE) if the target needs a calibration of its own.
+    Weights without a calibration get a cautious one by their size, for targets that it covers. Raises Failure
+    (USAGE) if the target needs a calibration of its own.
     """
     target = policy.escalation.target
     if target.threshold is not None:

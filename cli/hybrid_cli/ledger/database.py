@@ -91,7 +91,7 @@ class Ledger:
             check(connection, limits, entry.run, entry.reserved, now)
             names = ", ".join(values)
             places = ", ".join(f":{name}" for name in values)
-            cursor = connection.execute(f"INSERT INTO sent ({names}) VALUES ({places})", values)  # noqa: S608
+            cursor = connection.execute(f"INSERT INTO sent ({names}) VALUES ({places})", values)  # noqa: S608  our own column names
             return int(cursor.lastrowid or 0)
 
     def check(self, run: str, worst: float | None, limits: Sequence[Limit]) -> None:
@@ -108,7 +108,7 @@ class Ledger:
         values = {**vars(settlement), "cost": nano(settlement.cost)}
         assignments = ", ".join(f"{name} = :{name}" for name in values)
         with transaction(self.path) as connection:
-            connection.execute(f"UPDATE sent SET {assignments} WHERE id = :id", {**values, "id": row})  # noqa: S608
+            connection.execute(f"UPDATE sent SET {assignments} WHERE id = :id", {**values, "id": row})  # noqa: S608  our own column names
 
     def observe(self, row: int, observation: Observation, agreement: float | None) -> None:
         """Record the local answer to the prompt of request `row`, and whether both answers agree (1, 0 or None)."""
@@ -121,7 +121,7 @@ class Ledger:
         }
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         with transaction(self.path) as connection:
-            connection.execute(f"INSERT INTO observed ({names}) VALUES ({places})", values)  # noqa: S608
+            connection.execute(f"INSERT INTO observed ({names}) VALUES ({places})", values)  # noqa: S608  our own column names
 
     def observations(self) -> dict[int, dict[str, Any]]:
         """All observations by the id of their request, oldest first."""

@@ -181,14 +181,14 @@ def sql(draw: Random) -> Item:
         (
             (
                 f"the names of the customers in {city}",
-                f"SELECT name FROM customers WHERE city = '{city}'",  # noqa: S608
+                f"SELECT name FROM customers WHERE city = '{city}'",  # noqa: S608  a prompt
                 [[row[0]] for row in there],
                 False,
             ),
             ("the number of customers", "SELECT COUNT(*) FROM customers", [[len(rows)]], False),
             (
                 f"the names of customers whose balance is above {least}",
-                f"SELECT name FROM customers WHERE balance > {least}",  # noqa: S608
+                f"SELECT name FROM customers WHERE balance > {least}",  # noqa: S608  a prompt
                 [[row[0]] for row in rows if row[2] > least],
                 False,
             ),
@@ -206,7 +206,7 @@ def sql(draw: Random) -> Item:
             ),
             (
                 f"the average balance in {city}",
-                f"SELECT AVG(balance) FROM customers WHERE city = '{city}'",  # noqa: S608
+                f"SELECT AVG(balance) FROM customers WHERE city = '{city}'",  # noqa: S608  a prompt
                 [[sum(row[2] for row in there) / len(there)]],
                 False,
             ),
@@ -225,7 +225,7 @@ def sql(draw: Random) -> Item:
         )
     )
     setup = ["CREATE TABLE customers (name TEXT, city TEXT, balance INTEGER)"]
-    setup += [f"INSERT INTO customers VALUES ('{name}', '{town}', {balance})" for name, town, balance in rows]  # noqa: S608
+    setup += [f"INSERT INTO customers VALUES ('{name}', '{town}', {balance})" for name, town, balance in rows]  # noqa: S608  read-only, in memory
     form = draw.choice(
         (
             "The table customers has the columns name, city and balance. Write a SQL query for {}.",
@@ -246,7 +246,7 @@ def sql_result(draw: Random) -> Item:
     least = sorted(balances)[draw.randint(0, 2)]
     query, answer = draw.choice(
         (
-            (f"SELECT COUNT(*) FROM t WHERE balance > {least}", sum(value > least for value in balances)),  # noqa: S608
+            (f"SELECT COUNT(*) FROM t WHERE balance > {least}", sum(value > least for value in balances)),  # noqa: S608  a prompt
             ("SELECT SUM(balance) FROM t", sum(balances)),
             ("SELECT name FROM t ORDER BY balance DESC LIMIT 1", names[balances.index(max(balances))]),
             ("SELECT name FROM t ORDER BY name LIMIT 1", min(names)),

@@ -27,20 +27,20 @@ def walk(draw: Random) -> Item:
         draw.shuffle(steps)
     sums = {where: sum(count for way, count in steps if way == where) for where in back}
     returns = sums["forward"] == sums["backward"] and sums["left"] == sums["right"]
-    told = " ".join(f"Take {count} step{'s' * (count > 1)} {where}." for where, count in steps)
-    return Item(f"You always face the same way. {told} Do you end where you began?", returns)
+    story = " ".join(f"Take {count} step{'s' * (count > 1)} {where}." for where, count in steps)
+    return Item(f"You always face the same way. {story} Do you end where you began?", returns)
 
 
 def liars(draw: Random) -> Item:
     """Ask whether the last of a chain of people tells the truth."""
     names = draw.sample(tables.FIRST_NAMES, draw.randint(3, 5))
     honest = draw.random() < 0.5
-    told = [f"{names[0]} {'tells the truth' if honest else 'lies'}."]
+    story = [f"{names[0]} {'tells the truth' if honest else 'lies'}."]
     for before, name in pairwise(names):
         claims = draw.random() < 0.5
-        told.append(f"{name} says that {before} {'tells the truth' if claims else 'lies'}.")
+        story.append(f"{name} says that {before} {'tells the truth' if claims else 'lies'}.")
         honest = claims == honest
-    return Item(f"{' '.join(told)} Does {names[-1]} tell the truth?", honest)
+    return Item(f"{' '.join(story)} Does {names[-1]} tell the truth?", honest)
 
 
 def swaps(draw: Random) -> Item:
@@ -48,33 +48,35 @@ def swaps(draw: Random) -> Item:
     names = draw.sample(tables.FIRST_NAMES, 3)
     held = dict(zip(names, draw.sample(_THINGS, 3), strict=True))
     begin = ", ".join(f"{name} has the {thing}" for name, thing in held.items())
-    told = []
+    story = []
     for _ in range(3):
         one, other = draw.sample(names, 2)
         held[one], held[other] = held[other], held[one]
-        told.append(f"{one} and {other} trade.")
+        story.append(f"{one} and {other} trade.")
     asked = draw.choice(names)
     wrong = tuple(thing for name, thing in held.items() if name != asked)
     return Item(
-        f"At the start {begin}. {' '.join(told)} What does {asked} hold in the end?", held[asked], wrong=wrong
+        f"At the start {begin}. {' '.join(story)} What does {asked} hold in the end?",
+        held[asked],
+        wrong=wrong,
     )
 
 
 def rank(draw: Random) -> Item:
     """Ask for the thing at one place of a row, by statements about neighbours and ends."""
     things = draw.sample(_ANIMALS, 3)
-    told = [f"The {things[0]} is left of the {things[1]}.", f"The {things[2]} is the rightmost."]
+    story = [f"The {things[0]} is left of the {things[1]}.", f"The {things[2]} is the rightmost."]
     if draw.random() < 0.5:
-        told = [
+        story = [
             f"The {things[1]} is right of the {things[0]}.",
             f"The {things[2]} is right of the {things[1]}.",
         ]
-    draw.shuffle(told)
+    draw.shuffle(story)
     place, answer = draw.choice(
         (("leftmost", things[0]), ("second from the left", things[1]), ("rightmost", things[2]))
     )
     wrong = tuple(thing for thing in things if thing != answer)
-    return Item(f"Three animals stand in a row. {' '.join(told)} Which is the {place}?", answer, wrong=wrong)
+    return Item(f"Three animals stand in a row. {' '.join(story)} Which is the {place}?", answer, wrong=wrong)
 
 
 def row_of_things(draw: Random) -> Item:
@@ -100,10 +102,10 @@ def many_things(draw: Random) -> Item:
     others = {name: draw.choice((1, 1, 2)) for name in draw.sample(_ANIMALS, 3)}
     listed = [(name, count) for group in (counts, others) for name, count in group.items()]
     draw.shuffle(listed)
-    told = ", ".join(f"{words[count]} {name}{'s' * (count > 1)}" for name, count in listed)
+    story = ", ".join(f"{words[count]} {name}{'s' * (count > 1)}" for name, count in listed)
     sort, group = draw.choice((("musical instruments", counts), ("animals", others)))
     return numeric(
-        f"I have {told}. How many {sort} do I have?", sum(group.values()), (len(group), len(listed))
+        f"I have {story}. How many {sort} do I have?", sum(group.values()), (len(group), len(listed))
     )
 
 
@@ -118,14 +120,14 @@ def free_hours(draw: Random) -> Item:
         ("was in a meeting", "repaired a bicycle", "was on the train", "sat in a café", "gave a lesson"), 4
     )
     free = draw.randint(0, 3)
-    told = " ".join(
+    story = " ".join(
         f"From {a} to {b} o'clock {name} {doing}."
         for number, ((a, b), doing) in enumerate(zip(pairwise(hours), doings, strict=True))
         if number != free
     )
     spans = [f"{a} to {b} o'clock" for a, b in pairwise(hours)]
     wrong = tuple(span for number, span in enumerate(spans) if number != free)
-    ask = f"{name} was at the {place} once between {hours[0]} and {hours[-1]} o'clock. {told} When was {name} at the {place}?"
+    ask = f"{name} was at the {place} once between {hours[0]} and {hours[-1]} o'clock. {story} When was {name} at the {place}?"
     return Item(ask, spans[free], wrong=wrong)
 
 
