@@ -26,6 +26,7 @@ def main() -> int:
     from hybrid_cli.exit_status import ExitStatus, Interrupted
 
     gc.set_threshold(_COLLECTION_THRESHOLD)
+    sys.unraisablehook = redeliver
 
     def terminate(_number: int, _frame: object) -> None:
         raise Interrupted(ExitStatus.TERMINATED)
@@ -40,6 +41,29 @@ def main() -> int:
         return ExitStatus.INTERRUPTED
     except Interrupted as interrupted:
         return interrupted.status
+
+
+def redeliver(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception was lost.
+
+    Python ignores what is raised in a finalizer or in the callback of a weak reference.
+    """
+    import os
+    import signal
+    import threading
+
+    from hybrid_cli.exit_status import ExitStatus, Interrupted
+
+    number = signal.SIGINT if isinstance(lost.exc_value, KeyboardInterrupt) else None
+    if isinstance(lost.exc_value, Interrupted):
+        is_deadline = lost.exc_value.status is ExitStatus.DEADLINE
+        number = signal.SIGALRM if is_deadline else signal.SIGTERM
+    if number is None:
+        sys.__unraisablehook__(lost)
+        return
+    again = threading.Timer(0.01, os.kill, (os.getpid(), number))  # after the finalizer has ended
+    again.daemon = True
+    again.start()
 
 
 def _occupy_standard_streams() -> None:

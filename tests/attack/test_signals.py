@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -89,3 +90,31 @@ def test_each_command_ends_within_two_seconds(name: str, number: int, command: s
         finally:
             process.kill()
             process.wait()
+
+
+LOST = """
+import os, signal, sys, time
+from hybrid_cli.__main__ import redeliver
+from hybrid_cli.exit_status import ExitStatus, Interrupted
+
+def terminate(number, frame):
+    raise Interrupted(ExitStatus.TERMINATED)
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+
+sys.unraisablehook = redeliver
+signal.signal(signal.SIGTERM, terminate)
+try:
+    Finalized()
+    time.sleep(10)
+except Interrupted as interrupted:
+    sys.exit(interrupted.status)
+"""
+
+
+def test_a_signal_in_a_finalizer_is_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, timeout=8, check=False)
+    assert (done.returncode, done.stderr) == (143, b"")
