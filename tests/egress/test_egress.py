@@ -74,6 +74,69 @@ def test_the_ledger_records_the_sent_bytes(
     assert plan["destination"] == f"{cloud.origin}/v1/chat/completions"
 
 
+BROKEN = Reply(fault="reset")
+PRICED = ", prices: {input: 1, output: 10}, max_tokens: 100"
+
+
+@pytest.mark.parametrize(
+    ("replies", "option", "limits", "code", "expected", "message"),
+    [
+        (
+            [BROKEN, Reply()],
+            "--json",
+            "",
+            0,
+            ["unknown", "answered"],
+            "(the server may charge both requests)",
+        ),
+        ([BROKEN], "--json", "", 5, ["unknown"] * 2, "closed the connection early"),
+        (
+            [BROKEN, Reply()],
+            "--json",
+            "{usd_per_run: 0.0015}",
+            5,
+            ["unknown"],
+            "not sent again: limits.usd_per_run",
+        ),
+        (
+            [BROKEN, Reply()],
+            "--json",
+            "{calls_per_run: 1}",
+            5,
+            ["unknown"],
+            "not sent again: limits.calls_per_run",
+        ),
+        ([BROKEN, Reply()], "--stream", "", 5, ["unknown"], "closed the connection early"),
+        ([Reply(fault="cut"), Reply()], "--json", "", 5, ["unknown"], "the stream was cut"),
+    ],
+)
+def test_an_answer_that_broke_is_paid_for_and_asked_once_more(
+    replies: list[Reply],
+    option: str,
+    limits: str,
+    code: int,
+    expected: list[str],
+    message: str,
+    hybrid: Hybrid,
+    home: Path,
+    cloud: ScriptedCloud,
+    profile: Profile,
+) -> None:
+    cloud.replies = replies
+    path = profile(cloud.section(PRICED) + FORCE + (f"limits: {limits}\n" if limits else ""))
+    done = hybrid("run", "-v", "-p", path, option, "hi", HYBRID_CONSENT=cloud.origin)
+    rows = Ledger(home / "state").rows()
+    assert (done.returncode, [row["outcome"] for row in rows]) == (code, expected), done.stderr
+    assert len(cloud.received) == len(rows)
+    assert message in done.stderr.decode()
+    assert b"hybrid:   The cloud\n" in done.stderr  # the text that was paid for
+    if code == 0:
+        answer = json.loads(done.stdout)
+        assert answer["answer"] == "The cloud says hello."
+        assert answer["cost_usd"] == pytest.approx(rows[0]["reserved"] + rows[1]["cost"])
+        assert answer["cost_is_estimate"] is True
+
+
 @pytest.mark.parametrize(("fault", "answered"), [(500, True), (429, True), (400, False), (401, False)])
 @pytest.mark.parametrize("consent", [True, False])
 def test_fallback_clouds(

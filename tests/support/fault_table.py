@@ -147,7 +147,7 @@ _HEAD = """# Faults of a cloud
 
 Each row has the exit code, the line on stderr, and the rows that the fault leaves in the ledger, one for each request.
 `refused` costs nothing, `unknown` keeps its reservation, and `answered` has its cost. hybrid retried up to twice here,
-and once in the last five rows.
+and once in the last five rows and if an answer broke.
 
 ```sh
 hybrid usage --by outcome

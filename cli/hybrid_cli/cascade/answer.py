@@ -104,7 +104,7 @@ class Answer(msgspec.Struct, frozen=True):
     policy: PolicyView
     finish_reason: str
     cost_is_estimate: bool = False
-    """The cloud reported no usage, so its tokens are estimated."""
+    """The cloud reported no usage, or a failed request that may have been charged counts with its reservation."""
     citations: list[dict[str, str]] = []
     """Web pages the answer cites: title and url."""
     images: list[bytes] = []

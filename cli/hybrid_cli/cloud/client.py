@@ -55,7 +55,6 @@ def _send(
     import httpx2
 
     openai = sdk.load()
-    server = call.server
     authorization = {} if key is not None else {"Authorization": openai.omit}
     try:
         stream = client.post(
@@ -66,14 +65,28 @@ def _send(
             stream_cls=openai.Stream[object],
             options={"headers": {"Content-Type": "application/json", **authorization}},
         )
-        with stream:
-            response = stream.response
-            events = read_events(response.headers.get("content-type", ""), response.iter_bytes())
-            reply = gather(events, server, on_text, check)
-            reply.pause = rate_limit_pause(response.headers)
-            return reply
     except openai.APIStatusError as error:
         raise faults.of_status(error, call, key) from None
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:  # includes timeouts
+        raise faults.of_connection(error, call) from None
+    try:
+        with stream:
+            return _read(stream.response, call, key, on_text, check)
+    except faults.CloudFault as fault:
+        fault.was_accepted = True
+        raise
+
+
+def _read(
+    response: Any, call: Call, key: str | None, on_text: Callable[[str], None], check: Callable[[], None]
+) -> Reply:
+    """The whole reply in the body of `response`. Raises CloudFault."""
+    import httpx2
+
+    openai, server = sdk.load(), call.server
+    try:
+        events = read_events(response.headers.get("content-type", ""), response.iter_bytes())
+        reply = gather(events, server, on_text, check)
     except httpx2.DecodingError:
         raise faults.bad_response(server, "sent a stream whose compression is broken") from None
     except (openai.APIConnectionError, httpx2.HTTPError) as error:  # includes timeouts
@@ -84,6 +97,8 @@ def _send(
         raise faults.bad_response(server, f"answered with {error}, not with a stream of events") from None
     except Reported as reported:
         raise faults.of_report(reported.args[0], server, key) from None
+    reply.pause = rate_limit_pause(response.headers)
+    return reply
 
 
 def _new_client(call: Call, key: str | None, check: Callable[[], None]) -> Any:

@@ -53,6 +53,8 @@ class CloudFault(Failure):
         """The field of the request that the server does not take."""
         self.most_tokens: int | None = None
         """The most tokens that the server gives for one answer, if it refused more."""
+        self.was_accepted = False
+        """Whether the server began to answer (status 200), so that this request was probably charged."""
         self.text = ""
         """The part of the answer that came."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # late, as most runs send nothing
 
 _LONGER = 4
 """How many times the limit a request gets whose answer was cut."""
+_RETRIES_OF_BROKEN_ANSWERS = 1
+"""Each of them is charged again, and an answer that broke twice will probably break again."""
 _MAX_WAIT = 60.0
 """Seconds to wait before a request is sent again, if there is no deadline."""
 
@@ -85,12 +87,12 @@ def send(
     if permission.denied is not None or not permission.has_consent:
         raise Failure(ExitStatus.DENIED, permission.denied or "no consent to send there")
     servers = _servers(handoff.policy, permission)
+    unsettled: list[float | None] = []
     for number, server in enumerate(servers, 1):
-        attempts = _Attempts.prepare(server, handoff, environment, stopwatch, backpressure)
+        attempts = _Attempts.prepare(server, handoff, environment, stopwatch, backpressure, unsettled)
         try:
             sent = attempts.run(handoff.explanation, on_text, is_shown=is_shown)
         except CloudFault as fault:
-            show_lost_text(fault.text, environment)
             if fault.status not in (ExitStatus.CLOUD, ExitStatus.LIMIT) or attempts.has_begun(is_shown):
                 raise
             if number == len(servers):
@@ -105,8 +107,22 @@ def send(
             if sent.reply.finish_reason == "length" and not attempts.has_begun(is_shown):
                 sent = attempts.ask_again(sent, on_text, is_shown=is_shown)
             _check_reply(sent.reply, handoff.request, environment)
-            return sent
+            return _with_cost_of(unsettled, sent)
     raise AssertionError("the last cloud answers or raises")
+
+
+def _with_cost_of(unsettled: list[float | None], sent: Sent) -> Sent:
+    """Add the reservations of requests that got no answer, but may have been charged."""
+    if not unsettled:
+        return sent
+    total = _sum([sent.settlement.cost, *unsettled])
+    return replace(sent, settlement=replace(sent.settlement, cost=total, estimated=True))
+
+
+def _sum(costs: Sequence[float | None]) -> float | None:
+    """Return the sum in USD; None if one of the costs is unknown."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
 
 
 def _servers(policy: Policy, permission: Permission) -> list[Server]:
@@ -134,6 +150,8 @@ class _Attempts:
     environment: Environment
     stopwatch: Stopwatch
     backpressure: Backpressure
+    unsettled: list[float | None]
+    """The reservations of requests that may have been charged without an answer, to all servers."""
     fault: CloudFault | None = None
     """The last attempt's."""
     _pieces: int = 0
@@ -148,6 +166,7 @@ class _Attempts:
         environment: Environment,
         stopwatch: Stopwatch,
         backpressure: Backpressure,
+        unsettled: list[float | None],
     ) -> _Attempts:
         """Scan the request and build the call. Raises Failure: DENIED for a secret, KEY without a key."""
         request, policy = handoff.request, handoff.policy
@@ -155,7 +174,7 @@ class _Attempts:
         call, vault = scanned_call(server, request, policy, environment, key)
         account = Account(policy, handoff.reason, vault.counts, environment)
         _note_redactions(vault, environment)
-        return cls(server, call, key, vault, account, environment, stopwatch, backpressure)
+        return cls(server, call, key, vault, account, environment, stopwatch, backpressure, unsettled)
 
     def has_begun(self, is_shown: bool) -> bool:
         """Return whether the user has seen a part of the answer."""
@@ -174,17 +193,31 @@ class _Attempts:
                 if self._learn(fault):
                     continue
                 wait = _pause(fault, attempt)
+                if fault.was_accepted:
+                    last = min(last, _RETRIES_OF_BROKEN_ANSWERS)
                 if (
                     not fault.transient
-                    or attempt == last
+                    or attempt >= last
                     or self.has_begun(is_shown)
                     or wait > self._seconds_left()
                 ):
                     raise
-                report = self.environment.note if wait > SILENCE_SECONDS else self.environment.detail
-                report(f"{fault}; sending again in {wait:.1f} s")
+                refusal = self.account.refusal(self.call)
+                if refusal is not None:
+                    self.environment.note(f"not sent again: {refusal}")
+                    raise
+                self._note_retry(fault, wait)
             time.sleep(wait)
             attempt += 1
+
+    def _note_retry(self, fault: CloudFault, wait: float) -> None:
+        again = f"{fault}; sending again in {wait:.1f} s"
+        if fault.was_accepted:
+            self.environment.note(f"{again} (the server may charge both requests)")
+        elif wait > SILENCE_SECONDS:
+            self.environment.note(again)
+        else:
+            self.environment.detail(again)
 
     def _attempt(self, origin: str, explanation: str, on_text: Callable[[str], None]) -> Sent:
         """Reserve, send once and settle. Raises Failure."""
@@ -197,6 +230,9 @@ class _Attempts:
                 sent = self._send_once(row, on_text)
             except CloudFault as fault:
                 self.fault = fault
+                show_lost_text(fault.text, self.environment)
+                if fault.outcome == "unknown":
+                    self.unsettled.append(worst)
                 self.account.close(row, fault)
                 self.backpressure.failed(origin, fault)
                 raise
@@ -241,9 +277,9 @@ class _Attempts:
                 raise
             self.environment.note(f"the answer was cut at {limit} tokens; asking for more failed: {failure}")
             return cut
-        costs = [one.settlement.cost for one in (cut, sent)]
-        total = None if None in costs else sum(cost for cost in costs if cost is not None)
-        return replace(sent, settlement=replace(sent.settlement, cost=total))
+        estimated = cut.settlement.estimated or sent.settlement.estimated
+        total = _sum([cut.settlement.cost, sent.settlement.cost])
+        return replace(sent, settlement=replace(sent.settlement, cost=total, estimated=estimated))
 
     def _send_once(self, row: int, on_text: Callable[[str], None]) -> Sent:
         """Send once, and settle."""
