@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,13 +122,12 @@ def test_every_servers_answer_arrives_whole(servers: ShapedServers, tmp_path: Pa
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
-def by_format(*refused: str) -> Shape:
-    """A server that refuses these kinds of response_format, and answers with JSON in a fence without one."""
+def by_format(*refused: str, status: int, message: str) -> Shape:
+    """A server that refuses these kinds of response_format."""
 
     def refuses(body: dict[str, Any]) -> tuple[int, Any] | None:
         kind = body.get("response_format", {}).get("type")
-        told = f"'response_format.type' must be 'text', not '{kind}'"
-        return (400, {"error": {"message": told}}) if kind in refused else None
+        return (status, {"error": {"message": message.format(kind)}}) if kind in refused else None
 
     return Shape(refuses, sse(delta('{"a": 1}', "stop"), {"choices": [], "usage": usage()}))
 
@@ -136,10 +136,17 @@ def by_format(*refused: str) -> Shape:
     ("refused", "kind"),
     [((), "json_schema"), (("json_schema",), "json_object"), (("json_schema", "json_object"), None)],
 )
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "'response_format.type' must be 'text', not '{}'"),
+        (500, "1 validation error:\n  {{'loc': ('body', 'response_format', 'type'), 'input': '{}'}}"),  # llama_cpp.server
+    ],
+)  # fmt: skip
 def test_a_schema_is_sent_as_the_server_takes_it(
-    tmp_path: Path, refused: tuple[str, ...], kind: str | None
+    tmp_path: Path, refused: tuple[str, ...], kind: str | None, status: int, message: str
 ) -> None:
-    with serving({"it": by_format(*refused)}) as servers:
+    with serving({"it": by_format(*refused, status=status, message=message)}) as servers:
         sent, _ = asked(tmp_path, servers.base_url(0), schema=SCHEMA)
         assert json.loads(sent.reply.text) == {"a": 1}
         *_, last = servers.received[0]
@@ -228,6 +235,11 @@ def test_text_that_may_be_cut_is_named_and_kept(
         (400, openai_error("max_tokens: the context length is 4096 tokens, exceeded by 20", "max_tokens"), ExitStatus.FAILURE, "refused the request: 400"),
         (400, openai_error("Invalid value for messages", "messages"), ExitStatus.FAILURE, "refused the request: 400"),
         (401, {"error": {"message": "no stream for you"}}, ExitStatus.KEY, "refused the key"),
+        (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}], ExitStatus.KEY, "refused the key: 400; set cloud.key"),
+        (400, [{"error": {"code": 400, "message": "API key expired. Please renew the API key.", "status": "INVALID_ARGUMENT"}}], ExitStatus.KEY, "refused the key: 400"),
+        (400, {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}}, ExitStatus.KEY, "refused the key: 400"),
+        (400, {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: x***y."}, ExitStatus.KEY, "refused the key: 400"),
+        (400, openai_error("Invalid value for the property `invalid_key`", "messages"), ExitStatus.FAILURE, "refused the request: 400"),
     ],
 )  # fmt: skip
 def test_a_refusal_that_no_other_request_mends_is_sent_once(
@@ -239,3 +251,13 @@ def test_a_refusal_that_no_other_request_mends_is_sent_once(
         assert len(servers.received[0]) == 1
     assert failure.value.status is code
     assert told in str(failure.value)
+
+
+def test_a_server_without_the_responses_api_is_told_from_a_wrong_model(tmp_path: Path) -> None:
+    with serving({"it": Shape(lambda _body: (404, {"detail": "Not Found"}))}) as servers:
+        for api, told in (
+            ("responses", "is `m` one of its models, and does it have the Responses API (cloud.api)?"),
+            ("chat", "is `m` one of its models?"),
+        ):
+            with pytest.raises(Failure, match=re.escape(told)):
+                asked(tmp_path, servers.base_url(0), api)

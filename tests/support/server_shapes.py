@@ -291,6 +291,9 @@ SHAPES: dict[str, Shape] = {
         requests=2,
         lacks=("stop",),
     ),
+    "llama_cpp.server": Shape(
+        answers=sse(delta(None, role="assistant"), *map(delta, TEXT), delta(finish="stop"))  # no usage
+    ),
     "TGI": Shape(answers=sse(*map(delta, TEXT), delta("", "eos_token"), {"choices": [], "usage": usage()})),
     "a gateway that buffers": Shape(
         answers=json.dumps(message(ANSWER)).encode(), content_type="application/json; charset=utf-8"

@@ -11,6 +11,7 @@ from hybrid_cli.cloud.keys import key_source
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.refusals import (
     affordable,
+    is_about_the_key,
     is_out_of_credit,
     largest,
     names_a_field,
@@ -66,7 +67,11 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     code = _code(getattr(error, "code", None), key) if str(error.code) != str(status) else ""
     if status == 402 or (status in (400, 403, 429) and is_out_of_credit(error.body, error.code)):
         return _no_credit(error, server, code)
-    if status == 401 or (status == 403 and refused_field(error.body, call.body()) != "stream"):
+    if (
+        status == 401
+        or (status == 403 and refused_field(error.body, call.body()) != "stream")
+        or (status == 400 and is_about_the_key(error.body))
+    ):
         mend = "set cloud.key" if server.key is None else f"check {key_source(server.key)}"
         return CloudFault(
             ExitStatus.KEY, f"{_name(server)} refused the key: {status}{code}; {mend}", outcome="refused"
@@ -107,8 +112,12 @@ def _question(call: Call, status: int) -> str:
     server = call.server
     if status == 404 and not re.search(r"/v\d", server.base_url):
         return f"; should base_url end in /v1, as in {server.base_url.rstrip('/')}/v1?"
-    schema = ", and does it take this JSON Schema" if call.schema else ""
-    return f"; is `{server.model}` one of its models{schema}?"
+    doubts = [f"is `{server.model}` one of its models"]
+    if call.schema:
+        doubts.append("does it take this JSON Schema")
+    if status == 404 and server.api == "responses":
+        doubts.append("does it have the Responses API (cloud.api)")
+    return f"; {', and '.join(doubts)}?"
 
 
 def _no_credit(error: Any, server: Server, code: str) -> CloudFault:

@@ -43,7 +43,13 @@ _BOUND = re.compile(
 )
 _ABOUT_A_FIELD = re.compile(
     r"unsupported[_ ](?:parameter|value)|extra inputs|unknown (?:name|parameter)|unrecognized request argument"
+    r"|\d validation errors?\b"
 )
+_ABOUT_THE_KEY = re.compile(
+    r"api[ _]key (?:is )?(?:not valid|invalid|expired)|api_key_invalid|(?:invalid|incorrect)[_ ]api[_ ]?key"
+    r"|authentication_error|auth_error|no_db_connection"
+)
+"""The last one is what LiteLLM's proxy says of an unknown key, if it has no database of keys."""
 _AFFORDABLE = re.compile(r"can only afford (\d{1,9})")
 _DELAY = re.compile(r"\"retryDelay\":\s*\"(\d{1,6}(?:\.\d+)?)s\"|(?:retry|again) in (\d{1,6}(?:\.\d+)?) ?s")
 _NO_CREDIT = re.compile(
@@ -79,6 +85,11 @@ def refused_field(body: Any, sent: Collection[str]) -> str | None:
 def names_a_field(body: Any) -> bool:
     """Whether the body is about a field. Some gateways pass such a refusal on as a fault of their own, with 500."""
     return _ABOUT_A_FIELD.search(text_of(body).lower()) is not None
+
+
+def is_about_the_key(body: Any) -> bool:
+    """Whether the server refuses the key. Some say so with 400, as Gemini does."""
+    return _ABOUT_THE_KEY.search(text_of(body).lower()) is not None
 
 
 def _named(body: Any) -> str | None:
