@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import socketserver
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +12,13 @@ import pytest
 
 from hybrid_cli.ledger.database import Ledger
 from hybrid_process import Hybrid
+from raw_server import sending
 
 Profile = Callable[..., Path]
 FORCE = "escalation: {mode: force}\n"
 OPENED = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nConnection: close\r\n"
 STREAM = OPENED % (b"200 OK", b"text/event-stream")
 REFUSAL = OPENED % (b"400 Bad Request", b"application/json")
-
-
-@contextmanager
-def sending(pieces: Sequence[bytes], pause: float = 0.0, *, holds: bool = False) -> Iterator[str]:
-    """Yield the origin of a server that sends `pieces` with a `pause` after each, then closes the connection,
-    or keeps it open if `holds`."""
-    ended = threading.Event()
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            size = 0
-            while (line := self.rfile.readline().strip()) != b"":
-                if line.lower().startswith(b"content-length:"):
-                    size = int(line.partition(b":")[2])
-            self.rfile.read(size)
-            try:
-                for piece in pieces:
-                    self.wfile.write(piece)
-                    if pause and ended.wait(pause):
-                        return
-                if holds:
-                    ended.wait(60)
-            except OSError:
-                """The client closed the connection."""
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        ended.set()
-        server.shutdown()
 
 
 def event(**data: Any) -> bytes:
@@ -75,6 +39,22 @@ def section(origin: str, more: str = "") -> str:
         pytest.param(
             [STREAM + b"\r\n", *[b": still here\n\n"] * 99], 0.2, False, 5, "did not end its answer in 2 s",
             id="a stream of comments",
+        ),
+        pytest.param(
+            [STREAM, b"X-Slow: ", *[b"a"] * 99], 0.2, False, 5, "did not begin its answer in 1 s",
+            id="slow headers",
+        ),
+        pytest.param(
+            [*[bytes([one]) for one in STREAM]], 0.2, False, 5, "did not begin its answer in 1 s",
+            id="a slow status line",
+        ),
+        pytest.param(
+            [STREAM + b"Transfer-Encoding: chunked\r\n\r\n", *[b"0"] * 99], 0.2, False, 5,
+            "did not end its answer in 2 s", id="a slow length of a chunk",
+        ),
+        pytest.param(
+            [STREAM + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:3], *[bytes(1)] * 99], 0.2, False, 5,
+            "did not end its answer in 2 s", id="a slow head of compressed text",
         ),
         pytest.param(
             [REFUSAL + b"Content-Length: 99\r\n\r\n", *[b" "] * 99], 0.2, False, 1, "refused the request: 400",

