@@ -35,6 +35,8 @@ def read_key(key: Key, environment: Environment) -> str:
     else:
         value = _from_command(key.command or [])
     value = _unquoted(value.strip())
+    if key.command is not None:
+        environment.command_keys[tuple(key.command)] = value
     if not value:
         raise Failure(ExitStatus.KEY, f"no API key: {_why_missing(key)}")
     if not (value.isascii() and value.isprintable() and " " not in value):
@@ -51,16 +53,18 @@ def _unquoted(value: str) -> str:
 
 
 def known_keys(cloud: Cloud | None, environment: Environment) -> list[str]:
-    """The keys of `cloud` and its fallbacks that can be read without running a command.
+    """The keys of `cloud` and its fallbacks, without running a command: of a command, the key it printed last.
 
     None of them may be sent in a prompt: each cloud would see the keys of the others.
     """
     servers: list[Server] = [] if cloud is None else [cloud, *cloud.fallbacks]
-    found = []
-    for server in servers:
-        if server.key is not None and server.key.command is None:
-            with contextlib.suppress(Failure):  # a missing key is reported when its cloud is asked
-                found.append(read_key(server.key, environment))
+    found = list(environment.command_keys.values())
+    for key in [server.key for server in servers if server.key is not None]:
+        with contextlib.suppress(Failure, OSError):  # a missing key is reported when its cloud is asked
+            if key.file is not None:  # also one that `read_key` refuses because others can read it
+                found.append(_unquoted(_text_of(Path(key.file)).strip()))
+            elif key.env is not None:
+                found.append(read_key(key, environment))
     return found
 
 
@@ -72,14 +76,19 @@ def _why_missing(key: Key) -> str:
 
 def _from_file(path: Path) -> str:
     try:
+        text = _text_of(path)
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # reading a named pipe could hang
-            raise Failure(ExitStatus.KEY, f"the key file {path} is not a regular file")
-        if mode & 0o077:
-            raise Failure(ExitStatus.KEY, f"the key file {path} can be read by others; run: chmod 600 {path}")
-        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise Failure(ExitStatus.KEY, f"the key file {path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise Failure(ExitStatus.KEY, f"the key file {path} can be read by others; run: chmod 600 {path}")
+    return text
+
+
+def _text_of(path: Path) -> str:
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe could hang
+        raise Failure(ExitStatus.KEY, f"the key file {path} is not a regular file")
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _from_command(command: list[str]) -> str:

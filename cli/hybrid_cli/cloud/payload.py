@@ -77,9 +77,7 @@ class Call:
 
     def content(self) -> bytes:
         """The exact bytes that are sent."""
-        return json.dumps(self.body(), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
-            "utf-8", "replace"
-        )
+        return _compact(self.body()).encode("utf-8", "replace")
 
     def unwrapped(self, text: str) -> str:
         """The answer in `text`, taken out of the object that its schema was wrapped in for the cloud."""
@@ -91,6 +89,15 @@ class Call:
             return text
         is_wrapped = isinstance(value, dict) and list(value) == [_WRAPPER]
         return json.dumps(value[_WRAPPER], ensure_ascii=False) if is_wrapped else text
+
+
+def sent_forms(schema: dict[str, Any]) -> list[str]:
+    """The texts in which a request may hold `schema`: as a field, and in a message; which one depends on the server."""
+    return list(dict.fromkeys(_compact(one) for one in (_wrapped(schema), schema)))
+
+
+def _compact(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _chat_body(call: Call) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def _messages(call: Call) -> list[dict[str, str]]:
     if call.schema is None or call.in_dialect.schema_form == "json_schema":
         return messages
     wanted = call.schema if call.in_dialect.schema_form == "prompt" else _wrapped(call.schema)
-    text = json.dumps(wanted, ensure_ascii=False)
+    text = _compact(wanted)
     content = f"{messages[-1]['content']}\nAnswer only with JSON that matches this JSON Schema: {text}"
     return [*messages[:-1], {**messages[-1], "content": content}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hybrid_cli.cloud.keys import known_keys
-from hybrid_cli.cloud.payload import Call
+from hybrid_cli.cloud.payload import Call, sent_forms
 from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.profile.cloud_section import Server
@@ -55,7 +55,7 @@ def scanned_call(
 
 
 def _guides(request: Request) -> list[dict[str, str]]:
-    """Return schema and stop strings as messages for the scan, each named by its option."""
-    named = [] if request.schema is None else [("--schema", request.schema.text)]
+    """Return schema and stop strings, as they are sent, as messages for the scan, each named by its option."""
+    named = [] if request.schema is None else [("--schema", text) for text in sent_forms(request.schema.data)]
     named += [("--stop", text) for text in request.stop]
     return [{"role": name, "content": text} for name, text in named]

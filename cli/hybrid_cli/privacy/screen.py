@@ -91,6 +91,7 @@ def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Sensit
         for span in spans
         if span.kind == "secret"
     ]
+    places = list(dict.fromkeys(places))  # a schema is scanned in several forms
     if places:
         more = f", and {len(places) - _MAX_NAMED} more" if len(places) > _MAX_NAMED else ""
         raise Failure(

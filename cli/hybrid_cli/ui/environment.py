@@ -51,6 +51,8 @@ class Environment:
     """Starts each message, for example `record 3: `."""
     withheld: dict[str, str] = field(default_factory=dict, repr=False)
     """Variables hidden from libraries and child processes, such as API keys."""
+    command_keys: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
+    """The API key that each key command printed last."""
     status_line: StatusLine = field(default_factory=StatusLine, repr=False)
 
     @classmethod
