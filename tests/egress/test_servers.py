@@ -151,7 +151,7 @@ def test_a_schema_is_sent_as_the_server_takes_it(
         assert json.loads(sent.reply.text) == {"a": 1}
         *_, last = servers.received[0]
     assert last.get("response_format", {}).get("type") == kind
-    told = json.dumps(SCHEMA) in last["messages"][-1]["content"]
+    told = json.dumps(SCHEMA, separators=(",", ":")) in last["messages"][-1]["content"]
     assert told == (kind != "json_schema")
 
 
