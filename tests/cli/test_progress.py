@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.ui.progress import ProgressBar, Rate, bar, duration
+from hybrid_cli.ui.progress import Progress, ProgressBar, Rate, bar, duration
 
 
 def test_lines_where_nothing_may_be_redrawn() -> None:
@@ -20,6 +21,19 @@ def test_lines_where_nothing_may_be_redrawn() -> None:
         "hybrid: 2 of 40 answered by small",
         "hybrid: 12 of 40 answered by small, about 28 s left",
     ]
+
+
+def test_hours_of_work_do_not_fill_a_log() -> None:
+    """Answers of a slow model take longer than the first pauses: not every one of them is a line."""
+    now, stamps = [0.0], []
+    world = Environment(stdin=None, stdout=None, stderr=io.StringIO(), variables={}, clock=lambda: now[0])
+    progress = Progress(world, lambda: stamps.append(now[0]) or "")  # type: ignore[func-returns-value]
+    for second in range(0, 3600, 12):
+        now[0] = float(second)
+        progress.update()
+    pauses = [after - before for before, after in pairwise(stamps)]
+    assert pauses[:4] == [12, 24, 48, 60]
+    assert set(pauses[4:]) == {60}
 
 
 def test_a_rate_is_that_of_the_last_samples() -> None:

@@ -127,8 +127,29 @@ def test_a_cloud_that_fails_ends_it_with_its_code(
     assert (done.returncode, done.stdout) == (code, b"")
 
 
-def test_ctrl_c_waits_for_no_cloud(
-    command: str, home: Path, cloud: ScriptedCloud, profile: Profile, questions: Path, tmp_path: Path
+def test_the_estimate_is_the_amount_that_is_reserved(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, questions: Path
+) -> None:
+    """The cloud has a limit of its own, far over the local model's."""
+    path = profile(cloud.section(PRICES) + "local: {sampling: {max_tokens: 8}}\n")
+    live = ("eval", questions, "--limit", "2", "-p", path, "--cloud", "live")
+    agreed = {"HYBRID_CONSENT": cloud.origin}
+    plan = json.loads(hybrid(*live, "--dry-run", "--json", **agreed).stdout)
+    assert hybrid(*live, "--yes", **agreed).returncode == 0
+    reserved = [row["reserved"] for row in json.loads(hybrid("usage", "--export").stdout)["requests"]]
+    assert len(reserved) == 2
+    assert plan["usd_at_most"] == pytest.approx(sum(reserved), rel=0.02)
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_ctrl_c_waits_for_no_cloud_and_says_how_to_continue(
+    command: str,
+    home: Path,
+    cloud: ScriptedCloud,
+    profile: Profile,
+    questions: Path,
+    tmp_path: Path,
+    saves: bool,
 ) -> None:
     cloud.replies = [Reply(fault="hang")]
     path = profile(cloud.section())
@@ -144,22 +165,26 @@ def test_ctrl_c_waits_for_no_cloud(
         "--cloud",
         "live",
         "--yes",
-        "--rows",
-        rows,
+        *(["--rows", rows] if saves else []),
     ]
     process = subprocess.Popen(
         [*map(str, line), *SHORT],
         env=environment(home, HYBRID_CONSENT=cloud.origin),
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     while process.poll() is None and len(cloud.received) < 4:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130  # the cloud hangs for twice as long
-    assert process.stdout is not None
-    assert process.stdout.read() == b""
-    process.stdout.close()
+    out, errors = process.communicate(timeout=30)  # the cloud hangs for twice as long
+    assert (process.returncode, out) == (130, b"")
+    if not saves:
+        assert errors.endswith(
+            b"stopped; 4 of 4 answers are lost; to be able to continue later, use --rows FILE\n"
+        )
+        return
+    kept = f"stopped; {rows} keeps 4 of 4 answers; to continue, run the same command again\n"
+    assert errors.endswith(kept.encode())
     assert rows.read_bytes().count(b"\n") == 4
 
 

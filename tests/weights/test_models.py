@@ -26,6 +26,7 @@ from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.names import shards_of
 from hybrid_cli.weights.quantisation import choose, model_files
 from hybrid_cli.weights.sources import OllamaSource, UrlSource, catalog_source, parse_source
+from hybrid_cli.weights.store import Store
 from hybrid_process import HELLO, Hybrid
 from loopback_hub import LoopbackHub, Served, gguf
 from split_gguf import split_gguf
@@ -345,6 +346,10 @@ def test_shards_are_one_model_that_runs(
     facts = shown(hybrid, "tiny")
     assert [listed["name"] for listed in facts["files"]] == [shard.name for shard in shards]
     assert facts["size"] == sum(shard.stat().st_size for shard in shards)
+    world = Environment(None, None, None, {"HYBRID_HOME": str(home)})
+    assert Store(world).locate("tiny").size == facts["size"]
+    hybrid("models", "default", "tiny")
+    assert f"tiny, {facts['size'] / 1e6:,.0f} MB".encode() in hybrid("doctor").stdout
     hashes = "".join(f"{hashlib.sha256(shard.read_bytes()).hexdigest()}\n" for shard in shards)
     assert facts["sha256"] == hashlib.sha256(hashes.encode()).hexdigest()
     answer = hybrid("run", *HELLO, "-m", "tiny", "-p", "offline")
@@ -358,7 +363,7 @@ def test_shards_are_one_model_that_runs(
         "the weights of tiny changed: sha256"
         in lines(hybrid("run", "hi", "-m", "tiny", "-p", "offline"), 6)[-1]
     )
-    lines(hybrid("models", "rm", "tiny"))
+    lines(hybrid("models", "rm", "--force", "tiny"))
     assert [path for path in (home / "data").rglob("*") if path.is_file() and path.name != "lock"] == []
     lines(hybrid("models", "import", "--link", shards[2]))
     assert hybrid("run", *HELLO, "-m", "tiny", "-p", "offline").returncode == 0

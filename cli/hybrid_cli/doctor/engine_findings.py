@@ -16,7 +16,7 @@ from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.capacity import memory
-from hybrid_cli.weights.store import Store
+from hybrid_cli.weights.store import Store, Weights
 
 _FEATURES = {"avx": "AVX", "avx2": "AVX2", "fma": "FMA", "f16c": "F16C", "avx512f": "AVX512"}
 """CPU features that make models fast: name in /proc/cpuinfo, name in llama.cpp."""
@@ -25,34 +25,36 @@ _REBUILD = "build it on this machine: pip install --force-reinstall --no-cache-d
 
 def engine_findings(policy: Policy | None, environment: Environment) -> Iterator[Finding]:
     """Check llama.cpp, memory, guard, and the weights that `policy` uses, if any."""
-    path: Path | None = None
+    found: Weights | None = None
     weights: Finding | None = None
     if policy is not None and policy.mode == "force":
         weights = Finding("weights", "ok", "not needed: the mode is force")
     elif policy is not None:
         try:
-            path = Store(environment).locate(policy.local.model).path
+            found = Store(environment).locate(policy.local.model)
         except (Failure, OSError) as error:
             weights = failed("weights", error)
-    yield from until_failure("llama.cpp", _worker_findings(path, weights, policy))
+    yield from until_failure("llama.cpp", _worker_findings(found, weights, policy))
 
 
-def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy | None) -> Iterator[Finding]:
-    """Let the guarded worker describe its build and load the weights at `path`."""
+def _worker_findings(
+    found: Weights | None, weights: Finding | None, policy: Policy | None
+) -> Iterator[Finding]:
+    """Let the guarded worker describe its build and load the weights that were found."""
     worker = Worker.fork()
     enforcement: str | None = None
     confined: bool | None = None
     described = False
     try:
-        for event in worker.events(Describe(None if path is None else str(path.absolute()))):
+        for event in worker.events(Describe(None if found is None else str(found.path.absolute()))):
             if isinstance(event, Ready):
                 enforcement = event.enforcement
             elif isinstance(event, Described):
                 described, confined = True, event.confined
                 yield _build(event)
                 yield _memory(event)
-            elif isinstance(event, Loaded) and weights is None and policy is not None and path is not None:
-                weights = _loaded(policy.local.model, path, event.load_seconds)
+            elif isinstance(event, Loaded) and weights is None and policy is not None and found is not None:
+                weights = _loaded(policy.local.model, found, event.load_seconds)
     except Failure as failure:
         if described:
             weights = Finding("weights", "fail", str(failure))
@@ -67,9 +69,9 @@ def _worker_findings(path: Path | None, weights: Finding | None, policy: Policy 
     )
 
 
-def _loaded(model: str, path: Path, seconds: float) -> Finding:
-    size = path.stat().st_size / 1e6
-    says = f"{model}, {size:,.0f} MB, sha256 as recorded, loaded in {seconds:.2f} s; {path}"
+def _loaded(model: str, found: Weights, seconds: float) -> Finding:
+    size = found.size / 1e6
+    says = f"{model}, {size:,.0f} MB, sha256 as recorded, loaded in {seconds:.2f} s; {found.path}"
     return Finding("weights", "ok", says)
 
 

@@ -85,7 +85,7 @@ def calibrate(
     calibration = Calibration(
         model=policy.local.model,
         weights=weights.sha256,
-        size=weights.path.stat().st_size,
+        size=weights.size,
         rows=len(measured),
         score=fit_local(measured),
         promises=[

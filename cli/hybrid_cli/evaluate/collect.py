@@ -18,7 +18,7 @@ from hybrid_cli.evaluate.local_answers import LocalAnswers
 from hybrid_cli.evaluate.questions import LabelledQuestion, exam_questions, is_right, read_questions
 from hybrid_cli.evaluate.rows import Row, SavedRows, answered, key_of
 from hybrid_cli.evaluate.settings import CloudOutcomes, QuestionSplit
-from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -105,8 +105,9 @@ class Evaluation:
     def estimate(self) -> EvalEstimate:
         """The estimate of the remaining work."""
         unsent = cloud_answers.missing(self.questions, self.policy, self.saved) if self._is_live else []
-        size = self.weights.path.stat().st_size
-        return estimate(self.questions, unsent, self.policy, self.source, size, self.saved, self.environment)
+        return estimate(
+            self.questions, unsent, self.policy, self.source, self.weights.size, self.saved, self.environment
+        )
 
     def begin(self, *, agreed: bool) -> None:
         """Print the estimate; ask for confirmation if requests will be sent. Raises Failure (DENIED, USAGE)."""
@@ -125,13 +126,23 @@ class Evaluation:
 
         With live requests, a question that may not be sent has no row. Raises Failure (DENIED) if none has.
         """
-        self._ask_local(worker)
-        if self._is_live:
-            cloud_answers.ask(self.questions, self.policy, self.saved, self.environment)
+        try:
+            self._ask_local(worker)
+            if self._is_live:
+                cloud_answers.ask(self.questions, self.policy, self.saved, self.environment)
+        except (KeyboardInterrupt, Interrupted):
+            self.environment.note(f"stopped; {self._how_to_continue()}")
+            raise
         rows = [self._row(question) for question in self.measured_questions()]
         if not rows:
             raise Failure(ExitStatus.DENIED, "no question was sent (denied by a rule or the privacy scan)")
         return rows
+
+    def _how_to_continue(self) -> str:
+        done, total = len(self.questions) - self.estimate().to_answer, len(self.questions)
+        if self.saved.file is None:
+            return f"{done} of {total} answers are lost; to be able to continue later, use --rows FILE"
+        return f"{self.saved.file} keeps {done} of {total} answers; to continue, run the same command again"
 
     def measured_questions(self) -> list[LabelledQuestion]:
         """The questions that have a row."""

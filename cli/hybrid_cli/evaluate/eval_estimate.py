@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid_cli.cloud import prices
 from hybrid_cli.cloud.payload import Call
+from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.egress.budget import left_of_limits, worst_cost
 from hybrid_cli.evaluate.local_answers import request_for
 from hybrid_cli.evaluate.questions import LabelledQuestion
@@ -75,7 +76,7 @@ def estimate(
     times = [row.seconds for row in known if row.seconds is not None]
     to_answer = len(keys) - len(known)
     each = sum(times) / len(times) if times else _seconds_each(size)
-    most, likely = _cost(unsent, policy, saved)
+    most, likely = _cost(unsent, policy, saved, environment)
     left = left_of_limits(policy, environment) if unsent else []
     cloud = policy.cloud
     return EvalEstimate(
@@ -102,13 +103,13 @@ def _need(limit: Limit, requests: int, most: float | None) -> float:
 
 
 def _cost(
-    unsent: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows
+    unsent: Sequence[LabelledQuestion], policy: Policy, saved: SavedRows, environment: Environment
 ) -> tuple[float | None, float | None]:
     """The highest and the likely cost in USD, by the mean length of the requests."""
     cloud = policy.cloud
     if cloud is None or not unsent:
         return 0.0, 0.0
-    longest = policy.local.sampling.max_tokens
+    longest = answer_limit(cloud, policy, environment)
     calls = [Call(cloud, request_for(question).messages(), longest) for question in unsent]
     size = sum(len(call.content()) for call in calls) // len(calls)
     most = worst_cost(calls[0], size)

@@ -21,7 +21,7 @@ def prior_of(weights: Weights) -> Calibration:
     taken for no better than the largest of them.
     """
     small, large = shipped()[0], shipped()[-1]
-    size = max(weights.path.stat().st_size, 1)
+    size = max(weights.size, 1)
     place = math.log(size / small.size) / math.log(large.size / small.size)
     gap = logit(small.score.wrong) - logit(large.score.wrong)
     shift = _CAUTION + gap * max(0.0, 1 - place)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
 
 REDRAW_SECONDS = 0.2
-_LINE_SECONDS = 10.0
+_LINE_SECONDS = (10.0, 60.0)
+"""Between two lines: at first, and at most; the time doubles, so that hours of work do not fill a log."""
 _RATE_SAMPLES = 50
 _BAR_COLUMNS = 10
 """The text beside the bar must fit into 80 columns, too."""
@@ -17,12 +18,13 @@ _MIN_DONE = 8
 
 
 class Progress:
-    """Shows `describe()` at intervals: every 0.2 s on a terminal, else after 2 s and then every 10 s."""
+    """Shows `describe()` at intervals: every 0.2 s on a terminal, else after 2 s, 10 s, 20 s, 40 s and then every 60 s."""
 
     def __init__(self, environment: Environment, describe: Callable[[], str]) -> None:
         self._environment = environment
         self._describe = describe
         self._animates = environment.can_animate()
+        self._pause = _LINE_SECONDS[0]
         self._next = environment.clock() + (REDRAW_SECONDS if self._animates else SILENCE_SECONDS)
 
     def update(self) -> None:
@@ -36,7 +38,8 @@ class Progress:
             self._next = self._environment.clock() + REDRAW_SECONDS
             self._environment.draw(f"hybrid: {self._describe()}")
         else:
-            self._next = self._environment.clock() + _LINE_SECONDS
+            self._next = self._environment.clock() + self._pause
+            self._pause = min(2 * self._pause, _LINE_SECONDS[1])
             self._environment.note(self._describe())
 
     def end(self) -> None:

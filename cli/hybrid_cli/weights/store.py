@@ -28,7 +28,7 @@ from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import CatalogModel, catalog, unknown_model
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
-from hybrid_cli.weights.names import as_text, is_name, path_of
+from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -81,6 +81,11 @@ class Weights(NamedTuple):
 
     path: Path
     sha256: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, or of all shards of a split model. Raises OSError."""
+        return sum(self.path.with_name(name).stat().st_size for name in shards_of(self.path.name))
 
 
 class _PathRecord(msgspec.Struct, frozen=True):
