@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -111,6 +110,6 @@ def calibrate(
         return
     report = fit_gate(chosen, promise, delta, flags, invocation.environment, invocation.worker, agreed=yes)
     if as_json:
-        typer.echo(json.dumps(report))
+        invocation.environment.print_json(report)
     else:
         invocation.environment.print_lines(*map(one_line, as_lines(report)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -46,7 +45,7 @@ def doctor(
     scripts = {shell: script(tree) for shell, script in SCRIPTS.items()}
     findings = list(examine(profile, environment, scripts, online=online))
     if as_json:
-        typer.echo(json.dumps([vars(finding) for finding in findings]))
+        environment.print_json([vars(finding) for finding in findings])
     else:
         colours = environment.uses_colour(environment.stdout)
         for finding in findings:

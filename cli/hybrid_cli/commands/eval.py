@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -158,6 +157,6 @@ def evaluate(
         plot=plot,
     )
     if as_json:
-        typer.echo(json.dumps(report))
+        invocation.environment.print_json(report)
     else:
         invocation.environment.print_lines(*as_lines(report, verbose=verbose))

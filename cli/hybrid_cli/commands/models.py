@@ -59,7 +59,7 @@ def list_models(
     if as_json:
         for name, problem in damaged.items():
             invocation.environment.error(f"{name}: {problem}")
-        typer.echo(json.dumps(models))
+        invocation.environment.print_json(models)
         return
     default = default_model(invocation.environment)
     rows: list[tuple[str, ...]] = [
@@ -155,7 +155,7 @@ def show(
     if manifest is not None:
         facts = {**describe(manifest, store, invocation.environment), **facts}
     if as_json:
-        typer.echo(json.dumps(facts))
+        invocation.environment.print_json(facts)
         return
     for key, value in facts.items():
         if value not in (None, [], ""):
@@ -205,7 +205,7 @@ def verify(
         elif not as_json and environment.verbosity >= 0:
             environment.print_lines(f"{model}: verified")
     if as_json:
-        typer.echo(json.dumps(found))
+        environment.print_json(found)
     failed = sum(not one["verified"] for one in found)
     if failed:
         raise Failure(ExitStatus.WEIGHTS, f"{failed} of {len(found)} models failed verification")

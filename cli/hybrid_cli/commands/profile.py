@@ -107,7 +107,7 @@ def explain(
     values = dict(merge_policy(Flags(profile=profile), invocation.environment).values)
     values["enforcement"] = EffectiveValue(best_enforcement(), "the guard of this system")
     if as_json:
-        typer.echo(json.dumps({key: vars(value) for key, value in values.items()}))
+        invocation.environment.print_json({key: vars(value) for key, value in values.items()})
         return
     for key, value in values.items():
         invocation.environment.print_lines(one_line(f"{key}: {json.dumps(value.value)}  ({value.layer})"))
@@ -121,11 +121,12 @@ def explain(
         "hybrid profile schema > profile.schema.json",
     ),
 )
-def schema() -> None:
+def schema(context: typer.Context) -> None:
     """Print the JSON Schema of profiles, for editors and validators."""
     from hybrid_cli.profile.published_schema import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2))
+    invocation: Invocation = context.obj
+    invocation.environment.print_json(json_schema(), indent=2)
 
 
 @app.command(

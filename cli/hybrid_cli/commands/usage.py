@@ -86,17 +86,17 @@ def usage(
             for row in rows
             if row["sha256"]
         ]
-        typer.echo(json.dumps({"requests": listed, "purged": ledger.purges()}, indent=2))
+        environment.print_json({"requests": listed, "purged": ledger.purges()}, indent=2)
         return
     if as_csv:
-        typer.echo(report.as_csv(groups), nl=False)
+        environment.print_lines(report.as_csv(groups).removesuffix("\n"))
         return
     policy = merge_policy(Flags(profile=profile), environment)
     left = {one.limit.key: one.amount for one in left_of_limits(policy, environment)}
     if as_json:
         sums = [vars(one) for one in groups]
         whole = vars(report.total(groups))
-        typer.echo(json.dumps({"by": by, "groups": sums, "total": whole, "left": left}))
+        environment.print_json({"by": by, "groups": sums, "total": whole, "left": left})
         return
     bars = environment.stdout_is_terminal()
     if not groups:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,7 +208,7 @@ def show_estimate(data: EvalInput, flags: Flags, environment: Environment, *, as
     work = Evaluation.prepare(data, flags, environment)
     plan = work.estimate()
     if as_json:
-        environment.write_stdout(json.dumps(plan.as_json()).encode() + b"\n")
+        environment.print_json(plan.as_json())
         return
     for line in plan.lines(work.policy.local.model):
         environment.error(line)

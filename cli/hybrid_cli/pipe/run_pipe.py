@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -60,7 +59,7 @@ def _show_plan(options: PipeOptions, source: Source, sink: Sink, cascades: Recor
     environment = cascades.environment
     plan = estimate(records, cascades.instruction, cascades.policy, environment)
     if options.as_objects:
-        environment.write_stdout(json.dumps(plan).encode() + b"\n")
+        environment.print_json(plan)
         return
     for name, value in plan.items():
         environment.error(f"{name}: {value}")

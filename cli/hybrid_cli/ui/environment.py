@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.system.work_tree import work_tree_of
@@ -153,15 +154,19 @@ class Environment:
         return runs_in_ci(self.variables)
 
     def escape_runner_commands(self, text: str) -> str:
-        """Return `text`; in CI with its workflow commands escaped. All output passes here, except JSON."""
+        """Return `text`; in CI with its workflow commands escaped. All text that is printed passes here."""
         return without_runner_commands(text) if self.in_ci() else text
 
     def escape_json(self, text: str) -> str:
-        """Return JSON with the same value; in CI without workflow commands."""
+        """Return JSON with the same value; in CI without workflow commands. All JSON that is printed passes here."""
         return json_without_runner_commands(text) if self.in_ci() else text
 
+    def print_json(self, value: Any, indent: int | None = None) -> None:
+        """Print a value for programs on stdout, as ASCII."""
+        self.write_stdout(self.escape_json(json.dumps(value, indent=indent)).encode() + b"\n")
+
     def print_lines(self, *lines: str) -> None:
-        """Print lines for people on stdout. Output for programs (JSON, CSV, scripts) is printed unescaped."""
+        """Print lines of text on stdout."""
         text = self.escape_runner_commands("".join(f"{line}\n" for line in lines))
         self.write_stdout(text.encode("utf-8", "backslashreplace"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from hybrid_cli.ui.environment import Environment
@@ -28,7 +27,7 @@ class Reporter:
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object for programs, with `as_json` only."""
         if self.as_json:
-            self.environment.write_stdout(json.dumps({"event": event, **fields}).encode() + b"\n")
+            self.environment.print_json({"event": event, **fields})
 
     def progress(self, file: str, size: int | None, done: int) -> DownloadProgress:
         """The progress of `file`, of which `done` bytes were downloaded before."""
