@@ -36,6 +36,13 @@ la password è {a9}1|пароль: {a9}1|パスワードは{a9}1です|密码是
 password: {a10}|DB_PASS="{a10}"|api_key={a32}|"client_secret": "{a40}"|X-Api-Key: {a32}|Authorization: Bearer {a40}|Authorization: Basic {b40}|curl -u ann:{a12} https://x
 postgres://ann:{a12}@db/x|mongodb+srv://ann:{a14}@c0.mongodb.net|redis://:{a20}@r:6379|https://ann:{a12}@h.example/|amqp://ann:{a12}@mq/|token: {h40}
 STRIPE_SECRET={a32}|encryption_key: {h64}|SONAR_TOKEN=squ_{h40}|jwt_secret: "{a48}"|DATADOG_API_KEY={h32}|ALGOLIA_ADMIN_KEY={h32}|MISTRAL_API_KEY={a32}
+mfa.{w84}|dose{h32}|IGQVJ{w150}|AAAAAAAAAAAAAAAAAAAAA{a80}|amzn1.oa2-cs.v1.{h64}|oauth:{l30}|https://mainnet.infura.io/v3/{h32}|sec-c-{b48}
+https://eth-mainnet.g.alchemy.com/v2/{w32}|lob: live_{h35}|OPENWEATHER_APPID={h32}|essu_{b60}|azure devops pat: {y52}|passwd: {a12}|ory_at_{w43}.{w43}
+let token: String = "{a40}".to_string();|const apiKey: string = '{a32}'|wandb login {h40}|HELICONE_API_KEY=sk-helicone-{a7}-{a7}-{a7}-{a7}|ably: {a6}.{a6}:{w43}
+openssl enc -aes-256-cbc -k {a16} -in x|net use z: /user:ann {a12}|mongosh -u root -p {a14}|snmp-server community {a12} RW|username ann password 7 {u16}
+recovery code: {l5}-{l5}|rootpw --plaintext {a12}|sudo password for ann: {a10}|npm config set //r.example/:_authToken {h8}-{h4}-{h4}-{h4}-{h12}|psk="{a14}"
+das Passwort lautet {a10}|le mot de passe du serveur est {a10}|DB_DSN="user:{a12}@tcp(db:3306)/app"|BASIC_AUTH=ann:{a12}|syt_YW5u_{a20}_{a6}|sk-{a24}
+private_{b28}|perm-{b24}=.{b12}=.{a30}|{a6}_{a29}_mmk|passcode: {d4}{a6}|STORYBLOK_TOKEN={a24}|CLOUDINARY_URL=cloudinary://{d15}:{w27}@mycloud|xau_{a32}
 COHERE_API_KEY={a40}|TOGETHER_API_KEY={h64}|DEEPGRAM_API_KEY={h40}|OPENWEATHER_API_KEY={h32}|SNYK_TOKEN={h8}-{h4}-{h4}-{h4}-{h12}|CODECOV_TOKEN={h8}-{h4}-{h4}-{h4}-{h12}
 abc_live_{a40}|newco_sk_{a36}|zz_pat_{a48}|K{c51}|5J{c49}|xprv{c107}|seed phrase: {p12}|mnemonic = "{p24}"|mosquitto password: {a12}|secret: {z32}
 """

@@ -29,7 +29,7 @@ def assignments(text: str, lowered: str) -> Iterator[Span]:
             yield span
 
 
-_WORDS = ("pass", "pwd", "pswd", "paswd", "pw", "key", "token", "secret", "credential", "_pat")
+_WORDS = ("pass", "pwd", "pswd", "paswd", "pw", "psk", "key", "token", "secret", "credential", "_pat")
 _FOREIGN_WORDS = (
     "ontraseña", "asło", "şifre", "Şifre", "ösenord", "ароль", "ật khẩu", "密码", "密碼", "口令", "パスワード", "暗証番号",
     "비밀번호", "암호", "รหัสผ่าน", "पासवर्ड", "كلمة المرور", "كلمة السر", "סיסמה", "סיסמא", "ωδικός",
@@ -64,7 +64,7 @@ def _places_after(word: str, text: str) -> Iterator[int]:
 
 
 _PASSWORD_NAME = re.compile(
-    r"(?:passw(?:or[dt])?s?|passphrase|paswd|pswd|pwd|pass|(?<![a-z])pw|kennwort|senha|contrasena|wachtwoord|parola"
+    r"(?:passw(?:or[dt]|d)?s?|passphrase|passcode|paswd|pswd|pwd|pass|(?<![a-z])(?:pw|psk)|kennwort|senha|contrasena|wachtwoord|parola"
     rf"|salasana|adgangskode|heslo|mot de passe|palavra-passe|{'|'.join(_FOREIGN_WORDS)})"
     r"(?:[_.-]?(?:base|value|prod|live|test|\d{1,2}))?\Z",
     re.IGNORECASE | re.ASCII,
@@ -77,10 +77,15 @@ _TOKEN_NAME = re.compile(
 )
 _REST_OF_NAME = re.compile(r"[A-Za-z0-9_.-]{0,24}", re.ASCII)
 _SEPARATOR = re.compile(
-    r"[\\\"'`\])]{0,4}[ \t]{0,20}(?:\r?\n?[ \t]{0,4}(?:=>|:=|\|\||[:=])\s{0,20}|>|(?P<said>(?:was|is|ist|est|es|è|é|to|=)"
+    r"[\\\"'`\])]{0,4}(?: (?:for|of|von|für|de|pour|del|du|do|da) [\w.@/-]{1,60}(?=:| (?:is|ist|est|es|è|é) ))?[ \t]{0,20}(?::[ \t]{0,4}&?[A-Za-z][\w.<>\[\]?|]{0,24}[ \t]{1,4}=[ \t]{1,4}(?=[\"'`])|\r?\n?[ \t]{0,4}(?:=>|:=|\|\||[:=])\s{0,20}|>|(?P<said>(?:was|is|ist|lautet|war|era|est|es|è|é|to|=)"
     r"(?::|[ \t])[ \t]{0,4}|[は是为為이가은는])[ \t]{0,4}|(?P<option>[ \t]{1,4}))"
     r"(?:[|>][+-]?[ \t]*\r?\n[ \t]*)?(?:[rbfuLU@]{1,2}(?=[\"']))?\\{0,7}[\"'`]?"
 )
+_STRONG = re.compile(
+    r"(?=[A-Za-z]{0,30}\d)(?=[^\WA-Z]{0,30}[A-Z])(?=[^\Wa-z]{0,30}[a-z])(?=\w{0,30}?\d\w{0,30}?[A-Za-z]\w)[A-Za-z0-9]{8,40}(?![\w/.(-])",
+    re.ASCII,
+)
+"""A word in prose that is a password: letters of both cases and digits, in turn."""
 _MOST_OF_A_NAME = 40
 _HAS_DIGIT = re.compile(r"[^\n]{0,400}?\d|\n[^\n]{0,400}?\d")
 _CODE = re.compile(r"[^\s\"'`,;<>(){}\[\]|\\]*[(\[{]")
@@ -98,14 +103,17 @@ def _clear_value(text: str, place: int) -> Span | None:
     is_password = _PASSWORD_NAME.search(text, name_start, name_end) is not None
     if not is_password and _TOKEN_NAME.search(text, name_start, name_end) is None:
         return None
-    if separator["option"] and not _takes_argument(text, place, separator.end()):
+    if separator["option"] and not (
+        _takes_argument(text, place, separator.end())
+        or (is_password and _STRONG.match(text, separator.end()) is not None)
+    ):
         return None
     if separator["said"] and not is_password:
         return None
     start = separator.end()
     opened = start if opens_quote(text, start) else _opened_before_name(text, place)
     is_setting = separator["option"] is None and separator["said"] is None and _is_setting(text, place)
-    least_run = 6 if is_password else 12
+    least_run = 6 if is_password else 10 if "secret" in text[name_start:name_end].lower() else 12
     if not _is_likely(text, start, opened, least_run, is_whole_line=is_setting and "=" in separator[0]):
         return None
     end = value_end(text, start, opened=opened, is_whole_line=is_setting)

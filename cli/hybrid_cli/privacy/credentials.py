@@ -42,6 +42,7 @@ CREDENTIALS = (
         r"[Aa](?:KIA[A-Z0-9]{16}|SIA[A-Z0-9]{16}|BIA[A-Z0-9]{16}|CCA[A-Z0-9]{16}|[Ww][Ss])[\s\S]{1,120}?(?<![\w/+=])"
         r"(?P<value>(?=[^a-z]{0,39}[a-z])(?=[^A-Z]{0,39}[A-Z])(?=[^0-9]{0,39}[0-9])[A-Za-z0-9/+]{40})(?![\w/+=])",
     ),
+    row("Amazon OAuth client secret", ("amzn1.oa2-cs.",), r"amzn1\.oa2-cs\.v1\.[a-f0-9]{64}\b"),
     row("Amazon MWS token", ("amzn.mws.",), r"amzn\.mws\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     row("AWS AppSync key", ("da2-",), r"da2-[a-z0-9]{26}\b"),
     row("AWS session token", ("fwogzxiv", "fqogzxiv", "iqojb3jpz2lu"), r"(?:F[wQ]oGZXIv|IQoJb3JpZ2lu)[A-Za-z0-9+/=%]{80,}"),
@@ -65,6 +66,7 @@ CREDENTIALS = (
     ),
     row("Azure key", ("jqqj99",), r"[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{20,26}\b"),
     row("Azure DevOps token", ("azdo",), r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}\b"),
+    row("Azure DevOps token", ("devops", "azure"), r"(?i:(?:devops|azure)[\w .-]{0,24}[^\w\n]{1,8})(?P<value>(?=[a-z]{0,51}[2-7])[a-z2-7]{52})\b"),
     row("Azure client secret", ("q~",), r"[\w.~-]{3}\dQ~[\w.~-]{31,34}(?![\w.~-])"),
     row("DigitalOcean token", ("dop_v1_", "doo_v1_", "dor_v1_"), r"do[opr]_v1_[a-f0-9]{64}\b"),
     row("Cloudflare token", ("cfut_", "cfat_", "cfk_", "v1.0-"), r"(?:cf(?:ut|at|k)_[A-Za-z0-9]{40,60}|v1\.0-[a-z0-9]{24}-[a-z0-9]{146})\b"),
@@ -94,9 +96,10 @@ CREDENTIALS = (
     row(
         "OpenAI key",
         ("sk-",),
-        r"sk-(?:(?:proj|svcacct|admin|None)-[\w-]{20,}|[A-Za-z0-9]{16,}T3BlbkFJ[A-Za-z0-9]{16,}|[A-Za-z0-9]{32,})",
+        r"sk-(?:(?:proj|svcacct|admin|None)-[\w-]{20,}|[A-Za-z0-9]{16,}T3BlbkFJ[A-Za-z0-9]{16,}|[A-Za-z0-9]{28,}|(?=[A-Za-z]{0,20}\d)(?=[^\WA-Z]{0,20}[A-Z])(?=[^\Wa-z]{0,20}[a-z])[A-Za-z0-9]{20,31}\b)",
     ),
     row("Langfuse key", ("sk-lf-",), r"sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+    row("Helicone key", ("sk-helicone-",), r"sk-helicone-[\w-]{20,}"),
     row("LangSmith key", ("lsv2_",), r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}\b"),
     row("NVIDIA key", ("nvapi-",), r"nvapi-[\w-]{60,}"),
     row("OpenRouter key", ("sk-or-",), r"sk-or-(?:v1-)?[\w-]{32,}"),
@@ -114,7 +117,7 @@ CREDENTIALS = (
     row("RunPod key", ("rpa_",), r"rpa_[A-Za-z0-9]{40,}\b"),
     row("Tavily key", ("tvly-",), r"tvly-(?:[a-z]{3,5}-)?[\w-]{24,}"),
     row("Voyage key", ("pa-",), r"pa-(?=[^\d\s]{0,40}\d)(?=[^A-Z\s]{0,40}[A-Z])[\w-]{40,48}(?![\w-])"),
-    row("Weights & Biases key", ("wandb",), r"(?i:wandb[\w.-]{0,20}[^\w\n]{1,8})(?P<value>(?:local-)?[a-f0-9]{40})\b"),
+    row("Weights & Biases key", ("wandb",), r"(?i:wandb[\w.-]{0,20}[^\w\n]{1,8}(?:login )?)(?P<value>(?:local-)?[a-f0-9]{40})\b"),
     row("Weights & Biases key", ("wandb_v1_",), r"wandb_v1_[\w-]{30,}"),
     # code and packages
     row("Atlassian token", ("atatt", "atctt"), r"AT[AC]TT(?=[A-Za-z]{0,30}\d)[\w-]{20,}=?[\w-]*"),
@@ -153,7 +156,7 @@ CREDENTIALS = (
     row("JFrog token", ("akcp", "cmvmdgtu"), r"(?:AKCp[A-Za-z0-9]{60,}|cmVmdGtu[A-Za-z0-9]{50,})\b"),
     row("Netlify token", ("nfp_",), r"nfp_[A-Za-z0-9]{36}\b"),
     row("npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}\b"),
-    row("npm password", (":_auth", ":_password", "_auth"), r"(?:(?<=:)|(?<![\w.-]))_(?:auth|password) {0,2}= {0,2}(?P<value>[^\s\"'$]{8,2000})"),
+    row("npm password", (":_auth", ":_password", "_auth"), r"(?:(?<=:)|(?<![\w.-]))_(?:authToken[ =]|(?:auth|password) {0,2}=) {0,2}(?P<value>[^\s\"'$]{8,2000})"),
     row("NuGet key", ("oy2",), r"oy2[a-z0-9]{43}\b"),
     row("PyPI token", ("pypi-age",), r"pypi-AgE[IN][\w-]{50,}"),
     row("crates.io token", ("cio",), r"cio(?=[A-Za-z]{0,30}\d)[A-Za-z0-9]{32}\b"),
@@ -169,7 +172,7 @@ CREDENTIALS = (
     # operations
     row("age secret key", ("age-secret-key-1",), r"AGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
     row("1Password token", ("ops_eyj", "a3-"), r"(?:ops_eyJ[\w+/-]{100,}=*|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3})"),
-    row("Databricks token", ("dapi",), r"dapi[a-f0-9]{32}(?:-\d)?\b"),
+    row("Databricks token", ("dapi", "dose"), r"(?:dapi|dose)[a-f0-9]{32}(?:-\d)?\b"),
     row("Doppler token", ("dp.",), r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[\w-]{2,35}\.)?[A-Za-z0-9]{40,44}\b"),
     row("Dynatrace token", ("dt0",), r"dt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}\b"),
     row("Grafana token", ("glsa_", "glc_", "eyjrijoi"), r"(?:glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|glc_[A-Za-z0-9+/]{32,}={0,3}|eyJrIjoi[A-Za-z0-9+/]{60,}={0,3})"),
@@ -177,6 +180,12 @@ CREDENTIALS = (
     row("Octopus Deploy key", ("api-",), r"API-(?=[A-Z]{0,24}\d)[A-Z0-9]{25,31}\b"),
     row("OpenShift token", ("sha256~",), r"sha256~[\w-]{43}(?![\w-])"),
     row("New Relic key", ("nrak-", "nraa-", "nrii-", "nriq-", "nrjs-", "nrbr-", "nrra-", "nrma", "nral"), r"(?:NR(?:AK|AA|II|IQ|JS|BR|RA|MA)-[\w-]{19,}|(?:[a-f0-9]{36,40}|(?:eu|gov|jp)\d\dx[a-fx0-9]{28,40})(?:F{2,4})?-?NR(?:AL|MA)\b)"),
+    row("OpenWeather key", ("openweather", "appid="), r"(?i:openweather[\w.-]{0,30}[^\w\n]{1,8}|[?&]appid=)(?P<value>[a-f0-9]{32})\b"),
+    row("Elastic Cloud key", ("essu_",), r"essu_[A-Za-z0-9+/]{40,}={0,2}"),
+    row("MaxMind key", ("_mmk",), r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk\b"),
+    row("ImageKit key", ("private_",), r"private_(?=[^\s\d]{0,20}\d)[A-Za-z0-9+/]{26,28}=?(?![\w+/])"),
+    row("YouTrack token", ("perm:", "perm-"), r"perm[:-][A-Za-z0-9+/]{6,60}={0,2}\.[A-Za-z0-9+/-]{2,40}={0,2}\.[A-Za-z0-9]{24,}"),
+    row("Ory token", ("ory_",), r"ory_(?:at|rt|ac|st|pat|apikey)_[\w.-]{30,}"),
     row("PlanetScale token", ("pscale_",), r"pscale_(?:tkn|oauth|pw)_[\w.=-]{32,}"),
     row("Postman key", ("pmak-", "pmat-"), r"PMA(?:K-[a-f0-9]{24}-[a-f0-9]{34}|T-[A-Z0-9]{26})\b"),
     row("Prefect key", ("pnu_",), r"pnu_[A-Za-z0-9]{36}\b"),
@@ -202,6 +211,7 @@ CREDENTIALS = (
     row("Braintree token", ("access_token$",), r"access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$[a-f0-9]{32}\b"),
     row("Flutterwave key", ("flwseck",), r"FLWSECK(?:_TEST)?-[a-f0-9A-Za-z]{20,}(?:-X)?\b"),
     row("Mollie key", ("live_", "test_"), r"(?:live|test)_(?=[A-Za-z]{0,29}\d)(?=[^A-Z]{0,29}[A-Z])[A-Za-z0-9]{30}\b"),
+    row("Lob key", ("live_", "test_"), r"(?:live|test)_(?:pub_)?[a-f0-9]{31,35}\b"),
     row("Paddle key", ("pdl_",), r"pdl_(?:live|sdbx)_apikey_\w{40,}"),
     row("PayPal secret", ("paypal",), r"(?i:paypal[\w.-]{0,20}[^\w\n]{1,8})(?P<value>[AE](?=[^\d\s]{0,60}\d)[\w-]{59,79})(?![\w-])"),
     row("PayPal token", ("a21a", "a101."), r"A(?:21AA|101\.)[\w.-]{60,}"),
@@ -209,6 +219,7 @@ CREDENTIALS = (
     row("Shippo token", ("shippo_",), r"shippo_(?:live|test)_[a-f0-9]{40}\b"),
     # talk and mail
     row("Discord webhook", ("discord",), r"https://discord(?:app)?\.com/api/webhooks/\d{17,20}/[\w-]{60,}"),
+    row("Discord token", ("mfa.",), r"mfa\.[\w-]{80,}"),
     row("Discord bot token", (".",), r"[MNO][DTjz][A-Za-z\d_-]{22,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w-])"),
     row("Mailchimp key", ("-us",), r"[a-f0-9]{32}-us\d{1,2}\b"),
     row("Mailgun key", ("key-",), r"key-(?=[a-z]{0,30}\d)[a-z0-9]{32}\b"),
@@ -228,16 +239,22 @@ CREDENTIALS = (
     row("OneSignal key", ("os_v2_",), r"os_v2_(?:app|org)_[a-z2-7]{40,}"),
     row("Resend key", ("re_",), r"re_[A-Za-z0-9]{6,10}_[A-Za-z0-9]{20,}\b"),
     row("Twitter bearer token", ("aaaaaaaaaaaaaaaaaaaaa",), r"A{21,22}[A-Za-z0-9%]{60,}"),
+    row("Twitch token", ("oauth:",), r"oauth:(?=[a-z]{0,29}\d)[a-z0-9]{30}\b"),
+    row("PubNub key", ("sec-c-", "sub-c-"), r"(?:sec-c-[A-Za-z0-9+/]{40,}|sub-c-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"),
+    row("Ably key", ("ably",), r"[\w-]{6}\.[\w-]{6}:[\w-]{43}(?![\w-])"),
+    row("Matrix token", ("syt_",), r"syt_[A-Za-z0-9+/=]{2,60}_[A-Za-z0-9]{20}_[A-Za-z0-9]{6}\b"),
     row("Zapier webhook", ("hooks.zapier.com",), r"hooks\.zapier\.com/hooks/catch/\d{1,12}/\w{5,}"),
     # work
     row("Airtable token", ("pat",), r"pat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"),
     row("Airtable token", (".v1.",), r"oaa[A-Za-z0-9]{14}\.v1\.[\w=-]{50,2000}\.[a-f0-9]{64}\b"),
+    row("key in a node's URL", ("infura.io", "alchemy.com"), r"(?:infura\.io/(?:ws/)?v3|alchemy\.com/(?:nft/)?v[23])/(?P<value>[\w-]{32})(?![\w-])"),
     row("Alchemy key", ("alcht_",), r"alcht_[A-Za-z0-9]{30}\b"),
     row("Asana token", ("asana",), r"\d{1,20}/\d{12,60}(?:/\d{12,60})?:[A-Za-z0-9]{32,}\b"),
     row("Asana token", ("asana",), r"(?i:asana[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>(?=[A-Za-z]{0,30}\d)(?=\d{0,30}[A-Za-z])[A-Za-z0-9]{32,40})\b"),
     row("Duffel token", ("duffel_",), r"duffel_(?:test|live)_[\w-]{40,}"),
     row("EasyPost key", ("ezak", "eztk"), r"EZ[AT]K[A-Za-z0-9]{54}\b"),
     row("Facebook token", ("eaa",), r"EAA[A-Za-z0-9]{80,}\b"),
+    row("Instagram token", ("igqv", "igaa"), r"IG(?:QV|AA)(?=[A-Za-z]{0,60}\d)[\w-]{80,}"),
     row("Facebook app token", ("|", "%7c"), r"\d{15,17}(?:\||%7C)[\w-]{27,40}"),
     row("Figma token", ("figd_",), r"figd_[\w-]{38,}"),
     row("Figma token", ("figma",), r"(?i:figma[\w.-]{0,20}[^\w\n-]{1,8})(?P<value>\d{4,8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"),
@@ -256,7 +273,7 @@ CREDENTIALS = (
     row("WakaTime key", ("waka_",), r"waka_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     # of no single vendor
     row("password in .netrc", ("machine ", "default "), r"(?:machine\s{1,4}\S{1,120}|default)\s{1,8}(?:login\s{1,4}\S{1,120}\s{1,8})?password\s{1,4}(?P<value>[^\s$]{3,})"),
-    row("password in .pgpass", (":5432:", ":5433:", ":6432:", ":*:"), r"[\w.*-]{1,80}:(?:543[23]|6432|\*):[\w*.-]{1,60}:[\w*.@-]{1,60}:(?P<value>[^\s:$]{3,})"),
+    row("password in .pgpass", (":5432:", ":5433:", ":6432:", ":*:"), r"[\w.*-]{1,80}:(?:543[23]|6432|\*):[\w*.-]{1,60}:[\w*.@-]{1,60}:(?P<value>[^\s:$*\"'][^\s:$]{2,})"),
     row("WordPress secret", ("define",), r"define\(\s{0,4}[\"'](?:DB_PASSWORD|(?:SECURE_|LOGGED_IN_)?AUTH_(?:KEY|SALT)|(?:LOGGED_IN|NONCE)_(?:KEY|SALT))[\"'],\s{0,8}[\"'](?P<value>[^\"'\n]{4,})"),
     row("password in a Dockerfile", ("env ", "arg "), r"(?:ENV|ARG)\s{1,4}\w{0,40}(?:PASS(?:WORD|WD)?|SECRET|TOKEN|API_?KEY)\w{0,10}[ =](?P<value>(?=[^\s\d]{0,60}\d)[^\s$\"']{6,})"),
     row("password hash", ("$2", "$1$", "$5$", "$6$", "$y$", "$argon2", "$apr1$", "$scrypt$", "pbkdf2_", "{ssha"), r"(?:\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:[156y7]|gy|apr1|argon2(?:id|i|d)|scrypt)\$[^\s\"'<>]{20,}|pbkdf2_sha\d{1,3}\$\d{1,8}\$[^\s\"'<>]{20,}|\{SSHA\d{0,3}\}[A-Za-z0-9+/=]{28,})"),
@@ -271,12 +288,24 @@ CREDENTIALS = (
     ),
     row("password of a command", ("mysql", "mariadb", "7z"), r"(?:mysql\w{0,10}|mariadb\w{0,10}|mysqldump|7z[a]?)\b[^\n|;&]{0,200}?\s-p[\"']?(?P<value>[^\s\"'$<-][^\s\"']{3,})"),
     row("password of a command", ("redis-cli", "ldap", "htpasswd", "storepass", "passin", "passout", "zip -p", "pgpassword", "smbclient"), r"(?:redis-cli\b[^\n|;&]{0,120}?\s-a\s|ldap\w{3,8}\b[^\n|;&]{0,200}?\s-w\s|htpasswd\s-\w{0,5}b\w{0,3}\s\S{1,80}\s\S{1,80}\s|-(?:store|key)pass\s|-pass(?:in|out)\spass:|zip -P\s|PGPASSWORD=|smbclient\b[^\n|;&]{0,120}?-U\s\S{1,60}%)[\"']?(?P<value>[^\s\"'$<-][^\s\"']{3,})"),
+    row("password of a command", ("--password-stdin",), r"echo\s{1,4}(?:-n\s{1,4})?[\"']?(?P<value>[^\s\"'$<`-][^\s\"']{3,})[\"']?\s{0,4}\|[^\n|]{0,200}?--password-stdin"),
+    row(
+        "password of a command",
+        ("openssl", "net use", "mongo", "sqlcmd", "bcp ", "ipmitool", "freerdp", "lftp", "rootpw"),
+        r"(?:openssl\b[^\n|;&]{0,120}?\s-k\s|net use\b[^\n|;&]{0,120}?/user:\S{1,60}\s|mongo\w{0,8}\b[^\n|;&]{0,200}?\s-p[ =]?"
+        r"|(?:sqlcmd|bcp|ipmitool)\b[^\n|;&]{0,200}?\s-P[ =]?|xfreerdp\b[^\n|;&]{0,200}?\s/p:|lftp\b[^\n|;&]{0,80}?-u\s\S{1,40},"
+        r"|rootpw\s{1,4}(?:--(?:plaintext|iscrypted)\s{1,4})?)[\"']?(?P<value>(?=[^\s\d]{0,60}\d)[^\s\"'$<-][^\s\"']{3,})",
+    ),
+    row("secret of a network device", ("community", "password 7", "key 7", "secret "), r"(?:snmp-server community|(?:password|key|secret)(?-i: [4-9]))\s(?P<value>(?=[^\s\d]{0,60}\d)[^\s\"'<>]{6,})"),
+    row("app password", ("pass",), r"(?i:pass(?:word|wd|code)?[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?P<value>[a-z]{4}(?: [a-z]{4}){3})(?![\w ])"),
+    row("app password", ("pass",), r"(?i:pass(?:word|wd|code)?[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?P<value>(?=[a-z-]{0,17}\d)[a-z0-9]{4}(?:-[a-z0-9]{4}){3})(?![\w-])"),
+    row("recovery code", ("recovery", "backup"), r"(?i:(?:recovery|backup)[ _-]?codes?\W{1,5})(?P<value>(?=[a-z -]{0,60}\d)[a-z0-9]{4,10}(?:-[a-z0-9]{4,10}){1,7})(?![\w-])"),
     row("password in SQL", ("identified", "password"), r"(?:[Ii](?i:dentified)\s{1,4}(?i:with\s{1,4}\S{1,40}\s{1,4})?(?i:by|as)\s{1,4}(?i:password\s{1,4})?|[Pp](?i:assword)\s{1,4})'(?P<value>[^'\n]{3,})"),
     row(
         "private key",  # without its first line, or in Base64 once more, as in a kubeconfig
-        ("lsltls1crudjt", "ls0tls1crudjt", "miie", "miij", "miic", "mhcc", "mc4caqaw", "migh", "b3blbnnzac1rzxkt"),
+        ("lsltls1crudjt", "ls0tls1crudjt", "miib", "miic", "miie", "miig", "miij", "miis", "mhcc", "mc4caqaw", "migh", "b3blbnnzac1rzxkt"),
         r"(?:LS0tLS1CRUdJTi(?:BSU0EgU|BQUklW|BFQyBQ|BFTkNSWVBU|BPUEVOU1|BEU0EgU|BQR1AgUF)[A-Za-z0-9+/]{20,}"
-        r"|MII[A-Za-z0-9+/]{2,3}AgEAAoIB[A-Za-z0-9+/]{20,}|MII[A-Za-z0-9+/]{2,3}IBA[A-Za-z0-9+/](?:AN|KC|BA)[A-Za-z0-9+/]{40,}"
+        r"|MII[BCEGJS][A-Za-z0-9+/]{1,2}AgEAAoIB[A-Za-z0-9+/]{20,}|MII[BCEGJS][A-Za-z0-9+/]{1,2}IBA[A-Za-z0-9+/](?:AN|KC|BA)[A-Za-z0-9+/]{40,}"
         r"|MC4CAQAwBQYDK2V[A-Za-z0-9+/]{40,}|M(?:Hc|Gk)CAQEE[A-Za-z0-9+/]{40,}|MIGHAgEAMBMGByqGSM[A-Za-z0-9+/]{40,}"
         r"|b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/]{40,})",
     ),
@@ -310,6 +339,8 @@ CREDENTIALS = (
         ("value=",),
         r"(?i:key=[\"']\w{0,40}(?:password|secret|token)[\"']\s{1,4}value=[\"'])(?P<value>[^\"'<>%$]{6,200})",
     ),
+    row("password in a data source", ("@tcp(", "@unix("), r"[\w.-]{1,60}:(?P<value>[^\s:\"'<>{}$*]{3,100})@(?:tcp|unix)\(", grows=False),
+    row("basic authentication", ("basic_auth", "basicauth", "basic-auth"), r"(?i:basic[_-]?auth[\w-]{0,20}[\"']?\s{0,3}[:=]\s{0,3}[\"']?)[\w.@-]{1,60}:(?P<value>(?=[^\s\d]{0,60}\d)[^\s\"'<>$]{6,})"),
     row(
         "password in a URL",
         ("://",),

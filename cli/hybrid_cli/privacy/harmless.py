@@ -13,7 +13,10 @@ _PLACEHOLDER = re.compile(
     r"|^[$%][({]{0,2}[A-Za-z_][\w.]*[)}%]{0,2}$|^[$%#]?\{|^<[\w .-]+>?$|^%\(|^\$\(",
     re.IGNORECASE | re.ASCII,
 )
-_FILLER = re.compile(r"(.)\1{7}|0123456789abcdef|1234567890abc", re.IGNORECASE)
+_FILLER = re.compile(r"0123456789abcdef|1234567890abc", re.IGNORECASE)
+_RUN_OF_ONE = re.compile(r"(.)\1{7,}", re.IGNORECASE)
+_FILLING = 3
+"""A run of one character fills a value if it is at least a third of it. Bytes of zero are such a run in Base64, too."""
 _LONGEST = 200
 """Characters of a placeholder. In longer values, such as keys in Base64, its words may occur by chance."""
 
@@ -25,14 +28,19 @@ def is_example(token: str) -> bool:
     """Whether a token, which has the format of a credential, is only an example of it, as in documents."""
     if len(token) > _LONGEST:
         return False
-    return _EXAMPLE.search(token) is not None or _FILLER.search(token) is not None
+    return _EXAMPLE.search(token) is not None or _is_filled(token)
 
 
 def is_placeholder(value: str) -> bool:
     """Whether `value` is a substitute for a secret, as in examples and templates."""
     if len(value) > _LONGEST:
         return False
-    return _PLACEHOLDER.search(value) is not None or _FILLER.search(value) is not None
+    return _PLACEHOLDER.search(value) is not None or _is_filled(value)
+
+
+def _is_filled(value: str) -> bool:
+    longest = max((len(run[0]) for run in _RUN_OF_ONE.finditer(value)), default=0)
+    return longest * _FILLING >= len(value) > 0 or _FILLER.search(value) is not None
 
 
 _EMBEDDED = re.compile(

@@ -45,11 +45,20 @@ def cards(text: str) -> Iterator[SensitiveSpan]:
         if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1 or not _luhn(digits):
             continue
         if len(groups) > 1:
-            is_card = tuple(map(len, groups)) in _CARD_GROUPS
+            is_card = tuple(map(len, groups)) in _CARD_GROUPS and not _is_in_dump(text, match.start())
         else:
             is_card = _IDENTIFIER.search(text, max(0, match.start() - 40), match.start()) is None
         if is_card:
             yield SensitiveSpan("card", "card number", match.start(), match.end())
+
+
+_OFFSET = re.compile(r"[0-9a-f]{6,16}(?::|  )[ 0-9a-f]*\Z")
+
+
+def _is_in_dump(text: str, place: int) -> bool:
+    """Whether `place` is in a line of a hexadecimal dump, which begins with an offset."""
+    line = text.rfind("\n", 0, place) + 1
+    return place - line < 80 and _OFFSET.match(text, line, place) is not None
 
 
 def _luhn(digits: str) -> bool:
@@ -78,7 +87,8 @@ def ibans(text: str) -> Iterator[SensitiveSpan]:
         for end in range(match.start() + length, match.end() + 1):
             compact = re.sub(r"[^A-Za-z0-9]", "", text[match.start() : end])
             if len(compact) == length:
-                if _mod_97(compact) and not re.match(r"[A-Za-z0-9]", text[end : end + 1]):
+                is_word = re.match(r"[A-Za-z0-9]", text[end : end + 1]) is not None
+                if _mod_97(compact) and not is_word and not _is_in_dump(text, match.start()):
                     yield SensitiveSpan("iban", "IBAN", match.start(), end)
                 break
 

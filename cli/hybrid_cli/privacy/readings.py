@@ -125,8 +125,9 @@ def _of_number(hexadecimal: str) -> str:
 _TOKEN = r"[A-Za-z0-9_+/=~%.-]"  # noqa: S105  the characters of keys
 _STRINGS = rf"[\"'`](?<={_TOKEN}[\"'`])\s{{0,40}}(?:[+.&|<>~\\]{{1,2}}\s{{0,40}})?[\"'`](?={_TOKEN})"
 _WRAP = rf"\n(?<=[A-Za-z0-9_+/=~%.\\\r-]\n)[ \t>#|*+\"']{{0,40}}(?={_TOKEN}{{4}})"
+_TABS = rf"\t(?<={_TOKEN}\t)[ \t]{{0,8}}(?={_TOKEN}{{4}})"
 _EMPHASIS = rf"[*`<](?<={_TOKEN}[*`<])(?:(?<=\*)\*{{0,2}}|(?<=`)|(?<=<)/?[a-z][^<>\n]{{0,60}}>)(?={_TOKEN})"
-_SEAM = re.compile(f"{_STRINGS}|[ \\t]{{0,8}}\\\\?\\r?{_WRAP}|{_EMPHASIS}")
+_SEAM = re.compile(f"{_STRINGS}|[ \\t]{{0,8}}\\\\?\\r?{_WRAP}|{_TABS}|{_EMPHASIS}")
 _WRAPPED = re.compile(rf"(?={_TOKEN}*\d)(?:{_TOKEN}){{12,}}[ \t]{{0,8}}\\?\r?\Z")
 """The end of a line that may be continued: twelve characters of a key or more, with a digit."""
 
@@ -137,8 +138,9 @@ def _joined(reading: Reading) -> Reading | None:
 
 
 def _is_seam(found: re.Match[str]) -> bool:
-    """Whether a value may continue after `found`: a line end counts only after what looks like a key."""
-    return "\n" not in found[0] or found[0][0] in "\"'`" or _may_wrap(found.string, found.start())
+    """Whether a value may continue after `found`: a line end or a tab counts only after what looks like a key."""
+    is_sure = found[0][0] in "\"'`" or {"\n", "\t"}.isdisjoint(found[0])
+    return is_sure or _may_wrap(found.string, found.start())
 
 
 def _may_wrap(text: str, end: int) -> bool:
@@ -153,6 +155,7 @@ _TRIGGERS = (
     (("&",), re.compile(r"&(?:#|[A-Za-z]{2,8};)")),
     (('"', "'", "`"), re.compile(_STRINGS)),
     (("\n",), re.compile(_WRAP)),
+    (("\t",), re.compile(_TABS)),
     (("*", "`", "<"), re.compile(_EMPHASIS)),
 )
 """Where a text can be read otherwise: characters that must be in it, and the pattern of the places."""
@@ -171,7 +174,7 @@ def _lines_to_read_again(text: str) -> Reading | None:
     lines: list[tuple[int, int]] = []
     found = (match for pattern in patterns for match in pattern.finditer(text))
     for start, end in sorted(
-        one.span() for one in found if one[0][0] != "\n" or _may_wrap(text, one.start())
+        one.span() for one in found if one[0][0] not in "\n\t" or _may_wrap(text, one.start())
     ):
         if lines and end <= lines[-1][1]:
             continue
