@@ -7,6 +7,7 @@ _hybrid_value() {
     ' --color') kind=choice words='auto always never' ;;
     'run --profile'|'run -p') kind=profile ;;
     'run --model'|'run -m') kind=model ;;
+    'run --keep-alive') kind=text ;;
     'run --escalation') kind=choice words='forbid auto force ask' ;;
     'run --cloud') kind=text ;;
     'run --cloud-model') kind=text ;;
@@ -25,6 +26,7 @@ _hybrid_value() {
     'run --color') kind=choice words='auto always never' ;;
     'pipe --profile'|'pipe -p') kind=profile ;;
     'pipe --model'|'pipe -m') kind=model ;;
+    'pipe --keep-alive') kind=text ;;
     'pipe --escalation') kind=choice words='forbid auto force ask' ;;
     'pipe --cloud') kind=text ;;
     'pipe --cloud-model') kind=text ;;
@@ -60,6 +62,8 @@ _hybrid_value() {
     'models import --color') kind=choice words='auto always never' ;;
     'models rm --color') kind=choice words='auto always never' ;;
     'models prune --color') kind=choice words='auto always never' ;;
+    'models ps --color') kind=choice words='auto always never' ;;
+    'models unload --color') kind=choice words='auto always never' ;;
     'init --name') kind=text ;;
     'init --model'|'init -m') kind=model ;;
     'init --cloud') kind=text ;;
@@ -119,8 +123,8 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
@@ -130,6 +134,8 @@ _hybrid_options() {
     'models import') words='--name --link --quiet -q --color --help -h' ;;
     'models rm') words='--force -f --quiet -q --color --help -h' ;;
     'models prune') words='--quiet -q --color --help -h' ;;
+    'models ps') words='--json --quiet -q --color --help -h' ;;
+    'models unload') words='--quiet -q --color --help -h' ;;
     'init') words='--name --model -m --cloud --cloud-model --escalation --usd-per-day --quiet -q --color --help -h' ;;
     'profile') words='--quiet -q --color --help -h' ;;
     'profile ls') words='--quiet -q --color --help -h' ;;
@@ -157,11 +163,12 @@ _hybrid_arguments() {
     '') kind=choice words='run pipe pull models init profile consent usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
-    'models') kind=choice words='ls default show verify import rm prune' ;;
+    'models') kind=choice words='ls default show verify import rm prune ps unload' ;;
     'models show') kind=catalog ;;
     'models verify') kind=model ;;
     'models import') kind=file ;;
     'models rm') kind=model ;;
+    'models unload') kind=model ;;
     'profile') kind=choice words='ls show check explain schema trust' ;;
     'profile show') kind=profile ;;
     'profile check') kind=file ;;
@@ -201,7 +208,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

@@ -83,7 +83,7 @@ def _with_worker(arguments: list[str]) -> int:
     """
     from hybrid_cli.local.worker import Worker
 
-    worker = Worker.fork() if _may_need_worker(arguments) else None
+    worker = Worker.fork() if _may_need_worker(arguments) and not _is_warm() else None
     try:
         return _run_command(arguments, worker)
     finally:
@@ -98,6 +98,15 @@ def _may_need_worker(arguments: list[str]) -> bool:
     # Before the command, only flags and --color with its value may appear.
     names = [one for one in arguments if one[:1] != "-" and one not in ("auto", "always", "never")]
     return names[:1] in (["run"], ["pipe"], ["eval"], ["calibrate"])
+
+
+def _is_warm() -> bool:
+    """Guess whether an engine is loaded already. A wrong guess is harmless here, too."""
+    import os
+
+    from hybrid_cli.system.runtime_folder import may_be_warm, runtime_folder
+
+    return may_be_warm(runtime_folder(os.environ))
 
 
 def _run_command(arguments: list[str], worker: object) -> int:

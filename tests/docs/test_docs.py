@@ -306,7 +306,7 @@ NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybri
         ("run two words", "unexpected argument `words`; quote arguments that contain spaces"),
         (
             "models",
-            "models needs a command: ls, default, show, verify, import, rm, prune; see hybrid models --help",
+            "models needs a command: ls, default, show, verify, import, rm, prune, ps, unload; see hybrid models --help",
         ),
         ("pipe", "pipe needs INSTRUCTION; see hybrid pipe --help"),
         ("-z", "hybrid has no option `-z`; see hybrid --help"),

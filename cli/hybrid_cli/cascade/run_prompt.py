@@ -11,7 +11,7 @@ from hybrid_cli.cascade.cascade import Cascade
 from hybrid_cli.cascade.dry_run import as_lines, make_plan
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
-from hybrid_cli.cascade.session import engine_of, guard
+from hybrid_cli.cascade.session import choose_engine, engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows, shadow_of
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.choices import read_choices
@@ -66,6 +66,7 @@ def run_prompt(
 ) -> int:
     """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
     policy = merge_policy(flags, environment)
+    chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
         prefetch_sdk(policy, environment)
@@ -113,7 +114,7 @@ def run_prompt(
             if options.dry_run:
                 _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
                 return 0
-            with engine_of(policy, worker) as engine:
+            with engine_of(policy, chosen) as engine:
                 cascade = Cascade(
                     request,
                     policy,

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
+from hybrid_cli.local.connection import Connection
+from hybrid_cli.local.protocol import SchedulerRequest
 from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.keep_alive import keep_seconds
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.system.runtime_folder import may_be_warm, runtime_folder
+from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.store import Store, Weights
 
 
 def guard(policy: Policy, environment: Environment) -> Enforcement:
@@ -33,16 +40,66 @@ def guard(policy: Policy, environment: Environment) -> Enforcement:
     return enforcement
 
 
+def choose_engine(policy: Policy, environment: Environment, worker: Worker | None) -> Connection | None:
+    """Return the engine that is kept warm for the local model, started if the profile keeps it; else `worker`.
+
+    Call it before `guard`, which refuses new connections. A worker that is not needed is stopped.
+    """
+    keep = keep_seconds(policy.local.keep_alive)
+    folder = runtime_folder(environment.variables)
+    if policy.mode == "force" or (keep == 0 and not may_be_warm(folder)):
+        return worker
+    warm = (
+        None
+        if work_tree_of(Path(folder), environment.variables)
+        else _warm_engine(policy, environment, folder, keep)
+    )
+    if warm is not None and worker is not None:
+        worker.stop()
+    return warm or worker
+
+
+def _warm_engine(
+    policy: Policy, environment: Environment, folder: str, keep: float | None
+) -> Connection | None:
+    from hybrid_cli.local import warm  # late: most runs have no warm engine
+
+    try:
+        weights = Store(environment).locate(policy.local.model)
+    except Failure:  # told where the model is used
+        return None
+    settings = warm_settings(weights, policy)
+    engine = warm.find(folder, weights.sha256, settings)
+    if engine is None and keep != 0:
+        engine = warm.start(folder, weights.sha256, settings)
+    if engine is not None and keep != 0:
+        warm.keep(engine, keep)
+    return engine
+
+
+def warm_settings(weights: Weights, policy: Policy) -> SchedulerRequest:
+    """Return what decides which warm engine answers."""
+    local = policy.local
+    return SchedulerRequest(
+        path=str(weights.path.absolute()),
+        examples=[],
+        slots=None,
+        context=None if local.context == "auto" else local.context,
+        threads=None if local.threads == "auto" else local.threads,
+        mmap_over_memory=local.mmap_over_memory,
+    )
+
+
 @contextmanager
-def engine_of(policy: Policy, worker: Worker | None) -> Iterator[Worker | None]:
-    """Yield the worker, and stop it at the end; yield None under `force`."""
+def engine_of(policy: Policy, chosen: Connection | None) -> Iterator[Connection | None]:
+    """Yield the chosen engine or a new worker, and stop it at the end; yield None under `force`."""
     if policy.mode == "force":
-        if worker is not None:
-            worker.stop()
+        if chosen is not None:
+            chosen.stop()
         yield None
         return
-    worker = worker or Worker.fork()
+    engine = chosen or Worker.fork()
     try:
-        yield worker
+        yield engine
     finally:
-        worker.stop()
+        engine.stop()

@@ -310,6 +310,64 @@ def prune(context: typer.Context) -> None:
     invocation.environment.note(f"freed {_megabytes(prune_store(invocation.environment))}")
 
 
+@app.command(
+    examples=(
+        "hybrid models ps",
+        "hybrid models ps --json",
+    ),
+)
+def ps(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models that are kept loaded (`local.keep_alive`, --keep-alive)."""
+    from hybrid_cli.cascade.warm_models import loaded_models
+    from hybrid_cli.ui.table import table_lines
+
+    environment: Environment = context.obj.environment
+    models = loaded_models(environment)
+    if as_json:
+        environment.print_json(models)
+    elif not models:
+        environment.note("no model is loaded; to keep one: hybrid run --keep-alive 5m")
+    else:
+        rows = [
+            (
+                one["name"],
+                str(one["pid"]),
+                _megabytes(one["memory"]),
+                str(one["callers"]),
+                f"{one['idle_seconds']:.0f} s",
+                "forever" if one["keep_seconds"] is None else f"{one['keep_seconds']:.0f} s",
+            )
+            for one in models
+        ]
+        header = ["NAME", "PID", "MEMORY", "CALLERS", "IDLE", "KEPT"]
+        environment.print_lines(*table_lines(rows, environment, right=[1, 2, 3, 4, 5], header=header))
+
+
+@app.command(
+    examples=(
+        "hybrid models unload",
+        "hybrid models unload qwen2.5-coder-1.5b",
+    ),
+)
+def unload(
+    context: typer.Context,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|PATH]", help="Unload only this model. [default: all]", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Unload the models that are kept loaded, even if other commands use them."""
+    from hybrid_cli.cascade.warm_models import unload_models
+
+    unloaded = unload_models(model, context.obj.environment)
+    if model is not None and not unloaded:
+        raise Failure(ExitStatus.USAGE, f"{model} is not loaded; see: hybrid models ps")
+    message = f"unloaded {', '.join(unloaded)}" if unloaded else "no model was loaded"
+    context.obj.environment.note(message)
+
+
 def _last_used(time: str | None) -> str:
     return "never used" if time is None else f"used {time[:10]}"
 

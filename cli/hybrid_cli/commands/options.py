@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hybrid_cli.profile.keep_alive import is_keep_alive
 from hybrid_cli.profile.modes import Mode
 
 # Option groups in help and man pages: the `rich_help_panel` of each option.
@@ -52,6 +53,13 @@ def shell_words(command: str | None) -> str | None:
     return command
 
 
+def keep_alive(value: str | None) -> str | None:
+    """Reject what is no time to stay."""
+    if value is not None and not is_keep_alive(value):
+        raise typer.BadParameter("must be 0, a time such as 30s, 5m or 1h, or forever")
+    return value
+
+
 Profile = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +79,16 @@ Model = Annotated[
         metavar="NAME|PATH",
         callback=some_text,
         help="Use this local model.",
+        rich_help_panel=MODEL_AND_PROFILE,
+    ),
+]
+KeepAlive = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-alive",
+        metavar="TIME",
+        callback=keep_alive,
+        help="Keep the model loaded for later commands: 30s, 5m, 1h or forever; 0 ends at once.",
         rich_help_panel=MODEL_AND_PROFILE,
     ),
 ]

@@ -30,8 +30,8 @@ def serve(requests: int, events: int) -> None:
     """Answer requests until the parent closes their pipe. Every failure becomes an event."""
     _die_with_parent()
     enforcement = forbid_sockets()
-    _prepare_environment()
-    loader, problem = _new_loader()
+    prepare_environment()
+    loader, problem = new_loader()
     import msgspec
 
     from hybrid_cli.local.protocol import Failed, Message, Ready
@@ -79,7 +79,8 @@ class _Child:
         if isinstance(message, Describe):
             self._describe(message)
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
-            self._require_guard(message)
+            if message.require_enforcement:
+                require_guard(self._enforcement)
             self._confine(message.path, getattr(message, "cache_folder", None))
             # In parallel with the imports, because it releases the GIL.
             self._loader.load(message.path, mmap_over_memory=message.mmap_over_memory)
@@ -108,12 +109,12 @@ class _Child:
     def _generate(self, message: LocalRequest | SchedulerRequest) -> None:
         from hybrid_cli.local.inference import Inference
         from hybrid_cli.local.protocol import LocalRequest
-        from hybrid_cli.local.scheduler import Inbox, Scheduler
+        from hybrid_cli.local.scheduler import LineInbox, Scheduler
 
         if isinstance(message, LocalRequest):
             Inference(self._loader).answer(message, self._emit, self._threads)
         else:
-            Scheduler(self._loader, message, Inbox(self._lines), self._emit).run()
+            Scheduler(self._loader, message, LineInbox(self._lines), self._emit).run()
 
     def _confine(self, path: str, cache_folder: str | None) -> None:
         """Confine the process in the file system, once."""
@@ -122,17 +123,18 @@ class _Child:
         if self._confined is None:
             self._confined = confine_engine(path, cache_folder)
 
-    def _require_guard(self, message: LocalRequest | SchedulerRequest) -> None:
-        """Raise Failure if the profile requires a stronger guard than this process has."""
-        if message.require_enforcement and self._enforcement != "seccomp":
-            raise Failure(
-                ExitStatus.FAILURE,
-                "the profile requires a guard for the local model that this system does not have"
-                f" (escalation.require_enforcement): the best is {self._enforcement}",
-            )
+
+def require_guard(enforcement: Enforcement) -> None:
+    """Raise Failure if `enforcement` is not the kernel's, which the profile requires."""
+    if enforcement != "seccomp":
+        raise Failure(
+            ExitStatus.FAILURE,
+            "the profile requires a guard for the local model that this system does not have"
+            f" (escalation.require_enforcement): the best is {enforcement}",
+        )
 
 
-def _new_loader() -> tuple[Loader | None, ImportError | None]:
+def new_loader() -> tuple[Loader | None, ImportError | None]:
     """Return the loader, or the error if llama.cpp cannot be imported."""
     try:
         from hybrid_cli.local.loading import Loader
@@ -178,7 +180,7 @@ def kept_variables(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _prepare_environment() -> None:
+def prepare_environment() -> None:
     """Delete every variable that may be a secret, and keep libraries' idle threads from spinning."""
     kept = kept_variables(os.environ)
     for name in [name for name in os.environ if name not in kept]:

@@ -180,11 +180,15 @@ class Decoder:
             last, gap = max(self.active, key=lambda job: job.slot), min(self._free)
             if last.slot < gap:
                 return
-            llama_cpp.llama_memory_seq_rm(self._memory, gap, -1, -1)
-            llama_cpp.llama_memory_seq_cp(self._memory, last.slot, gap, -1, -1)
-            self._free.remove(gap)
-            self._free.add(last.slot)
-            last.slot = gap
+            self._move(last, gap)
+
+    def _move(self, job: SequenceJob, slot: int) -> None:
+        """Move the sequence of `job` into the free `slot`."""
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        llama_cpp.llama_memory_seq_cp(self._memory, job.slot, slot, -1, -1)
+        self._free.remove(slot)
+        self._free.add(job.slot)
+        job.slot = slot
 
     @property
     def _shared(self) -> int:

@@ -136,7 +136,24 @@ class End(_Message, frozen=True):
     """No more sequences will come."""
 
 
-Message = Union[Describe, LocalRequest, SchedulerRequest, Begin, Cancel, End]  # noqa: UP007  no | before 3.11
+class Keep(_Message, frozen=True):
+    """Stay for so many seconds without a caller. Only a warm engine understands this and the next two."""
+
+    seconds: float | None
+    """None for ever."""
+
+
+class AskStatus(_Message, frozen=True):
+    """Report the warm engine's status."""
+
+
+class Unload(_Message, frozen=True):
+    """End the warm engine, even if others use it."""
+
+
+Message = Union[  # noqa: UP007  no | before 3.11
+    Describe, LocalRequest, SchedulerRequest, Begin, Cancel, End, Keep, AskStatus, Unload
+]
 
 
 # ---- from the engine ------------------------------------------------------------------------------------
@@ -221,5 +238,23 @@ class Failed(_Event, frozen=True):
     reason: str
 
 
+class Status(_Event, frozen=True):
+    """The state of a warm engine."""
+
+    path: str
+    weights_id: str
+    pid: int
+    memory: int
+    """Bytes in memory, the mapped weights among them."""
+    callers: int
+    """Connections at work, without the one that asks."""
+    idle: float
+    """Seconds since the last caller left; 0 while there is one."""
+    keep: float | None
+    """Seconds that it stays without a caller; None for ever."""
+
+
 SequenceEvent = Union[Tokens, Finished]  # noqa: UP007
-Event = Union[Ready, Described, Loaded, Tokens, Finished, Refused, Done, Failed]  # noqa: UP007
+Event = Union[  # noqa: UP007
+    Ready, Described, Loaded, Tokens, Finished, Refused, Done, Failed, Status
+]

@@ -35,29 +35,69 @@ from hybrid_cli.local.protocol import (
     Refused,
     SchedulerRequest,
     Task,
+    TemplateState,
 )
 from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 
 _FLUSH_SECONDS = 0.25
 """Longer than for a single request: no user reads along, and only the gate's checkpoints need the tokens."""
-_HEAD_START = 16
+HEAD_START = 16
 """Tokens that the first sequence generates on its own: many answers are complete by then."""
 _MAX_CACHE_BYTES = 1 << 30
 """For the KV cache of one context."""
 _MEMORY_DIVISOR = 4
 """One context takes at most this part of the free memory."""
-_MAX_LANES = 2
+MAX_LANES = 2
 
 
 class Inbox:
-    """The messages after a `SchedulerRequest`. A thread reads them, so that decoding does not wait for the parent."""
+    """The sequences that are asked for, in order."""
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    def __init__(self) -> None:
         self._waiting: deque[tuple[int, Task]] = deque()
         self.cancelled: set[int] = set()
         self.ended = False
+
+    def next(self, *, wait: bool) -> tuple[int, Task] | None:
+        """Return the next task with its number; None if no task waits, or, with `wait`, after the end."""
+        self.poll()
+        while wait and not self._waiting and not self.ended:
+            self._wait()
+        return self._waiting.popleft() if self._waiting else None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another task waits."""
+        return bool(self._waiting)
+
+    def poll(self) -> None:
+        """Process the messages that have arrived."""
+        raise NotImplementedError
+
+    def _wait(self) -> None:
+        """Wait for a message, and process it."""
+        raise NotImplementedError
+
+    def admitted(self, number: int, tokens: int, template: TemplateState) -> None:
+        """The prompt of a task was read, and has so many tokens."""
+
+    def _begin(self, number: int, task: Task) -> None:
+        self._waiting.append((number, task))
+
+    def _cancel(self, number: int) -> None:
+        waiting = [one for one in self._waiting if one[0] != number]
+        if len(waiting) == len(self._waiting):
+            self.cancelled.add(number)
+        self._waiting = deque(waiting)
+
+
+class LineInbox(Inbox):
+    """The messages after a `SchedulerRequest`. A thread reads them, so that decoding does not wait for the parent."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        super().__init__()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
 
     def _read(self, lines: Iterable[bytes]) -> None:
@@ -69,38 +109,22 @@ class Inbox:
                 return
         self._messages.put(End())
 
-    def next(self, *, wait: bool) -> tuple[int, Task] | None:
-        """Return the next task with its number; None if no task waits, or, with `wait`, after the end."""
-        self.poll()
-        while wait and not self._waiting and not self.ended:
-            self._take(self._messages.get())
-        return self._waiting.popleft() if self._waiting else None
-
-    @property
-    def has_more(self) -> bool:
-        """Whether another task waits."""
-        return bool(self._waiting)
-
     def poll(self) -> None:
-        """Process the messages that have arrived."""
         while not self._messages.empty():
-            self._take(self._messages.get())
+            self._wait()
 
-    def _take(self, message: Message) -> None:
+    def _wait(self) -> None:
+        message = self._messages.get()
         if isinstance(message, Begin):
-            self._waiting.append((message.sequence, message.task))
+            self._begin(message.sequence, message.task)
         elif isinstance(message, Cancel):
-            number = message.sequence
-            waiting = [one for one in self._waiting if one[0] != number]
-            if len(waiting) == len(self._waiting):
-                self.cancelled.add(number)
-            self._waiting = deque(waiting)
+            self._cancel(message.sequence)
         else:
             self.ended = True
 
 
 @dataclass
-class _Lane:
+class Lane:
     """One context and its decoder."""
 
     context: Any
@@ -125,18 +149,20 @@ class _SchedulerWriter(EventWriter):
 class Scheduler:
     """Generates the sequences of one `SchedulerRequest`."""
 
+    flush_seconds = _FLUSH_SECONDS
+
     def __init__(self, loader: Loader, request: SchedulerRequest, inbox: Inbox, emit: Emit) -> None:
         self._loader = loader
         self._inbox = inbox
         self._emit = emit
-        self._writer = _SchedulerWriter(emit, _FLUSH_SECONDS)
+        self._writer = _SchedulerWriter(emit, self.flush_seconds)
         self._model = model = Model(loader.handle)
         self._threads = ThreadCount(request.threads)
         self._limit = min(request.context or model.trained_context, model.trained_context)
         self._slots = request.slots or slots_for(usable_cores())
         examples = [model.tokens(model.prompt(messages)) for messages in request.examples]
-        self._prefix = examples[0][: common_length(examples)]
-        self._lanes: list[_Lane] = []
+        self._prefix = examples[0][: common_length(examples)] if examples else []
+        self._lanes: list[Lane] = []
         self._next: SequenceJob | None = None
         """A sequence that waits for a slot."""
 
@@ -178,6 +204,7 @@ class Scheduler:
             try:
                 prompt = self._model.prompt(task.messages, task.tools)
                 tokens = self._model.tokens(prompt)
+                self._inbox.admitted(number, len(tokens), self._model.template_state)
                 if len(tokens) < self._limit:
                     return new_job(self._model, number, task, prompt, tokens, self._limit)
             except Failure as failure:
@@ -188,7 +215,7 @@ class Scheduler:
                 )
         return None
 
-    def _lane_for(self, job: SequenceJob) -> _Lane | None:
+    def _lane_for(self, job: SequenceJob) -> Lane | None:
         """Return a lane with room for `job`, allocated if necessary; None if the job has to wait."""
         self._close_idle()
         full = next((lane for lane in reversed(self._lanes) if lane.has_all_slots), None)
@@ -199,21 +226,29 @@ class Scheduler:
             # If more tasks wait, a context with all slots is faster than this one, however short the tasks are.
             if not self._inbox.has_more and job.cells <= alone.size.longest and alone.decoder.has_room(job):
                 return alone
-            if any(len(first.produced) < _HEAD_START for first in alone.decoder.active):
+            if any(len(first.produced) < HEAD_START for first in alone.decoder.active):
                 return None
-        if len(self._lanes) >= _MAX_LANES:
+        if len(self._lanes) >= MAX_LANES:
             return None
         return self._open(job, self._slots if self._lanes else 1)
 
-    def _open(self, job: SequenceJob, slots: int) -> _Lane:
+    def _open(self, job: SequenceJob, slots: int) -> Lane:
         size = Size.for_scheduler(job.cells, len(self._prefix), slots, self._room())
+        lane = self._new_lane(size, Decoder)
+        if size.several:
+            lane.decoder.share(self._prefix)
+        return lane
+
+    def _new_lane(self, size: Size, decoder: type[Decoder]) -> Lane:
         self._threads.update()
         context = new_context(self._model, size, self._threads.value, self._loader)
-        decoder = Decoder(self._model, context, size, self._threads, self._writer)
-        lane = _Lane(context, decoder, size, has_all_slots=size.slots >= self._slots)
+        lane = Lane(
+            context,
+            decoder(self._model, context, size, self._threads, self._writer),
+            size,
+            has_all_slots=size.slots >= self._slots,
+        )
         self._lanes.append(lane)
-        if size.several:
-            decoder.share(self._prefix)
         return lane
 
     def _room(self) -> int | None:
@@ -233,7 +268,7 @@ class Scheduler:
                 self._lanes.remove(lane)
                 lane.close()
 
-    def _drop_cancelled(self, lane: _Lane) -> None:
+    def _drop_cancelled(self, lane: Lane) -> None:
         for job in [job for job in lane.decoder.active if job.number in self._inbox.cancelled]:
             self._inbox.cancelled.discard(job.number)
             lane.decoder.release(job)

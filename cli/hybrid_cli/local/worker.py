@@ -1,4 +1,4 @@
-"""The parent's side of the local engine: start and stop the guarded child process, and exchange messages with it.
+"""The parent's side of the local engine: start and stop the guarded child process.
 
 The child sees no key and cannot open a socket; the parent never parses a model file. `local.protocol` defines the
 messages and events in the two pipes, and `local.child` runs in the child.
@@ -10,22 +10,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-
-if TYPE_CHECKING:  # late: the child is forked before anything heavy is imported
-    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, Message
+from hybrid_cli.local.connection import Connection
 
 
-class Worker:
+class Worker(Connection):
     """An `Engine` in a child process of its own."""
 
     def __init__(self, pid: int, requests: int, events: int) -> None:
+        super().__init__(requests, os.fdopen(events, "rb"))
         self._pid: int | None = pid
-        self._requests = requests
-        self._events = os.fdopen(events, "rb")
 
     @classmethod
     def fork(cls) -> Worker:
@@ -56,44 +52,6 @@ class Worker:
         os.close(request_end)
         os.close(event_end)
         return cls(process.pid, requests, events)
-
-    def events(self, request: LocalRequest | Describe) -> Iterator[Event]:
-        """Send one request and yield its events, up to and including `Done`.
-
-        Raises Failure if the engine cannot answer or its process dies (a native crash, or no memory).
-        """
-        from hybrid_cli.local.protocol import Failed
-
-        self.send(request)
-        for event in self.received():
-            if isinstance(event, Failed):
-                raise Failure(ExitStatus[event.status], event.reason)
-            yield event
-
-    def received(self) -> Iterator[Event]:
-        """Yield the events of the request sent last, up to and including `Done` or `Failed`."""
-        import msgspec
-
-        from hybrid_cli.local.protocol import Done, Event, Failed
-
-        decoder = msgspec.json.Decoder(Event)
-        for line in self._events:
-            event = decoder.decode(line)
-            yield event
-            if isinstance(event, (Done, Failed)):
-                return
-        self._raise_death()
-
-    def send(self, message: Message) -> None:
-        """Send one message. Raises Failure if the child is dead."""
-        import msgspec
-
-        try:
-            data = memoryview(msgspec.json.encode(message) + b"\n")
-            while data:
-                data = data[os.write(self._requests, data) :]
-        except BrokenPipeError:
-            self._raise_death()
 
     def _raise_death(self) -> NoReturn:
         pid, self._pid = self._pid, None

@@ -9,10 +9,11 @@ from typing import Any, BinaryIO
 
 from hybrid_cli.cascade.local_run import report_template
 from hybrid_cli.cascade.output_file import OutputFile
-from hybrid_cli.cascade.session import engine_of, guard
+from hybrid_cli.cascade.session import choose_engine, engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import criterion_of
+from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.pipe.options import PipeOptions
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
@@ -39,6 +40,9 @@ def run_pipe(
     sink: Sink = Objects.for_output(options.key, environment) if options.as_objects else Lines(environment)
     files = options.files if options.cluster is None else expand_patterns(options.files)
     source = Source(files, options.record_kind(), environment, options.delimiter)
+    engine: Connection | None = worker
+    if not options.dry_run and options.cluster is None:
+        engine = choose_engine(policy, environment, worker)
     enforcement = "" if options.dry_run else guard(policy, environment)
     cascades = RecordCascades(
         instruction, policy, enforcement, environment, None, as_objects=options.as_objects
@@ -47,7 +51,7 @@ def run_pipe(
         _show_plan(options, source, sink, cascades)
         return
     opened = _on_this_machine if options.cluster is None else _on_a_cluster
-    with opened(options, source, cascades, sink, worker) as (file, records), stopping() as stop:
+    with opened(options, source, cascades, sink, engine) as (file, records), stopping() as stop:
         shadows = Shadows(flags, options.tags, environment)
         Pipeline(options, records, cascades, sink, file, stop, shadows, stopwatch).run()
 
@@ -67,11 +71,11 @@ def _show_plan(options: PipeOptions, source: Source, sink: Sink, cascades: Recor
 
 @contextlib.contextmanager
 def _on_this_machine(
-    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, chosen: Connection | None
 ) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Open the output and start the local engine; yield the output file and the records to decide about."""
     policy, environment = cascades.policy, cascades.environment
-    with engine_of(policy, worker) as engine, _output(options, environment) as (file, answered):
+    with engine_of(policy, chosen) as engine, _output(options, environment) as (file, answered):
         if engine is not None:  # now, so that the model loads while hybrid waits for the first record
             weights = Store(environment).locate(policy.local.model)
             cascades.criterion = criterion_of(policy, weights, environment)
@@ -86,7 +90,7 @@ def _on_this_machine(
 
 @contextlib.contextmanager
 def _on_a_cluster(
-    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, chosen: Connection | None
 ) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Open the output and join the cluster; yield the output file and the records with their local outcomes."""
     policy, environment = cascades.policy, cascades.environment
@@ -94,8 +98,8 @@ def _on_a_cluster(
         raise Failure(
             ExitStatus.DENIED, f"--cluster needs the network, but {policy.decided_by} forbids handoffs"
         )
-    if worker is not None:
-        worker.stop()
+    if chosen is not None:
+        chosen.stop()
     cluster = _import_cluster()
     with (
         cluster.joined(options.cluster, environment),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.protocol import (
     Begin,
     Cancel,
@@ -22,7 +23,6 @@ from hybrid_cli.local.protocol import (
     Task,
     Tokens,
 )
-from hybrid_cli.local.worker import Worker
 
 LOCAL_THREADS = 24
 """Threads that decide about records. More than the engine's slots, so that a free slot never waits for a record."""
@@ -38,7 +38,10 @@ class SharedEngine:
     """One scheduler in the worker, shared by threads."""
 
     def __init__(
-        self, worker: Worker, request: SchedulerRequest, on_loaded: Callable[[Loaded], None] = lambda _: None
+        self,
+        worker: Connection,
+        request: SchedulerRequest,
+        on_loaded: Callable[[Loaded], None] = lambda _: None,
     ) -> None:
         """Start the scheduler; `on_loaded` is called once its model is loaded. Raises Failure if it is dead."""
         self._on_loaded = on_loaded

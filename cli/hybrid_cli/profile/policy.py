@@ -32,6 +32,7 @@ class Flags:
     temperature: float | None = None
     seed: int | None = None
     seconds: float | None = None
+    keep_alive: str | None = None
 
     def layers(self) -> list[Layer]:
         """One layer for each flag, named as the user wrote it."""
@@ -41,6 +42,7 @@ class Flags:
             ("--max-tokens", self.max_tokens, lambda value: _sampling("max_tokens", value)),
             ("--temperature", self.temperature, lambda value: _sampling("temperature", value)),
             ("--seed", self.seed, lambda value: _sampling("seed", value)),
+            ("--keep-alive", self.keep_alive, lambda value: {"local": {"keep_alive": value}}),
             ("--timeout", self.seconds, lambda value: {"limits": {"seconds": value}}),
         ]
         return [Layer(name, data(value)) for name, value, data in flags if value is not None]

@@ -10,6 +10,7 @@ from msgspec import Meta
 from hybrid_cli.profile.cloud_section import Cloud
 from hybrid_cli.profile.conditions import check_conditions, check_country
 from hybrid_cli.profile.default_model import DEFAULT
+from hybrid_cli.profile.keep_alive import PATTERN
 from hybrid_cli.profile.modes import Mode, Tool
 from hybrid_cli.profile.section import (
     PositiveInt,
@@ -68,6 +69,10 @@ class Local(Section, frozen=True):
     mmap_over_memory: Annotated[
         bool, says("Run a model that is larger than the free memory from its file on disk; slow.")
     ] = False
+    keep_alive: Annotated[
+        Annotated[str, Meta(pattern=PATTERN)] | Literal[0],
+        says("How long the model stays loaded for later commands: 0, 30s, 5m, 1h or forever."),
+    ] = 0
     sampling: Sampling = Sampling()
 
 
