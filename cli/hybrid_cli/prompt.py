@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -34,6 +35,14 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
 class Request:
     """A question with everything that shapes its answer."""
 
@@ -53,6 +62,8 @@ class Request:
     """Whether only the first code block of the answer is wanted."""
     allows_truncated: bool = False
     """Whether an answer that is cut at its token limit is delivered."""
+    history: tuple[Turn, ...] = ()
+    """The earlier turns of the conversation, oldest first. They are scanned and sent as the prompt is."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None
@@ -66,8 +77,9 @@ class Request:
             content = f"{content}\n\n{question.context}"
         elif question.context.strip():
             content = f"{question.context.rstrip()}\n\n{content}"
-        user = {"role": "user", "content": content}
-        return [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        earlier = [{"role": turn.role, "content": turn.content} for turn in self.history]
+        return [*system, *earlier, {"role": "user", "content": content}]
 
     def arguments(self) -> list[dict[str, str]]:
         """Return the chat messages for a hosted tool: only its argument, without context or system message."""

@@ -12,9 +12,24 @@ from typing import BinaryIO
 
 import pytest
 
+from hybrid_cli.egress.prompt_rules import RequestFacts
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.prompt import Question, Request, read_question
+from hybrid_cli.prompt import Question, Request, Turn, read_question
 from hybrid_cli.ui.environment import Environment
+
+
+def test_earlier_turns_stand_between_system_message_and_prompt() -> None:
+    history = (Turn("user", "Hello"), Turn("assistant", "Hi."))
+    request = Request(Question("And now?", ""), "Be brief.", history=history)
+    assert [(one["role"], one["content"]) for one in request.messages()] == [
+        ("system", "Be brief."),
+        ("user", "Hello"),
+        ("assistant", "Hi."),
+        ("user", "And now?"),
+    ]
+    facts = RequestFacts(request, frozenset())
+    assert facts.matches("^Hi")  # each turn is searched alone, too
+    assert facts.matches("(?s)Hello.*now")
 
 
 def test_messages_put_context_before_the_prompt() -> None:

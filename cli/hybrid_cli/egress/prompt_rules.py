@@ -40,7 +40,7 @@ class RequestFacts:
         return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
 
     def matches(self, pattern: str) -> bool:
-        """Return whether the prompt, its context or the system message matches, as written or as a reader sees it.
+        """Return whether the prompt, its context, the system message or an earlier turn matches, as written or as a reader sees it.
 
         Each is searched alone and all together, so that `^` and `$` hold for each.
         """
@@ -52,7 +52,8 @@ class RequestFacts:
     @cached_property
     def _texts(self) -> list[str]:
         question = self.request.question
-        parts = (self.text, question.prompt, question.context, self.request.system)
+        earlier = [turn.content for turn in self.request.history]
+        parts = (self.text, question.prompt, question.context, self.request.system, *earlier)
         return list(dict.fromkeys(part for part in parts if part))
 
     @cached_property
