@@ -36,7 +36,7 @@ def test_tokens_are_joined_to_characters_and_classified() -> None:
     assert [kind for _split, kind in taken] == [
         *("hidden", "hidden", "hidden", "content", "first", "content", "forced", "content", "content")
     ]
-    assert [split.answer for split, _kind in taken] == ["", "", "", "\n", "", "🦊", " ok", "", ""]
+    assert [split.answer for split, _kind in taken] == ["", "", "", "", "", "\n🦊", " ok", "", ""]
     assert stream.stopped
 
 

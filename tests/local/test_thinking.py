@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
 
-from hybrid_cli.local.thinking import TAGS, cloud_splitter, splitter_for, style_of, without_unopened_thinking
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hybrid_cli.local.thinking import (
+    CONTROL_ENVELOPES,
+    ENVELOPES,
+    TAGS,
+    cloud_splitter,
+    splitter_for,
+    style_of,
+    without_unopened_thinking,
+)
 from text_pieces import cuttings
 
 HARMONY = (
@@ -28,6 +40,21 @@ HARMONY = (
         ("mistral", "", "[THINK]hm[/THINK]four", "four", "hm"),
         ("kimi", "...\u25c1think\u25b7", "hm\u25c1/think\u25b7four", "four", "hm"),
         ("thought", "", "<thought>hm</thought>four", "four", "hm"),
+        ("think", "", "<think>hm</think><response>four</response>\n", "four", "hm"),
+        ("think", "", "<think>hm</think>\n<answer>\nfour\n</answer>", "\nfour\n", "hm"),
+        ("think", "", "<think>hm</think><answer>a</answer> b", "a</answer> b", "hm"),
+        ("think", "", "<think>hm</think><ans", "<ans", "hm"),
+        ("think", "", "<answer>four</answer>", "<answer>four</answer>", ""),
+        (
+            "cohere",
+            "",
+            "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>four<|END_RESPONSE|>",
+            "four",
+            "hm",
+        ),
+        ("cohere", "<|START_THINKING|><|END_THINKING|>", "<|START_TEXT|>four<|END_TEXT|>", "four", ""),
+        ("cohere", "<|START_THINKING|>", "hm<|END_THINKING|>\n<|START_RESPONSE|>four", "four", "hm"),
+        ("apertus", "", "<|inner_prefix|>hm<|inner_suffix|>four", "four", "hm"),
         ("harmony", "", HARMONY, "It is <b> 4.", "Let me think < 2.{}"),
         ("harmony", "", "<|channel|>final<|message|>cut of", "cut of", ""),
         ("harmony", "", "<|channel|>ana", "", ""),
@@ -81,6 +108,11 @@ def test_a_harmony_tool_call_is_part_of_the_answer_if_tools_are_offered(text: st
         ("<thinking>as you asked</thinking>four", "<thinking>as you asked</thinking>four"),
         ("<", "<"),
         ("[1, 2]", "[1, 2]"),
+        (HARMONY, "It is <b> 4."),
+        ("<|start|>assistant" + HARMONY, "It is <b> 4."),
+        ("<|channel", "<|channel"),
+        ("<|start|>user", "<|start|>user"),
+        ("<|START_RESPONSE|>four<|END_RESPONSE|>", "four"),
     ],
 )
 def test_a_clouds_thinking_is_split_from_its_answer(text: str, answer: str) -> None:
@@ -98,13 +130,53 @@ def test_a_clouds_thinking_is_split_from_its_answer(text: str, answer: str) -> N
         ("Qwen ends it with `</think>` and goes on.", "Qwen ends it with `</think>` and goes on."),
         ("Between <think> and </think> it thinks.", "Between <think> and </think> it thinks."),
         ("four</think>", "four</think>"),
+        ("analysis2+2 is easy.assistantfinalfour", "four"),
+        ("analysisHm.assistantcommentaryI will add.assistantfinalfour", "four"),
+        ("assistantfinalfour", "four"),
+        ("analysis of assistantfinal", "analysis of assistantfinal"),
+        ("The word assistantfinal is a leak.", "The word assistantfinal is a leak."),
     ],
 )
 def test_thinking_whose_opening_tag_is_missing(text: str, answer: str) -> None:
     assert without_unopened_thinking(text) == answer
 
 
+TEXTS = st.text(st.sampled_from("a b\n<>|/[]\u25c1think"), max_size=12)
+MARKS = [mark for pair in (*TAGS.values(), *ENVELOPES, *CONTROL_ENVELOPES) for mark in pair]
+
+
+def family(name: str, thinking: str, answer: str) -> str:
+    """The text of a model: its thinking and its answer in the form that its family gives them."""
+    if name == "harmony":
+        return f"<|channel|>analysis<|message|>{thinking}<|end|><|start|>assistant<|channel|>final<|message|>{answer}<|return|>"
+    opening, closing = TAGS[name]
+    envelope = {"cohere": CONTROL_ENVELOPES[0], "think": ENVELOPES[0]}.get(name, ("", ""))
+    return f"{opening}{thinking}{closing}{envelope[0]}{answer}{envelope[1]}"
+
+
+@pytest.mark.parametrize("name", [*TAGS, "harmony"])
+@given(thinking=TEXTS, answer=TEXTS.filter(str.strip), sizes=st.lists(st.integers(1, 9), min_size=1))
+@settings(max_examples=40)
+def test_every_family_is_split_alike_from_a_local_model_and_a_cloud(
+    name: str, thinking: str, answer: str, sizes: list[int]
+) -> None:
+    assume(not any(mark in thinking or mark in answer for mark in MARKS))
+    text = family(name, thinking, answer)
+    pieces, rest = [], text
+    for size in itertools.cycle(sizes):
+        pieces, rest = [*pieces, rest[:size]], rest[size:]
+        if not rest:
+            break
+    for splitter in (splitter_for(name, ""), cloud_splitter()):
+        splits = [*map(splitter.feed, pieces), splitter.flush()]
+        assert "".join(split.answer for split in splits) == answer
+        assert "".join(split.thinking for split in splits) == thinking
+
+
 def test_the_thinking_style_follows_the_template() -> None:
+    assert style_of("{{ '<|START_THINKING|>' }}{{ message.thinking }}{{ '<|END_THINKING|>' }}") == "cohere"
+    assert style_of("{{ '<|inner_prefix|>' }}{{ block.text }}{{ '<|inner_suffix|>' }}") == "apertus"
+    assert style_of("<|channel>thought\n<channel|>") == "gemma"
     assert style_of("{{ messages[0].content.split('</think>')[-1] }}") == "think"
     assert style_of("<|start|>assistant<|channel|>final<|message|>") == "harmony"
     assert style_of("<|im_start|>user") == "none"

@@ -15,6 +15,8 @@ from hybrid_cli.local.stop_strings import partial_mark_length
 
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
 _FUNCTION_CALL = re.compile(r"\bto=functions\.(\w{1,60})")
+_HARMONY_BEGINS = (_CHANNEL, "<|start|>assistant")
+_BARE_HARMONY = re.compile(r"(?:analysis.*?)?assistantfinal(.*\S.*)", re.DOTALL)
 _BODY_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
@@ -54,6 +56,44 @@ Tags = tuple[str, str]
 """The opening and the closing tag of thinking."""
 
 
+class _Envelope:
+    """Drops a pair of tags round the whole answer. The closing tag is text unless it is the end."""
+
+    def __init__(self, pairs: Sequence[Tags]) -> None:
+        self._pairs = pairs
+        self._close: str | None = None
+        """None until the answer's beginning is known; empty if there is no envelope."""
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        self._held += text
+        if self._close is None:
+            start = self._held.lstrip()
+            found = next((pair for pair in self._pairs if start.startswith(pair[0])), None)
+            if found is None and any(tag.startswith(start) for tag, _ in self._pairs):
+                return ""
+            self._close = "" if found is None else found[1]
+            self._held = self._held if found is None else start.removeprefix(found[0])
+        return self._take(len(self._held) - self._unsure())
+
+    def _unsure(self) -> int:
+        """The length of the text that may be the closing tag."""
+        if not self._close:
+            return 0
+        _, closed, rest = self._held.rpartition(self._close)
+        if closed and not rest.strip():
+            return len(closed) + len(rest)
+        return partial_mark_length(self._held, [self._close])
+
+    def _take(self, length: int) -> str:
+        text, self._held = self._held[:length], self._held[length:]
+        return text
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return "" if self._close and held.startswith(self._close) else held
+
+
 class _Tagged:
     """Thinking between two tags, before the answer. Later tags are text: an answer may explain them."""
 
@@ -63,12 +103,13 @@ class _Tagged:
         self._close = pairs[0][1] if opened else ""
         """The closing tag while the model thinks; else empty."""
         self._held = ""
-        self._decided = False
+        self._answer: _Envelope | None = None
+        """None until the answer begins."""
         self.answering = not opened
 
     def feed(self, text: str) -> Split:
-        if self._decided:
-            return Split(text, "")
+        if self._answer is not None:
+            return Split(self._answer.feed(text), "")
         self._held += text
         if not self._close:
             start = self._held.lstrip()
@@ -76,21 +117,24 @@ class _Tagged:
             if begun is None:
                 if any(tag.startswith(start) for tag, _ in self._pairs):
                     return Split("", "")
-                return self._begin_answer(self._held, "")
+                return self._begin_answer(self._held, "", CONTROL_ENVELOPES)
             tag, self._close = begun
             self.answering, self._held = False, start.removeprefix(tag)
         thought, closed, rest = self._held.partition(self._close)
         if closed:
-            return self._begin_answer(rest, thought)
+            return self._begin_answer(rest, thought, CONTROL_ENVELOPES + ENVELOPES)
         keep = partial_mark_length(self._held, [self._close])
         self._held = thought[len(thought) - keep :]
         return Split("", thought[: len(thought) - keep])
 
-    def _begin_answer(self, answer: str, thought: str) -> Split:
-        self.answering, self._decided, self._close, self._held = True, True, "", ""
-        return Split(answer, thought)
+    def _begin_answer(self, answer: str, thought: str, envelopes: Sequence[Tags]) -> Split:
+        self.answering, self._close, self._held = True, "", ""
+        self._answer = _Envelope(envelopes)
+        return Split(self._answer.feed(answer), thought)
 
     def flush(self) -> Split:
+        if self._answer is not None:
+            return Split(self._answer.flush(), "")
         held, self._held = self._held, ""
         return Split("", held) if self._close else Split(held, "")
 
@@ -158,6 +202,31 @@ class _Harmony:
         return taken._replace(answer=taken.answer + self._close())
 
 
+class _Detected:
+    """The text of an unknown model: harmony if it begins with one of its marks, else perhaps tagged."""
+
+    answering = True
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._splitter: Splitter | None = None
+
+    def feed(self, text: str) -> Split:
+        if self._splitter is None:
+            text = self._held = self._held + text
+            start = text.lstrip()
+            if start.startswith(_HARMONY_BEGINS):
+                self._splitter = _Harmony(has_tools=False)
+            elif any(mark.startswith(start) for mark in _HARMONY_BEGINS):
+                return Split("", "")
+            else:
+                self._splitter = _Tagged(list(TAGS.values()))
+        return self._splitter.feed(text)
+
+    def flush(self) -> Split:
+        return Split(self._held, "") if self._splitter is None else self._splitter.flush()
+
+
 @dataclass(frozen=True)
 class ThinkingStyle:
     """One way to mark thinking."""
@@ -187,8 +256,21 @@ TAGS: dict[str, Tags] = {
     "kimi": ("\u25c1think\u25b7", "\u25c1/think\u25b7"),  # Kimi
     "thought": ("<thought>", "</thought>"),  # Gemini behind its compatible API
     "gemma": ("<|channel>thought", "<channel|>"),  # Gemma 4
+    "cohere": ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A Reasoning, Command R7B
+    "apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    "reka": ("<reasoning>", "</reasoning>"),  # Reka Flash 3
 }
-_CONTROL_TAGS = ("mistral", "gemma")
+_CONTROL_TAGS = ("mistral", "gemma", "cohere", "apertus")
+ENVELOPES: tuple[Tags, ...] = (
+    ("<response>", "</response>"),  # Granite 3.3
+    ("<answer>", "</answer>"),  # Hunyuan
+)
+"""Tags round the answer, if thinking came before it."""
+CONTROL_ENVELOPES: tuple[Tags, ...] = (
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),  # Command A Reasoning, Command R7B
+    ("<|START_TEXT|>", "<|END_TEXT|>"),  # later models of Cohere
+)
+"""Control tokens round the answer, thinking or not."""
 STYLES: dict[str, ThinkingStyle] = {
     # gpt-oss (OpenAI's harmony format):
     #   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
@@ -211,15 +293,19 @@ def style_of(template: str) -> str:
 
 
 def cloud_splitter() -> Splitter:
-    """A splitter for the text of a cloud, whose template is unknown: it may begin with any of `TAGS`."""
-    return _Tagged(list(TAGS.values()))
+    """A splitter for the text of a cloud, whose template is unknown: harmony, or any of `TAGS`."""
+    return _Detected()
 
 
 def without_unopened_thinking(text: str) -> str:
     """`text` after its closing tag, if its opening tag is missing: many servers keep that in the prompt.
 
-    A tag that stands in quotes or in code is what the answer is about.
+    A tag that stands in quotes or in code is what the answer is about. Some servers drop the marks of harmony and
+    leave the words between them.
     """
+    bare = _BARE_HARMONY.match(text)
+    if bare is not None:
+        return bare[1]
     for opening, closing in TAGS.values():
         thought, found, answer = text.partition(closing)
         if found and opening not in thought and not thought.endswith(("`", '"', "'")) and answer.strip():
