@@ -152,8 +152,10 @@ def left_out(name: str, known: Sequence[Row], tasks: Sequence[Row]) -> Scored:
 
 def promised(rows: Sequence[Row]) -> dict[str, float | None]:
     """Return each profile's threshold, by scores of fits that saw no row of the same task."""
-    score, label = unseen_local_scores(rows, "group"), wrong(rows)
-    return {profile: thresholds.wrong_on_average(score, label, limit) for profile, limit in LIMITS.items()}
+    score, label, tasks = unseen_local_scores(rows, "task"), wrong(rows), [row.task for row in rows]
+    return {
+        profile: thresholds.wrong_on_average(score, label, limit, tasks) for profile, limit in LIMITS.items()
+    }
 
 
 def table(answered: Answered) -> Iterator[str]:
@@ -207,7 +209,7 @@ def ship(answered: Answered, model: str, name: str) -> None:
     policy = merge_policy(Flags(model=model), environment)
     weights = Store(environment).locate(policy.local.model)
     fitted = [*answered.exam, *answered.public]
-    found = Outcomes(fitted, unseen_local_scores(fitted, "group"), None, None)
+    found = Outcomes(fitted, unseen_local_scores(fitted, "task"), None, None)
     calibration = Calibration(
         model=name,
         weights=weights.sha256,

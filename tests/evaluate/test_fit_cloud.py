@@ -8,6 +8,7 @@ import pytest
 
 from hybrid_cli.evaluate import fit_cloud as module
 from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
+from hybrid_cli.evaluate.fit_local import LeftOut
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.unseen import unseen_scores
@@ -17,6 +18,8 @@ from hybrid_cli.prompt import Question
 from made_rows import made_row
 
 WORDS = ["red", "blue", "green", "old", "new", "fast", "slow", "house", "river", "stone", "bread", "paper"]
+
+BOTH: tuple[LeftOut, ...] = ("key", "group")
 
 
 def drawn_text(generator: np.random.Generator, *planted: str) -> str:
@@ -144,9 +147,7 @@ def test_without_outcomes_there_is_no_gain() -> None:
 def test_a_subjects_own_word_is_unseen_with_its_subject() -> None:
     rows, outcomes = recorded("abcdefgh", 20)
     last = np.array([row.group == "h" for row in rows])
-    by_question, by_subject = (
-        unseen_scores(rows, outcomes, unseen)[1] for unseen in ("questions", "subjects")
-    )
+    by_question, by_subject = (unseen_scores(rows, outcomes, by)[1] for by in BOTH)
     assert by_question is not None
     assert by_subject is not None
     assert (
@@ -155,16 +156,16 @@ def test_a_subjects_own_word_is_unseen_with_its_subject() -> None:
     assert by_subject[last].mean() > by_subject[~last].mean() - 0.05  # nothing does
 
 
-@pytest.mark.parametrize("unseen", ["questions", "subjects"])
-def test_the_own_outcomes_change_no_unseen_gain(unseen: str) -> None:
+@pytest.mark.parametrize("by", BOTH)
+def test_the_own_outcomes_change_no_unseen_gain(by: LeftOut) -> None:
     rows, outcomes = recorded("abcde", 16)
-    own = np.array([row.group == "b" if unseen == "subjects" else row.key == "b3" for row in rows])
+    own = np.array([row.group == "b" if by == "group" else row.key == "b3" for row in rows])
     keys = {row.key for row, mine in zip(rows, own, strict=True) if mine}
     flipped = [
-        CloudOutcome(one.key, one.group, one.words, not one.right) if one.key in keys else one
+        CloudOutcome(one.key, one.group, one.task, one.words, not one.right) if one.key in keys else one
         for one in outcomes
     ]
-    found, again = (unseen_scores(rows, part, unseen)[1] for part in (outcomes, flipped))  # type: ignore[arg-type]
+    found, again = (unseen_scores(rows, part, by)[1] for part in (outcomes, flipped))
     assert found is not None
     assert again is not None
     assert (found[own] == again[own]).all()
@@ -200,7 +201,7 @@ def test_an_answer_that_is_never_kept_has_no_gain_to_weigh() -> None:
 def test_one_subject_alone_still_gets_scores() -> None:
     """There is nothing to fit on then, so each score is as if nothing were known."""
     rows, outcomes = recorded("a", 30)
-    wrong, gain = unseen_scores(rows, outcomes, "subjects")
+    wrong, gain = unseen_scores(rows, outcomes, "group")
     assert gain is not None
     assert np.isfinite(wrong).all()
     assert ((wrong >= 0) & (wrong <= 1)).all()

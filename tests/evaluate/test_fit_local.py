@@ -48,6 +48,8 @@ def chance(score: LocalScore, kinds: list[float], form: AnswerForm, mean: float)
 def test_the_score_falls_with_the_log_probability_within_a_form(score: LocalScore, form: AnswerForm) -> None:
     fitted = score.forms[form]
     within = fitted.mean + fitted.deviation * np.linspace(-CLIP, CLIP, 9)
+    if form == "long":  # its signal is the sum of the ten tokens of `chance`
+        within /= 10
     found = [chance(score, one_kind(6), form, float(mean)) for mean in within]
     assert found == sorted(found, reverse=True)
     assert found[0] > found[-1] + 0.3
@@ -71,6 +73,26 @@ def test_a_form_is_not_blamed_for_its_log_probability() -> None:
     raw = -np.array([row.signals["mean_logprob"] or 0.0 for row in rows])
     wrong = 1 - right(rows)
     assert metrics.auroc(local_scores(score, alike), wrong) > metrics.auroc(raw, wrong) + 0.05
+
+
+def test_a_long_answer_is_judged_by_its_sum_and_a_short_one_by_its_mean() -> None:
+    """The mean says nothing here; wrong answers have more tokens, as reasoning with a detour has."""
+    generator = np.random.default_rng(8)
+    found = []
+    for number in range(800):
+        form: AnswerForm = "long" if number % 2 else "middle"
+        wrong = bool(generator.random() < 0.5)
+        tokens = int(generator.integers(60, 120)) + 60 * wrong
+        signals = answer_signals([float(generator.normal(-0.3, 0.02))] * tokens, 10, FIRST)
+        found.append(made_row(str(number), wrong=wrong, form=form, signals=signals))
+    score = unseen_local_scores(found)
+    reached = {
+        form: metrics.auroc(score[of_form], (1 - right(found))[of_form])
+        for form in ("long", "middle")
+        for of_form in [np.array([row.form == form for row in found])]
+    }
+    assert reached["long"] > 0.9
+    assert 0.4 < reached["middle"] < 0.6
 
 
 def test_the_kind_moves_the_score_at_the_same_log_probability(score: LocalScore) -> None:

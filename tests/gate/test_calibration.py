@@ -49,7 +49,9 @@ def whole() -> Calibration:
         Promise("escalate_at_most", 0.3, 0.7, 0.3, 0.25, [None] * 3),
         Promise("quality_at_least", 0.9, None),
     ]
-    score = fit_cloud([CloudOutcome("1", "a", [3, 5], right=True), CloudOutcome("2", "a", [5], right=False)])
+    score = fit_cloud(
+        [CloudOutcome("1", "a", "a", [3, 5], right=True), CloudOutcome("2", "a", "a", [5], right=False)]
+    )
     return made_calibration(WEIGHTS, *promises, delta=0.1, cloud="m", cloud_score=score)
 
 

@@ -13,7 +13,6 @@ from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
 from hybrid_cli.evaluate.fit_local import fit_local, left_out_by
 from hybrid_cli.evaluate.promises import TARGETS, Outcomes
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.settings import Unseen
 from hybrid_cli.evaluate.shadow_rows import traffic_rows
 from hybrid_cli.evaluate.unseen import unseen_scores
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -80,8 +79,7 @@ def calibrate(
     if outcomes and any(row.cloud_right is None for row in measured):
         outcomes = []
     wanted = target or _of_profile(policy)
-    unseen: Unseen = "subjects" if left_out_by(measured) == "group" else "questions"
-    found = Outcomes(measured, *unseen_scores(measured, outcomes, unseen), delta)
+    found = Outcomes(measured, *unseen_scores(measured, outcomes, left_out_by(measured)), delta)
     calibration = Calibration(
         model=policy.local.model,
         weights=weights.sha256,

@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid_cli.evaluate import early_exit, rows
 from hybrid_cli.evaluate.collect import EvalInput, Evaluation
-from hybrid_cli.evaluate.fit_local import parts
+from hybrid_cli.evaluate.fit_local import LeftOut, parts
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.report import Scores, report
 from hybrid_cli.evaluate.rows import Row
@@ -51,7 +51,8 @@ def evaluate_gate(
     if with_cloud:
         rows.cloud_right(measured)  # raises Failure if an outcome is missing
     model = work.policy.local.model
-    wrong, gain = unseen_scores(measured, work.cloud_outcomes(), unseen)
+    by: LeftOut = "group" if unseen == "subjects" else "key"
+    wrong, gain = unseen_scores(measured, work.cloud_outcomes(), by)
     handoff = wrong if gain is None else gain
     scores = Scores(handoff, wrong, np.exp(rows.column(measured, "mean_logprob")))
     if plot is not None:
@@ -68,12 +69,12 @@ def evaluate_gate(
         "weights": work.weights.sha256,
         **work.figures(),
         "unseen": unseen,
-        "early": _early(handoff, measured, "key" if unseen == "questions" else "group"),
+        "early": _early(handoff, measured, by),
         **report(scores, measured, with_cloud=with_cloud),
     }
 
 
-def _early(score: Numbers, measured: list[Row], by: str) -> dict[str, Any]:
+def _early(score: Numbers, measured: list[Row], by: LeftOut) -> dict[str, Any]:
     """How early handoffs are decided if 30 % are handed off; the floors are set on other rows."""
     kept = np.ones(len(score), dtype=bool)
     kept[np.argsort(-score, kind="stable")[: round(_SHARE * len(score))]] = False

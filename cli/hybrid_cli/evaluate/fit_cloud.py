@@ -23,6 +23,7 @@ class CloudOutcome:
 
     key: str
     group: str
+    task: str
     words: list[int]
     """Buckets of the prompt's words."""
     right: bool
@@ -30,7 +31,7 @@ class CloudOutcome:
     @classmethod
     def of(cls, question: LabelledQuestion, key: str, *, right: bool) -> CloudOutcome:
         words = words_of(Question(question.asked, question.context))
-        return cls(key, question.subject or question.task, words, right)
+        return cls(key, question.subject or question.task, question.task, words, right)
 
 
 def fit_cloud(outcomes: list[CloudOutcome]) -> CloudScore:

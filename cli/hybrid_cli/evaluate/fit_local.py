@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row, column, right
-from hybrid_cli.gate.local_score import CLIP, FORMS, AnswerForm, FormScore, LocalScore, expected_logit
+from hybrid_cli.gate.local_score import (
+    CLIP,
+    FORMS,
+    AnswerForm,
+    FormScore,
+    LocalScore,
+    expected_logit,
+    signal_of,
+)
 
-PRIOR = 4.0
+LeftOut = Literal["key", "group", "task"]
+"""The field of a row by which rows are left out of a fit together: one question, its subject, or its task."""
+
+PRIOR = 12.0
 """Answers that count for a kind beside its own: as many with the share of wrong answers of all."""
-_FORM_PRIOR = 100.0
-"""The same for a form's mean and deviation."""
-_MANY_GROUPS = 5
-"""Tasks from which on a promise is measured on tasks that the fit did not see."""
+_NORM_PRIOR = {"mean_logprob": 100.0, "sum_logprob": 15.0}
+"""The same for a form's mean and deviation, by its signal. The sums of other forms say little about a long answer's."""
+_MANY = 5
+"""Tasks or subjects from which on a promise is measured on those that the fit did not see."""
 _RIDGE, _SLOPE_RIDGE = 1.0, 8.0
 _NEWTON_STEPS = 40
 _FOLDS, _SHUFFLES = 10, 3
@@ -51,11 +62,8 @@ def local_scores(score: LocalScore, rows: Sequence[Row]) -> Numbers:
     return np.array([np.inf if value is None else value for value in found])
 
 
-def unseen_local_scores(rows: Sequence[Row], by: str = "key") -> Numbers:
-    """Return each row's score by fits without it, on average over three shuffles into ten parts.
-
-    `by` is `group` to leave out whole groups together.
-    """
+def unseen_local_scores(rows: Sequence[Row], by: LeftOut = "key") -> Numbers:
+    """Return each row's score by fits without it, on average over three shuffles into ten parts."""
     total = np.zeros(len(rows))
     for shuffle in range(_SHUFFLES):
         for rest, left_out in parts(rows, by, _FOLDS, shuffle):
@@ -67,15 +75,17 @@ def unseen_local_scores(rows: Sequence[Row], by: str = "key") -> Numbers:
     return total / _SHUFFLES
 
 
-def left_out_by(rows: Sequence[Row]) -> str:
-    """Return what is left out to measure a promise: whole tasks (`group`), or questions (`key`) if tasks are few.
+def left_out_by(rows: Sequence[Row]) -> LeftOut:
+    """Return what is left out to measure a promise: tasks, subjects if tasks are few, or single questions.
 
     What a user asks tomorrow is a new task more often than a new question of an old one.
     """
-    return "group" if len({row.group for row in rows}) >= _MANY_GROUPS else "key"
+    if len({row.task for row in rows}) >= _MANY:
+        return "task"
+    return "group" if len({row.group for row in rows}) >= _MANY else "key"
 
 
-def parts(rows: Sequence[Row], by: str, count: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+def parts(rows: Sequence[Row], by: LeftOut, count: int, seed: int) -> Iterator[tuple[list[int], list[int]]]:
     """Yield pairs of row indices, to fit on and to score; each row is scored once."""
     names = np.array([getattr(row, by) for row in rows])
     shuffled = np.random.default_rng(seed).permutation(np.array(sorted(set(names))))
@@ -87,19 +97,20 @@ def parts(rows: Sequence[Row], by: str, count: int, seed: int) -> Iterator[tuple
 class _Table:
     """The rows as columns, and what is counted in them."""
 
-    def __init__(self, wrong: Numbers, kinds: Numbers, forms: Any, logprobs: Numbers) -> None:
+    def __init__(self, wrong: Numbers, kinds: Numbers, forms: Any, signals: dict[str, Numbers]) -> None:
         self.wrong, self.kinds, self.forms = wrong, kinds, forms
         self.overall = float((wrong.sum() + 1) / (len(wrong) + 2))
         self._sums = {form: self._counted(forms == form) for form in FORMS}
         self._all = self._counted(np.ones(len(wrong), dtype=bool))
-        self.norms = {form: _norm(logprobs[forms == form], logprobs) for form in FORMS}
+        self.norms = {form: _norm(form, forms == form, signals) for form in FORMS}
         means, deviations = np.array([self.norms[form] for form in forms]).T
-        self.deviations = np.clip((logprobs - means) / deviations, -CLIP, CLIP)
+        values = np.array([signals[signal_of(form)][place] for place, form in enumerate(forms)])
+        self.deviations = np.clip((values - means) / deviations, -CLIP, CLIP)
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> _Table:
         kinds, forms = np.array([row.kinds for row in rows]), np.array([row.form for row in rows])
-        return cls(1 - right(rows), kinds, forms, column(rows, "mean_logprob"))
+        return cls(1 - right(rows), kinds, forms, {name: column(rows, name) for name in _NORM_PRIOR})
 
     def _counted(self, chosen: Any) -> tuple[Numbers, Numbers]:
         """Return, for each kind, how many wrong answers there are and how many answers."""
@@ -127,11 +138,14 @@ class _Table:
         )
 
 
-def _norm(of_form: Numbers, of_all: Numbers) -> tuple[float, float]:
-    """Return the mean and deviation of a form's log-probabilities, shrunk to those of all forms."""
-    many = len(of_form) + _FORM_PRIOR
-    mean = (of_form.sum() + _FORM_PRIOR * of_all.mean()) / many
-    variance = (((of_form - mean) ** 2).sum() + _FORM_PRIOR * of_all.var()) / many
+def _norm(form: AnswerForm, has_form: Any, signals: dict[str, Numbers]) -> tuple[float, float]:
+    """Return the mean and deviation of a form's signal, shrunk to those of all forms."""
+    name = signal_of(form)
+    of_all, prior = signals[name], _NORM_PRIOR[name]
+    of_form = of_all[has_form]
+    many = len(of_form) + prior
+    mean = (of_form.sum() + prior * of_all.mean()) / many
+    variance = (((of_form - mean) ** 2).sum() + prior * of_all.var()) / many
     return float(mean), float(np.sqrt(variance)) or 1.0
 
 

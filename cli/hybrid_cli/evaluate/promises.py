@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybrid_cli.evaluate import early_exit, rows, thresholds
+from hybrid_cli.evaluate.fit_local import left_out_by
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.gate.calibration import Promise, TargetName
@@ -71,7 +72,9 @@ class Outcomes:
             return min(thresholds.escalate_at_most(score, value), 1.0)
         if target == "wrong_at_most":
             if self.delta is None:
-                return thresholds.wrong_on_average(score, self.wrong, value)
+                by = left_out_by(self.measured)
+                groups = None if by == "key" else [getattr(row, by) for row in self.measured]
+                return thresholds.wrong_on_average(score, self.wrong, value, groups)
             return thresholds.wrong_at_most(score, self.wrong, value, self.delta)
         cloud = rows.cloud_right(self.measured)
         loss = np.maximum(0.0, cloud - rows.right(self.measured))

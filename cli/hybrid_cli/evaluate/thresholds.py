@@ -8,6 +8,7 @@ prompts that are exchangeable with the rows, not for a new model or a new kind o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,9 @@ _STEPS = 20
 _LEAST_KEPT = 15
 _EXTRA = 3
 """Wrong answers that are counted beside those that were seen."""
+_DRAWS = 200
+_DRAWS_KEPT = 0.75
+"""The share of draws in which a promise must be true."""
 
 
 def escalate_at_most(score: Numbers, share: float) -> float:
@@ -30,20 +34,37 @@ def escalate_at_most(score: Numbers, share: float) -> float:
     return float("inf") if rank > len(score) else float(np.sort(score)[max(rank, 1) - 1])
 
 
-def wrong_on_average(score: Numbers, wrong: Numbers, share: float) -> float | None:
+def wrong_on_average(
+    score: Numbers, wrong: Numbers, share: float, groups: Sequence[str] | None = None
+) -> float | None:
     """At most `share` of the kept answers are wrong on average: the most kept answers of which it is true.
 
     Three more answers count as kept and wrong, since the best of many thresholds looks better than it is. Fewer than
     15 kept answers prove nothing.
+
+    A model is often sure and wrong on whole tasks. So with the rows' `groups`, the promise must be true in three of four
+    draws of the groups with replacement (a cluster bootstrap).
     """
     order = np.argsort(score, kind="stable")
-    ranked, total = score[order], np.cumsum(wrong[order] > 0.5)
+    ranked, ranked_wrong = score[order], (wrong[order] > 0.5).astype(float)
     count = np.arange(1, len(ranked) + 1)
+    if groups is None:
+        shares = (np.cumsum(ranked_wrong) + _EXTRA) / (count + _EXTRA)
+    else:
+        shares = _shares_of_draws(ranked_wrong, [groups[place] for place in order])
     is_end = np.append(ranked[1:] != ranked[:-1], True)
-    passes = (
-        is_end & np.isfinite(ranked) & (count >= _LEAST_KEPT) & ((total + _EXTRA) / (count + _EXTRA) <= share)
-    )
+    passes = is_end & np.isfinite(ranked) & (count >= _LEAST_KEPT) & (shares <= share)
     return float(ranked[np.flatnonzero(passes)[-1]]) if passes.any() else None
+
+
+def _shares_of_draws(wrong: Numbers, groups: Sequence[str]) -> Numbers:
+    """Return for each number of kept rows the share of wrong ones that three of four draws of groups do not exceed."""
+    names, place = np.unique(groups, return_inverse=True)
+    drawn = np.random.default_rng(0).multinomial(len(names), [1 / len(names)] * len(names), _DRAWS)
+    times = drawn[:, place]
+    shares = (np.cumsum(times * wrong, axis=1) + _EXTRA) / (np.cumsum(times, axis=1) + _EXTRA)
+    found: Numbers = np.quantile(shares, _DRAWS_KEPT, axis=0)
+    return found
 
 
 def wrong_at_most(score: Numbers, wrong: Numbers, share: float, delta: float) -> float | None:

@@ -7,23 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
-from hybrid_cli.evaluate.fit_local import unseen_local_scores
+from hybrid_cli.evaluate.fit_local import LeftOut, unseen_local_scores
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.evaluate.settings import Unseen
 from hybrid_cli.gate.cloud_score import handoff_gain
 
 _PARTS = 5
 
 
 def unseen_scores(
-    measured: Sequence[Row], outcomes: Sequence[CloudOutcome], unseen: Unseen = "questions"
+    measured: Sequence[Row], outcomes: Sequence[CloudOutcome], by: LeftOut = "key"
 ) -> tuple[Numbers, Numbers | None]:
-    """Return each row's probability of "wrong" and its expected gain; the gain is None without `outcomes`.
-
-    `unseen` tells what is left out together: single questions, or all of a subject.
-    """
-    by = "key" if unseen == "questions" else "group"
+    """Return each row's probability of "wrong" and its expected gain; the gain is None without `outcomes`."""
     wrong = unseen_local_scores(measured, by)
     if not outcomes:
         return wrong, None
@@ -32,8 +27,8 @@ def unseen_scores(
     return wrong, np.array([np.inf if np.isinf(w) else handoff_gain(float(w), float(c)) for w, c in pairs])
 
 
-def _unseen_cloud(measured: Sequence[Row], outcomes: Sequence[CloudOutcome], by: str) -> Numbers:
-    """Return for each row the probability that the cloud is right, by a fit without the row (or its group)."""
+def _unseen_cloud(measured: Sequence[Row], outcomes: Sequence[CloudOutcome], by: LeftOut) -> Numbers:
+    """Return for each row the probability that the cloud is right, by a fit without the row and its like."""
     names = np.array(sorted({getattr(outcome, by) for outcome in outcomes}))
     part_of = dict(
         zip(np.random.default_rng(0).permutation(names).tolist(), np.arange(len(names)) % _PARTS, strict=True)

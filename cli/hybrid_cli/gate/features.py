@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hybrid_cli.local.protocol import TokenSignal
 
-VERSION = 3
+VERSION = 4
 """Increase it when a feature changes its meaning: calibrations of another version are not used."""
 
 CHECKPOINTS = (8, 16, 32)

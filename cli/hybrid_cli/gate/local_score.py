@@ -1,8 +1,8 @@
-"""The probability that a local answer is wrong: by the kind of prompt, the answer's form, and its mean log-probability.
+"""The probability that a local answer is wrong: by the kind of prompt, the answer's form, and its log-probability.
 
 A model is good at some kinds of work and bad at others, at much the same confidence. So the score starts from the
-model's measured share of wrong answers for the prompt's kind and the answer's form. The mean log-probability then moves
-it, compared with other answers of the same form: a bare letter and a paragraph have different means.
+model's measured share of wrong answers for the prompt's kind and the answer's form. The log-probability then moves it,
+compared with other answers of the same form: a bare letter and a paragraph have different means.
 """
 
 from __future__ import annotations
@@ -32,16 +32,24 @@ def answer_form(tokens: int, *, has_schema: bool, has_choices: bool) -> AnswerFo
     return next((form for form, longest in _LONGEST.items() if tokens <= longest), "long")
 
 
+def signal_of(form: AnswerForm) -> str:
+    """Return the signal that tells right from wrong within a form.
+
+    It is the mean log-probability. A long answer has many steps, of which one wrong one is enough: there it is the sum.
+    """
+    return "sum_logprob" if form == "long" else "mean_logprob"
+
+
 class FormScore(msgspec.Struct, frozen=True):
     """What one model's answers of one form are like."""
 
     wrong: list[float]
     """For each kind of prompt the share of wrong answers."""
     mean: float
-    """Of the mean log-probabilities, in nats."""
+    """Of the form's signal (`signal_of`), in nats."""
     deviation: float
     slope: float
-    """The weight of the standardised mean log-probability in the log odds of "wrong"."""
+    """The weight of the standardised signal in the log odds of "wrong"."""
 
 
 class LocalScore(msgspec.Struct, frozen=True):
@@ -59,7 +67,7 @@ class LocalScore(msgspec.Struct, frozen=True):
 
         `kinds` has the prompt's share in each kind; their largest says how far the kinds count at all.
         """
-        value, fitted = signals["mean_logprob"], self.forms[form]
+        value, fitted = signals[signal_of(form)], self.forms[form]
         if value is None:
             return None
         expected = expected_logit(kinds, fitted.wrong, self.wrong)
