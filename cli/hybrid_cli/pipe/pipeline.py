@@ -12,13 +12,13 @@ from threading import Thread
 from typing import BinaryIO
 
 from hybrid_cli.cascade.shadow import Shadows
+from hybrid_cli.cascade.shared_engine import LOCAL_THREADS, EngineGone
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.pipe.options import PipeOptions
 from hybrid_cli.pipe.pending import PendingRecord
 from hybrid_cli.pipe.queue import Blank, QueuedRecord, RecordQueue
 from hybrid_cli.pipe.record_cascade import HandoffDue, LocalOutcome, RecordCascades
-from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone
 from hybrid_cli.pipe.shutdown import GRACE_SECONDS, Stop
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.pipe.summary import Counts, PipeProgress

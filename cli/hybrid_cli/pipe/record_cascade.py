@@ -13,6 +13,7 @@ from hybrid_cli.cascade.cascade import Cascade, Decision
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow, shadow_of
+from hybrid_cli.cascade.shared_engine import EngineSlot, SharedEngine
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.egress.backpressure import Backpressure
@@ -21,7 +22,6 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local.protocol import SchedulerRequest
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.pipe.shared_engine import EngineSlot, SharedEngine
 from hybrid_cli.pipe.template import RecordTemplate
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request

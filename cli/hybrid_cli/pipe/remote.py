@@ -23,6 +23,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from hybrid_cli import __version__
 from hybrid_cli.cascade.cascade import Decision
+from hybrid_cli.cascade.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
@@ -39,7 +40,6 @@ from hybrid_cli.pipe.record_cascade import (
 from hybrid_cli.pipe.record_kinds import Input
 from hybrid_cli.pipe.records import Record, Source
 from hybrid_cli.pipe.resume import AnsweredKeys
-from hybrid_cli.pipe.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.pipe.sink import Sink
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment

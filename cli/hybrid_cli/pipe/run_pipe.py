@@ -11,6 +11,7 @@ from hybrid_cli.cascade.local_run import report_template
 from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.cascade.session import choose_engine, engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
+from hybrid_cli.cascade.shared_engine import SharedEngine
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import criterion_of
 from hybrid_cli.local.connection import Connection
@@ -22,7 +23,6 @@ from hybrid_cli.pipe.pipeline import Pipeline
 from hybrid_cli.pipe.record_cascade import RecordCascades
 from hybrid_cli.pipe.records import Source, expand_patterns
 from hybrid_cli.pipe.resume import AnsweredKeys, answered_keys, open_resumed
-from hybrid_cli.pipe.shared_engine import SharedEngine
 from hybrid_cli.pipe.shutdown import stopping
 from hybrid_cli.pipe.sink import Lines, Objects, Sink
 from hybrid_cli.profile.policy import Flags, merge_policy
