@@ -76,6 +76,35 @@ def test_an_endless_file_ends_at_its_bound(tmp_path: Path, monkeypatch: pytest.M
     assert (slot.folder / "whole.part").stat().st_size <= 2_000_000
 
 
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"206 P\r\nContent-Range: bytes 0-9/999999999999999999", "not enough disk space"),
+        (b"206 P\r\nContent-Range: bytes 0-9/" + b"9" * 5000, "does not say how large"),
+        (b"200 OK\r\nContent-Length: " + b"9" * 5000, "does not say how large|incomplete downloads"),
+    ],
+    ids=["exabytes", "digits", "digits of a length"],
+)
+def test_an_absurd_size_is_refused(
+    head: bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "MOST_BYTES", 100_000)
+    pieces = [b"HTTP/1.1 " + head + b"\r\nConnection: close\r\n\r\n" + gguf() + bytes(200_000)]
+    with sending(pieces) as origin, pytest.raises(Failure, match=expected):
+        fetch(origin, Slot(tmp_path / "slot", waited=False))
+
+
+def test_a_trailer_without_end_is_given_up(tmp_path: Path) -> None:
+    body = gguf()
+    head = HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body)
+    trailer = [b"X: a\r\n"] * 400
+    with (
+        sending([head + body + b"\r\n0\r\n", *trailer], 0.05) as origin,
+        pytest.raises(Failure, match="gave up after 1 retries: the server sent nothing"),
+    ):
+        fetch(origin, Slot(tmp_path / "slot", waited=False), QUICK)
+
+
 def test_bytes_of_no_model_end_the_download_at_once(tmp_path: Path) -> None:
     for number, first in enumerate([b"<html>", b"G", b"\x1f\x8b"]):
         folder = tmp_path / str(number)

@@ -6,7 +6,9 @@ of 1.5 GB from loopback 1.5 to 1.9 times as fast as httpx2.
 
 from __future__ import annotations
 
+import math
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ from hybrid_cli.system.retry_after import retry_after
 from hybrid_cli.system.time_limit import TimeLimit
 from hybrid_cli.weights.gguf import MAGIC
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _MAX_WAIT = 60.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -68,10 +70,16 @@ class NotAModel(Failure):
 class RangeResponse:
     """A server's response to a request for a range of a file."""
 
-    def __init__(self, response: Any, model: str | None) -> None:
-        """`model` is the name of a model file whose first bytes the response has; they are checked first."""
+    def __init__(self, response: Any, model: str | None, limit: TimeLimit, patience: float) -> None:
+        """`model` is the name of a model file whose first bytes the response has; they are checked first.
+
+        `limit` watches the connection; each read may take about `patience` seconds.
+        """
         self._response = response
         self._unchecked = model
+        self._limit = limit
+        self._patience = patience
+        self._allowed_at = -math.inf
         headers: HTTPMessage = response.headers
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
         self.is_range = response.status == 206 and match is not None
@@ -87,6 +95,10 @@ class RangeResponse:
 
         Raises NotAModel at the first bytes if they are not those of a model.
         """
+        now = time.monotonic()
+        if now - self._allowed_at > self._patience / 4:  # not at each read, as each phase has a thread
+            self._limit.allow(1.5 * self._patience)
+            self._allowed_at = now
         try:
             data: bytes = self._response.read1(most)
             while self._unchecked is not None and len(data) < min(most, len(MAGIC)):
@@ -96,18 +108,21 @@ class RangeResponse:
                 data += more
         except (OSError, HTTPException) as error:
             raise ConnectionCut(_reason(error)) from error
+        if self._limit.exceeded is not None:
+            raise ConnectionCut(_reason(TimeoutError()))
         if self._unchecked is not None and data[: len(MAGIC)] != MAGIC[: len(data)]:
             raise NotAModel(self._unchecked)
         self._unchecked = None
         return data
 
     def close(self) -> None:
+        self._limit.end()
         self._response.close()
 
 
 def _length(headers: HTTPMessage) -> int | None:
     length = headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
 def is_safe(url: str) -> bool:
@@ -199,7 +214,8 @@ def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResp
     if limit.exceeded is not None:  # the head may look complete where the limit cut it
         response.close()
         raise ConnectionCut(_reason(TimeoutError()))
-    return RangeResponse(response, remote.file if remote.is_gguf and span[0] == 0 else None)
+    model = remote.file if remote.is_gguf and span[0] == 0 else None
+    return RangeResponse(response, model, limit, patience)
 
 
 def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:

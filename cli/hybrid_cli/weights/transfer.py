@@ -66,6 +66,7 @@ def _attempt(remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning)
         _check_size(remote, slot, first)
         if not first.is_range or first.size is None:
             return *_whole(remote, first, slot, reporter), True
+        require_space(slot.folder, first.size)
         partial = Partial.begin(slot.folder, first.size, tuning.segment, first.validator)
     if resumed:
         slot.resumable = True
