@@ -13,6 +13,7 @@ _hybrid_value() {
     'run --cloud-model') kind=text ;;
     'run --tag') kind=text ;;
     'run --tool') kind=choice words='web_search image_generation' ;;
+    'run --conversation') kind=file ;;
     'run --system'|'run -s') kind=text ;;
     'run --max-tokens') kind=text ;;
     'run --temperature') kind=text ;;
@@ -83,6 +84,12 @@ _hybrid_value() {
     'consent ls --color') kind=choice words='auto always never' ;;
     'consent grant --color') kind=choice words='auto always never' ;;
     'consent revoke --color') kind=choice words='auto always never' ;;
+    'conversations --color') kind=choice words='auto always never' ;;
+    'conversations ls --color') kind=choice words='auto always never' ;;
+    'conversations show --color') kind=choice words='auto always never' ;;
+    'conversations export --color') kind=choice words='auto always never' ;;
+    'conversations rm --color') kind=choice words='auto always never' ;;
+    'conversations purge --color') kind=choice words='auto always never' ;;
     'usage --by') kind=choice words='day model origin profile reason outcome' ;;
     'usage --since') kind=text ;;
     'usage --profile'|'usage -p') kind=profile ;;
@@ -123,7 +130,7 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --system -s --no-stdin --max-tokens --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
@@ -148,6 +155,12 @@ _hybrid_options() {
     'consent ls') words='--quiet -q --color --help -h' ;;
     'consent grant') words='--quiet -q --color --help -h' ;;
     'consent revoke') words='--quiet -q --color --help -h' ;;
+    'conversations') words='--quiet -q --color --help -h' ;;
+    'conversations ls') words='--json --quiet -q --color --help -h' ;;
+    'conversations show') words='--quiet -q --color --help -h' ;;
+    'conversations export') words='--quiet -q --color --help -h' ;;
+    'conversations rm') words='--quiet -q --color --help -h' ;;
+    'conversations purge') words='--all --quiet -q --color --help -h' ;;
     'usage') words='--by --since --profile -p --json --csv --export --quiet -q --color --help -h' ;;
     'usage purge') words='--yes -y --quiet -q --color --help -h' ;;
     'eval') words='--profile -p --model -m --cloud --split --limit --questions --seed --max-tokens --rows --unseen --plot --run-commands --yes -y --dry-run --json --verbose -v --quiet -q --color --help -h' ;;
@@ -160,7 +173,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=choice words='run pipe pull models init profile consent usage eval calibrate doctor completion help' ;;
+    '') kind=choice words='run pipe pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=choice words='ls default show verify import rm prune ps unload' ;;
@@ -174,11 +187,14 @@ _hybrid_arguments() {
     'profile check') kind=file ;;
     'profile trust') kind=file ;;
     'consent') kind=choice words='ls grant revoke' ;;
+    'conversations') kind=choice words='ls show export rm purge' ;;
+    'conversations show') kind=file ;;
+    'conversations export') kind=file ;;
     'usage') kind=choice words='purge' ;;
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=choice words='bash zsh fish' ;;
-    'help') kind=choice words='exit-codes profiles environment privacy run pipe pull models init profile consent usage eval calibrate doctor completion help' ;;
+    'help') kind=choice words='exit-codes profiles environment privacy run pipe pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
@@ -208,7 +224,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

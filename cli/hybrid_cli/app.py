@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "Write a profile of your own.",
     "profile": "List, check and explain profiles; trust a project's profile.",
     "consent": "Choose the clouds that hybrid may send prompts to.",
+    "conversations": "List, show, export and delete stored conversations.",
     "usage": "Show what was handed off, why, and what it cost.",
     "eval": "Measure handoff decisions on labelled questions.",
     "calibrate": "Fit handoff decisions to a model on labelled questions.",

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hybrid_cli.checks.json_schema import AnswerSchema
@@ -40,6 +40,8 @@ class Turn:
 
     role: Literal["user", "assistant"]
     content: str
+    by_cloud: bool = False
+    """Whether a cloud model wrote it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,29 @@ class Request:
     """Whether an answer that is cut at its token limit is delivered."""
     history: tuple[Turn, ...] = ()
     """The earlier turns of the conversation, oldest first. They are scanned and sent as the prompt is."""
+    drops_oldest: bool = False
+    """Whether the oldest turns are left out where the history is longer than the local context window."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None
     """What the local model asks the tool for; None if the user asked for the tool, in the prompt."""
+
+    @property
+    def was_handed_off(self) -> bool:
+        """Whether a cloud has answered an earlier turn."""
+        return any(turn.by_cloud for turn in self.history)
+
+    def without_oldest(self, tokens: int, limit: int) -> Request:
+        """Return the request without as many of the oldest turns as its `tokens` exceed `limit`, at least one.
+
+        A question and its answer go together, so that a question comes first.
+        """
+        size = sum(len(message["content"]) for message in self.messages())
+        excess = size - size * limit // max(tokens, 1)
+        left = list(self.history)
+        while left and (excess > 0 or len(left) == len(self.history) or left[0].role == "assistant"):
+            excess -= len(left.pop(0).content)
+        return replace(self, history=tuple(left))
 
     def messages(self) -> list[dict[str, str]]:
         """Return the chat messages for the local or the cloud model."""

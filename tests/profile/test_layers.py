@@ -102,6 +102,7 @@ STRICT: dict[str, Callable[[Any], Any]] = {
     "limits.tools": lambda tools: set(TOOLS) - set(TOOLS if tools is None else tools),
     "log.prompts": lambda prompts: not prompts,
     "local.prefix_cache": lambda kept: not kept,
+    "escalation.sticky": lambda sticky: not sticky,
 }
 
 

@@ -80,6 +80,10 @@ class LocalModel:
     ) -> LocalAnswer:
         result = LocalResult()
         stopped_at = self._run(weights, criterion, result, permission, is_shown=is_final)
+        while result.finish_reason == "overflow" and self.request.drops_oldest and self.request.history:
+            self._drop_oldest(result)
+            result = LocalResult()
+            stopped_at = self._run(weights, criterion, result, permission, is_shown=is_final)
         stages = stage_scores(result, criterion)
         if stopped_at is not None:
             return LocalAnswer(gate.given_up(result, criterion, stopped_at), result, stages)
@@ -92,6 +96,16 @@ class LocalModel:
         if result.finish_reason == "length" and self.request.allows_truncated:
             judged = replace(result, finish_reason="stop")
         return LocalAnswer(gate.judge(judged, criterion), result, stages, observation)
+
+    def _drop_oldest(self, result: LocalResult) -> None:
+        """Leave out the oldest turns of a history that is too long, and say so."""
+        before = len(self.request.history)
+        self.request = self.request.without_oldest(result.tokens_in, result.context)
+        dropped = before - len(self.request.history)
+        self.environment.note(
+            f"left out the {dropped} oldest messages: the conversation has {result.tokens_in} tokens,"
+            f" the local context window holds {result.context}"
+        )
 
     def _run(
         self,

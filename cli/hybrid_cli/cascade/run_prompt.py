@@ -8,6 +8,7 @@ from typing import Any
 
 from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
+from hybrid_cli.cascade.conversations import conversation_of
 from hybrid_cli.cascade.dry_run import as_lines, make_plan
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
@@ -59,6 +60,9 @@ class RunOptions:
     show_thinking: bool = False
     tools: tuple[Tool, ...] = ()
     """Hosted tools the prompt needs."""
+    conversation: str | None = None
+    """A name or a file; "" for the last one of this terminal."""
+    drop_oldest: bool = False
 
 
 def run_prompt(
@@ -70,7 +74,10 @@ def run_prompt(
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
         prefetch_sdk(policy, environment)
-    with deadline(policy.limits.seconds):
+    with (
+        deadline(policy.limits.seconds),
+        conversation_of(options.conversation, policy, environment) as conversation,
+    ):
         choices = _choices(options)
         schema = None if choices else options.schema or policy.checks.schema
         command = options.verify or tuple(policy.checks.verify or ())
@@ -102,8 +109,11 @@ def run_prompt(
                 form_instruction(checked, choices),
                 options.code,
                 allows_truncated=options.allow_truncated,
+                drops_oldest=options.drop_oldest,
                 tools=options.tools,
             )
+            if conversation is not None:
+                request = conversation.request(request)
             tags = known_tags(options.tags, policy, environment)
             facts = RequestFacts(request, tags, frozenset(options.tools))
             policy, ruling = under_rules(policy, facts)
@@ -130,6 +140,8 @@ def run_prompt(
                 decision = cascade.ask(cascade.decide())
                 answer = cascade.settle(decision)
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
+            if conversation is not None:
+                conversation.add(request, answer)
             _report(answer, environment)
             shadows = Shadows(flags, tags, environment)
             shadows.add(shadow_of(request, answer, decision.observation, policy, environment))

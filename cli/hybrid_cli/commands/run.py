@@ -35,7 +35,9 @@ from hybrid_cli.commands.options import (
     Timeout,
     Verbose,
     Verify,
+    some_text,
 )
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
 
 app = new_app()
@@ -44,6 +46,7 @@ _TOOL = get_click_type(annotation=Tool, parameter_info=OptionInfo())  # Typer ta
 
 
 @app.command(
+    context_settings={"allow_extra_args": True},  # `-c NAME PROMPT`
     examples=(
         'hybrid run "Name three uses of vinegar."',
         'git diff | hybrid run "Write a commit message." -p offline -o message.txt',
@@ -71,6 +74,32 @@ def run(
             rich_help_panel=CLOUD,
         ),
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            "-c",
+            help="Continue the last conversation of this terminal; with a NAME before PROMPT, that one.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            callback=some_text,
+            help="Continue this conversation, or start it.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    drop_oldest: Annotated[
+        bool,
+        typer.Option(
+            "--drop-oldest",
+            help="Leave out the oldest turns if the conversation is longer than the local context window.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     system: System = None,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
@@ -132,6 +161,12 @@ def run(
     from hybrid_cli.checks.verify import read_command
     from hybrid_cli.profile.policy import Flags
 
+    if go_on and context.args and conversation is None:
+        conversation, prompt = prompt, context.args.pop(0)
+    if context.args:
+        raise Failure(
+            ExitStatus.USAGE, f"unexpected argument `{context.args[0]}`; quote arguments that contain spaces"
+        )
     invocation: Invocation = context.obj
     invocation.environment.verbosity += verbose
     flags = Flags(
@@ -165,6 +200,8 @@ def run(
         raw=raw,
         render=render,
         show_thinking=show_thinking,
+        conversation="" if go_on and conversation is None else conversation,
+        drop_oldest=drop_oldest,
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
     status = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)

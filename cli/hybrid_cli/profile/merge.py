@@ -88,6 +88,7 @@ RULES: dict[str, MergeRule] = {
     "escalation.on_denied": _prefer("fail"),
     "escalation.on_cloud_failure": _prefer("fail"),
     "escalation.handoff_tool": _last,
+    "escalation.sticky": _least,
     "escalation.shadow": _least,
     "escalation.require_enforcement": _greatest,
     "privacy.redact": _union,
@@ -109,6 +110,7 @@ RULES: dict[str, MergeRule] = {
     "checks.schema": _last,
     "checks.verify": _last,
     "log.prompts": _least,
+    "log.conversations": _last,
 }
 """How each key merges. Keys with `_last` can loosen a policy, so an untrusted project cannot set them."""
 

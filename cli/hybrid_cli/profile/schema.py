@@ -167,6 +167,9 @@ class Escalation(Section, frozen=True):
             " For models that can call tools; adds about 200 tokens to each prompt."
         ),
     ] = False
+    sticky: Annotated[
+        bool, says("Hand off every turn of a conversation once a turn of it was handed off.")
+    ] = False
     shadow: Annotated[
         Share,
         says(
@@ -256,10 +259,17 @@ class Checks(Section, frozen=True):
     ] = None
 
 
+AGE_PATTERN = "^(forever|[1-9][0-9]{0,4}d)$"
+
+
 class Log(Section, frozen=True):
     """What the ledger stores of each request, besides its figures."""
 
     prompts: Annotated[bool, says("Store the prompts and answers of requests to clouds.")] = False
+    conversations: Annotated[
+        Annotated[str, Meta(pattern=AGE_PATTERN)],
+        says("Delete stored conversations after this time: 30d, 1d or forever."),
+    ] = "30d"
 
 
 class Profile(Section, frozen=True):
