@@ -1,26 +1,31 @@
-"""Read the question from the prompt argument and stdin.
+"""Read the question from the prompt argument, files and stdin.
 
 - No prompt, or `-`: stdin is the prompt.
 - A prompt, and a pipe, file or socket on stdin: stdin is context for the prompt.
+- A prompt of `@FILE`: the file is the prompt. `@@` begins a prompt with `@`.
+- Files (`-f`) are context, too, before that of stdin; `-f -` reads stdin as one of them.
 - A prompt, and a terminal, /dev/null or closed stdin: stdin is not read. Another device gets a note.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
+from hybrid_cli.prompt_files.decoding import MAX_BYTES, utf_16_without_mark
 from hybrid_cli.ui.ci import is_on
 from hybrid_cli.ui.environment import Environment
 
-MAX_BYTES = 16_000_000
+if TYPE_CHECKING:  # late, as most prompts name no file
+    from hybrid_cli.prompt_files.collect import PromptFile
+
 _READ_SIZE = 1 << 16
-_SAMPLE = 2_000
-_UTF_16_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Question:
     """"" if there is none."""
     context_follows: bool = False
     """Whether the context comes after the prompt, as a pipe's record does, so that all its prompts begin alike."""
+    files: tuple[PromptFile, ...] = ()
+    """The texts that the context was made of, if it has files: each file and the text on stdin."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +115,46 @@ class Request:
         return [{"role": "user", "content": argument}]
 
 
-def read_question(prompt: str | None, environment: Environment, *, may_read: bool) -> Question:
-    """Return the question. Raises Failure (USAGE) if there is no prompt."""
+def read_question(
+    prompt: str | None, environment: Environment, *, may_read: bool, files: Sequence[str] = ()
+) -> Question:
+    """Return the question; `files` are the paths of files for its context. Raises Failure (USAGE)."""
     may_read = may_read and not is_on(environment.variables, "HYBRID_NO_STDIN")
+    if files.count("-") > 1:
+        raise Failure(ExitStatus.USAGE, "-f - can be given once: stdin has one text")
     if prompt is None or prompt == "-":
-        question = Question(_stdin_as_prompt(environment, may_read=may_read), "")
+        if "-" in files:
+            raise Failure(ExitStatus.USAGE, "-f - reads stdin as a file, so the prompt must be an argument")
+        text, piped = _stdin_as_prompt(environment, may_read=may_read), ""
     else:
-        question = Question(_clean_argument(prompt), _context(environment) if may_read else "")
-    if not question.prompt.strip():
+        text = prompt_of(prompt, environment)
+        piped = _context(environment) if may_read and "-" not in files else ""
+    if not text.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
-    return question
+    if not files:
+        return Question(text, piped)
+    from hybrid_cli.prompt_files.collect import PromptFile, as_context, read_files
+
+    stdin = _stdin_as_file(environment, may_read=may_read) if "-" in files else None
+    read = read_files(files, environment, stdin)
+    if not piped.strip():
+        return Question(text, as_context(read), files=tuple(read))
+    return Question(text, f"{as_context(read)}\n\n{piped}", files=(*read, PromptFile("stdin", piped)))
+
+
+def prompt_of(argument: str, environment: Environment) -> str:
+    """Return the prompt in `argument`, or in the file that `@FILE` names. Raises Failure (USAGE)."""
+    argument = _clean_argument(argument)
+    if argument.startswith("@@"):
+        return argument[1:]
+    if not argument.startswith("@"):
+        return argument
+    from hybrid_cli.prompt_files.collect import read_text_file
+
+    try:
+        return read_text_file(os.path.expanduser(argument[1:]), environment)  # noqa: PTH111
+    except Failure as failure:
+        raise Failure(failure.status, f"@FILE: {failure}; to begin a prompt with @, write @@") from None
 
 
 def _context(environment: Environment) -> str:
@@ -126,6 +163,12 @@ def _context(environment: Environment) -> str:
     if kind == "device":
         environment.note("stdin is a device and is not read; pipe text, or use --no-stdin")
     return "" if kind in ("nothing", "device") else _read_text(environment)
+
+
+def _stdin_as_file(environment: Environment, *, may_read: bool) -> bytes:
+    if not may_read or environment.stdin is None or environment.stdin_is_terminal():
+        raise Failure(ExitStatus.USAGE, "-f - needs a file or a pipe on stdin")
+    return _read_bytes(environment)
 
 
 def _stdin_as_prompt(environment: Environment, *, may_read: bool) -> str:
@@ -144,7 +187,7 @@ def _clean_argument(prompt: str) -> str:
     return prompt
 
 
-def _read_text(environment: Environment) -> str:
+def _read_bytes(environment: Environment) -> bytes:
     data = bytearray()
     descriptor = environment.stdin.fileno() if environment.stdin is not None else -1
     hint = "waiting for stdin; if nothing is piped, use --no-stdin"
@@ -162,7 +205,12 @@ def _read_text(environment: Environment) -> str:
         raise Failure(
             ExitStatus.USAGE, f"stdin cannot be read: {error.strerror}; if nothing is piped, use --no-stdin"
         ) from None
-    refuse_utf_16(bytes(data[:_SAMPLE]), "stdin")
+    return bytes(data)
+
+
+def _read_text(environment: Environment) -> str:
+    data = _read_bytes(environment)
+    refuse_utf_16(data, "stdin")
     try:
         # Text of several files may have a byte order mark at the start of each.
         return data.decode("utf-8-sig").replace("\n\ufeff", "\n")
@@ -174,14 +222,7 @@ def _read_text(environment: Environment) -> str:
 
 def refuse_utf_16(start: bytes, name: str) -> None:
     """Raise Failure (USAGE) if a text that begins with `start` is UTF-16, as PowerShell and Excel write it."""
-    sample = start[:_SAMPLE]
-    encoding = next((one for mark, one in _UTF_16_MARKS.items() if sample.startswith(mark)), None)
-    if encoding is None and len(sample) > 1:
-        even, odd = sample[::2].count(0), sample[1::2].count(0)
-        quarter = len(sample) / 4
-        encoding = (
-            "UTF-16LE" if odd > quarter > 4 * even else "UTF-16BE" if even > quarter > 4 * odd else None
-        )
+    encoding = "UTF-16" if start.startswith(_UTF_16_MARKS) else utf_16_without_mark(start)
     if encoding is not None:
         raise Failure(
             ExitStatus.USAGE, f"{name} is {encoding}; convert it, for example: iconv -f {encoding} -t UTF-8"

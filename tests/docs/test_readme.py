@@ -151,6 +151,8 @@ def test_the_first_handoff_hands_off(shell: Callable[..., str], openai: Scripted
 def test_a_shell_block_runs(page: str, script: str, shell: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "The server was down."}\n')
     (tmp_path / "report.txt").write_text("The server was down from two to three.\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "settings.py").write_text("PORT = 8080\n")
     printed = shell(f"set -eo pipefail\nexport HYBRID_CONSENT={CLOUD}\n{script}\necho done")
     assert printed.endswith("done\n"), printed
 

@@ -63,6 +63,10 @@ def test_pipe_has_the_options_of_run() -> None:
     run, pipe = ({option.long for option in nodes[name,].options} for name in ("run", "pipe"))
     one_answer = {
         "--tool",
+        "--file",
+        "--continue",
+        "--conversation",
+        "--drop-oldest",
         "--no-stdin",
         "--exit-code",
         "--json",

@@ -58,6 +58,8 @@ class RunOptions:
     raw: bool = False
     render: bool = False
     show_thinking: bool = False
+    files: tuple[str, ...] = ()
+    """Paths of files and folders for the prompt's context; `-` is stdin."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools the prompt needs."""
     conversation: str | None = None
@@ -97,7 +99,9 @@ def run_prompt(
             or command != (),  # nothing is shown before it is checked
         )
         try:
-            question = read_question(options.prompt, environment, may_read=options.may_read_stdin)
+            question = read_question(
+                options.prompt, environment, may_read=options.may_read_stdin, files=options.files
+            )
             checked = read_schema(schema) if schema is not None else None
             request = Request(
                 question,

@@ -160,6 +160,17 @@ System = Annotated[
     str | None,
     typer.Option("--system", "-s", metavar="TEXT", help="Set the system message.", rich_help_panel=INPUT),
 ]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        callback=some_texts,
+        help="Add a file, the files of a folder, or with - stdin, to the prompt. Repeatable.",
+        rich_help_panel=INPUT,
+    ),
+]
 Escalation = Annotated[
     Mode | None,
     typer.Option(

@@ -48,7 +48,8 @@ app = new_app()
 def pipe(
     context: typer.Context,
     instruction: Annotated[
-        str, typer.Argument(metavar="INSTRUCTION", help="What the model should do with each record.")
+        str,
+        typer.Argument(metavar="INSTRUCTION", help="What the model should do with each record, or @FILE."),
     ],
     files: Annotated[
         list[Path] | None,

@@ -21,6 +21,7 @@ from hybrid_cli.commands.options import (
     CloudModel,
     Code,
     Escalation,
+    Files,
     KeepAlive,
     MaxTokens,
     Model,
@@ -57,7 +58,9 @@ def run(
     context: typer.Context,
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="[PROMPT]", help="Prompt text. Without it, or with -, stdin is the prompt."),
+        typer.Argument(
+            metavar="[PROMPT]", help="Prompt text, or @FILE. Without it, or with -, stdin is the prompt."
+        ),
     ] = None,
     profile: Profile = None,
     model: Model = None,
@@ -100,6 +103,7 @@ def run(
             rich_help_panel=INPUT,
         ),
     ] = False,
+    files: Files = None,
     system: System = None,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
@@ -183,6 +187,7 @@ def run(
     )
     options = RunOptions(
         prompt=prompt,
+        files=tuple(files or ()),
         system=system,
         output=output,
         as_json=as_json,

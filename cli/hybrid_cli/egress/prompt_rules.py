@@ -40,7 +40,7 @@ class RequestFacts:
         return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
 
     def matches(self, pattern: str) -> bool:
-        """Return whether the prompt, its context, the system message or an earlier turn matches, as written or as a reader sees it.
+        """Return whether the prompt, its context, a file, the system message or an earlier turn matches, as written or as a reader sees it.
 
         Each is searched alone and all together, so that `^` and `$` hold for each.
         """
@@ -53,7 +53,8 @@ class RequestFacts:
     def _texts(self) -> list[str]:
         question = self.request.question
         earlier = [turn.content for turn in self.request.history]
-        parts = (self.text, question.prompt, question.context, self.request.system, *earlier)
+        files = [file.text for file in question.files]
+        parts = (self.text, question.prompt, question.context, *files, self.request.system, *earlier)
         return list(dict.fromkeys(part for part in parts if part))
 
     @cached_property

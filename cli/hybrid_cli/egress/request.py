@@ -39,7 +39,8 @@ def scanned_call(
     # First the options: the prompt repeats a schema, and the message should name the option.
     guides = [] if request.tools else _guides(request)
     is_plain = not screen(guides, policy.privacy, environment.variables, keys).vault.counts
-    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, keys)
+    files = [(file.name, file.text) for file in request.question.files]
+    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, keys, files)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

@@ -14,6 +14,7 @@ from hybrid_cli.pipe.record_cascade import Instruction
 from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.prompt import prompt_of
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
@@ -76,7 +77,7 @@ class PipeOptions:
         command = self.verify or tuple(policy.checks.verify or ())
         require_command(command, environment.variables)
         return Instruction(
-            self.instruction,
+            prompt_of(self.instruction, environment),
             self._template(),
             self.system,
             read_schema(schema) if schema is not None and not choices else None,

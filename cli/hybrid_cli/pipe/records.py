@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl
 from hybrid_cli.pipe.record_kinds import Each, Input
-from hybrid_cli.prompt import MAX_BYTES, refuse_utf_16
+from hybrid_cli.prompt import refuse_utf_16
+from hybrid_cli.prompt_files.decoding import MAX_BYTES
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.records import Record
-from hybrid_cli.prompt import MAX_BYTES
+from hybrid_cli.prompt_files.decoding import MAX_BYTES
 from hybrid_cli.ui.ci import json_without_runner_commands, without_runner_commands
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import plain, reveal_bidi, shorten

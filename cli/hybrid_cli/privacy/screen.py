@@ -37,9 +37,15 @@ class Screened:
 
 
 def screen(
-    messages: Sequence[Message], privacy: Privacy, variables: Mapping[str, str], keys: Collection[str] = ()
+    messages: Sequence[Message],
+    privacy: Privacy,
+    variables: Mapping[str, str],
+    keys: Collection[str] = (),
+    files: Sequence[tuple[str, str]] = (),
 ) -> Screened:
     """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
+
+    `files` are names and texts that the last message contains in this order: a refusal names a file and its line.
 
     Raises Failure (DENIED) for a secret under `on_secret: forbid`, and if a scan fails: nothing leaves
     unscanned.
@@ -51,7 +57,7 @@ def screen(
         for text in texts
     ]
     if privacy.on_secret == "forbid":  # noqa: S105  no password
-        _refuse_secrets(messages, found)
+        _refuse_secrets(messages, found, files)
     vault = Vault(texts)
     redacted = [
         {**message, "content": vault.redact(message["content"], spans)}
@@ -83,10 +89,14 @@ def _encodings(key: str) -> Iterator[str]:
         yield re.escape(whole[(0, 2, 3)[offset] : shared]).replace(r"\+", "[+-]").replace("/", "[/_]")
 
 
-def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[SensitiveSpan]]) -> None:
+def _refuse_secrets(
+    messages: Sequence[Message],
+    found: Sequence[Sequence[SensitiveSpan]],
+    files: Sequence[tuple[str, str]],
+) -> None:
     places = [
-        f"line {1 + message['content'].count(chr(10), 0, span.start)}"
-        f" of {_PLACES.get(message['role'], message['role'])} looks like {_with_article(span.name)}"
+        f"{_place(span.start, message, files if message is messages[-1] else ())}"
+        f" looks like {_with_article(span.name)}"
         for message, spans in zip(messages, found, strict=True)
         for span in spans
         if span.kind == "secret"
@@ -99,6 +109,20 @@ def _refuse_secrets(messages: Sequence[Message], found: Sequence[Sequence[Sensit
             f"blocked: {', '.join(places[:_MAX_NAMED])}{more}; nothing was sent;"
             " to send the prompt without it, set privacy.on_secret: redact",
         )
+
+
+def _place(start: int, message: Message, files: Sequence[tuple[str, str]]) -> str:
+    """Return the line at `start` and the name of the file or message that it is in."""
+    content = message["content"]
+    end = 0
+    for name, text in files:
+        first = content.find(text.rstrip(), end)
+        if first < 0:  # a hosted tool gets no files
+            continue
+        end = first + len(text.rstrip())
+        if first <= start < end:
+            return f"line {1 + content.count(chr(10), first, start)} of `{name}`"
+    return f"line {1 + content.count(chr(10), 0, start)} of {_PLACES.get(message['role'], message['role'])}"
 
 
 def _with_article(name: str) -> str:
