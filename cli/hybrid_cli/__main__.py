@@ -50,7 +50,6 @@ def redeliver(lost: sys.UnraisableHookArgs) -> None:
 
     Python ignores what is raised in a finalizer or in the callback of a weak reference.
     """
-    import os
     import signal
     import threading
 
@@ -63,9 +62,24 @@ def redeliver(lost: sys.UnraisableHookArgs) -> None:
     if number is None:
         sys.__unraisablehook__(lost)
         return
-    again = threading.Timer(0.01, os.kill, (os.getpid(), number))  # after the finalizer has ended
-    again.daemon = True
-    again.start()
+    threading.Thread(target=_send_until_caught, args=(number,), daemon=True).start()
+
+
+_RESENT_AFTER = (0.01, 0.6, 0.6)
+"""Seconds. On a busy machine the finalizer may still run when the first one arrives, and swallow it, too. Ending takes
+less than the second pause."""
+_caught = False
+
+
+def _send_until_caught(number: int) -> None:
+    import os
+    import time
+
+    for pause in _RESENT_AFTER:
+        time.sleep(pause)
+        if _caught:
+            return
+        os.kill(os.getpid(), number)
 
 
 def _occupy_standard_streams() -> None:
@@ -85,7 +99,7 @@ def _with_worker(arguments: list[str]) -> int:
     """
     from hybrid_cli.local.worker import Worker
 
-    worker = Worker.fork() if _may_need_worker(arguments) and not _is_warm() else None
+    worker = Worker.start() if _may_need_worker(arguments) and not _is_warm() else None
     try:
         return _run_command(arguments, worker)
     finally:
@@ -129,6 +143,8 @@ def _run_command(arguments: list[str], worker: object) -> int:
         environment.error(str(failure))
         return failure.status
     except Interrupted as interrupted:
+        global _caught  # noqa: PLW0603  one process has one main thread that signals end
+        _caught = True
         if interrupted.status is ExitStatus.DEADLINE:
             environment.error("deadline reached; to allow more time, change --timeout or limits.seconds")
         return interrupted.status

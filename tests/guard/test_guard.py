@@ -131,7 +131,9 @@ def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyP
 def test_required_enforcement_holds_for_the_worker_in_every_mode(
     monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, level: str, answers: bool
 ) -> None:
-    # A mock of the level alone: no kernel without seccomp can be had here. The worker is a real process.
+    # A mock of the level alone: no kernel without seccomp can be had here. The worker is a real process, which must
+    # be forked to have the mock.
+    monkeypatch.delenv("HYBRID_SPAWN_WORKER", raising=False)
     monkeypatch.setattr("hybrid_cli.local.child.forbid_sockets", lambda: level)
     stdout = io.BytesIO()
     environment = Environment(None, stdout, io.StringIO(), {"HYBRID_HOME": str(home)})

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fork_server import ForkServer, can_fork
+from hybrid_cli.local.worker import SPAWN
 
 Hybrid = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs the command with the given arguments to its end. `stdin` (default: /dev/null), `timeout` and `cwd` are as in
@@ -24,7 +25,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in ("PATH", "HOME", "LANG", "TMPDIR")
+        if name in ("PATH", "HOME", "LANG", "TMPDIR", SPAWN)
         or name.startswith(("COVERAGE_", "PIP_", "SSL_", "REQUESTS_"))
     }
     return {**kept, "HYBRID_HOME": str(home), **variables}

@@ -98,7 +98,7 @@ def engine_of(policy: Policy, chosen: Connection | None) -> Iterator[Connection 
             chosen.stop()
         yield None
         return
-    engine = chosen or Worker.fork()
+    engine = chosen or Worker.start()
     try:
         yield engine
     finally:

@@ -41,7 +41,7 @@ def _worker_findings(
     found: Weights | None, weights: Finding | None, policy: Policy | None
 ) -> Iterator[Finding]:
     """Let the guarded worker describe its build and load the weights that were found."""
-    worker = Worker.fork()
+    worker = Worker.start()
     enforcement: str | None = None
     confined: bool | None = None
     described = False

@@ -163,7 +163,7 @@ class Evaluation:
         return self.data.cloud == "live"
 
     def _ask_local(self, worker: Worker | None) -> None:
-        engine = worker or Worker.fork()
+        engine = worker or Worker.start()
         name, left = self.policy.local.model, self.estimate().to_answer
         try:
             answers = LocalAnswers(engine, self.policy, self.weights, self.environment).answers

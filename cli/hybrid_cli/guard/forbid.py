@@ -11,7 +11,7 @@ from hybrid_cli.guard.landlock import refuse_tracing
 from hybrid_cli.guard.seccomp import install_filter
 from hybrid_cli.system.secret_variables import is_secret_name
 
-Enforcement = Literal["seccomp", "namespace", "audit-hook", "none"]
+Enforcement = Literal["seccomp", "namespace", "seatbelt", "audit-hook", "none"]
 """The guard of a process, from strong to weak; `none` if no guard was requested."""
 
 
@@ -48,10 +48,15 @@ def forbid_sockets() -> Enforcement:
     if install_filter():
         return "seccomp"
     from hybrid_cli.guard.fallback import enter_empty_namespace, refuse_in_python
+    from hybrid_cli.guard.seatbelt import enter_seatbelt
 
-    isolated = enter_empty_namespace()
+    level: Enforcement = "audit-hook"
+    if enter_empty_namespace():
+        level = "namespace"
+    elif enter_seatbelt():
+        level = "seatbelt"
     refuse_in_python()
-    return "namespace" if isolated else "audit-hook"
+    return level
 
 
 def best_enforcement() -> Enforcement:

@@ -15,6 +15,9 @@ from typing import NoReturn
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.connection import Connection
 
+SPAWN = "HYBRID_SPAWN_WORKER"
+"""The variable that makes every system start the child as macOS needs it, so that tests can try it."""
+
 
 class Worker(Connection):
     """An `Engine` in a child process of its own."""
@@ -22,6 +25,14 @@ class Worker(Connection):
     def __init__(self, pid: int, requests: int, events: int) -> None:
         super().__init__(requests, os.fdopen(events, "rb"))
         self._pid: int | None = pid
+
+    @classmethod
+    def start(cls) -> Worker:
+        """Start the child: by fork where that is safe, else as a new program. Call it before any thread starts.
+
+        On macOS a forked process must not use Metal.
+        """
+        return cls.spawn() if sys.platform == "darwin" or os.environ.get(SPAWN) else cls.fork()
 
     @classmethod
     def fork(cls) -> Worker:
