@@ -14,12 +14,15 @@ from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.gate.calibration import Calibration, Promise, as_text, shipped
 from hybrid_cli.gate.cloud_score import handoff_gain
 from hybrid_cli.prompt import Question
-from hybrid_process import HELLO, Hybrid
+from hybrid_process import HELLO, Hybrid, executed
 from made_rows import made_calibration
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
 SHORT = ("--max-tokens", "16", "--quiet")
+PATIENCE = 500.0
+"""Seconds for a hundred answers: they take 20 s of processor time, and minutes on a busy machine."""
+pytestmark = pytest.mark.timeout(PATIENCE + 180)  # whichever test comes first waits for them
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +45,33 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(questions: Path) -> Path:
-    """Where all tests of this module keep what was measured, so that the model answers each question once."""
-    return questions.with_name("rows.jsonl")
+def rows(questions: Path, command: str, weights_home: Path) -> Path:
+    """The answers of the model to all questions, which each test of this module goes on from."""
+    file = questions.with_name("rows.jsonl")
+    hybrid = executed(command, weights_home)
+    done = hybrid("eval", questions, "--rows", file, "--cloud", "none", *SHORT, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return file
 
 
 def test_eval_measures_the_real_model_and_goes_on_from_its_rows(
-    hybrid: Hybrid, questions: Path, rows: Path
+    hybrid: Hybrid, questions: Path, rows: Path, tmp_path: Path
 ) -> None:
-    first = hybrid("eval", questions, "--rows", rows, "--limit", "5", "--cloud", "none", "--json", *SHORT)
-    assert first.returncode == 0, first.stderr
-    told = json.loads(first.stdout)
+    answered = rows.read_text().splitlines()
+    assert len(answered) == 100
+    begun = tmp_path / "rows.jsonl"
+    begun.write_text("".join(f"{line}\n" for line in answered[:90]))
+    few = hybrid("eval", questions, "--rows", begun, "--limit", "5", "--cloud", "none", "--json", *SHORT)
+    assert few.returncode == 0, few.stderr
+    told = json.loads(few.stdout)
     assert (told["rows"], told["split"], told["model"]) == (5, "all", "smollm2-135m")
-    assert len(rows.read_text().splitlines()) == 5
-    done = hybrid("eval", questions, "--rows", rows, "--json", *SHORT)
+    assert begun.read_text().splitlines() == answered[:90]
+    done = hybrid("eval", questions, "--rows", begun, "--json", *SHORT)
     told = json.loads(done.stdout)
     assert told["rows"] == 100
-    assert len(rows.read_text().splitlines()) == 100
+    lines = begun.read_text().splitlines()
+    assert lines[:90] == answered[:90]
+    assert {json.loads(line)["key"] for line in lines} == {json.loads(line)["key"] for line in answered}
     assert told["metrics"]["accuracy_cloud"]["value"] == pytest.approx(0.9)
     assert 0 < told["metrics"]["accuracy_local"]["value"] < 1
     assert told["by_task"]["small"]["rows"] == 50
