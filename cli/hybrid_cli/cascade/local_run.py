@@ -44,6 +44,7 @@ def new_request(
         schema=None if request.schema is None else request.schema.text,
         tools=tool_definitions(offered),
         choices=list(request.choices),
+        drafts=local.lookup,
     )
     return LocalRequest(
         path=str(weights.path.absolute()),

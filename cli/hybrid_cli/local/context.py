@@ -8,6 +8,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.loading import Loader
+from hybrid_cli.local.lookup import MAX_DRAFT
 from hybrid_cli.local.model import Model
 
 BATCH = 512  # tokens in one call of llama_decode: llama.cpp's default for n_ubatch
@@ -93,7 +94,8 @@ def new_context(model: Model, size: Size, threads: int, loader: Loader) -> Any:
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = size.cells
     parameters.n_batch = parameters.n_ubatch = min(BATCH, parameters.n_ctx)
-    parameters.n_seq_max = parameters.n_outputs_max = size.sequences
+    parameters.n_seq_max = size.sequences
+    parameters.n_outputs_max = max(size.sequences, 1 + MAX_DRAFT)
     parameters.kv_unified = size.unified or not size.several
     parameters.n_threads = parameters.n_threads_batch = threads
     parameters.no_perf = True

@@ -7,6 +7,7 @@ model's weights once for all sequences. The prompts' common prefix is decoded on
 from __future__ import annotations
 
 import ctypes
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
 from hybrid_cli.local.logits import Logits, Meter, Reading
+from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.local.repetition import is_looping
@@ -44,12 +46,16 @@ class SequenceJob:
     """Number of its tokens in the context."""
     slot: int = -1
     choices: Choices | None = None
+    lookup: Lookup | None = None
+    """None if nothing is drafted."""
+    draft: list[int] = field(default_factory=list)
+    """Tokens that probably follow, to be verified in the next step."""
 
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
         if self.left > 0:
             return self.prompt[self.position : self.position + room]
-        return self.produced[-1:]
+        return [*self.produced[-1:], *self.draft]
 
     @property
     def left(self) -> int:
@@ -199,28 +205,58 @@ class Decoder:
         """Decode one batch: one token of each running sequence, and as many prompt tokens as fit."""
         if not self._size.unified:
             self._close_gaps()
+        self._draft()
         entries: list[tuple[int, int, int, bool]] = []
-        due: list[SequenceJob] = []
+        due: list[tuple[SequenceJob, range]] = []
         for job, tokens in self._next_tokens(self.active):
             whole = job.position + len(tokens) >= len(job.prompt)
-            last = len(tokens) - 1
+            first = len(tokens) - 1 - len(job.draft) if whole else len(tokens)
+            if tokens and whole:
+                due.append((job, range(len(entries) + first, len(entries) + len(tokens))))
             entries += [
-                (token, job.position + place, job.slot, whole and place == last)
-                for place, token in enumerate(tokens)
+                (token, job.position + place, job.slot, place >= first) for place, token in enumerate(tokens)
             ]
             job.position += len(tokens)
-            if tokens and whole:
-                due.append(job)
+        started = time.perf_counter()
         self._decode(entries)
-        # llama.cpp's output rows have the order of the batch, which is the order of `due`.
-        outputs = [place for place, entry in enumerate(entries) if entry[3]]
-        for job, row in zip(due, outputs, strict=True):
+        seconds = time.perf_counter() - started
+        if len(self.active) == 1 and (alone := self.active[0]).lookup is not None and not alone.produced:
+            alone.lookup.prefilled(len(entries), seconds)
+        for job, rows in due:
             if not job.produced:
                 self._listener.prefilled(job)
-            reason = self._extend(job, row)
+            reason = self._verify(job, rows, seconds if len(self.active) == 1 else None)
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
                 self.release(job)
+
+    def _draft(self) -> None:
+        """Draft the next tokens of a sequence that is alone; beside others each draft would be a pass of its own."""
+        for job in self.active:
+            job.draft = []
+        if len(self.active) == 1 and (job := self.active[0]).produced and job.lookup is not None:
+            job.draft = job.lookup.draft()[: job.max_tokens - len(job.produced) - 1]
+
+    def _verify(self, job: SequenceJob, rows: range, seconds: float | None) -> str | None:
+        """Extend `job` by the output rows of its last token and its draft, as far as the draft is right.
+
+        Returns as `_extend`. `seconds` is the time of the pass; None if it was shared.
+        """
+        draft, before = job.draft, len(job.produced)
+        for row, expected in zip(rows, [*draft, None], strict=True):
+            count = len(job.produced)
+            reason = self._extend(job, row)
+            if reason is not None or job.produced[count:] != [expected]:
+                break
+        accepted = rows.index(row)
+        if accepted < len(draft):  # forget what was wrong
+            job.position -= len(draft) - accepted
+            llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1)
+        if job.lookup is not None:
+            job.lookup.add(job.produced[before:])
+            if seconds is not None and before:
+                job.lookup.verified(len(draft), accepted, seconds)
+        return reason
 
     def _next_tokens(self, jobs: list[SequenceJob]) -> list[tuple[SequenceJob, list[int]]]:
         """The tokens of each job for the next batch, ordered by slot as llama.cpp needs (`_close_gaps`)."""

@@ -13,6 +13,7 @@ from hybrid_cli.local.context import Size, new_context
 from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.loading import Loader
+from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.prefix_cache import PrefixCache
 from hybrid_cli.local.protocol import (
@@ -122,7 +123,8 @@ def new_job(
     stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
     max_tokens = min(task.max_tokens, longest - len(tokens))
-    return SequenceJob(number, tokens, max_tokens, sampler, stream, choices=choices)
+    lookup = Lookup(tokens) if task.drafts and choices is None and model.can_go_back else None
+    return SequenceJob(number, tokens, max_tokens, sampler, stream, choices=choices, lookup=lookup)
 
 
 class EventWriter(Listener):

@@ -39,6 +39,13 @@ class Model:
         self._pieces: dict[int, bytes] = {}
 
     @property
+    def can_go_back(self) -> bool:
+        """Whether the last tokens of a sequence can be forgotten; a recurrent state cannot be cut."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self.handle) or llama_cpp.llama_model_is_hybrid(self.handle)
+        )
+
+    @property
     def template(self) -> str:
         return self._template
 

@@ -78,6 +78,8 @@ class Task(msgspec.Struct, frozen=True):
     """Function tools in OpenAI's form, for the chat template."""
     choices: list[str] = []
     """The allowed answers; empty allows any text."""
+    drafts: bool = True
+    """Whether repeated text is drafted and verified, rather than decoded token by token."""
 
 
 class Describe(_Message, frozen=True):

@@ -76,6 +76,7 @@ RULES: dict[str, MergeRule] = {
     "local.threads": _last,
     "local.prefix_cache": _least,
     "local.mmap_over_memory": _last,
+    "local.lookup": _last,
     "local.keep_alive": _last,
     "local.sampling.temperature": _last,
     "local.sampling.max_tokens": _last,

@@ -69,6 +69,12 @@ class Local(Section, frozen=True):
     mmap_over_memory: Annotated[
         bool, says("Run a model that is larger than the free memory from its file on disk; slow.")
     ] = False
+    lookup: Annotated[
+        bool,
+        says(
+            "Draft text that repeats the prompt or the answer, and verify it; faster, with the same answers."
+        ),
+    ] = True
     keep_alive: Annotated[
         Annotated[str, Meta(pattern=PATTERN)] | Literal[0],
         says("How long the model stays loaded for later commands: 0, 30s, 5m, 1h or forever."),

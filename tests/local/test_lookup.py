@@ -1,0 +1,115 @@
+"""Speculation by lookup: what is drafted, and that no answer differs by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from hybrid_cli.local.lookup import MAX_DRAFT, Lookup
+from hybrid_cli.local.protocol import LocalRequest, Task, Tokens
+
+LIST = "red, green, blue, yellow, black, white, orange, purple, brown, grey"
+
+
+def warmed(tokens: list[int]) -> Lookup:
+    """A lookup that knows how long a step takes."""
+    lookup = Lookup(tokens)
+    for _ in range(3):
+        lookup.verified(0, 0, 0.05)
+    return lookup
+
+
+@given(some.lists(some.integers(0, 3), max_size=60), some.integers(0, 60))
+def test_a_draft_is_what_followed_the_same_tokens_before(tokens: list[int], cut: int) -> None:
+    lookup = warmed(tokens[:cut])
+    lookup.add(tokens[cut:])
+    draft = lookup.draft()
+    assert len(draft) <= MAX_DRAFT
+    if draft:
+        ends = [
+            end
+            for end in range(2, len(tokens))
+            if tokens[end - 2 : end] == tokens[-2:] and tokens[end : end + len(draft)] == draft
+        ]
+        assert ends
+
+
+def test_the_longest_match_wins() -> None:
+    lookup = warmed([1, 2, 3, 4, 5, 9, 9, 3, 4, 6, 6, 1, 2, 3, 4])
+    assert lookup.draft()[:1] == [5]
+
+
+def test_drafts_that_fail_become_rare_and_come_back() -> None:
+    lookup = warmed([1, 2, 3, 4, 5, 1, 2, 3, 4])
+    for _ in range(20):
+        if lookup.draft():
+            lookup.verified(1, 0, 0.08)
+    assert lookup.draft() == []
+    for _ in range(400):
+        lookup.verified(0, 0, 0.05)
+    assert lookup.draft() != []
+
+
+def test_a_machine_on_which_longer_passes_cost_more_drafts_less() -> None:
+    lengths = []
+    for share in (0.05, 0.4, 1.2):
+        lookup = warmed([*range(40), *range(30)])
+        for _ in range(30):
+            lookup.draft()
+            lookup.verified(4, 3, 0.05 * (1 + 4 * share))
+        lengths.append(len(lookup.draft()))
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > lengths[-1]
+
+
+def answer(engine: Any, path: Path, prompt: str, **task: Any) -> tuple[str, list[float | None]]:
+    events: list[Any] = []
+    whole = Task([{"role": "user", "content": prompt}], **{"max_tokens": 96, **task})
+    engine.answer(LocalRequest(str(path), [whole], threads=1), events.append)
+    tokens = [event for event in events if isinstance(event, Tokens)]
+    text = "".join(event.text for event in tokens)
+    return text, [signal.logprob for event in tokens for signal in event.signals]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {},
+        {"repeat_penalty": 1.1},
+        {"temperature": 0.8, "seed": 3},
+        {"schema": '{"type": "array", "items": {"type": "string"}, "minItems": 12}'},
+        {"stop": ["white"]},
+        {"max_tokens": 13},
+    ],
+    ids=str,
+)
+def test_answers_and_signals_are_those_without_drafts(
+    model_file: Path, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybrid_cli.local.decode import Decoder
+    from hybrid_cli.local.inference import Inference
+    from hybrid_cli.local.loading import Loader
+
+    passes: list[int] = []
+    whole = Decoder._decode
+
+    def count(self: Decoder, entries: Any) -> None:
+        passes.append(len(entries))
+        whole(self, entries)
+
+    monkeypatch.setattr(Decoder, "_decode", count)
+    # Cheap passes, so that drafts are tried whatever else the machine does.
+    monkeypatch.setattr(Lookup, "_share_of_a_token", 0.05)
+    engine = Inference(Loader())
+    prompt = f"Repeat this list three times: {LIST}."
+    plain, signals = answer(engine, model_file, prompt, drafts=False, **task)
+    without = len(passes)
+    drafted, other = answer(engine, model_file, prompt, drafts=True, **task)
+    assert drafted == plain
+    assert other == pytest.approx(signals, abs=2e-3)  # llama.cpp's last digits depend on the tokens of a pass
+    if len(signals) > 40 and "temperature" not in task:
+        assert len(passes) - without < without
