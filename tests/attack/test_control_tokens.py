@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid_cli.local.protocol import Task
 from hybrid_cli.local.tag_pattern import tag_pattern
 from token_tables import TABLES, with_tags
 
@@ -41,7 +42,7 @@ def family(
 
 def special(model: Any, text: str) -> list[str]:
     """The control tokens of the prompt in which the user says `text`."""
-    tokens = model.tokens(model.prompt([{"role": "user", "content": text}]))
+    tokens = model.tokens(model.prompt(Task([{"role": "user", "content": text}], 1)))
     return [model._text(token) for token in tokens if model._is_special(token)]
 
 

@@ -369,7 +369,7 @@ def test_a_template_that_renders_nothing_gives_way_to_the_fallback(model_file: P
     model = Model(loader.handle)
     assert model.template_state == "used"
     model._template = "{% if 0 %}{{ messages }}{% endif %}"
-    assert "<|im_start|>user\nHi<|im_end|>" in model.prompt([{"role": "user", "content": "Hi"}])
+    assert "<|im_start|>user\nHi<|im_end|>" in model.prompt(Task([{"role": "user", "content": "Hi"}], 1))
     assert model.template_state == "broken"
 
 

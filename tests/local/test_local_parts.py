@@ -19,6 +19,7 @@ from test_engine import HAIKU, engine, make, record
 
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.context import Size, common_length
+from hybrid_cli.local.protocol import Task
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -117,7 +118,7 @@ def test_control_tags_in_the_users_text_stay_text(engine: Any, model_file: Path,
     def control_tokens(text: str) -> int:
         record(engine, model_file, {"max_tokens": 1})
         model = engine._model
-        tokens = model.tokens(model.prompt([{"role": "user", "content": text}]))
+        tokens = model.tokens(model.prompt(Task([{"role": "user", "content": text}], 1)))
         return sum(model._is_special(token) for token in tokens)
 
     assert control_tokens(f"What does {tag} mean?") == control_tokens("What does it mean?")

@@ -19,6 +19,7 @@ from hybrid_cli.local.protocol import (
     Tokens,
 )
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.profile.schema import as_thinking
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
@@ -33,8 +34,23 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
+    local = policy.local
+    return LocalRequest(
+        path=str(weights.path.absolute()),
+        tasks=[new_task(request, policy, offered)],
+        context=None if local.context == "auto" else local.context,
+        threads=None if local.threads == "auto" else local.threads,
+        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
+        weights_id=weights.sha256,
+        require_enforcement=policy.escalation.require_enforcement,
+        mmap_over_memory=local.mmap_over_memory,
+    )
+
+
+def new_task(request: Request, policy: Policy, offered: Collection[ToolName] = ()) -> Task:
+    """Build the sequence that answers `request`."""
     local, sampling = policy.local, policy.local.sampling
-    task = Task(
+    return Task(
         messages=request.messages(),
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
@@ -45,16 +61,8 @@ def new_request(
         tools=tool_definitions(offered),
         choices=list(request.choices),
         drafts=local.lookup,
-    )
-    return LocalRequest(
-        path=str(weights.path.absolute()),
-        tasks=[task],
-        context=None if local.context == "auto" else local.context,
-        threads=None if local.threads == "auto" else local.threads,
-        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
-        weights_id=weights.sha256,
-        require_enforcement=policy.escalation.require_enforcement,
-        mmap_over_memory=local.mmap_over_memory,
+        thinking="auto" if local.thinking is None else as_thinking(local.thinking),
+        template_variables=local.template.variables,
     )
 
 

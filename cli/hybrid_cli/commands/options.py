@@ -122,6 +122,15 @@ MaxTokens = Annotated[
         rich_help_panel=ANSWER,
     ),
 ]
+Think = Annotated[
+    bool | None,
+    typer.Option(
+        "--think/--no-think",
+        help="Let the local model think before it answers, or not.",
+        show_default=False,
+        rich_help_panel=ANSWER,
+    ),
+]
 Temperature = Annotated[
     float | None,
     typer.Option(

@@ -30,6 +30,7 @@ from hybrid_cli.commands.options import (
     System,
     Tag,
     Temperature,
+    Think,
     Verbose,
     Verify,
 )
@@ -105,6 +106,7 @@ def pipe(
     stop: Stop = None,
     max_tokens: MaxTokens = None,
     allow_truncated: AllowTruncated = False,
+    think: Think = None,
     temperature: Temperature = None,
     seed: Seed = None,
     timeout: RecordTimeout = None,
@@ -190,6 +192,7 @@ def pipe(
         escalation=escalation,
         model=model,
         keep_alive=keep_alive,
+        think=think,
         cloud=cloud,
         cloud_model=cloud_model,
         max_tokens=max_tokens,

@@ -33,6 +33,7 @@ from hybrid_cli.commands.options import (
     System,
     Tag,
     Temperature,
+    Think,
     Timeout,
     Verbose,
     Verify,
@@ -109,6 +110,7 @@ def run(
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
     ] = False,
     max_tokens: MaxTokens = None,
+    think: Think = None,
     temperature: Temperature = None,
     seed: Seed = None,
     timeout: Timeout = None,
@@ -178,6 +180,7 @@ def run(
         escalation=escalation,
         model=model,
         keep_alive=keep_alive,
+        think=think,
         cloud=cloud,
         cloud_model=cloud_model,
         max_tokens=max_tokens,

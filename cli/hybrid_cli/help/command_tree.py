@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hybrid_cli.help.topics import TOPICS
@@ -63,7 +64,9 @@ def read_tree(root: Any) -> CommandNode:
 def _command(command: Any, path: tuple[str, ...], context: Any) -> CommandNode:
     description = command.help or ""
     summary = context.parent.command.summaries[path[0]] if len(path) == 1 else description.split("\n\n")[0]
-    parameters = [_parameter(one, path, context) for one in command.get_params(context)]
+    parameters = [
+        parameter for one in command.get_params(context) for parameter in _parameters(one, path, context)
+    ]
     names = command.list_commands(context) if hasattr(command, "list_commands") else []
     below = []
     for name in names:
@@ -80,6 +83,14 @@ def _command(command: Any, path: tuple[str, ...], context: Any) -> CommandNode:
         usage=" ".join(command.collect_usage_pieces(context)),
         commands=tuple(below),
     )
+
+
+def _parameters(parameter: Any, path: tuple[str, ...], context: Any) -> Iterator[Parameter]:
+    """Yield the parameter, and its opposite: `--no-think` for `--think`."""
+    found = _parameter(parameter, path, context)
+    yield found
+    if found.is_option and parameter.secondary_opts:
+        yield replace(found, names=tuple(parameter.secondary_opts))
 
 
 def _parameter(parameter: Any, path: tuple[str, ...], context: Any) -> Parameter:

@@ -6,10 +6,11 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import jinja2
@@ -58,7 +59,15 @@ def with_tool_note(messages: list[Message], tools: Sequence[Tool]) -> list[Messa
     return [{"role": "system", "content": f"{messages[0]['content']}\n\n{note}"}, *messages[1:]]
 
 
-def render(template: str, messages: list[Message], *, bos: str, eos: str, tools: Sequence[Tool] = ()) -> str:
+def render(
+    template: str,
+    messages: list[Message],
+    *,
+    bos: str,
+    eos: str,
+    tools: Sequence[Tool] = (),
+    variables: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """The prompt for `messages`, up to the start of the assistant's turn.
 
     The prompt holds the text of every message. Some templates want a message's content as a list of parts, and
@@ -72,7 +81,8 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
             compiled = _compiled(template)
         except (jinja2.TemplateError, RecursionError, MemoryError) as error:
             raise TemplateError(_reason(error)) from error
-        variables: dict[str, Any] = {
+        given: dict[str, Any] = {
+            **variables,
             "bos_token": bos,
             "eos_token": eos,
             "add_generation_prompt": True,
@@ -81,7 +91,7 @@ def render(template: str, messages: list[Message], *, bos: str, eos: str, tools:
         problem = TemplateError("it drops the text of a message")
         for form in _forms(messages):
             try:
-                prompt = _fill(compiled, form, variables)
+                prompt = _fill(compiled, form, given)
             except _OverLimitError:
                 raise
             except TemplateError as failed:

@@ -24,9 +24,10 @@ from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import TokenSignal
 from hybrid_cli.local.repetition import is_looping
-from hybrid_cli.local.sampler import Sampler
+from hybrid_cli.local.sampler import SampledToken, Sampler
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split
+from hybrid_cli.local.thinking_control import ThinkingBudget
 from hybrid_cli.local.threads import ThreadCount
 
 _LOOP_CHECK_EVERY = 16  # tokens
@@ -41,6 +42,7 @@ class SequenceJob:
     max_tokens: int
     sampler: Sampler
     stream: AnswerStream
+    budget: ThinkingBudget
     produced: list[int] = field(default_factory=list)
     position: int = 0
     """Number of its tokens in the context."""
@@ -272,12 +274,16 @@ class Decoder:
         """Sample and report the next token of `job`; returns the finish reason, or None to continue."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         logits = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
-        if job.choices is not None and job.stream.answering:
+        closing = job.budget.forced_token(job.stream)
+        if closing is None and job.choices is not None and job.stream.answering:
             return self._narrow(job, job.choices, logits)
         reading = self._meter.read(logits)
-        choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
-        if self._model.ends(choice.token):
-            return "stop"
+        if closing is not None:
+            choice = SampledToken(closing, forced=True)
+        else:
+            choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
+            if self._model.ends(choice.token):
+                return "stop"
         job.produced.append(choice.token)
         split, kind = job.stream.take(self._model.piece(choice.token), forced=choice.forced)
         self._listener.token(job, split, _signal(reading, float(logits[choice.token]), choice.logprob, kind))

@@ -29,6 +29,7 @@ from hybrid_cli.local.protocol import (
 from hybrid_cli.local.sampler import GrammarError, Sampler
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split, splitter_for
+from hybrid_cli.local.thinking_control import ThinkingBudget, budget_of
 from hybrid_cli.local.threads import ThreadCount
 
 Emit = Callable[[Event], None]
@@ -44,6 +45,7 @@ class Inference:
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
         self._model: Model | None = None
+        self._path = ""
 
     def answer(self, request: LocalRequest, emit: Emit, threads: ThreadCount | None = None) -> None:
         """Generate the request's sequences and emit their events.
@@ -52,7 +54,7 @@ class Inference:
         not fit in memory.
         """
         model = self._load(request)
-        prompts = [model.prompt(task.messages, task.tools) for task in request.tasks]
+        prompts = [model.prompt(task) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
         emit(Loaded(self._loader.take_load_seconds(), sum(map(len, tokens)), model.template_state))
         limit = min(request.context or model.trained_context, model.trained_context)
@@ -76,8 +78,8 @@ class Inference:
 
     def _load(self, request: LocalRequest) -> Model:
         self._loader.load(request.path, mmap_over_memory=request.mmap_over_memory)
-        if self._model is None or self._model.handle != self._loader.handle:
-            self._model = Model(self._loader.handle)
+        if self._model is None or self._path != request.path:  # a later model may get the same handle
+            self._model, self._path = Model(self._loader.handle), request.path
         return self._model
 
     def _decode(
@@ -124,7 +126,8 @@ def new_job(
     choices = Choices(model, task.choices) if task.choices else None
     max_tokens = min(task.max_tokens, longest - len(tokens))
     lookup = Lookup(tokens) if task.drafts and choices is None and model.can_go_back else None
-    return SequenceJob(number, tokens, max_tokens, sampler, stream, choices=choices, lookup=lookup)
+    budget = ThinkingBudget(budget_of(task.thinking), model.tokens_within)
+    return SequenceJob(number, tokens, max_tokens, sampler, stream, budget, choices=choices, lookup=lookup)
 
 
 class EventWriter(Listener):

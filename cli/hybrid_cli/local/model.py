@@ -11,9 +11,10 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
-from hybrid_cli.local.protocol import TemplateState
+from hybrid_cli.local.protocol import Task, TemplateState
 from hybrid_cli.local.tag_pattern import tag_pattern
 from hybrid_cli.local.thinking import STYLES, style_of
+from hybrid_cli.local.thinking_control import switch_variables
 
 _BREAK = "\u200b"  # a zero-width space, which turns a control tag into plain text that looks the same
 _BLANKS = " \t\r\n\u2581"  # the last is SentencePiece's blank; tokens of blanks control nothing
@@ -49,26 +50,31 @@ class Model:
     def template(self) -> str:
         return self._template
 
-    def prompt(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
+    def prompt(self, task: Task) -> str:
         """The rendered chat; control tags inside messages become plain text.
 
-        If the template ignores `tools`, the system message gets a note on them.
+        If the template ignores the tools, the system message gets a note on them.
         """
-        plain = [{**message, "content": self._without_tags(message["content"])} for message in messages]
-        if not tools:
-            return self._rendered(plain)
-        rendered = self._rendered(plain, tools)
-        if all(tool["function"]["description"] in rendered for tool in tools):
+        plain = [{**message, "content": self._without_tags(message["content"])} for message in task.messages]
+        if not task.tools:
+            return self._rendered(plain, task)
+        rendered = self._rendered(plain, task, task.tools)
+        if all(tool["function"]["description"] in rendered for tool in task.tools):
             return rendered
-        return self._rendered(with_tool_note(plain, tools))
+        return self._rendered(with_tool_note(plain, task.tools), task)
 
-    def _rendered(self, messages: list[Message], tools: Sequence[Tool] = ()) -> str:
-        try:
-            prompt = render(self._template, messages, bos=self._bos, eos=self._eos, tools=tools)
-        except TemplateError:
-            prompt = ""
-        if prompt.strip():
-            return prompt
+    def _rendered(self, messages: list[Message], task: Task, tools: Sequence[Tool] = ()) -> str:
+        own = task.template_variables
+        switches = switch_variables(self._template, task.thinking)
+        for variables in ({**switches, **own}, own) if switches else (own,):  # a switch may be refused
+            try:
+                prompt = render(
+                    self._template, messages, bos=self._bos, eos=self._eos, tools=tools, variables=variables
+                )
+            except TemplateError:
+                continue
+            if prompt.strip():
+                return prompt
         self.template_state = "broken"
         return render(FALLBACK, messages, bos=self._bos, eos=self._eos)
 
@@ -99,6 +105,10 @@ class Model:
         """The tokens of a rendered prompt, with BOS once: many templates write it themselves."""
         doubled = bool(self._bos) and prompt.startswith(self._bos)
         return self._encode(prompt, add_special=not doubled, parse_special=True)
+
+    def tokens_within(self, text: str) -> list[int]:
+        """The tokens of a text that continues a prompt; tags in it become control tokens."""
+        return self._encode(text, add_special=False, parse_special=True)
 
     def _encode(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode()

@@ -80,6 +80,10 @@ class Task(msgspec.Struct, frozen=True):
     """The allowed answers; empty allows any text."""
     drafts: bool = True
     """Whether repeated text is drafted and verified, rather than decoded token by token."""
+    thinking: int | Literal["auto", "on", "off"] = "auto"
+    """See `thinking_control.Thinking`."""
+    template_variables: dict[str, Any] = {}
+    """More variables for the chat template."""
 
 
 class Describe(_Message, frozen=True):
@@ -111,8 +115,8 @@ class SchedulerRequest(_Message, frozen=True):
     """Generate sequences with one model as they arrive, until `End`."""
 
     path: str
-    examples: list[list[dict[str, str]]]
-    """Messages of two tasks. Their common prefix is decoded once and shared by all tasks."""
+    examples: list[Task]
+    """Two tasks. The common prefix of their prompts is decoded once and shared by all tasks."""
     slots: int | None
     """Maximum sequences in parallel; None for the fastest number on this machine."""
     context: int | None = None

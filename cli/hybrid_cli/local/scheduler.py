@@ -160,7 +160,7 @@ class Scheduler:
         self._threads = ThreadCount(request.threads)
         self._limit = min(request.context or model.trained_context, model.trained_context)
         self._slots = request.slots or slots_for(usable_cores())
-        examples = [model.tokens(model.prompt(messages)) for messages in request.examples]
+        examples = [model.tokens(model.prompt(task)) for task in request.examples]
         self._prefix = examples[0][: common_length(examples)] if examples else []
         self._lanes: list[Lane] = []
         self._next: SequenceJob | None = None
@@ -202,7 +202,7 @@ class Scheduler:
         while (found := self._inbox.next(wait=wait)) is not None:
             number, task = found
             try:
-                prompt = self._model.prompt(task.messages, task.tools)
+                prompt = self._model.prompt(task)
                 tokens = self._model.tokens(prompt)
                 self._inbox.admitted(number, len(tokens), self._model.template_state)
                 if len(tokens) < self._limit:

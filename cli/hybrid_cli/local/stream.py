@@ -29,6 +29,10 @@ class AnswerStream:
         """Whether the next token belongs to the answer, as far as is known."""
         return self._splitter.answering
 
+    def closing(self) -> str | None:
+        """The text that would end the thinking here; None if there is none, or within a character."""
+        return None if self._decoder.getstate()[0] else self._splitter.closing()
+
     def take(self, piece: bytes, *, forced: bool) -> tuple[Split, Kind]:
         """The text that is certain after `piece`, and the token's kind."""
         before = self._splitter.answering

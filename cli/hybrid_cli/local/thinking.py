@@ -39,6 +39,10 @@ class Splitter(Protocol):
         """The text that was held back, at the end."""
         ...
 
+    def closing(self) -> str | None:
+        """The text that would end the thinking here; None if the model does not think, or cannot stop here."""
+        ...
+
 
 class _Plain:
     """The model does not think: all text is the answer."""
@@ -50,6 +54,9 @@ class _Plain:
 
     def flush(self) -> Split:
         return Split("", "")
+
+    def closing(self) -> str | None:
+        return None
 
 
 Tags = tuple[str, str]
@@ -138,6 +145,12 @@ class _Tagged:
         held, self._held = self._held, ""
         return Split("", held) if self._close else Split(held, "")
 
+    def closing(self) -> str | None:
+        if not self._close:
+            return None
+        is_control = self._close in (TAGS[name][1] for name in _CONTROL_TAGS)
+        return self._close if is_control else f"\n{self._close}\n\n"
+
 
 class _Harmony:
     """The channels of the harmony format. Headers, which end with `<|message|>`, are not text.
@@ -152,9 +165,11 @@ class _Harmony:
         """The text that completes the current function call."""
         self._held = ""
         self._channel: str | None = None  # None inside a header
+        self._begun = False
         self.answering = False
 
     def feed(self, text: str) -> Split:
+        self._begun = True
         self._held += text
         answer, thinking = "", ""
         while True:
@@ -201,6 +216,12 @@ class _Harmony:
         taken = self._take(len(self._held))
         return taken._replace(answer=taken.answer + self._close())
 
+    def closing(self) -> str | None:
+        if self.answering or (self._channel is None and self._begun):
+            return None
+        final = f"{_CHANNEL}final{_MESSAGE}"
+        return f"<|end|><|start|>assistant{final}" if self._begun else final
+
 
 class _Detected:
     """The text of an unknown model: harmony if it begins with one of its marks, else perhaps tagged."""
@@ -225,6 +246,9 @@ class _Detected:
 
     def flush(self) -> Split:
         return Split(self._held, "") if self._splitter is None else self._splitter.flush()
+
+    def closing(self) -> str | None:
+        return None  # a cloud thinks as long as it wants
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade, Decision
+from hybrid_cli.cascade.local_run import new_task
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow, shadow_of
@@ -28,6 +29,9 @@ from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights
+
+THINKING = "off"
+"""Whether the local model thinks about a record, unless the profile says: thousands of thoughts take days."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Instruction:
         local = policy.local
         return SchedulerRequest(
             path=str(weights.path.absolute()),
-            examples=[request.messages() for request in self.examples()],
+            examples=[new_task(request, policy) for request in self.examples()],
             slots=slots,
             context=None if local.context == "auto" else local.context,
             threads=threads if local.threads == "auto" else local.threads,
@@ -161,7 +165,14 @@ class RecordCascades:
     def _settings_hash(self) -> Any:
         examples = [asdict(request) for request in self.instruction.examples()]
         local = self.policy.local
-        settings = [examples, self.instruction.template.parts, local.model, fields_of(local.sampling)]
+        settings: list[Any] = [
+            examples,
+            self.instruction.template.parts,
+            local.model,
+            fields_of(local.sampling),
+        ]
+        if local.thinking != THINKING or local.template.variables:  # else the keys of earlier versions hold
+            settings.append([local.thinking, local.template.variables])
         return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode() + b"\n", digest_size=16)
 
 

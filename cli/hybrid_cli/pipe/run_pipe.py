@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
+
+from msgspec import structs
 
 from hybrid_cli.cascade.local_run import report_template
 from hybrid_cli.cascade.output_file import OutputFile
@@ -20,7 +23,7 @@ from hybrid_cli.pipe.options import PipeOptions
 from hybrid_cli.pipe.pending import PendingRecord, pending_records
 from hybrid_cli.pipe.pipe_estimate import estimate
 from hybrid_cli.pipe.pipeline import Pipeline
-from hybrid_cli.pipe.record_cascade import RecordCascades
+from hybrid_cli.pipe.record_cascade import THINKING, RecordCascades
 from hybrid_cli.pipe.records import Source, expand_patterns
 from hybrid_cli.pipe.resume import AnsweredKeys, answered_keys, open_resumed
 from hybrid_cli.pipe.shutdown import stopping
@@ -36,6 +39,8 @@ def run_pipe(
 ) -> None:
     """Answer each record of the input. Raises Failure with the worst exit code of the failed records."""
     policy = merge_policy(flags, environment)
+    if policy.local.thinking is None:
+        policy = replace(policy, local=structs.replace(policy.local, thinking=THINKING))
     instruction = options.read_instruction(policy, environment)
     sink: Sink = Objects.for_output(options.key, environment) if options.as_objects else Lines(environment)
     files = options.files if options.cluster is None else expand_patterns(options.files)

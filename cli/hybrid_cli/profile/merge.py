@@ -78,6 +78,8 @@ RULES: dict[str, MergeRule] = {
     "local.mmap_over_memory": _last,
     "local.lookup": _last,
     "local.keep_alive": _last,
+    "local.thinking": _last,
+    "local.template.variables": _last,
     "local.sampling.temperature": _last,
     "local.sampling.max_tokens": _last,
     "local.sampling.seed": _last,

@@ -33,6 +33,7 @@ class Flags:
     seed: int | None = None
     seconds: float | None = None
     keep_alive: str | None = None
+    think: bool | None = None
 
     def layers(self) -> list[Layer]:
         """One layer for each flag, named as the user wrote it."""
@@ -43,6 +44,8 @@ class Flags:
             ("--temperature", self.temperature, lambda value: _sampling("temperature", value)),
             ("--seed", self.seed, lambda value: _sampling("seed", value)),
             ("--keep-alive", self.keep_alive, lambda value: {"local": {"keep_alive": value}}),
+            ("--think", self.think or None, lambda _: {"local": {"thinking": "on"}}),
+            ("--no-think", self.think is False or None, lambda _: {"local": {"thinking": "off"}}),
             ("--timeout", self.seconds, lambda value: {"limits": {"seconds": value}}),
         ]
         return [Layer(name, data(value)) for name, value, data in flags if value is not None]

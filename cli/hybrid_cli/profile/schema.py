@@ -44,6 +44,23 @@ class Sampling(Section, frozen=True):
     ] = 1.0
 
 
+_RESERVED = ("messages", "tools", "add_generation_prompt", "bos_token", "eos_token")
+
+
+class Template(Section, frozen=True):
+    """The local model's chat template, which writes the prompt."""
+
+    variables: Annotated[
+        dict[str, str | bool | int | float],
+        says("Variables that the template knows, such as reasoning_effort; they win over `local.thinking`."),
+    ] = {}
+
+    def __post_init__(self) -> None:
+        reserved = [name for name in self.variables if name in _RESERVED]
+        if reserved:
+            raise ValueError(f"variables: hybrid sets `{reserved[0]}` itself")
+
+
 class Local(Section, frozen=True):
     """The model on this machine."""
 
@@ -79,7 +96,21 @@ class Local(Section, frozen=True):
         Annotated[str, Meta(pattern=PATTERN)] | Literal[0],
         says("How long the model stays loaded for later commands: 0, 30s, 5m, 1h or forever."),
     ] = 0
+    thinking: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000_000)] | Literal["off", "on", "auto"] | bool | None,
+        if_wrong('must be auto, "on", "off" or a number of tokens'),
+        says(
+            'Whether the model thinks before it answers: auto (as its template does by itself), "on", "off", or at most'
+            " so many tokens; if not set, off for `hybrid pipe`, else auto."
+        ),
+    ] = None
+    template: Template = Template()
     sampling: Sampling = Sampling()
+
+
+def as_thinking(value: int | Literal["off", "on", "auto"] | bool) -> int | Literal["off", "on", "auto"]:
+    """Return a value of `local.thinking` without booleans, which are YAML's `on` and `off`."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
 
 
 class Target(Section, frozen=True):
