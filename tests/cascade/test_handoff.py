@@ -274,6 +274,26 @@ def test_on_cloud_failure_after_a_local_answer(
     assert b"stream was cut" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "reply", [Reply(fault="cut"), Reply(finish_reason="length"), Reply(pieces=("No JSON.",))], ids=str
+)
+def test_a_local_answer_after_a_charged_failure_names_the_cost(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, reply: Reply
+) -> None:
+    cloud.replies = [reply]
+    path = profile(
+        cloud.section(", prices: {input: 1, output: 10}, retries: 0")
+        + "escalation: {on_cloud_failure: answer, target: {threshold: 0.999999}}\n"
+    )
+    schema = ("--schema", '{"enum": ["yes", "no"]}')
+    done = hybrid("run", "-p", path, "--json", *schema, *HELLO, HYBRID_CONSENT=cloud.origin)
+    answer = json.loads(done.stdout)
+    assert (answer["answered_by"], answer["cost_is_estimate"]) == ("local", True)
+    spent = json.loads(hybrid("usage", "--json").stdout)["total"]["usd"]
+    assert answer["cost_usd"] == pytest.approx(spent)
+    assert spent > 0
+
+
 WHATEVER_FAILS = {
     "no key": (
         "",

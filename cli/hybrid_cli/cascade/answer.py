@@ -99,7 +99,7 @@ class Answer(msgspec.Struct, frozen=True):
     handoff: HandoffView
     usage: Usage
     cost_usd: float | None
-    """0 for a local answer; None if the cloud's price is unknown."""
+    """0 for a local answer, unless a cloud that failed may have charged; None if the cloud's price is unknown."""
     timings: Timings
     policy: PolicyView
     finish_reason: str

@@ -7,7 +7,7 @@ the user where a yes is needed. `settle` keeps the local answer or hands the pro
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -37,6 +37,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.verdict import Verdict
+from hybrid_cli.ledger.amounts import sum_of
 from hybrid_cli.ledger.database import Ledger, Observation
 from hybrid_cli.local.protocol import Engine
 from hybrid_cli.local.stop_strings import StopStrings, stop_at
@@ -202,14 +203,16 @@ class Cascade:
             return self._kept(decision, "kept")
         if decision.permission.denied is not None:
             return self._denied(decision, decision.permission.denied)
+        request, policy = self._outgoing(decision.local)
+        handoff = Handoff(request, policy, decision.verdict.reason, decision.verdict.explanation)
         try:
-            return self._handed_off(decision)
+            return self._handed_off(decision, handoff)
         except Failure as failure:
             verdict = decision.verdict
             may_answer = decision.route is Route.CLOUD_IF_ALLOWED and verdict.failure is None
             if not may_answer or self.policy.escalation.on_cloud_failure == "fail":
                 raise
-            answer = self._kept(decision, "kept")
+            answer = self._kept(decision, "kept", handoff.lost_costs)
             self._warn(f"{verdict.clause}; {_why_not(failure)}")
             return answer
 
@@ -225,9 +228,9 @@ class Cascade:
         self._warn(f"{verdict.clause}; not handed off: {denied}")
         return answer
 
-    def _handed_off(self, decision: Decision) -> Answer:
+    def _handed_off(self, decision: Decision, handoff: Handoff) -> Answer:
         """Return the cloud's answer."""
-        request, policy = self._outgoing(decision.local)
+        request = handoff.request
         first_token: list[float] = []
         stop = StopStrings(request.stop)
 
@@ -236,7 +239,6 @@ class Cascade:
                 first_token.append(self._elapsed())
             self.output.stream(stop.feed(text))
 
-        handoff = Handoff(request, policy, decision.verdict.reason, decision.verdict.explanation)
         try:
             sent = send(
                 handoff,
@@ -253,7 +255,11 @@ class Cascade:
         text = tidied(stop_at(sent.reply.text, request.stop), request, is_shown=self.output.streams)
         text = without_blank_lines(text)
         self._observe(sent, decision.local, text)
-        text = self._checked(text, request)
+        try:
+            text = self._checked(text, request)
+        except Failure:
+            handoff.lost_costs.append(sent.settlement.cost)
+            raise
         if is_refusal(text):
             self._warn("the cloud model declined to answer")
         return self._answered_by_cloud(decision, sent, text, first_token)
@@ -278,7 +284,13 @@ class Cascade:
 
     # ---- the answer object ------------------------------------------------------------------------------
 
-    def _kept(self, decision: Decision, outcome: Literal["kept", "denied"]) -> Answer:
+    def _kept(
+        self,
+        decision: Decision,
+        outcome: Literal["kept", "denied"],
+        lost_costs: Sequence[float | None] = (),
+    ) -> Answer:
+        """Return the local answer, with the costs of requests to clouds that gave no usable one."""
         if decision.local is None:
             raise AssertionError("a local answer is kept only if there is one")
         result, verdict = decision.local.result, decision.verdict
@@ -293,7 +305,8 @@ class Cascade:
             model=self.policy.local.model,
             handoff=_view(outcome, verdict, decision.local),
             usage=Usage(local=TokenCounts(result.tokens_in, result.tokens_out)),
-            cost_usd=0.0,
+            cost_usd=sum_of(lost_costs),
+            cost_is_estimate=len(lost_costs) > 0,
             timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
             policy=self._policy_view(self.policy),
             finish_reason=result.finish_reason,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.egress.permission import Permission, permission_for
 from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.ledger.amounts import usd_bound
+from hybrid_cli.ledger.amounts import sum_of, usd_bound
 from hybrid_cli.ledger.database import Settlement
 from hybrid_cli.local.thinking import cloud_splitter, without_unopened_thinking
 from hybrid_cli.profile.cloud_section import Server
@@ -57,6 +57,8 @@ class Handoff:
     """One word, for the ledger."""
     explanation: str
     """For the user."""
+    lost_costs: list[float | None] = field(default_factory=list)
+    """USD of requests without a usable answer, at most; None if a price is unknown. `send` adds to it."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,8 @@ def send(
     if permission.denied is not None or not permission.has_consent:
         raise Failure(ExitStatus.DENIED, permission.denied or "no consent to send there")
     servers = _servers(handoff.policy, permission)
-    unsettled: list[float | None] = []
     for number, server in enumerate(servers, 1):
-        attempts = _Attempts.prepare(server, handoff, environment, stopwatch, backpressure, unsettled)
+        attempts = _Attempts.prepare(server, handoff, environment, stopwatch, backpressure)
         try:
             sent = attempts.run(handoff.explanation, on_text, is_shown=is_shown)
         except CloudFault as fault:
@@ -106,23 +107,17 @@ def send(
         else:
             if sent.reply.finish_reason == "length" and not attempts.has_begun(is_shown):
                 sent = attempts.ask_again(sent, on_text, is_shown=is_shown)
-            _check_reply(sent.reply, handoff.request, environment)
-            return _with_cost_of(unsettled, sent)
+            _check_reply(sent, handoff, environment)
+            return _with_cost_of(handoff.lost_costs, sent)
     raise AssertionError("the last cloud answers or raises")
 
 
-def _with_cost_of(unsettled: list[float | None], sent: Sent) -> Sent:
-    """Add the reservations of requests that got no answer, but may have been charged."""
-    if not unsettled:
+def _with_cost_of(lost: list[float | None], sent: Sent) -> Sent:
+    """Add the costs of requests that got no answer, but may have been charged."""
+    if not lost:
         return sent
-    total = _sum([sent.settlement.cost, *unsettled])
+    total = sum_of([sent.settlement.cost, *lost])
     return replace(sent, settlement=replace(sent.settlement, cost=total, estimated=True))
-
-
-def _sum(costs: Sequence[float | None]) -> float | None:
-    """Return the sum in USD; None if one of the costs is unknown."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
 
 
 def _servers(policy: Policy, permission: Permission) -> list[Server]:
@@ -150,8 +145,8 @@ class _Attempts:
     environment: Environment
     stopwatch: Stopwatch
     backpressure: Backpressure
-    unsettled: list[float | None]
-    """The reservations of requests that may have been charged without an answer, to all servers."""
+    lost_costs: list[float | None]
+    """See `Handoff`."""
     fault: CloudFault | None = None
     """The last attempt's."""
     _pieces: int = 0
@@ -166,7 +161,6 @@ class _Attempts:
         environment: Environment,
         stopwatch: Stopwatch,
         backpressure: Backpressure,
-        unsettled: list[float | None],
     ) -> _Attempts:
         """Scan the request and build the call. Raises Failure: DENIED for a secret, KEY without a key."""
         request, policy = handoff.request, handoff.policy
@@ -174,7 +168,9 @@ class _Attempts:
         call, vault = scanned_call(server, request, policy, environment, key)
         account = Account(policy, handoff.reason, vault.counts, environment)
         _note_redactions(vault, environment)
-        return cls(server, call, key, vault, account, environment, stopwatch, backpressure, unsettled)
+        return cls(
+            server, call, key, vault, account, environment, stopwatch, backpressure, handoff.lost_costs
+        )
 
     def has_begun(self, is_shown: bool) -> bool:
         """Return whether the user has seen a part of the answer."""
@@ -232,7 +228,7 @@ class _Attempts:
                 self.fault = fault
                 show_lost_text(fault.text, self.environment)
                 if fault.outcome == "unknown":
-                    self.unsettled.append(worst)
+                    self.lost_costs.append(worst)
                 self.account.close(row, fault)
                 self.backpressure.failed(origin, fault)
                 raise
@@ -278,7 +274,7 @@ class _Attempts:
             self.environment.note(f"the answer was cut at {limit} tokens; asking for more failed: {failure}")
             return cut
         estimated = cut.settlement.estimated or sent.settlement.estimated
-        total = _sum([cut.settlement.cost, sent.settlement.cost])
+        total = sum_of([cut.settlement.cost, sent.settlement.cost])
         return replace(sent, settlement=replace(sent.settlement, cost=total, estimated=estimated))
 
     def _send_once(self, row: int, on_text: Callable[[str], None]) -> Sent:
@@ -366,14 +362,15 @@ def show_lost_text(text: str, environment: Environment) -> None:
             environment.detail(f"  {line}")
 
 
-def _check_reply(reply: Reply, request: Request, environment: Environment) -> None:
-    """Print the notes of `reply`. Raises Failure (CHECK) if it is no whole answer."""
-    for note in reply.notes:
+def _check_reply(sent: Sent, handoff: Handoff, environment: Environment) -> None:
+    """Print the notes of the reply. Raises Failure (CHECK) if it is no whole answer."""
+    for note in sent.reply.notes:
         environment.note(note)
     try:
-        _check(reply, request)
+        _check(sent.reply, handoff.request)
     except Failure:
-        show_lost_text(reply.text, environment)
+        show_lost_text(sent.reply.text, environment)
+        handoff.lost_costs.append(sent.settlement.cost)
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NANO = 1_000_000_000
 """Nano-dollars per USD. The database stores whole nano-dollars, so that sums are exact."""
@@ -23,3 +24,9 @@ def usd(amount: float) -> str:
 def usd_bound(amount: float) -> str:
     """An upper bound for messages: `amount` rounded up to a hundredth of a cent."""
     return usd(math.ceil(amount * 10_000) / 10_000)
+
+
+def sum_of(costs: Sequence[float | None]) -> float | None:
+    """Return the sum in USD; None if one of the costs is unknown."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
