@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -281,6 +282,53 @@ def test_without_a_private_folder_nothing_stays(hybrid: Hybrid, home: Path) -> N
     folder.chmod(0o777)
     assert hybrid("run", *KEEP, "Hi").returncode == 0
     assert not list(folder.glob("*.socket"))
+
+
+def test_a_folder_that_cannot_be_used_costs_nothing_but_the_time(hybrid: Hybrid, home: Path) -> None:
+    """As on a full disk, or one that is only to be read."""
+    (home / "state" / "run" / "lock").mkdir(parents=True)
+    (home / "state" / "run").chmod(0o700)
+    done = hybrid("run", *KEEP, "Hi")
+    assert (done.returncode, loaded(home)) == (0, [])
+
+
+def test_keep_alive_0_ends_a_loaded_model(hybrid: Hybrid, short_home: Path) -> None:
+    hybrid("run", *KEEP, "Hi")
+    (engine,) = loaded(short_home)
+    hybrid("run", *KEEP[:3], "0", *KEEP[4:], "Hi")
+    until(lambda: not is_alive(engine["pid"]))
+
+
+@pytest.mark.slow
+def test_a_hundred_requests_with_random_kills(hybrid: Hybrid, short_home: Path, command: str) -> None:
+    """Each ends with the right answer or says that its engine is gone; nothing stays that nobody uses."""
+    chance = random.Random(7)
+    right = hybrid("run", "-p", "offline", *KEEP[4:], "Name a colour.").stdout
+    codes: list[int] = []
+    for _ in range(25):
+        runs = [started(short_home, command, *KEEP, "Name a colour.") for _ in range(4)]
+        time.sleep(chance.random() * 1.5)
+        victim = chance.choice(["engine", "caller", "nobody"])
+        if victim == "caller":
+            killed = runs.pop()
+            killed.kill()
+            killed.communicate()
+        elif victim == "engine":
+            for engine in loaded(short_home):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(engine["pid"], signal.SIGKILL)
+        for run in runs:
+            answer, errors = run.communicate(timeout=60)
+            codes.append(run.returncode)
+            if run.returncode == 0:
+                assert answer == right
+            else:
+                assert (run.returncode, answer) == (1, b""), errors
+                assert b"the warm engine ended; run the command again" in errors
+    assert codes.count(0) > 50
+    engines = loaded(short_home)
+    assert len(engines) <= 1
+    assert all(engine["callers"] == 0 for engine in engines)
 
 
 def test_a_project_cannot_keep_a_model_loaded(hybrid: Hybrid, home: Path, tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ def _warm_engine(
 
     try:
         weights = Store(environment).locate(policy.local.model)
-    except Failure:  # told where the model is used
+        settings = warm_settings(weights, policy)
+        engine = warm.find(folder, weights.sha256, settings)
+        if engine is None and keep != 0:
+            engine = warm.start(folder, weights.sha256, settings)
+        if engine is not None and (keep != 0 or policy.values["local.keep_alive"].layer == "--keep-alive"):
+            warm.keep(engine, keep)
+    except (Failure, OSError):  # told where the model is used, if it matters there
         return None
-    settings = warm_settings(weights, policy)
-    engine = warm.find(folder, weights.sha256, settings)
-    if engine is None and keep != 0:
-        engine = warm.start(folder, weights.sha256, settings)
-    if engine is not None and keep != 0:
-        warm.keep(engine, keep)
     return engine
 
 
