@@ -15,6 +15,7 @@ _hybrid_value() {
     'run --tool') kind=choice words='web_search image_generation' ;;
     'run --conversation') kind=file ;;
     'run --file'|'run -f') kind=file ;;
+    'run --image'|'run -i') kind=file ;;
     'run --system'|'run -s') kind=text ;;
     'run --max-tokens') kind=text ;;
     'run --temperature') kind=text ;;
@@ -131,7 +132,7 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;

@@ -79,6 +79,7 @@ complete -c hybrid -n '__hybrid_at run' -l continue -s c -d 'Continue the last c
 complete -c hybrid -n '__hybrid_at run' -l conversation -r -F -d 'Continue this conversation, or start it'
 complete -c hybrid -n '__hybrid_at run' -l drop-oldest -d 'Leave out the oldest turns if the conversation is longer than the local context window'
 complete -c hybrid -n '__hybrid_at run' -l file -s f -r -F -d 'Add a file, the files of a folder, or with - stdin, to the prompt. Repeatable'
+complete -c hybrid -n '__hybrid_at run' -l image -s i -r -F -d 'Ask about an image: PNG, JPEG, WebP or GIF. Its metadata is not sent. Repeatable'
 complete -c hybrid -n '__hybrid_at run' -l system -s s -x -d 'Set the system message'
 complete -c hybrid -n '__hybrid_at run' -l no-stdin -d 'Never read stdin'
 complete -c hybrid -n '__hybrid_at run' -l max-tokens -x -d 'Limit an answer to N tokens; local thinking counts'

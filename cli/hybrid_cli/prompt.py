@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hybrid_cli.checks.json_schema import AnswerSchema
+from hybrid_cli.cloud.image import Image
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.prompt_files.decoding import MAX_BYTES, utf_16_without_mark
@@ -75,6 +76,8 @@ class Request:
     """The earlier turns of the conversation, oldest first. They are scanned and sent as the prompt is."""
     drops_oldest: bool = False
     """Whether the oldest turns are left out where the history is longer than the local context window."""
+    images: tuple[Image, ...] = ()
+    """Images that the prompt is about."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
     tool_argument: str | None = None

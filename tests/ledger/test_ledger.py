@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,17 @@ def test_a_purge_forgets_what_was_sent_and_gives_no_budget_back(tmp_path: Path) 
     assert [line.split()[0] for line in as_table(group(ledger.rows(), "model"), bars=False)[1:]] == [
         "(purged)"
     ]
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_new_column(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.reserve(entry(), [])
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        connection.execute("ALTER TABLE sent DROP COLUMN images")
+    ledger.reserve(LedgerEntry(**{**vars(entry()), "images": '[{"bytes": 1}]'}), [])
+    assert [row["images"] for row in ledger.rows()] == ["[]", '[{"bytes": 1}]']
+    ledger.purge()
+    assert {row["images"] for row in ledger.rows()} == {"[]"}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,11 @@ DATA = some(
         shadow=st.floats(0, 1),
         rules=st.lists(RULE, max_size=2),
     ),
-    privacy=some(redact=st.lists(st.sampled_from(KINDS), unique=True), on_secret=choice("forbid", "redact")),
+    privacy=some(
+        redact=st.lists(st.sampled_from(KINDS), unique=True),
+        on_secret=choice("forbid", "redact"),
+        images=choice("forbid", "ask", "allow"),
+    ),
     limits=some(
         seconds=st.floats(1, 100),
         usd_per_run=st.floats(0, 10),
@@ -88,6 +92,7 @@ STRICT: dict[str, Callable[[Any], Any]] = {
     "escalation.shadow": lower,
     "privacy.redact": set,
     "privacy.on_secret": lambda word: word == "forbid",
+    "privacy.images": ("allow", "ask", "forbid").index,
     "limits.seconds": lower,
     "limits.usd_per_run": lower,
     "limits.usd_per_day": lower,

@@ -127,6 +127,8 @@ class Cascade:
             return gate.ruled(self.ruling.rule)
         if self.request.tools:
             return gate.needs_tool(self.request.tools)
+        if self.request.images:
+            return gate.needs_sight()
         if self.policy.escalation.sticky and self.request.was_handed_off:
             return gate.ruled("the conversation was handed off before (escalation.sticky)")
         return gate.forced() if self.policy.forced_by is not None else None

@@ -71,6 +71,8 @@ class Conversation:
         """Write the turn: system message if it is new, prompt and answer. Raises OSError; then nothing is added."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         prompt = replace(request, form="").messages()[-1]["content"]
+        # The content of an image is not kept: files of conversations stay small and readable.
+        prompt += "".join(f"\n\n[image, not kept: {image}]" for image in request.images)
         turn = [
             Message("user", prompt, time=now),
             Message("assistant", answer.answer, answer.answered_by, answer.model, now),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from hybrid_cli.cloud.keys import key_source, read_key
-from hybrid_cli.cloud.prices import estimate
+from hybrid_cli.cloud.prices import estimate, image_tokens
 from hybrid_cli.egress.budget import Account, left_in_words, worst_cost
 from hybrid_cli.egress.permission import Fallback, Permission, permission_for
 from hybrid_cli.egress.request import scanned_call
@@ -44,11 +45,25 @@ def make_plan(
 
 def as_lines(plan: dict[str, Any]) -> list[str]:
     """Return the plan as lines for a reader, with the payload below, indented."""
-    lines = [f"{name}: {value}" for name, value in plan.items() if name != "payload"]
+    lines = [f"{name}: {value}" for name, value in plan.items() if name not in ("images", "payload")]
     if "payload" in plan:
-        spread = json.dumps(json.loads(plan["payload"]), ensure_ascii=False, indent=2)
+        described = _with_descriptions(json.loads(plan["payload"]), iter(plan.get("images", ())))
+        spread = json.dumps(described, ensure_ascii=False, indent=2)
         lines += ["payload (--json has it byte for byte):", *spread.split("\n")]
     return lines
+
+
+def _with_descriptions(data: Any, images: Iterator[str]) -> Any:
+    """Return a payload with the next of the descriptions in the place of each image."""
+    if isinstance(data, list):
+        return [_with_descriptions(item, images) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if data.get("type") == "image_url":
+        return {**data, "image_url": {"url": next(images)}}
+    if data.get("type") == "input_image":
+        return {**data, "image_url": next(images)}
+    return {key: _with_descriptions(value, images) for key, value in data.items()}
 
 
 def _payload(
@@ -61,14 +76,18 @@ def _payload(
     except Failure as failure:
         return {"forbidden": str(failure)}
     content = call.content()
-    worst = worst_cost(call, len(content))
+    text_size = len(call.readable())
+    worst = worst_cost(call, text_size)
+    seen = f"at most {image_tokens(cloud.model, len(call.images))} for images, " if call.images else ""
     refused = Account(policy, "", vault.counts, environment).refusal(call)
     return {
-        "privacy": f"redacted: {dict(vault.counts)}" if vault.counts else "nothing to redact",
+        "privacy": (f"redacted: {dict(vault.counts)}" if vault.counts else "nothing to redact")
+        + ("; the scan cannot read images" if call.images else ""),
+        **({"images": [str(image) for image in call.images]} if call.images else {}),
         "fallbacks": ", ".join(map(_describe, permission.fallbacks)) or "none",
         "destination": f"{cloud.base_url.rstrip('/')}{call.path}",
         "bytes": len(content),
-        "tokens": f"about {estimate(len(content), '', ()).tokens_in} in, at most {call.max_tokens} out",
+        "tokens": f"about {estimate(text_size, '', ()).tokens_in} in, {seen}at most {call.max_tokens} out",
         "price": "unknown" if worst is None else f"at most {usd(worst)}",
         "left": left_in_words(policy, environment),
         **({} if refused is None else {"over_limit": refused}),

@@ -18,6 +18,7 @@ from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.checks.verify import require_command
+from hybrid_cli.cloud.image import Image
 from hybrid_cli.egress.permission import prefetch_sdk
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import MAX_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
@@ -60,6 +61,8 @@ class RunOptions:
     show_thinking: bool = False
     files: tuple[str, ...] = ()
     """Paths of files and folders for the prompt's context; `-` is stdin."""
+    images: tuple[str, ...] = ()
+    """Paths."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools the prompt needs."""
     conversation: str | None = None
@@ -114,6 +117,7 @@ def run_prompt(
                 options.code,
                 allows_truncated=options.allow_truncated,
                 drops_oldest=options.drop_oldest,
+                images=_images(options.images),
                 tools=options.tools,
             )
             if conversation is not None:
@@ -153,6 +157,14 @@ def run_prompt(
             output.close()
     shadows.send()  # the deadline was for the answer
     return _exit_code(answer.answer, choices) if options.exit_code else 0
+
+
+def _images(paths: tuple[str, ...]) -> tuple[Image, ...]:
+    if not paths:
+        return ()
+    from hybrid_cli.prompt_files.images import read_images  # late, as most prompts have none
+
+    return read_images(paths)
 
 
 def _choices(options: RunOptions) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from hybrid_cli.cloud.dialects import Dialect, first_dialect
+from hybrid_cli.cloud.image import Image, counted
 from hybrid_cli.cloud.reasoning import reasons_by_name
 from hybrid_cli.profile.cloud_section import DEFAULT_SILENCE, Server
 from hybrid_cli.profile.modes import Tool
@@ -38,6 +39,10 @@ class Call:
     stop: tuple[str, ...] = ()
     dialect: Dialect | None = None
     """How this server takes requests; None for where hybrid begins."""
+    images: tuple[Image, ...] = ()
+    """They belong to the last message."""
+    describes_images: bool = False
+    """Whether `content` has a description in the place of each image, for readers."""
 
     @property
     def path(self) -> str:
@@ -78,6 +83,15 @@ class Call:
     def content(self) -> bytes:
         """The exact bytes that are sent."""
         return _compact(self.body()).encode("utf-8", "replace")
+
+    def readable(self) -> bytes:
+        """The content, with a short description in the place of each image."""
+        return replace(self, describes_images=True).content() if self.images else self.content()
+
+    @property
+    def image_note(self) -> str:
+        """The images in words, for the handoff notice; "" if there are none."""
+        return f", with {counted(self.images)} (not scanned)" if self.images else ""
 
     def unwrapped(self, text: str) -> str:
         """The answer in `text`, taken out of the object that its schema was wrapped in for the cloud."""
@@ -124,7 +138,26 @@ def _response_format(call: Call) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": _named(call.schema)}}
 
 
-def _messages(call: Call) -> list[dict[str, str]]:
+def _messages(call: Call) -> list[dict[str, Any]]:
+    """The messages, with the images in the last one."""
+    texts = _texts(call)
+    if not call.images:
+        return texts
+    *others, last = texts
+    return [*others, {**last, "content": _parts(call, last["content"])}]
+
+
+def _parts(call: Call, text: str) -> list[dict[str, Any]]:
+    """The content of a message with images, in the form of the API."""
+    urls = [str(image) if call.describes_images else image.data_url() for image in call.images]
+    if call.server.api == "responses":
+        images: list[dict[str, Any]] = [{"type": "input_image", "image_url": url} for url in urls]
+        return [{"type": "input_text", "text": text}, *images]
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [{"type": "text", "text": text}, *images]
+
+
+def _texts(call: Call) -> list[dict[str, str]]:
     """The messages, with the schema in the last one if the server does not take it as a field."""
     messages = list(call.messages)
     if call.schema is None or call.in_dialect.schema_form == "json_schema":

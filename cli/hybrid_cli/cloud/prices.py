@@ -5,6 +5,7 @@ A server on this machine costs nothing unless the profile sets prices.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,19 @@ _DEFAULT_TOOL_USD: dict[Tool, float] = {"web_search": 0.01, "image_generation": 
 _USUAL_TIERS = ("auto", "default")
 _TOOL_TOKENS = 16_000
 """For reservations. A tool's result may add this many tokens to the input, which costs money, too."""
+
+
+_IMAGE_TOKENS = ((re.compile("gpt-4o-mini|gemini"), 50_000), (re.compile(""), 16_000))
+"""The most tokens of one image by the model's name, above what OpenAI, Anthropic and Google document.
+
+gpt-4o-mini counts 2,833 and 5,667 for each of up to 8 tiles; Gemini 258 for each tile of 768 x 768 pixels. The
+others count at most 10,000: patches of 32 x 32 pixels (OpenAI), or of 28 x 28 (Claude).
+"""
+
+
+def image_tokens(model: str, images: int) -> int:
+    """The most tokens that `images` images may count as."""
+    return images * next(tokens for pattern, tokens in _IMAGE_TOKENS if pattern.search(model.lower()))
 
 
 @dataclass(frozen=True)

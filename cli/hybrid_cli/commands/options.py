@@ -180,6 +180,17 @@ Files = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--image",
+        "-i",
+        metavar="FILE",
+        callback=some_texts,
+        help="Ask about an image: PNG, JPEG, WebP or GIF. Its metadata is not sent. Repeatable.",
+        rich_help_panel=INPUT,
+    ),
+]
 Escalation = Annotated[
     Mode | None,
     typer.Option(

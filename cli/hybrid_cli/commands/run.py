@@ -22,6 +22,7 @@ from hybrid_cli.commands.options import (
     Code,
     Escalation,
     Files,
+    Images,
     KeepAlive,
     MaxTokens,
     Model,
@@ -105,6 +106,7 @@ def run(
         ),
     ] = False,
     files: Files = None,
+    images: Images = None,
     system: System = None,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
@@ -191,6 +193,7 @@ def run(
     options = RunOptions(
         prompt=prompt,
         files=tuple(files or ()),
+        images=tuple(images or ()),
         system=system,
         output=output,
         as_json=as_json,

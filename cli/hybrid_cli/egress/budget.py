@@ -9,7 +9,7 @@ from typing import Literal
 
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.cloud.payload import Call
-from hybrid_cli.cloud.prices import Used, cost, estimate, is_guess, worst_case
+from hybrid_cli.cloud.prices import Used, cost, estimate, image_tokens, is_guess, worst_case
 from hybrid_cli.cloud.streams import Reply
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
@@ -83,8 +83,8 @@ class Account:
         """
         import hashlib
 
-        content = call.content()
-        worst = self._worst(call, len(content))
+        content, readable = call.content(), call.readable()
+        worst = self._worst(call, len(readable))
         entry = LedgerEntry(
             run=self.environment.run_id,
             profile=self.policy.profile,
@@ -97,7 +97,8 @@ class Account:
             sha256=hashlib.sha256(content).hexdigest(),
             redactions=json.dumps(self.redactions),
             reserved=worst,
-            prompt=content.decode() if self.policy.log.prompts else None,
+            images=json.dumps([image.as_record() for image in call.images]),
+            prompt=readable.decode() if self.policy.log.prompts else None,
         )
         with self.environment.waiting("waiting for the ledger"):
             return self._ledger.reserve(entry, self._limits), worst
@@ -105,7 +106,7 @@ class Account:
     def refusal(self, call: Call) -> str | None:
         """Return why `reserve` would refuse `call` now, for the user; None if it would not."""
         try:
-            worst = self._worst(call, len(call.content()))
+            worst = self._worst(call, len(call.readable()))
             self._ledger.check(self.environment.run_id, worst, self._limits)
         except Failure as failure:
             if failure.status is not ExitStatus.LIMIT:
@@ -159,9 +160,14 @@ _OVERSHOOT = 4
 
 
 def worst_cost(call: Call, size: int) -> float | None:
-    """Return USD for the worst case of `call`, whose payload has `size` bytes; None if the price is unknown."""
+    """Return USD for the worst case of `call`; None if the price is unknown.
+
+    `size`: the bytes of its payload without the images, which count by themselves.
+    """
     tiers = {None, call.server.extra.service_tier}  # a cheaper tier may be full
-    costs = [cost(call.server, worst_case(size, call.max_tokens, call.tools, tier)) for tier in tiers]
+    seen = image_tokens(call.server.model, len(call.images))
+    worst = [worst_case(size, call.max_tokens, call.tools, tier) for tier in tiers]
+    costs = [cost(call.server, replace(one, tokens_in=one.tokens_in + seen)) for one in worst]
     return max((one for one in costs if one is not None), default=None)
 
 
@@ -172,5 +178,7 @@ def used_by(call: Call, reply: Reply) -> Used:
     # A count far over the limit that was sent cannot be true.
     too_many = tokens_out is not None and tokens_out > _OVERSHOOT * call.max_tokens
     if not tokens_in or tokens_out is None or (reply.text and not tokens_out) or too_many:
-        return replace(estimate(len(call.content()), reply.text, reply.tools), tier=tier)
+        likely = estimate(len(call.readable()), reply.text, reply.tools)
+        seen = image_tokens(call.server.model, len(call.images))
+        return replace(likely, tokens_in=likely.tokens_in + seen, tier=tier)
     return Used(tokens_in, tokens_out, reply.cached, reply.reasoning, reply.tools, tier=tier)

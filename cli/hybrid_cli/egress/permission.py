@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hybrid_cli.cloud import sdk
+from hybrid_cli.cloud.image import counted
 from hybrid_cli.egress.backpressure import Backpressure
-from hybrid_cli.egress.request import outgoing_messages
+from hybrid_cli.egress.request import outgoing_images, outgoing_messages
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.cloud_section import Cloud, Server
 from hybrid_cli.profile.origin import origin_of
@@ -55,18 +56,46 @@ def permission_for(request: Request, policy: Policy, environment: Environment) -
     cloud = policy.cloud
     if cloud is None:
         return _denied(f"profile `{policy.profile}` sets no cloud")
-    for tool in request.tools:
-        if tool not in cloud.tools:
-            return _denied(f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)")
-        if policy.limits.tools is not None and tool not in policy.limits.tools:
-            return _denied(f"{policy.values['limits.tools'].layer} does not allow {tool}")
+    why = _why_no_tools(request, cloud, policy) or _why_no_images(request, cloud, policy, environment)
+    if why is not None:
+        return _denied(why)
     consent = Consent(environment)
     agreed = consent.covers(cloud.base_url, cloud.model)
     if not agreed and not environment.can_ask():
         origin = origin_of(cloud.base_url)
         return _denied(f"no consent for {origin}; run: hybrid consent grant {origin}")
     fallbacks = tuple(Fallback(one, _why_skipped(one, request, consent)) for one in cloud.fallbacks)
-    return Permission(None, agreed, must_ask=policy.mode == "ask" or not agreed, fallbacks=fallbacks)
+    must_ask = not agreed or _asks_each_time(request, policy)
+    return Permission(None, agreed, must_ask, fallbacks)
+
+
+def _asks_each_time(request: Request, policy: Policy) -> bool:
+    """Return whether the user confirms each handoff like this one, whatever cloud was agreed to."""
+    return policy.mode == "ask" or bool(request.images and policy.privacy.images == "ask")
+
+
+def _why_no_tools(request: Request, cloud: Cloud, policy: Policy) -> str | None:
+    """Return why the tools of `request` may not be used; None if they may, or if it needs none."""
+    for tool in request.tools:
+        if tool not in cloud.tools:
+            return f"the cloud of profile `{policy.profile}` does not offer {tool} (cloud.tools)"
+        if policy.limits.tools is not None and tool not in policy.limits.tools:
+            return f"{policy.values['limits.tools'].layer} does not allow {tool}"
+    return None
+
+
+def _why_no_images(request: Request, cloud: Cloud, policy: Policy, environment: Environment) -> str | None:
+    """Return why the images of `request` may not be sent; None if they may, or if it has none."""
+    if not request.images:
+        return None
+    layer = policy.values["privacy.images"].layer
+    if policy.privacy.images == "forbid":
+        return f"{layer} forbids images (privacy.images)"
+    if not outgoing_images(request, cloud):
+        return "a hosted tool gets only the prompt, not images (cloud.tool_context)"
+    if policy.privacy.images == "ask" and not environment.can_ask():
+        return f"{layer} asks before images are sent, and there is no terminal; set privacy.images: allow"
+    return None
 
 
 def _denied(why: str) -> Permission:
@@ -109,13 +138,16 @@ def _ask(
 ) -> str | None:
     """Put one question. Return why the handoff is denied, or None."""
     is_known = Consent(environment).covers(cloud.base_url, cloud.model)
-    if is_known and policy.mode != "ask":  # agreed to while this question waited for another one
+    each_time = any(_asks_each_time(request, policy) for request in requests)
+    if is_known and not each_time:  # agreed to while this question waited for another one
         return None
     if not is_known and (cloud.base_url, cloud.model) in backpressure.refused:
         return "you declined"
-    if not environment.confirm(_question(requests, cloud, reason, is_known=is_known)):
+    if not environment.confirm(_question(requests, cloud, policy, reason, is_known=is_known)):
         if not is_known:
             backpressure.refused.add((cloud.base_url, cloud.model))
+            return "you declined"
+        if policy.mode != "ask":
             return "you declined"
         return f"{policy.decided_by} requires confirmation for each handoff, and it was declined"
     if not is_known:
@@ -123,16 +155,21 @@ def _ask(
     return None
 
 
-def _question(requests: Sequence[Request], cloud: Cloud, reason: str, *, is_known: bool) -> str:
+def _question(
+    requests: Sequence[Request], cloud: Cloud, policy: Policy, reason: str, *, is_known: bool
+) -> str:
     size = sum(
         len(message["content"]) for request in requests for message in outgoing_messages(request, cloud)
     )
+    images = [image for request in requests for image in outgoing_images(request, cloud)]
+    seen = f" and {counted(images)}, which the scan cannot read" if images else ""
     price = "" if cloud.prices is None else f", ${cloud.prices.input}/${cloud.prices.output} a million tokens"
     what = "this prompt" if len(requests) == 1 else f"{len(requests)} prompts"
-    remembered = "" if is_known else ' "Yes" is remembered for later prompts.'
+    later = "prompts without images" if images and policy.privacy.images == "ask" else "prompts"
+    remembered = "" if is_known else f' "Yes" is remembered for later {later}.'
     why = "" if reason == "forced" else f"{reason}. "
     return (
-        f"{why}Send {what} ({size} characters) to {origin_of(cloud.base_url)},"
+        f"{why}Send {what} ({size} characters{seen}) to {origin_of(cloud.base_url)},"
         f" {shorten(cloud.model)}{price}?{remembered}"
     )
 

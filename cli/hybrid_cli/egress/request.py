@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hybrid_cli.cloud.image import Image
 from hybrid_cli.cloud.keys import known_keys
 from hybrid_cli.cloud.payload import Call, sent_forms
 from hybrid_cli.egress.answer_limit import answer_limit
@@ -24,11 +25,17 @@ def outgoing_messages(request: Request, server: Server) -> list[dict[str, str]]:
     return request.messages()
 
 
+def outgoing_images(request: Request, server: Server) -> tuple[Image, ...]:
+    """Return the images that would leave: none if a tool gets its argument alone."""
+    return () if request.tools and server.tool_context == "arguments" else request.images
+
+
 def scanned_call(
     server: Server, request: Request, policy: Policy, environment: Environment, key: str | None
 ) -> tuple[Call, Vault]:
-    """Scan everything that would leave, and return the call to `server` and the redacted values.
+    """Scan all text that would leave, and return the call to `server` and the redacted values.
 
+    Nothing can be found in images; `privacy.images` decides about them (`egress.permission`).
     Schema and stop strings are sent unchanged or not at all: a placeholder would not fit them. Without them only
     tokens are lost, because the answer is cut and validated here in any case. Raises Failure (DENIED) for a
     secret.
@@ -51,6 +58,7 @@ def scanned_call(
         request.schema.data if guided and request.schema is not None else None,
         request.stop if guided else (),
         LearnedDialects(environment).of(server),
+        outgoing_images(request, server),
     )
     return call, screened.vault
 

@@ -220,7 +220,7 @@ class _Attempts:
         self.backpressure.wait_for_turn(origin, self._seconds_left())
         with self.backpressure.reserved(lambda: self.account.reserve(self.call)) as (row, worst):
             if self.fault is None:
-                price = "" if not worst else f", at most {usd_bound(worst)}"
+                price = self.call.image_note + (f", at most {usd_bound(worst)}" if worst else "")
                 self.environment.note(f"handed off to {self.server.model}: {explanation}{price}")
             try:
                 sent = self._send_once(row, on_text)

@@ -16,7 +16,16 @@ from hybrid_cli.gate.features import Signals, answer_signals, running_mean
 from hybrid_cli.local.protocol import TokenSignal
 
 Reason = Literal[
-    "forced", "forbidden", "rule", "context", "tool", "unavailable", "unsure", "check_failed", "none"
+    "forced",
+    "forbidden",
+    "rule",
+    "context",
+    "capability",
+    "tool",
+    "unavailable",
+    "unsure",
+    "check_failed",
+    "none",
 ]
 Stage = Literal["policy", "fit", "tokens", "end", "checks"]
 
@@ -111,6 +120,11 @@ def ruled(rule: str) -> Verdict:
 def needs_tool(tools: tuple[str, ...]) -> Verdict:
     """Return the verdict for hosted tools, which no local model has."""
     return _without_answer("tool", "policy", f"it needs {', '.join(tools)}")
+
+
+def needs_sight() -> Verdict:
+    """Return the verdict for images: no local model of hybrid can read them."""
+    return _without_answer("capability", "fit", "the local model cannot read images")
 
 
 def called(call: ToolCall) -> Verdict:

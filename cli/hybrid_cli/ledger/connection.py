@@ -39,7 +39,8 @@ _SENT = """
     tokens_out INTEGER,
     tokens_reasoning INTEGER,   -- part of tokens_out
     prompt TEXT,                -- only with log.prompts: true
-    answer TEXT
+    answer TEXT,
+    images TEXT NOT NULL DEFAULT '[]'  -- JSON: media type, bytes and sha256 of each image
 """
 _OBSERVED = """
     sent INTEGER PRIMARY KEY,   -- the row of the request in `sent`
@@ -95,7 +96,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"CREATE TABLE IF NOT EXISTS sent ({_SENT})")
     connection.execute("CREATE TABLE IF NOT EXISTS purges (at TEXT NOT NULL, requests INTEGER NOT NULL)")
     connection.execute(f"CREATE TABLE IF NOT EXISTS observed ({_OBSERVED})")
+    if "images" not in {column[1] for column in connection.execute("PRAGMA table_info(sent)")}:
+        _add_column(connection, "images TEXT NOT NULL DEFAULT '[]'")
     connection.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
+
+
+def _add_column(connection: sqlite3.Connection, column: str) -> None:
+    """Add a column that ledgers of earlier versions do not have."""
+    import sqlite3
+
+    try:
+        connection.execute(f"ALTER TABLE sent ADD COLUMN {column}")
+    except sqlite3.OperationalError as error:  # another process was quicker
+        if "duplicate column" not in str(error):
+            raise
 
 
 def when_free(act: Callable[[], object]) -> None:

@@ -40,6 +40,7 @@ class LedgerEntry:
     redactions: str
     reserved: float | None
     """The worst case in USD, or None if no price is known."""
+    images: str = "[]"
     prompt: str | None = None
 
 
@@ -193,7 +194,7 @@ class Ledger:
             connection.execute("DELETE FROM observed")
             connection.execute(
                 "UPDATE sent SET decided_by = '', reason = '', origin = '', model = '', tools = '',"
-                " bytes = 0, sha256 = '', redactions = '{}', prompt = NULL, answer = NULL"
+                " bytes = 0, sha256 = '', redactions = '{}', images = '[]', prompt = NULL, answer = NULL"
             )
         with connect(self.path) as connection:
             when_free(lambda: connection.execute("VACUUM"))

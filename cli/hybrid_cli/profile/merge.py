@@ -35,6 +35,11 @@ def _prefer(strict: str) -> MergeRule:
     return lambda settings: next((setting for setting in settings if setting[1] == strict), settings[-1])
 
 
+def _strictest_of(*values: str) -> MergeRule:
+    """The first layer with the value that comes first in `values`."""
+    return lambda settings: min(settings, key=lambda setting: values.index(setting[1]))
+
+
 def _union(settings: Sequence[Setting]) -> Setting:
     return _names(settings), list(dict.fromkeys(item for _, items in settings for item in items))
 
@@ -96,6 +101,7 @@ RULES: dict[str, MergeRule] = {
     "escalation.require_enforcement": _greatest,
     "privacy.redact": _union,
     "privacy.on_secret": _prefer("forbid"),
+    "privacy.images": _strictest_of("forbid", "ask", "allow"),
     "privacy.country": _last,
     "privacy.scanner": _last,  # a command: never taken from an untrusted project
     "limits.seconds": _least,

@@ -235,6 +235,13 @@ class Privacy(Section, frozen=True):
             "If a prompt that would leave holds a credential: forbid the handoff, or redact the credential."
         ),
     ] = "forbid"  # noqa: S105  no password
+    images: Annotated[
+        Literal["forbid", "ask", "allow"],
+        says(
+            "Handoffs with images, which the scan cannot read: never, after a question on the terminal, or as"
+            " for any prompt."
+        ),
+    ] = "ask"
     country: Annotated[
         Annotated[
             str,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
@@ -13,6 +15,7 @@ from hybrid_cli.ui.sanitize import one_line
 _READ_SIZE = 1 << 16
 _WRITER_SECONDS = 1.0
 """How long a named pipe may be without a writer."""
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 class TooLargeError(Exception):
@@ -33,8 +36,7 @@ def kind_of(path: str) -> str:
         return "folder"
     if stat.S_ISREG(mode) or stat.S_ISFIFO(mode):
         return "file"
-    what = "a socket" if stat.S_ISSOCK(mode) else "a device"
-    raise Failure(ExitStatus.USAGE, f"{one_line(path)} is {what}, not a file")
+    raise _not_a_file(path, stat.S_IFMT(mode))
 
 
 def read_file(path: str, room: int, environment: Environment) -> bytes:
@@ -42,15 +44,25 @@ def read_file(path: str, room: int, environment: Environment) -> bytes:
 
     `path` may have been replaced since it was looked at: what was opened is looked at again.
     """
+    with _opened(path) as (descriptor, kind):
+        if kind == stat.S_IFIFO:
+            return _read_pipe(descriptor, path, room, environment)
+        return _read_regular(descriptor, kind, path, room)
+
+
+def read_regular(path: str, room: int) -> bytes:
+    """Return the bytes of a file, but of no pipe. Raises TooLargeError over `room` bytes, and Failure (USAGE)."""
+    with _opened(path) as (descriptor, kind):
+        return _read_regular(descriptor, kind, path, room)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[int, int]]:
+    """Yield a descriptor for `path` and its kind. Raises Failure (USAGE) for an error in the block, too."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         try:
-            kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-            if kind == stat.S_IFIFO:
-                return _read_pipe(descriptor, path, room, environment)
-            if kind != stat.S_IFREG:
-                raise Failure(ExitStatus.USAGE, f"{one_line(path)} is not a file")
-            return _read_regular(descriptor, room)
+            yield descriptor, stat.S_IFMT(os.fstat(descriptor).st_mode)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
@@ -63,13 +75,19 @@ def unreadable(path: str, error: OSError | ValueError) -> Failure:
     return Failure(ExitStatus.USAGE, f"{one_line(path)} cannot be read: {why}")
 
 
-def _read_regular(descriptor: int, room: int) -> bytes:
+def _read_regular(descriptor: int, kind: int, path: str, room: int) -> bytes:
+    if kind != stat.S_IFREG:
+        raise _not_a_file(path, kind)
     data = bytearray()
     while chunk := os.read(descriptor, _READ_SIZE):
         data += chunk
         if len(data) > room:
             raise TooLargeError(bytes(data))
     return bytes(data)
+
+
+def _not_a_file(path: str, kind: int) -> Failure:
+    return Failure(ExitStatus.USAGE, f"{one_line(path)} is {_KINDS.get(kind, 'a device')}, not a file")
 
 
 def _read_pipe(descriptor: int, path: str, room: int, environment: Environment) -> bytes:
