@@ -54,6 +54,13 @@ _hybrid_value() {
     'pipe --key') kind=text ;;
     'pipe --resume') kind=file ;;
     'pipe --color') kind=choice words='auto always never' ;;
+    'serve --listen') kind=file ;;
+    'serve --profile'|'serve -p') kind=profile ;;
+    'serve --keep-alive') kind=text ;;
+    'serve --parallel') kind=text ;;
+    'serve --allow-origin') kind=text ;;
+    'serve --grace') kind=text ;;
+    'serve --color') kind=choice words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=choice words='auto always never' ;;
     'models --color') kind=choice words='auto always never' ;;
@@ -134,6 +141,7 @@ _hybrid_options() {
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'serve') words='--listen --profile -p --keep-alive --parallel --allow-origin --grace --show-token --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
@@ -175,7 +183,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=choice words='run pipe pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
+    '') kind=choice words='run pipe serve pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=choice words='ls default show verify import rm prune ps unload' ;;
@@ -196,7 +204,7 @@ _hybrid_arguments() {
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=choice words='bash zsh fish' ;;
-    'help') kind=choice words='exit-codes profiles environment privacy run pipe pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
+    'help') kind=choice words='exit-codes profiles environment privacy run pipe serve pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
@@ -226,7 +234,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'serve'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

@@ -34,6 +34,8 @@ TOGETHER = {
     "tests/local/test_engine.py",  # an engine with its model
     "tests/local/test_local_parts.py",
     "tests/pipe/test_pipe_cluster.py",  # a Ray cluster
+    "tests/serve/test_serve.py",  # a server
+    "tests/serve/test_server_process.py",
 }
 """Files whose tests share something costly."""
 

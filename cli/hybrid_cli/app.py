@@ -17,6 +17,7 @@ from hybrid_cli.ui.usage_errors import usage_failure
 COMMANDS = {
     "run": "Answer one prompt.",
     "pipe": "Answer one prompt for each line or record of the input.",
+    "serve": "Serve OpenAI's API to other programs, under your profiles.",
     "pull": "Download a model and verify its checksum.",
     "models": "List, inspect, verify, import and remove models.",
     "init": "Write a profile of your own.",

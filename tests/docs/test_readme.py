@@ -47,7 +47,7 @@ PROFILES = [
     (page, block)
     for page in PAGES
     for block in blocks(page, "yaml")
-    if page not in ("docs/ci.md", "docs/weights.md")  # workflows, and a catalog
+    if page not in ("docs/ci.md", "docs/serve.md", "docs/weights.md")  # other programs' files, and a catalog
 ]
 
 NEEDS_MORE = (
@@ -55,12 +55,16 @@ NEEDS_MORE = (
     "ray start",
     "hybrid pull",
     "tail -f",
+    "hybrid serve",
+    "llm -m",
+    "systemctl",
     "uestions.jsonl",
     "QUESTIONS",
     "--from-ledger",
     "--tool",
 )
-"""Marks of shell blocks that need an installation, a cluster, the network, an endless log, labels or hosted tools."""
+"""Marks of shell blocks that need an installation, a cluster, the network, an endless log or server, another program,
+labels or hosted tools."""
 SCRIPTS = [
     (page, block)
     for page in PAGES

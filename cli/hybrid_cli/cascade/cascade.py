@@ -22,8 +22,8 @@ from hybrid_cli.cascade.answer import (
     Usage,
     without_blank_lines,
 )
+from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of, tidied
-from hybrid_cli.cascade.output import Output
 from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.json_schema import json_in
@@ -94,7 +94,7 @@ class Cascade:
     """What keeps this process off the network."""
     engine: Engine | None
     """None under `force`, which never touches the weights."""
-    output: Output
+    output: Destination
     environment: Environment
     stopwatch: Stopwatch
     shows_thinking: bool = False

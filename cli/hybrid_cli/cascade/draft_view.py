@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybrid_cli.cascade.output import Output
+from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import EscapeFilter, reveal_bidi
 
@@ -19,7 +19,7 @@ class DraftView:
         self._next = 0.0
 
     @classmethod
-    def on(cls, output: Output, environment: Environment) -> DraftView | None:
+    def on(cls, output: Destination, environment: Environment) -> DraftView | None:
         """Return a view, if the answer will stand on a terminal that can erase it."""
         visible = output.streams and environment.stdout_is_terminal() and environment.can_animate()
         return cls(environment) if visible else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
-from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.code_block import first_code_block, unfenced
@@ -50,7 +50,7 @@ class LocalModel:
     policy: Policy
     engine: Engine | None
     """None under `force`, which never touches the weights."""
-    output: Output
+    output: Destination
     environment: Environment
     stopwatch: Stopwatch
     shows_thinking: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hybrid_cli.cascade.output import Output
+from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.checks.tool_calls import ToolName
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
@@ -21,7 +21,7 @@ def offered_tools(
     policy: Policy,
     ruling: Ruling | None,
     facts: RequestFacts,
-    output: Output,
+    output: Destination,
     environment: Environment,
 ) -> dict[ToolName, Policy]:
     """Return the tools the local model may call for `request`, each with the policy for its call.

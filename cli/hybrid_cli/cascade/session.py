@@ -62,17 +62,38 @@ def choose_engine(policy: Policy, environment: Environment, worker: Worker | Non
 def _warm_engine(
     policy: Policy, environment: Environment, folder: str, keep: float | None
 ) -> Connection | None:
+    is_asked_for = policy.values["local.keep_alive"].layer == "--keep-alive"
+    try:
+        weights = Store(environment).locate(policy.local.model)
+    except (Failure, OSError):  # told where the model is used, if it matters there
+        return None
+    settings = warm_settings(weights, policy)
+    changes = keep != 0 or is_asked_for
+    return warm_engine(folder, weights.sha256, settings, keep, may_start=keep != 0, changes_keep=changes)
+
+
+def warm_engine(
+    folder: str,
+    weights_id: str,
+    settings: SchedulerRequest,
+    keep: float | None,
+    *,
+    may_start: bool,
+    changes_keep: bool,
+) -> Connection | None:
+    """Return the warm engine for these weights and settings, if it can be found or, with `may_start`, started.
+
+    With `changes_keep` it stays for `keep` seconds without a caller; None for ever.
+    """
     from hybrid_cli.local import warm  # late: most runs have no warm engine
 
     try:
-        weights = Store(environment).locate(policy.local.model)
-        settings = warm_settings(weights, policy)
-        engine = warm.find(folder, weights.sha256, settings)
-        if engine is None and keep != 0:
-            engine = warm.start(folder, weights.sha256, settings)
-        if engine is not None and (keep != 0 or policy.values["local.keep_alive"].layer == "--keep-alive"):
+        engine = warm.find(folder, weights_id, settings)
+        if engine is None and may_start:
+            engine = warm.start(folder, weights_id, settings)
+        if engine is not None and changes_keep:
             warm.keep(engine, keep)
-    except (Failure, OSError):  # told where the model is used, if it matters there
+    except (Failure, OSError):
         return None
     return engine
 

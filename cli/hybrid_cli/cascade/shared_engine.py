@@ -71,6 +71,19 @@ class SharedEngine:
             if self._waiting.pop(number, None) is not None and self._failed is None:
                 self._worker.send(Cancel(number))
 
+    def abandon(self, number: int, failure: Failure) -> None:
+        """Stop one sequence, and end its events with `failure`."""
+        with self._sending:
+            events = self._waiting.get(number)
+        self.cancel(number)
+        if events is not None:
+            events.put(Refused(number, failure.status.name, str(failure)))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the engine has failed, so that no sequence can be generated."""
+        return self._failed is not None
+
     def _receive(self) -> None:
         try:
             for event in self._worker.received():
@@ -107,10 +120,13 @@ class EngineSlot:
         self._deadline = deadline
         self._clock = clock
         self._number = -1
+        self._abandoned: Failure | None = None
 
     def events(self, request: LocalRequest) -> Iterator[Event]:
         """Yield the events of one sequence. Raises Failure, or EngineGone if the engine has failed."""
         self._number, events = self._shared.begin(request.tasks[0])
+        if self._abandoned is not None:
+            self.abandon(self._abandoned)
         yield Loaded(0.0, 0)
         while True:
             event = self._next(events)
@@ -134,3 +150,8 @@ class EngineSlot:
     def stop(self) -> None:
         """Stop generating the sequence."""
         self._shared.cancel(self._number)
+
+    def abandon(self, failure: Failure) -> None:
+        """Stop the sequence from another thread, and let `events` raise `failure`."""
+        self._abandoned = failure
+        self._shared.abandon(self._number, failure)

@@ -27,6 +27,7 @@ FILES = {
     "~/.config/hybrid/profile.yaml": "your settings for every run",
     "~/.config/hybrid/profiles/NAME.yaml": "your own profiles, for -p NAME",
     "~/.config/hybrid/consent.json": "the clouds that you consented to",
+    "~/.config/hybrid/serve-token": "the token that clients of `hybrid serve` need",
     ".hybrid.yaml": "the project's profile, in this folder or above, up to the repository's root",
     "~/.local/share/hybrid": "downloaded models",
     "~/.local/state/hybrid": "the ledger: every request sent to a cloud",

@@ -13,12 +13,18 @@ from hybrid_cli.profile.schema import Escalation, Local
 from hybrid_cli.ui.environment import Environment
 
 
-def listed_profiles(environment: Environment) -> list[tuple[str, ...]]:
-    """Name, mark of the profile in use, mode, local model, cloud model and summary of each profile."""
+def profile_paths(environment: Environment) -> dict[str, Path]:
+    """The file of each profile that has a name, valid or not."""
     found: dict[str, Path] = {}
     for folder in profile_folders(environment):
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, path)
+    return found
+
+
+def listed_profiles(environment: Environment) -> list[tuple[str, ...]]:
+    """Name, mark of the profile in use, mode, local model, cloud model and summary of each profile."""
+    found = profile_paths(environment)
     in_use = chosen_profile(environment)
     return [(name, "*" if name == in_use else "", *_row(path, environment)) for name, path in found.items()]
 

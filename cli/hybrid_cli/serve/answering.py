@@ -1,0 +1,118 @@
+"""Answers one client's request: policy, rules, cascade. The same steps as `hybrid run`, in a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field, replace
+
+from hybrid_cli.cascade.answer import Answer
+from hybrid_cli.cascade.cascade import Cascade
+from hybrid_cli.cascade.offered_tools import offered_tools
+from hybrid_cli.cascade.shadow import Shadows, shadow_of
+from hybrid_cli.egress.backpressure import Backpressure
+from hybrid_cli.egress.permission import prefetch_sdk, withhold_keys
+from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
+from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.profile.keep_alive import keep_seconds
+from hybrid_cli.profile.policy import Policy, merge_policy
+from hybrid_cli.serve.asked import Asked
+from hybrid_cli.serve.engines import Engines, ServedEngine
+from hybrid_cli.serve.exchange import Exchange
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.ui.terminal import StatusLine
+
+
+@dataclass
+class Answering:
+    """What all requests of one server share."""
+
+    environment: Environment
+    engines: Engines
+    enforcement: str = "none"
+    """What keeps this process off the network."""
+    keep_alive: str | None = None
+    """How long a model stays after this process; None for what the profile says."""
+    backpressure: Backpressure = field(default_factory=Backpressure)
+
+    def start(self, asked: Asked, exchange: Exchange) -> threading.Thread:
+        """Answer in a new thread. The outcome arrives in `exchange`, whatever happens."""
+        thread = threading.Thread(target=self._run, args=(asked, exchange), daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self, asked: Asked, exchange: Exchange) -> None:
+        try:
+            exchange.put(self.answer(asked, exchange))
+        except Failure as failure:
+            exchange.put(failure)
+        except Interrupted as interrupted:  # nobody waits
+            exchange.put(Failure(interrupted.status, interrupted.status.meaning))
+        except Exception as error:
+            exchange.put(Failure(ExitStatus.FAILURE, f"internal error: {type(error).__name__}"))
+            if self.environment.variables.get("HYBRID_DEBUG"):
+                raise
+
+    def answer(self, asked: Asked, exchange: Exchange) -> Answer:
+        """Return the answer. Raises Failure, or Interrupted once `exchange` has ended."""
+        environment = self._environment_of_request()
+        stopwatch = Stopwatch(environment.clock)
+        policy = merge_policy(replace(asked.flags, keep_alive=self.keep_alive), environment)
+        withhold_keys(policy, environment)
+        if policy.mode == "force":
+            prefetch_sdk(policy, environment)
+        seconds = policy.limits.seconds
+        timer = threading.Timer(
+            seconds or 0, exchange.end, [ExitStatus.DEADLINE, "deadline reached (limits.seconds)"]
+        )
+        timer.daemon = True
+        if seconds is not None:
+            timer.start()
+        try:
+            return self._answer(asked, exchange, policy, environment, stopwatch)
+        finally:
+            timer.cancel()
+
+    def _environment_of_request(self) -> Environment:
+        """Return an environment that asks nobody and prints nothing: no text of a client is ever logged."""
+        return replace(
+            self.environment,
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            verbosity=-1,
+            run_id=os.urandom(8).hex(),  # a limit for each run is one for each request
+            command_keys={},
+            status_line=StatusLine(),
+        )
+
+    def _answer(
+        self, asked: Asked, exchange: Exchange, policy: Policy, environment: Environment, stopwatch: Stopwatch
+    ) -> Answer:
+        request = asked.request(policy, environment)
+        exchange.streams = exchange.streams and not (request.schema or request.choices or request.verify)
+        tags = known_tags(asked.tags, policy, environment)
+        facts = RequestFacts(request, tags)
+        policy, ruling = under_rules(policy, facts)
+        keep = keep_seconds(policy.local.keep_alive)
+        engine = ServedEngine(self.engines, keep, environment.clock, exchange.use)
+        cascade = Cascade(
+            request,
+            policy,
+            ruling,
+            self.enforcement,
+            None if policy.mode == "force" else engine,
+            exchange,
+            environment,
+            stopwatch,
+            offers=offered_tools(request, policy, ruling, facts, exchange, environment),
+            backpressure=self.backpressure,
+        )
+        decision = cascade.ask(cascade.decide())
+        exchange.is_local = not decision.needs_cloud
+        answer = cascade.settle(decision)
+        shadows = Shadows(asked.flags, tags, environment)
+        shadows.add(shadow_of(request, answer, decision.observation, policy, environment))
+        shadows.send()
+        return answer

@@ -1,0 +1,134 @@
+"""Runs the endpoints with uvicorn on a socket of hybrid's own, and ends gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.serve.access import read_token
+from hybrid_cli.serve.answering import Answering
+from hybrid_cli.serve.application import Endpoints, new_application
+from hybrid_cli.serve.engines import Engines
+from hybrid_cli.serve.listening import Listener, listen
+from hybrid_cli.ui.environment import Environment
+
+_HEAD_SECONDS = 10.0
+"""For the head of a request."""
+_KEEP_ALIVE_SECONDS = 60
+"""For the next request of an idle connection."""
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """The command line of `hybrid serve`."""
+
+    listen: str
+    profile: str | None
+    keep_alive: str | None
+    parallel: int
+    grace: int
+    allowed_origins: list[str]
+
+
+def serve(options: ServeOptions, environment: Environment) -> None:
+    """Serve until a signal. Raises Failure if it cannot start, Interrupted after SIGTERM."""
+    merge_policy(Flags(profile=options.profile), environment)  # a mistake in the profile ends the start
+    token = read_token(environment)
+    listener = listen(options.listen, environment.variables)
+    engines = Engines(environment)
+    try:
+        answering = Answering(environment, engines, keep_alive=options.keep_alive)
+        endpoints = Endpoints(answering, options.profile, options.parallel)
+        application = new_application(endpoints, token, listener.host, options.allowed_origins)
+        environment.note(f"listening on {listener.where}; stop with Ctrl-C")
+        _run(application, listener, options.grace, environment.variables)
+    finally:
+        listener.close()
+        engines.close()
+
+
+def _run(application: Any, listener: Listener, grace: int, variables: Mapping[str, str]) -> None:
+    for name in ("uvicorn.access", "uvicorn.asgi", "uvicorn.error"):
+        logging.getLogger(name).disabled = True  # a traceback could show a prompt
+    config = uvicorn.Config(
+        application,
+        http=_Protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=grace,
+    )
+    # uvicorn sends itself the signal that ended it, which reaches the handlers of `__main__`.
+    asyncio.run(_Server(config, variables).serve(sockets=[listener.socket]))
+
+
+class _Server(uvicorn.Server):
+    """Tells systemd when it is ready, and when it ends."""
+
+    def __init__(self, config: uvicorn.Config, variables: Mapping[str, str]) -> None:
+        super().__init__(config)
+        self._variables = variables
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        notify("READY=1", self._variables)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify("STOPPING=1", self._variables)
+        await super().shutdown(sockets)
+
+
+def notify(state: str, variables: Mapping[str, str]) -> None:
+    """Send systemd the `state`, if it waits for one (sd_notify(3))."""
+    address = variables.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door, contextlib.suppress(OSError):
+        door.sendto(state.encode(), address.replace("@", "\0", 1))
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that closes a connection whose request does not arrive."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._await_head()
+        else:
+            self._stop_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
