@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.checks.code_block import first_code_block
 from hybrid_cli.checks.schema_patterns import linear_validator, problem_in_process
+from hybrid_cli.checks.short_schema import EXAMPLE, short_schema
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.sanitize import shorten
 
@@ -77,8 +80,10 @@ def _is_json(text: str) -> bool:
 
 
 def read_schema(given: str) -> AnswerSchema:
-    """The schema in `given`, which is JSON or the name of a file. Raises Failure (USAGE) if it is invalid."""
+    """The schema in `given`: JSON, the short form, or the name of a file. Raises Failure (USAGE) if it is invalid."""
     is_json = given.lstrip().startswith(("{", "[", '"')) or given.strip() in _OTHER_JSON
+    if not is_json and _is_short(given):
+        return checked_schema(short_schema(given), "--schema")
     source, text = ("--schema", given) if is_json else (shorten(given), _read(Path(given)))
     try:
         data = json.loads(text, parse_constant=_no_number)
@@ -90,6 +95,22 @@ def read_schema(given: str) -> AnswerSchema:
     except RecursionError:
         raise Failure(ExitStatus.USAGE, f"{source} is nested too deeply") from None
     return checked_schema(data, source)
+
+
+def _is_short(given: str) -> bool:
+    """Whether `given` is a schema in the short form. Raises Failure (USAGE) if a file has the same name."""
+    if "/" in given or given.endswith(".json") or not re.search(r"[,\s?]", given.strip()):
+        return False
+    if not os.path.lexists(given):
+        return True
+    try:
+        short_schema(given)
+    except Failure:
+        return False
+    raise Failure(
+        ExitStatus.USAGE,
+        f"--schema: `{shorten(given)}` is a file, and a schema; for the file write ./{shorten(given)}",
+    )
 
 
 def checked_schema(data: Any, source: str) -> AnswerSchema:
@@ -155,7 +176,10 @@ def _read(path: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a valid file name"
-        raise Failure(ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}") from error
+        hint = "" if "." in path.name or "/" in str(path) else f"; to name fields, write: {EXAMPLE}"
+        raise Failure(
+            ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}{hint}"
+        ) from error
     if len(content) > _MAX_BYTES:
         raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MAX_BYTES // 1000} kB")
     try:

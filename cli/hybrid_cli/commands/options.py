@@ -241,9 +241,9 @@ Code = Annotated[
 Schema = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|JSON",
+        metavar="FILE|JSON|FIELDS",
         callback=some_text,
-        help="Accept only an answer that matches this JSON Schema.",
+        help="Accept only JSON of this form: a JSON Schema, or fields such as 'name, age int'.",
         rich_help_panel=ANSWER,
     ),
 ]
