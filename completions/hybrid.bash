@@ -16,6 +16,8 @@ _hybrid_value() {
     'run --conversation') kind=file ;;
     'run --file'|'run -f') kind=file ;;
     'run --image'|'run -i') kind=file ;;
+    'run --prompt-template'|'run -t') kind=template ;;
+    'run --var') kind=text ;;
     'run --system'|'run -s') kind=text ;;
     'run --max-tokens') kind=text ;;
     'run --temperature') kind=text ;;
@@ -38,6 +40,8 @@ _hybrid_value() {
     'pipe --delimiter') kind=text ;;
     'pipe --field') kind=text ;;
     'pipe --template') kind=text ;;
+    'pipe --prompt-template'|'pipe -t') kind=template ;;
+    'pipe --var') kind=text ;;
     'pipe --system'|'pipe -s') kind=text ;;
     'pipe --choices') kind=text ;;
     'pipe --schema') kind=file ;;
@@ -74,6 +78,10 @@ _hybrid_value() {
     'models prune --color') kind=choice words='auto always never' ;;
     'models ps --color') kind=choice words='auto always never' ;;
     'models unload --color') kind=choice words='auto always never' ;;
+    'templates --color') kind=choice words='auto always never' ;;
+    'templates ls --color') kind=choice words='auto always never' ;;
+    'templates show --color') kind=choice words='auto always never' ;;
+    'templates edit --color') kind=choice words='auto always never' ;;
     'init --name') kind=text ;;
     'init --model'|'init -m') kind=model ;;
     'init --cloud') kind=text ;;
@@ -139,8 +147,8 @@ _hybrid_value() {
 _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
-    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --prompt-template -t --var --editor --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --copy --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --prompt-template -t --var --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'serve') words='--listen --profile -p --keep-alive --parallel --allow-origin --grace --show-token --verbose -v --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
@@ -153,6 +161,10 @@ _hybrid_options() {
     'models prune') words='--quiet -q --color --help -h' ;;
     'models ps') words='--json --quiet -q --color --help -h' ;;
     'models unload') words='--quiet -q --color --help -h' ;;
+    'templates') words='--quiet -q --color --help -h' ;;
+    'templates ls') words='--json --quiet -q --color --help -h' ;;
+    'templates show') words='--quiet -q --color --help -h' ;;
+    'templates edit') words='--quiet -q --color --help -h' ;;
     'init') words='--name --model -m --cloud --cloud-model --escalation --usd-per-day --quiet -q --color --help -h' ;;
     'profile') words='--quiet -q --color --help -h' ;;
     'profile ls') words='--quiet -q --color --help -h' ;;
@@ -183,7 +195,7 @@ _hybrid_options() {
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=choice words='run pipe serve pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
+    '') kind=choice words='run pipe serve pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=choice words='ls default show verify import rm prune ps unload' ;;
@@ -192,6 +204,9 @@ _hybrid_arguments() {
     'models import') kind=file ;;
     'models rm') kind=model ;;
     'models unload') kind=model ;;
+    'templates') kind=choice words='ls show edit' ;;
+    'templates show') kind=template ;;
+    'templates edit') kind=template ;;
     'profile') kind=choice words='ls show check explain schema trust' ;;
     'profile show') kind=profile ;;
     'profile check') kind=file ;;
@@ -204,7 +219,7 @@ _hybrid_arguments() {
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=choice words='bash zsh fish' ;;
-    'help') kind=choice words='exit-codes profiles environment privacy run pipe serve pull models init profile consent conversations usage eval calibrate doctor completion help' ;;
+    'help') kind=choice words='exit-codes profiles environment privacy run pipe serve pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
@@ -234,7 +249,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'serve'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'serve'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'templates'|'templates ls'|'templates show'|'templates edit'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()
@@ -248,6 +263,7 @@ _hybrid() {
   fi
   case $kind in
     profile) words='ci cloud default frugal gpt-oss offline private quality r1 research'; _hybrid_list "$config/profiles" .yaml ;;
+    template) _hybrid_list "$config/templates" .md ;;
     model) _hybrid_list "$data/models" .json ;;
     catalog) words='smollm2-135m qwen3-0.6b gemma-3-1b smollm2-1.7b llama-3.2-1b deepseek-r1-1.5b qwen2.5-coder-1.5b qwen3-1.7b qwen3-4b llama-3.2-3b gemma-3-4b phi-4-mini qwen2.5-coder-7b deepseek-r1-7b qwen3-8b gpt-oss-20b gpt-oss-120b'; _hybrid_list "$data/models" .json ;;
   esac
@@ -255,7 +271,7 @@ _hybrid() {
   for offered in $words; do
     [[ $offered == "$word"* ]] && COMPREPLY+=("$offered")
   done
-  if [[ ! ${COMPREPLY[*]-} && $kind != text && $kind != choice ]]; then
+  if [[ ! ${COMPREPLY[*]-} && $kind != text && $kind != choice && $kind != template ]]; then
     compopt -o default  # readline's own file names
   fi
 }

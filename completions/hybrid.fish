@@ -36,6 +36,13 @@ function __hybrid_profiles
     end
 end
 
+function __hybrid_templates
+    set -l config (test -n "$HYBRID_HOME"; and echo $HYBRID_HOME/config; or echo (test -n "$XDG_CONFIG_HOME"; and echo $XDG_CONFIG_HOME; or echo ~/.config)/hybrid)
+    for file in $config/templates/*.md
+        string replace -r '.*/(.*)\.md$' '$1' -- $file
+    end
+end
+
 function __hybrid_models
     set -l data (test -n "$HYBRID_HOME"; and echo $HYBRID_HOME/data; or echo (test -n "$XDG_DATA_HOME"; and echo $XDG_DATA_HOME; or echo ~/.local/share)/hybrid)
     for file in $data/models/*.json
@@ -54,6 +61,7 @@ complete -c hybrid -n '__hybrid_needs' -a pipe -d 'Answer one prompt for each li
 complete -c hybrid -n '__hybrid_needs' -a serve -d 'Serve OpenAI\'s API to other programs, under your profiles'
 complete -c hybrid -n '__hybrid_needs' -a pull -d 'Download a model and verify its checksum'
 complete -c hybrid -n '__hybrid_needs' -a models -d 'List, inspect, verify, import and remove models'
+complete -c hybrid -n '__hybrid_needs' -a templates -d 'List, print and edit prompt templates'
 complete -c hybrid -n '__hybrid_needs' -a init -d 'Write a profile of your own'
 complete -c hybrid -n '__hybrid_needs' -a profile -d 'List, check and explain profiles; trust a project\'s profile'
 complete -c hybrid -n '__hybrid_needs' -a consent -d 'Choose the clouds that hybrid may send prompts to'
@@ -81,6 +89,9 @@ complete -c hybrid -n '__hybrid_at run' -l conversation -r -F -d 'Continue this 
 complete -c hybrid -n '__hybrid_at run' -l drop-oldest -d 'Leave out the oldest turns if the conversation is longer than the local context window'
 complete -c hybrid -n '__hybrid_at run' -l file -s f -r -F -d 'Add a file, the files of a folder, or with - stdin, to the prompt. Repeatable'
 complete -c hybrid -n '__hybrid_at run' -l image -s i -r -F -d 'Ask about an image: PNG, JPEG, WebP or GIF. Its metadata is not sent. Repeatable'
+complete -c hybrid -n '__hybrid_at run' -l prompt-template -s t -x -a '(__hybrid_templates)' -d 'Use this prompt template. See: hybrid templates'
+complete -c hybrid -n '__hybrid_at run' -l var -x -d 'Set a variable of the template. Repeatable'
+complete -c hybrid -n '__hybrid_at run' -l editor -d 'Write the prompt in $VISUAL or $EDITOR'
 complete -c hybrid -n '__hybrid_at run' -l system -s s -x -d 'Set the system message'
 complete -c hybrid -n '__hybrid_at run' -l no-stdin -d 'Never read stdin'
 complete -c hybrid -n '__hybrid_at run' -l max-tokens -x -d 'Limit an answer to N tokens; local thinking counts'
@@ -89,7 +100,7 @@ complete -c hybrid -n '__hybrid_at run' -l no-think -d 'Let the local model thin
 complete -c hybrid -n '__hybrid_at run' -l temperature -x -d 'Set the sampling temperature; 0 is greedy and repeatable'
 complete -c hybrid -n '__hybrid_at run' -l seed -x -d 'Set the seed of local sampling'
 complete -c hybrid -n '__hybrid_at run' -l timeout -x -d 'Stop after SECONDS with exit code 124'
-complete -c hybrid -n '__hybrid_at run' -l schema -r -F -d 'Accept only an answer that matches this JSON Schema'
+complete -c hybrid -n '__hybrid_at run' -l schema -r -F -d 'Accept only JSON of this form: a JSON Schema, or fields such as \'name, age int\''
 complete -c hybrid -n '__hybrid_at run' -l choices -x -d 'Allow only these answers'
 complete -c hybrid -n '__hybrid_at run' -l exit-code -d 'With --choices: exit with 0 for the first choice, 10 for the second, 11 for the third'
 complete -c hybrid -n '__hybrid_at run' -l code -s x -d 'Print only the first code block of the answer, without its fence'
@@ -102,6 +113,7 @@ complete -c hybrid -n '__hybrid_at run' -l stream -d 'Stream the answer to pipes
 complete -c hybrid -n '__hybrid_at run' -l raw -d 'Keep bidi controls and, except on a terminal, control sequences'
 complete -c hybrid -n '__hybrid_at run' -l render -d 'Render Markdown on a terminal'
 complete -c hybrid -n '__hybrid_at run' -l show-thinking -d 'Print the model\'s thinking on stderr'
+complete -c hybrid -n '__hybrid_at run' -l copy -d 'Copy the answer to the clipboard, too'
 complete -c hybrid -n '__hybrid_at run' -l dry-run -d 'Print what hybrid would do and send, then exit'
 complete -c hybrid -n '__hybrid_at run' -l verbose -s v -d 'Explain each decision on stderr'
 complete -c hybrid -n '__hybrid_at run' -l quiet -s q -d 'Print only errors on stderr'
@@ -118,9 +130,11 @@ complete -c hybrid -n '__hybrid_at pipe' -l each -x -a 'line jsonl csv nul para'
 complete -c hybrid -n '__hybrid_at pipe' -l delimiter -x -d 'Separate the fields of CSV by this character, such as \';\' or tab'
 complete -c hybrid -n '__hybrid_at pipe' -l field -x -d 'Show the model only this field; a.b is field b of object a'
 complete -c hybrid -n '__hybrid_at pipe' -l template -x -d 'Show the model this text, with fields in braces: \'Title: {title}\''
+complete -c hybrid -n '__hybrid_at pipe' -l prompt-template -s t -x -a '(__hybrid_templates)' -d 'Use this prompt template. See: hybrid templates'
+complete -c hybrid -n '__hybrid_at pipe' -l var -x -d 'Set a variable of the template. Repeatable'
 complete -c hybrid -n '__hybrid_at pipe' -l system -s s -x -d 'Set the system message'
 complete -c hybrid -n '__hybrid_at pipe' -l choices -x -d 'Allow only these answers'
-complete -c hybrid -n '__hybrid_at pipe' -l schema -r -F -d 'Accept only an answer that matches this JSON Schema'
+complete -c hybrid -n '__hybrid_at pipe' -l schema -r -F -d 'Accept only JSON of this form: a JSON Schema, or fields such as \'name, age int\''
 complete -c hybrid -n '__hybrid_at pipe' -l code -s x -d 'Print only the first code block of the answer, without its fence'
 complete -c hybrid -n '__hybrid_at pipe' -l verify -x -d 'Accept the answer only if COMMAND exits 0. It gets the answer on stdin and as {file}; no shell is used'
 complete -c hybrid -n '__hybrid_at pipe' -l stop -x -d 'End the answer before TEXT. Repeatable'
@@ -220,6 +234,24 @@ complete -c hybrid -n '__hybrid_at models unload' -l quiet -s q -d 'Print only e
 complete -c hybrid -n '__hybrid_at models unload' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
 complete -c hybrid -n '__hybrid_at models unload' -l help -s h -d 'Show this message and exit'
 complete -c hybrid -n '__hybrid_at models unload' -r -F -a '(__hybrid_models)'
+complete -c hybrid -n '__hybrid_needs templates' -a ls -d 'List the templates, their variables and their first lines'
+complete -c hybrid -n '__hybrid_needs templates' -a show -d 'Print the file of a template'
+complete -c hybrid -n '__hybrid_needs templates' -a edit -d 'Open a template, or a new one, in $VISUAL or $EDITOR'
+complete -c hybrid -n '__hybrid_at templates; and not __hybrid_at templates ls; and not __hybrid_at templates show; and not __hybrid_at templates edit' -l quiet -s q -d 'Print only errors on stderr'
+complete -c hybrid -n '__hybrid_at templates; and not __hybrid_at templates ls; and not __hybrid_at templates show; and not __hybrid_at templates edit' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
+complete -c hybrid -n '__hybrid_at templates; and not __hybrid_at templates ls; and not __hybrid_at templates show; and not __hybrid_at templates edit' -l help -s h -d 'Show this message and exit'
+complete -c hybrid -n '__hybrid_at templates ls' -l json -d 'Print JSON'
+complete -c hybrid -n '__hybrid_at templates ls' -l quiet -s q -d 'Print only errors on stderr'
+complete -c hybrid -n '__hybrid_at templates ls' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
+complete -c hybrid -n '__hybrid_at templates ls' -l help -s h -d 'Show this message and exit'
+complete -c hybrid -n '__hybrid_at templates show' -l quiet -s q -d 'Print only errors on stderr'
+complete -c hybrid -n '__hybrid_at templates show' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
+complete -c hybrid -n '__hybrid_at templates show' -l help -s h -d 'Show this message and exit'
+complete -c hybrid -n '__hybrid_at templates show' -x -a '(__hybrid_templates)'
+complete -c hybrid -n '__hybrid_at templates edit' -l quiet -s q -d 'Print only errors on stderr'
+complete -c hybrid -n '__hybrid_at templates edit' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
+complete -c hybrid -n '__hybrid_at templates edit' -l help -s h -d 'Show this message and exit'
+complete -c hybrid -n '__hybrid_at templates edit' -x -a '(__hybrid_templates)'
 complete -c hybrid -n '__hybrid_at init' -l name -x -d 'Write the profile NAME for -p. [default: your settings for every command]'
 complete -c hybrid -n '__hybrid_at init' -l model -s m -r -F -a '(__hybrid_models)' -d 'Use this local model'
 complete -c hybrid -n '__hybrid_at init' -l cloud -x -d 'Hand off to this cloud: a known name, such as groq or ollama, or a base URL'
@@ -370,4 +402,4 @@ complete -c hybrid -n '__hybrid_at completion' -x -a 'bash zsh fish'
 complete -c hybrid -n '__hybrid_at help' -l quiet -s q -d 'Print only errors on stderr'
 complete -c hybrid -n '__hybrid_at help' -l color -x -a 'auto always never' -d 'Use colour. Default: on terminals only; NO_COLOR and FORCE_COLOR are respected'
 complete -c hybrid -n '__hybrid_at help' -l help -s h -d 'Show this message and exit'
-complete -c hybrid -n '__hybrid_at help' -x -a 'exit-codes profiles environment privacy run pipe serve pull models init profile consent conversations usage eval calibrate doctor completion help'
+complete -c hybrid -n '__hybrid_at help' -x -a 'exit-codes profiles environment privacy run pipe serve pull models templates init profile consent conversations usage eval calibrate doctor completion help'

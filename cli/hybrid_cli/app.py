@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "Serve OpenAI's API to other programs, under your profiles.",
     "pull": "Download a model and verify its checksum.",
     "models": "List, inspect, verify, import and remove models.",
+    "templates": "List, print and edit prompt templates.",
     "init": "Write a profile of your own.",
     "profile": "List, check and explain profiles; trust a project's profile.",
     "consent": "Choose the clouds that hybrid may send prompts to.",

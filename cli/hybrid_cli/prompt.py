@@ -24,6 +24,7 @@ from hybrid_cli.ui.environment import Environment
 
 if TYPE_CHECKING:  # late, as most prompts name no file
     from hybrid_cli.prompt_files.collect import PromptFile
+    from hybrid_cli.prompt_files.templates import PromptTemplate
 
 _READ_SIZE = 1 << 16
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -39,7 +40,7 @@ class Question:
     context_follows: bool = False
     """Whether the context comes after the prompt, as a pipe's record does, so that all its prompts begin alike."""
     files: tuple[PromptFile, ...] = ()
-    """The texts that the context was made of, if it has files: each file and the text on stdin."""
+    """The texts that context and prompt were made of, in their order: files, the text on stdin, a template's input."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Request:
         question = self.question
         content = f"{question.prompt}\n{self.form}" if self.form else question.prompt
         if question.context_follows:
-            content = f"{content}\n\n{question.context}"
+            content = f"{content}\n\n{question.context}" if content else question.context
         elif question.context.strip():
             content = f"{question.context.rstrip()}\n\n{content}"
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
@@ -119,30 +120,63 @@ class Request:
 
 
 def read_question(
-    prompt: str | None, environment: Environment, *, may_read: bool, files: Sequence[str] = ()
+    prompt: str | None,
+    environment: Environment,
+    *,
+    may_read: bool,
+    files: Sequence[str] = (),
+    template: PromptTemplate | None = None,
 ) -> Question:
-    """Return the question; `files` are the paths of files for its context. Raises Failure (USAGE)."""
+    """Return the question. Raises Failure (USAGE).
+
+    `files` are the paths of files for its context. `template` gets the prompt as its input, if it takes one.
+    """
     may_read = may_read and not is_on(environment.variables, "HYBRID_NO_STDIN")
     if files.count("-") > 1:
         raise Failure(ExitStatus.USAGE, "-f - can be given once: stdin has one text")
-    if prompt is None or prompt == "-":
+    needs_prompt = template is None or template.takes_input
+    if needs_prompt and prompt in (None, "-"):
         if "-" in files:
             raise Failure(ExitStatus.USAGE, "-f - reads stdin as a file, so the prompt must be an argument")
         text, piped = _stdin_as_prompt(environment, may_read=may_read), ""
     else:
-        text = prompt_of(prompt, environment)
+        text = "" if prompt is None else prompt_of(prompt, environment)
         piped = _context(environment) if may_read and "-" not in files else ""
-    if not text.strip():
+    if needs_prompt and not text.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
+    context, read = _with_files(files, piped, environment, may_read=may_read)
+    if template is None:
+        return Question(text, context, files=read)
+    return _by_template(template, text, context, read)
+
+
+def _with_files(
+    files: Sequence[str], piped: str, environment: Environment, *, may_read: bool
+) -> tuple[str, tuple[PromptFile, ...]]:
+    """Return the context of files and the text on stdin, and each of them if there are files."""
     if not files:
-        return Question(text, piped)
+        return piped, ()
     from hybrid_cli.prompt_files.collect import PromptFile, as_context, read_files
 
     stdin = _stdin_as_file(environment, may_read=may_read) if "-" in files else None
     read = read_files(files, environment, stdin)
     if not piped.strip():
-        return Question(text, as_context(read), files=tuple(read))
-    return Question(text, f"{as_context(read)}\n\n{piped}", files=(*read, PromptFile("stdin", piped)))
+        return as_context(read), tuple(read)
+    return f"{as_context(read)}\n\n{piped}", (*read, PromptFile("stdin", piped))
+
+
+def _by_template(
+    template: PromptTemplate, given: str, context: str, files: tuple[PromptFile, ...]
+) -> Question:
+    """Return the question that `template` makes of the prompt `given`. Rules see `given` alone, too."""
+    from hybrid_cli.prompt_files.collect import PromptFile
+
+    if given and not template.takes_input:
+        raise Failure(ExitStatus.USAGE, f"template `{template.name}` has no {{input}}, so it takes no PROMPT")
+    prompt = template.text(given)
+    if not prompt.strip():
+        raise Failure(ExitStatus.USAGE, "the prompt is empty")
+    return Question(prompt, context, files=(*files, PromptFile("the prompt", given)) if given else files)
 
 
 def prompt_of(argument: str, environment: Environment) -> str:

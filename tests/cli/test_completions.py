@@ -85,7 +85,11 @@ class Shell:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A HYBRID_HOME with a profile and a model, and a folder for PATH with the few tools that fish needs."""
     home, tools = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("tools")
-    for folder, file in (("config/profiles", "zebra.yaml"), ("data/models", "yak-7b.json")):
+    for folder, file in (
+        ("config/profiles", "zebra.yaml"),
+        ("config/templates", "review.md"),
+        ("data/models", "yak-7b.json"),
+    ):
         (home / folder).mkdir(parents=True)
         (home / folder / file).touch()
     for tool in ("cat", "uname", "tput"):  # what fish itself starts
@@ -111,6 +115,11 @@ def shell(request: pytest.FixtureRequest, folders: tuple[Path, Path]) -> Shell:
         ("hybrid run -p z", "zebra"),
         ("hybrid run --profile of", "offline"),
         ("hybrid run -m y", "yak-7b"),
+        ("hybrid run -t r", "review"),
+        ("hybrid pipe --prompt-template r", "review"),
+        ("hybrid templates show r", "review"),
+        ("hybrid run --no-th", "--no-think"),
+        ("hybrid run -f REA", "README.md"),
         ("hybrid models r", "rm"),
         ("hybrid models rm y", "yak-7b"),
         ("hybrid pull qwen3-0", "qwen3-0.6b"),

@@ -64,6 +64,9 @@ def test_pipe_has_the_options_of_run() -> None:
     one_answer = {
         "--tool",
         "--file",
+        "--editor",
+        "--copy",
+        "--image",
         "--continue",
         "--conversation",
         "--drop-oldest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
@@ -26,10 +26,14 @@ from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.policy import Flags, merge_policy
-from hybrid_cli.prompt import Request, read_question
+from hybrid_cli.prompt import Request, prompt_of, read_question
 from hybrid_cli.ui.environment import Environment, deadline
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.stopwatch import Stopwatch
+
+if TYPE_CHECKING:  # late, as few runs need them
+    from hybrid_cli.prompt_files.templates import PromptTemplate
+    from hybrid_cli.ui.clipboard import Clipboard
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class RunOptions:
     """Paths of files and folders for the prompt's context; `-` is stdin."""
     images: tuple[str, ...] = ()
     """Paths."""
+    template: str | None = None
+    """The name of a prompt template."""
+    variables: tuple[str, ...] = ()
+    """Its variables, as `NAME=VALUE`."""
+    editor: bool = False
+    """Let the user write the prompt."""
+    clipboard: Clipboard | None = None
+    """Gets the answer, too."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools the prompt needs."""
     conversation: str | None = None
@@ -75,6 +87,7 @@ def run_prompt(
 ) -> int:
     """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
     policy = merge_policy(flags, environment)
+    prompt = _written_prompt(options, environment) if options.editor else options.prompt
     chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
     enforcement = guard(policy, environment)
     if policy.mode == "force" and not options.dry_run:
@@ -103,7 +116,11 @@ def run_prompt(
         )
         try:
             question = read_question(
-                options.prompt, environment, may_read=options.may_read_stdin, files=options.files
+                prompt,
+                environment,
+                may_read=options.may_read_stdin,
+                files=options.files,
+                template=_template(options, environment),
             )
             checked = read_schema(schema) if schema is not None else None
             request = Request(
@@ -150,6 +167,8 @@ def run_prompt(
             output.finish(answer.answer, answer.as_json(), *answer.images[:1])
             if conversation is not None:
                 conversation.add(request, answer)
+            if options.clipboard is not None:
+                options.clipboard.copy(answer.answer)
             _report(answer, environment)
             shadows = Shadows(flags, tags, environment)
             shadows.add(shadow_of(request, answer, decision.observation, policy, environment))
@@ -165,6 +184,25 @@ def _images(paths: tuple[str, ...]) -> tuple[Image, ...]:
     from hybrid_cli.prompt_files.images import read_images  # late, as most prompts have none
 
     return read_images(paths)
+
+
+def _written_prompt(options: RunOptions, environment: Environment) -> str:
+    """Return the prompt that the user writes, beginning with PROMPT. Called before `forbid` refuses sockets to editors."""
+    from hybrid_cli.ui.editor import written_prompt
+
+    start = "" if options.prompt in (None, "-") else prompt_of(str(options.prompt), environment)
+    written = written_prompt(environment, start)
+    return f"@{written}" if written.startswith("@") else written  # the text, not a file's name
+
+
+def _template(options: RunOptions, environment: Environment) -> PromptTemplate | None:
+    if options.template is None:
+        if options.variables:
+            raise Failure(ExitStatus.USAGE, "--var needs a template: -t NAME")
+        return None
+    from hybrid_cli.prompt_files.templates import filled_template
+
+    return filled_template(options.template, options.variables, environment)
 
 
 def _choices(options: RunOptions) -> tuple[str, ...]:

@@ -191,6 +191,27 @@ Images = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt-template",
+        "-t",
+        metavar="NAME",
+        callback=some_text,
+        help="Use this prompt template. See: hybrid templates.",
+        rich_help_panel=INPUT,
+    ),
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--var",
+        metavar="NAME=VALUE",
+        callback=some_texts,
+        help="Set a variable of the template. Repeatable.",
+        rich_help_panel=INPUT,
+    ),
+]
 Escalation = Annotated[
     Mode | None,
     typer.Option(

@@ -30,7 +30,9 @@ from hybrid_cli.commands.options import (
     System,
     Tag,
     Temperature,
+    TemplateName,
     Think,
+    Variables,
     Verbose,
     Verify,
 )
@@ -49,9 +51,13 @@ app = new_app()
 def pipe(
     context: typer.Context,
     instruction: Annotated[
-        str,
-        typer.Argument(metavar="INSTRUCTION", help="What the model should do with each record, or @FILE."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="INSTRUCTION",
+            help="What the model should do with each record, or @FILE. Leave it out with -t.",
+            show_default=False,
+        ),
+    ] = None,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -98,6 +104,8 @@ def pipe(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    prompt_template: TemplateName = None,
+    variables: Variables = None,
     system: System = None,
     choices: Choices = None,
     schema: Schema = None,
@@ -200,9 +208,13 @@ def pipe(
         seed=seed,
         seconds=timeout,
     )
+    if prompt_template is not None and instruction is not None:
+        files, instruction = [Path(instruction), *(files or [])], None
     options = PipeOptions(
         instruction=instruction,
         files=tuple(files or ()),
+        prompt_template=prompt_template,
+        variables=tuple(variables or ()),
         each=each,
         delimiter=read_delimiter(delimiter) if delimiter is not None else None,
         field=field,

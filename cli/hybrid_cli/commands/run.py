@@ -34,8 +34,10 @@ from hybrid_cli.commands.options import (
     System,
     Tag,
     Temperature,
+    TemplateName,
     Think,
     Timeout,
+    Variables,
     Verbose,
     Verify,
     some_text,
@@ -107,6 +109,12 @@ def run(
     ] = False,
     files: Files = None,
     images: Images = None,
+    template: TemplateName = None,
+    variables: Variables = None,
+    editor: Annotated[
+        bool,
+        typer.Option("--editor", help="Write the prompt in $VISUAL or $EDITOR.", rich_help_panel=INPUT),
+    ] = False,
     system: System = None,
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", help="Never read stdin.", rich_help_panel=INPUT)
@@ -152,6 +160,10 @@ def run(
         bool,
         typer.Option("--show-thinking", help="Print the model's thinking on stderr.", rich_help_panel=OUTPUT),
     ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy", help="Copy the answer to the clipboard, too.", rich_help_panel=OUTPUT),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -168,6 +180,7 @@ def run(
     from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
     from hybrid_cli.checks.verify import read_command
     from hybrid_cli.profile.policy import Flags
+    from hybrid_cli.ui.clipboard import Clipboard
 
     if go_on and context.args and conversation is None:
         conversation, prompt = prompt, context.args.pop(0)
@@ -194,6 +207,10 @@ def run(
         prompt=prompt,
         files=tuple(files or ()),
         images=tuple(images or ()),
+        template=template,
+        variables=tuple(variables or ()),
+        editor=editor,
+        clipboard=Clipboard(invocation.environment) if copy else None,
         system=system,
         output=output,
         as_json=as_json,
@@ -215,5 +232,9 @@ def run(
         drop_oldest=drop_oldest,
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
-    status = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    try:
+        status = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+    finally:
+        if options.clipboard is not None:
+            options.clipboard.close()
     raise typer.Exit(status)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from hybrid_cli.help.topics import TOPICS
 from hybrid_cli.ui.command_base import group_of, help_record
 
-Kind = Literal["profile", "model", "catalog", "file", "choice", "text"]
-"""Values to complete: a profile, a stored model, a stored or catalog model, a file, a fixed choice, free text."""
+Kind = Literal["profile", "template", "model", "catalog", "file", "choice", "text"]
+"""Values to complete: a profile, a prompt template, a stored model, a stored or catalog model, a file, a fixed choice, free text."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ def _kind(parameter: Any, path: tuple[str, ...], metavar: str, choices: tuple[st
         return "choice"
     if parameter.name == "profile" or path == ("profile", "show"):
         return "profile"
+    if "--prompt-template" in parameter.opts or path in (("templates", "show"), ("templates", "edit")):
+        return "template"
     if path in (("pull",), ("models", "show")) and parameter.param_type_name == "argument":
         return "catalog"
     if parameter.name in ("model", "models") or path == ("models", "rm"):

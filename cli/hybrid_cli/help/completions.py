@@ -110,6 +110,7 @@ _hybrid() {{
   fi
   case $kind in
     profile) words='{profiles}'; _hybrid_list "$config/profiles" .yaml ;;
+    template) _hybrid_list "$config/templates" .md ;;
     model) _hybrid_list "$data/models" .json ;;
     catalog) words='{catalog}'; _hybrid_list "$data/models" .json ;;
   esac
@@ -117,7 +118,7 @@ _hybrid() {{
   for offered in $words; do
     [[ $offered == "$word"* ]] && COMPREPLY+=("$offered")
   done
-  if [[ ! ${{COMPREPLY[*]-}} && $kind != text && $kind != choice ]]; then
+  if [[ ! ${{COMPREPLY[*]-}} && $kind != text && $kind != choice && $kind != template ]]; then
     compopt -o default  # readline's own file names
   fi
 }}
@@ -148,6 +149,13 @@ __hybrid_profiles() {{
   _alternative 'profiles:profile:('"${{(j: :)names}}"')' 'files:file:_files'
 }}
 
+__hybrid_templates() {{
+  local config=${{XDG_CONFIG_HOME:-$HOME/.config}}/hybrid
+  [[ -n $HYBRID_HOME ]] && config=$HYBRID_HOME/config
+  local -aU names=($config/templates/*.md(N:t:r))
+  _alternative 'templates:template:('"${{(j: :)names}}"')'
+}}
+
 __hybrid_models() {{
   local data=${{XDG_DATA_HOME:-$HOME/.local/share}}/hybrid
   [[ -n $HYBRID_HOME ]] && data=$HYBRID_HOME/data
@@ -169,6 +177,7 @@ fi
 """
 _ZSH_ACTIONS = {
     "profile": "__hybrid_profiles",
+    "template": "__hybrid_templates",
     "model": "__hybrid_models",
     "catalog": "__hybrid_catalog",
     "file": "_files",
@@ -287,6 +296,13 @@ function __hybrid_profiles
     end
 end
 
+function __hybrid_templates
+    set -l config (test -n "$HYBRID_HOME"; and echo $HYBRID_HOME/config; or echo (test -n "$XDG_CONFIG_HOME"; and echo $XDG_CONFIG_HOME; or echo ~/.config)/hybrid)
+    for file in $config/templates/*.md
+        string replace -r '.*/(.*)\\.md$' '$1' -- $file
+    end
+end
+
 function __hybrid_models
     set -l data (test -n "$HYBRID_HOME"; and echo $HYBRID_HOME/data; or echo (test -n "$XDG_DATA_HOME"; and echo $XDG_DATA_HOME; or echo ~/.local/share)/hybrid)
     for file in $data/models/*.json
@@ -304,6 +320,7 @@ complete -c hybrid -f
 """
 _FISH_ACTIONS = {
     "profile": "-r -F -a '(__hybrid_profiles)'",
+    "template": "-x -a '(__hybrid_templates)'",
     "model": "-r -F -a '(__hybrid_models)'",
     "catalog": "-r -F -a '(__hybrid_catalog)'",
     "file": "-r -F",

@@ -26,6 +26,7 @@ FILES = {
     "/etc/hybrid/profile.yaml": "the administrator's profile",
     "~/.config/hybrid/profile.yaml": "your settings for every run",
     "~/.config/hybrid/profiles/NAME.yaml": "your own profiles, for -p NAME",
+    "~/.config/hybrid/templates/NAME.md": "your prompt templates, for -t NAME",
     "~/.config/hybrid/consent.json": "the clouds that you consented to",
     "~/.config/hybrid/serve-token": "the token that clients of `hybrid serve` need",
     ".hybrid.yaml": "the project's profile, in this folder or above, up to the repository's root",

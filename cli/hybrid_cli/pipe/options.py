@@ -33,7 +33,8 @@ def read_delimiter(given: str) -> str:
 class PipeOptions:
     """The command line of `hybrid pipe`, without the flags that set the policy."""
 
-    instruction: str
+    instruction: str | None
+    """None with a prompt template."""
     files: tuple[Path, ...] = ()
     each: Each | None = None
     """None picks `jsonl` where fields are needed or the input is JSON Lines, else `line`."""
@@ -41,6 +42,10 @@ class PipeOptions:
     """Between the fields of CSV; None finds it in the header row."""
     field: str | None = None
     template: str | None = None
+    prompt_template: str | None = None
+    """The name of a stored template, in which `{input}` is the record."""
+    variables: tuple[str, ...] = ()
+    """Its variables, as `NAME=VALUE`."""
     system: str | None = None
     tags: frozenset[str] = frozenset()
     schema: str | None = None
@@ -76,8 +81,9 @@ class PipeOptions:
             raise Failure(ExitStatus.USAGE, "--choices and --schema exclude each other; give one of them")
         command = self.verify or tuple(policy.checks.verify or ())
         require_command(command, environment.variables)
+        text, suffix = self._texts(environment)
         return Instruction(
-            prompt_of(self.instruction, environment),
+            text,
             self._template(),
             self.system,
             read_schema(schema) if schema is not None and not choices else None,
@@ -87,7 +93,21 @@ class PipeOptions:
             self.code,
             self.stop,
             self.allow_truncated,
+            suffix,
         )
+
+    def _texts(self, environment: Environment) -> tuple[str, str]:
+        """Return the texts before and after each record. Raises Failure (USAGE)."""
+        if self.prompt_template is not None:
+            from hybrid_cli.prompt_files.templates import filled_template
+
+            before, after = filled_template(self.prompt_template, self.variables, environment).around_input()
+            return before.strip(), after.rstrip()
+        if self.variables:
+            raise Failure(ExitStatus.USAGE, "--var needs a template: -t NAME")
+        if self.instruction is None:
+            raise Failure(ExitStatus.USAGE, "pipe needs INSTRUCTION; see hybrid pipe --help")
+        return prompt_of(self.instruction, environment), ""
 
     def _template(self) -> RecordTemplate:
         if self.field is not None and self.template is not None:

@@ -26,6 +26,7 @@ from hybrid_cli.pipe.records import Record
 from hybrid_cli.pipe.template import RecordTemplate
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request
+from hybrid_cli.prompt_files.collect import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights
@@ -48,6 +49,8 @@ class Instruction:
     code_only: bool = False
     stop: tuple[str, ...] = ()
     allows_truncated: bool = False
+    suffix: str = ""
+    """The text after the record, from a prompt template."""
 
     def request_for(self, record: Record) -> Request:
         """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
@@ -61,7 +64,12 @@ class Instruction:
 
     def _request(self, text: str) -> Request:
         return Request(
-            Question(self.text, text, context_follows=True),
+            Question(
+                self.text,
+                f"{text}{self.suffix}",
+                context_follows=True,
+                files=(PromptFile("the record", text),) if self.suffix else (),
+            ),
             self.system,
             self.stop,
             schema=self.schema,

@@ -1,0 +1,120 @@
+"""Prompt templates: files in the config folder, with `{input}` and other variables in braces.
+
+Only a name in braces is a variable, so that code and JSON keep theirs; `{{name}}` stands for the text `{name}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.prompt_files.collect import read_text_file
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.sanitize import shorten
+from hybrid_cli.ui.suggest import nearest
+
+INPUT = "input"
+"""The variable for the prompt, or in `hybrid pipe` for the record."""
+_SUFFIX = ".md"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+_VARIABLE = re.compile(r"\{\{(?P<literal>[^\W\d]\w*)\}\}|\{(?P<name>[^\W\d]\w*)\}")
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A template, and the values of its variables."""
+
+    name: str
+    source: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of all variables, in order."""
+        return list(
+            dict.fromkeys(found["name"] for found in _VARIABLE.finditer(self.source) if found["name"])
+        )
+
+    @property
+    def takes_input(self) -> bool:
+        return INPUT in self.variables
+
+    def text(self, given: str = "") -> str:
+        """Return the prompt, with `given` as its input."""
+        return self._filled(self.source, {**self.values, INPUT: given})
+
+    def around_input(self) -> tuple[str, str]:
+        """Return the texts before and after the input; all is before a missing one. Raises Failure (USAGE) for two."""
+        places = [found.span() for found in _VARIABLE.finditer(self.source) if found["name"] == INPUT]
+        if len(places) > 1:
+            raise Failure(
+                ExitStatus.USAGE, f"template `{self.name}` has {{input}} twice; a pipe can fill one"
+            )
+        start, end = places[0] if places else (len(self.source), len(self.source))
+        return self._filled(self.source[:start], self.values), self._filled(self.source[end:], self.values)
+
+    def _filled(self, source: str, values: Mapping[str, str]) -> str:
+        return _VARIABLE.sub(
+            lambda found: values[found["name"]] if found["name"] else f"{{{found['literal']}}}", source
+        )
+
+
+def folder_of(environment: Environment) -> Path:
+    return environment.config_folder / "templates"
+
+
+def path_of(name: str, environment: Environment) -> Path:
+    """Return the file of the template `name`. Raises Failure (USAGE) if it cannot be a name."""
+    if _NAME.fullmatch(name) is None:
+        raise Failure(
+            ExitStatus.USAGE,
+            f"`{shorten(name)}` cannot be a template's name; use letters, digits, `.`, `-` and `_`;"
+            " for any other file: hybrid run @FILE",
+        )
+    return folder_of(environment) / f"{name}{_SUFFIX}"
+
+
+def stored_names(environment: Environment) -> list[str]:
+    """Return the names of all templates, sorted."""
+    return sorted(
+        path.stem for path in folder_of(environment).glob(f"*{_SUFFIX}") if _NAME.fullmatch(path.stem)
+    )
+
+
+def stored_template(name: str, environment: Environment) -> PromptTemplate:
+    """Return the template `name` without values. Raises Failure (USAGE)."""
+    path = path_of(name, environment)
+    if not path.exists():
+        close = nearest(name, stored_names(environment))
+        hint = f"did you mean `{close}`?" if close else f"to write it: hybrid templates edit {name}"
+        raise Failure(ExitStatus.USAGE, f"no template `{shorten(name)}`; {hint}")
+    return PromptTemplate(name, read_text_file(str(path), environment).rstrip("\n"))
+
+
+def filled_template(name: str, assignments: Sequence[str], environment: Environment) -> PromptTemplate:
+    """Return the template `name` with the values of `--var`.
+
+    Raises Failure (USAGE) that lists the variables without a value and the values without a variable.
+    """
+    template = stored_template(name, environment)
+    values: dict[str, str] = {}
+    for assignment in assignments:
+        variable, equals, value = assignment.partition("=")
+        if not equals or variable == INPUT or variable in values:
+            why = "is given twice" if variable in values else "must be NAME=VALUE"
+            why = "is PROMPT, or stdin" if variable == INPUT else why
+            raise Failure(ExitStatus.USAGE, f"--var: `{shorten(variable)}` {why}")
+        values[variable] = value
+    needed = [one for one in template.variables if one != INPUT]
+    missing = [f"--var {one}=..." for one in needed if one not in values]
+    unknown = [f"`{shorten(one)}`" for one in values if one not in needed]
+    problems = [
+        *([f"needs {' '.join(missing)}"] if missing else []),
+        *([f"has no variable {', '.join(unknown)}"] if unknown else []),
+    ]
+    if problems:
+        raise Failure(ExitStatus.USAGE, f"template `{name}` {', and '.join(problems)}")
+    return PromptTemplate(name, template.source, values)
