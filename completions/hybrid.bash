@@ -65,6 +65,9 @@ _hybrid_value() {
     'serve --allow-origin') kind=text ;;
     'serve --grace') kind=text ;;
     'serve --color') kind=choice words='auto always never' ;;
+    'mcp --profile'|'mcp -p') kind=profile ;;
+    'mcp --model'|'mcp -m') kind=model ;;
+    'mcp --color') kind=choice words='auto always never' ;;
     'pull --name') kind=text ;;
     'pull --color') kind=choice words='auto always never' ;;
     'models --color') kind=choice words='auto always never' ;;
@@ -150,6 +153,7 @@ _hybrid_options() {
     'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --prompt-template -t --var --editor --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --copy --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --prompt-template -t --var --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'serve') words='--listen --profile -p --keep-alive --parallel --allow-origin --grace --show-token --verbose -v --quiet -q --color --help -h' ;;
+    'mcp') words='--profile -p --model -m --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;
     'models') words='--quiet -q --color --help -h' ;;
     'models ls') words='--all --json --quiet -q --color --help -h' ;;
@@ -189,13 +193,13 @@ _hybrid_options() {
     'calibrate') words='--from-ledger --target --delta --profile -p --model -m --cloud --split --limit --questions --seed --max-tokens --rows --run-commands --yes -y --dry-run --json --quiet -q --color --help -h' ;;
     'doctor') words='--profile -p --online --json --quiet -q --color --help -h' ;;
     'completion') words='--quiet -q --color --help -h' ;;
-    'help') words='--quiet -q --color --help -h' ;;
+    'help') words='--json --quiet -q --color --help -h' ;;
   esac
 }
 
 _hybrid_arguments() {
   case $1 in
-    '') kind=choice words='run pipe serve pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
+    '') kind=choice words='run pipe serve mcp pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
     'pipe') kind=file ;;
     'pull') kind=catalog ;;
     'models') kind=choice words='ls default show verify import rm prune ps unload' ;;
@@ -219,7 +223,7 @@ _hybrid_arguments() {
     'eval') kind=file ;;
     'calibrate') kind=file ;;
     'completion') kind=choice words='bash zsh fish' ;;
-    'help') kind=choice words='exit-codes profiles environment privacy run pipe serve pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
+    'help') kind=choice words='exit-codes profiles environment privacy run pipe serve mcp pull models templates init profile consent conversations usage eval calibrate doctor completion help' ;;
     *) kind=text ;;
   esac
 }
@@ -249,7 +253,7 @@ _hybrid() {
       continue
     fi
     case "${path:+$path }${COMP_WORDS[i]}" in
-      'run'|'pipe'|'serve'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'templates'|'templates ls'|'templates show'|'templates edit'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
+      'run'|'pipe'|'serve'|'mcp'|'pull'|'models'|'models ls'|'models default'|'models show'|'models verify'|'models import'|'models rm'|'models prune'|'models ps'|'models unload'|'templates'|'templates ls'|'templates show'|'templates edit'|'init'|'profile'|'profile ls'|'profile show'|'profile check'|'profile explain'|'profile schema'|'profile trust'|'consent'|'consent ls'|'consent grant'|'consent revoke'|'conversations'|'conversations ls'|'conversations show'|'conversations export'|'conversations rm'|'conversations purge'|'usage'|'usage purge'|'eval'|'calibrate'|'doctor'|'completion'|'help') path=${path:+$path }${COMP_WORDS[i]} ;;
     esac
   done
   COMPREPLY=()

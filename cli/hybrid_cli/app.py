@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "Answer one prompt.",
     "pipe": "Answer one prompt for each line or record of the input.",
     "serve": "Serve OpenAI's API to other programs, under your profiles.",
+    "mcp": "Give agents tools that use the local model, over stdio.",
     "pull": "Download a model and verify its checksum.",
     "models": "List, inspect, verify, import and remove models.",
     "templates": "List, print and edit prompt templates.",

@@ -1,4 +1,6 @@
-"""Generate completions, man pages, docs/profiles.md and its schema: `python docs/generator [--check]`.
+"""Generate completions, man pages, docs/profiles.md with its schema, and docs/agents/SKILL.md.
+
+`python docs/generator [--check]`
 
 With --check, write nothing; name the files that are out of date and exit with 1 if there are any.
 """

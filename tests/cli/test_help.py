@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+from jsonschema import Draft202012Validator
+
 from hybrid_cli.app import COMMANDS, command_tree
+from hybrid_cli.exit_status import EXIT_CODES
 from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.help.topics import TOPICS
+from hybrid_process import HELLO, Hybrid
 
 SENTENCE_WORDS = 25
 SOURCES = re.compile(r"Sources: .*")
@@ -53,3 +58,16 @@ def test_help_and_topics_are_short_sentences() -> None:
         (place, one) for place, text in texts for one in sentences(text) if len(one.split()) > SENTENCE_WORDS
     ]
     assert long == []
+
+
+def test_help_as_json_describes_what_run_prints(hybrid: Hybrid) -> None:
+    whole = json.loads(hybrid("help", "--json").stdout)
+    assert [one["path"] for one in whole["command"]["commands"]] == [[name] for name in COMMANDS]
+    assert whole["exit_codes"] == EXIT_CODES
+    answer = json.loads(hybrid("run", "-p", "offline", "--json", *HELLO).stdout)
+    schema = {**whole["answer_schema"], "unevaluatedProperties": False}
+    Draft202012Validator(schema).validate(answer)
+    assert not Draft202012Validator(schema).is_valid({**answer, "answered_by": "nobody"})
+    run = json.loads(hybrid("help", "--json", "models", "rm").stdout)["command"]
+    assert run["path"] == ["models", "rm"]
+    assert hybrid("help", "--json", "modls").returncode == 2

@@ -95,7 +95,7 @@ def mistake(words: list[str], tree: CommandNode) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "docs/agents/SKILL.md"], ids=lambda path: path.name)
 def test_every_command_line_parses(path: Path) -> None:
     tree = read_tree(command_tree())
     lines = list(command_lines(path.read_text("utf-8")))

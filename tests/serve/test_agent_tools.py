@@ -1,0 +1,169 @@
+"""`hybrid mcp` and the SDK's own client over stdio."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from hybrid_process import environment
+from scripted_cloud import ScriptedCloud
+from served_hybrid import write_profiles
+
+Use = Callable[[ClientSession], Awaitable[None]]
+
+
+@pytest.fixture
+def agent(command: str, home: Path, tmp_path: Path) -> Callable[..., None]:
+    """Run `hybrid mcp` in a folder, and use it as an agent does."""
+    (tmp_path / "work").mkdir()
+
+    def run(use: Use, *arguments: str, **variables: str) -> None:
+        server = StdioServerParameters(
+            command=command,
+            args=["mcp", *arguments],
+            env=environment(home, **variables),
+            cwd=tmp_path / "work",
+        )
+
+        async def main() -> None:
+            async with stdio_client(server) as streams, ClientSession(*streams) as session:
+                await session.initialize()
+                await use(session)
+
+        asyncio.run(asyncio.wait_for(main(), 150))
+
+    return run
+
+
+async def call(session: ClientSession, tool: str, **arguments: Any) -> Any:
+    """The result of a tool, as an agent's program gets it."""
+    done = await session.call_tool(tool, arguments)
+    assert not done.is_error, done.content
+    found = done.structured_content or {}
+    return found.get("result", found)
+
+
+async def refusal(session: ClientSession, tool: str, **arguments: Any) -> str:
+    done = await session.call_tool(tool, arguments)
+    assert done.is_error
+    return str(done.content[0].text)  # type: ignore[union-attr]
+
+
+def test_an_agent_hands_work_down(agent: Callable[..., None], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "notes").mkdir()
+    (work / "notes" / "fox.txt").write_text("The fox is red. It lives in the wood. It eats mice.", "utf-8")
+    (tmp_path / "outside.txt").write_text("swordfish", "utf-8")
+    (work / "link.txt").symlink_to(tmp_path / "outside.txt")
+    (work / "folder-link").symlink_to(tmp_path)
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+    async def use(session: ClientSession) -> None:
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+        assert set(tools) == {"ask", "classify", "extract", "summarize_files", "usage"}
+        assert all(tool.description for tool in tools.values())
+
+        answer = await call(session, "ask", prompt="Is it cold?", context="It is ice.", choices=["yes", "no"])
+        assert answer["answer"] in ("yes", "no")
+        assert (answer["answered_by"], answer["model"], answer["cost_usd"]) == ("local", "smollm2-135m", 0.0)
+        assert 0 <= answer["confidence"] <= 1
+
+        texts = [f"This is number {number}." for number in range(30)]
+        classes = await call(session, "classify", texts=texts, choices=["good", "bad"])
+        assert len(classes) == 30
+        assert {one["answer"] for one in classes} <= {"good", "bad"}
+
+        found = await call(session, "extract", texts=["Ada is 36.", "Bob is 12."], schema=schema)
+        assert [type(json.loads(one["answer"])["age"]) for one in found] == [int, int]
+
+        paths = [
+            "notes/fox.txt",
+            "link.txt",
+            "folder-link/outside.txt",
+            "../outside.txt",
+            "/etc/hostname",
+            "no",
+        ]
+        files = await call(session, "summarize_files", paths=paths)
+        assert [one["path"] for one in files] == paths
+        assert files[0]["answer"]
+        assert [("answer" in one, "error" in one) for one in files[1:]] == [(False, True)] * 5
+        assert "swordfish" not in json.dumps(files)
+
+        usage = await call(session, "usage")
+        assert usage["total"]["requests"] == 0
+        assert "give at least two choices" in await refusal(session, "classify", texts=["x"], choices=["y"])
+        assert "schema" in await refusal(session, "ask", prompt="x", schema={"type": "nothing"})
+
+    agent(use)
+
+
+def test_the_default_cannot_leave_and_p_may(
+    agent: Callable[..., None], home: Path, cloud: ScriptedCloud
+) -> None:
+    write_profiles(home, cloud)
+
+    async def stays(session: ClientSession) -> None:
+        assert (await call(session, "ask", prompt="Name a colour."))["answered_by"] == "local"
+
+    async def leaves(session: ClientSession) -> None:
+        answer = await call(session, "ask", prompt="Name a colour.")
+        assert (answer["answer"], answer["answered_by"]) == ("The cloud says hello.", "cloud")
+        assert (await call(session, "usage"))["total"]["requests"] == 1
+
+    agent(stays, HYBRID_CONSENT=cloud.origin)
+    assert cloud.received == []
+    agent(leaves, "-p", "always", HYBRID_CONSENT=cloud.origin)
+    assert len(cloud.received) == 1
+
+
+def test_the_process_is_guarded_and_ends_at_once(command: str, home: Path) -> None:
+    process = subprocess.Popen(
+        [command, "mcp"],
+        env=environment(home),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"},
+        },
+    }
+    process.stdin.write(json.dumps(hello).encode() + b"\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "hybrid"
+    assert "Seccomp:\t2" in Path(f"/proc/{process.pid}/status").read_text("utf-8")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, b"")
+    assert time.monotonic() - begun < 2
+
+
+def test_without_the_extra_one_line_names_it(command: str, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mcp").mkdir()
+    (tmp_path / "mcp" / "__init__.py").write_text("raise ImportError('no', name='mcp')\n", "utf-8")
+    variables = environment(home, PYTHONPATH=str(tmp_path))
+    done = subprocess.run(
+        [command, "mcp"], env=variables, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert b"pip install 'hybrid-cli[mcp]'" in done.stderr
