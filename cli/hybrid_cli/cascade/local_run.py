@@ -44,6 +44,7 @@ def new_request(
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,
         mmap_over_memory=local.mmap_over_memory,
+        gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
     )
 
 
@@ -97,7 +98,7 @@ def run_engine(
     with environment.waiting(f"loading {model}"):
         loaded = next(event for event in events if isinstance(event, Loaded))
     result.load_seconds = loaded.load_seconds
-    report_template(loaded, model, environment)
+    report_loaded(loaded, model, environment)
     result.tokens_in = loaded.tokens_in
     reading = f"the model is reading {result.tokens_in} tokens"
     with environment.waiting(reading if result.tokens_in else "waiting for the local model") as waiting:
@@ -124,8 +125,10 @@ def run_engine(
     return None
 
 
-def report_template(loaded: Loaded, model: str, environment: Environment) -> None:
-    """Print a note if the model's own chat template did not write the prompt."""
+def report_loaded(loaded: Loaded, model: str, environment: Environment) -> None:
+    """Print a note if the model's own chat template did not write the prompt, or a GPU holds less than was tried."""
+    if loaded.gpu_layers_tried:
+        environment.note(_less_on_gpu(loaded, model))
     if loaded.template != "used":
         why = (
             "has no chat template"
@@ -133,6 +136,15 @@ def report_template(loaded: Loaded, model: str, environment: Environment) -> Non
             else "has a chat template that cannot render this prompt"
         )
         environment.note(f"{model} {why}; using ChatML, which may not suit it")
+
+
+def _less_on_gpu(loaded: Loaded, model: str) -> str:
+    tried, layers = loaded.gpu_layers_tried, loaded.gpu_layers
+    if not loaded.has_gpu:
+        return f"local.gpu_layers is {tried}, but llama.cpp finds no GPU; run: hybrid doctor"
+    if layers == 0:
+        return f"the GPU's memory is too small for {model}; using the CPU"
+    return f"the GPU's memory holds {layers} of {tried} layers of {model}; the CPU computes the others"
 
 
 def _end(thinking: ThinkingView | None) -> None:

@@ -108,6 +108,7 @@ def warm_settings(weights: Weights, policy: Policy) -> SchedulerRequest:
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
         mmap_over_memory=local.mmap_over_memory,
+        gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
     )
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hybrid_cli.doctor.finding import Finding, failed, until_failure
+from hybrid_cli.doctor.gpu_findings import gpu_finding
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.guard.landlock import is_supported
@@ -53,6 +54,7 @@ def _worker_findings(
                 described, confined = True, event.confined
                 yield _build(event)
                 yield _memory(event)
+                yield gpu_finding(event)
             elif isinstance(event, Loaded) and weights is None and policy is not None and found is not None:
                 weights = _loaded(policy.local.model, found, event.load_seconds)
     except Failure as failure:
@@ -82,7 +84,7 @@ def _build(event: Described) -> Finding:
     except PackageNotFoundError:
         name = "llama.cpp"
     missing = [feature for feature in _processor_features() if feature not in built]
-    says = f"{name} with {' '.join(built) or 'no CPU features'}{', GPU' if event.offloads else ''}"
+    says = f"{name} with {' '.join(built) or 'no CPU features'}"
     if missing:
         return Finding(
             "llama.cpp", "warn", f"{says}; slow: the build does not use {', '.join(missing)}; {_REBUILD}"

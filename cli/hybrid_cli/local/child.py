@@ -83,7 +83,12 @@ class _Child:
                 require_guard(self._enforcement)
             self._confine(message.path, getattr(message, "cache_folder", None))
             # In parallel with the imports, because it releases the GIL.
-            self._loader.load(message.path, mmap_over_memory=message.mmap_over_memory)
+            self._loader.load(
+                message.path,
+                mmap_over_memory=message.mmap_over_memory,
+                gpu_layers=message.gpu_layers,
+                context=message.context,
+            )
             self._imports.join()
             self._generate(message)
         # Other messages belong to a scheduler that has already failed.
@@ -91,19 +96,25 @@ class _Child:
     def _describe(self, message: Describe) -> None:
         from hybrid_cli.local import memory
         from hybrid_cli.local.bindings import llama_cpp
-        from hybrid_cli.local.protocol import Described, Done, Loaded
+        from hybrid_cli.local.devices import backends, devices
+        from hybrid_cli.local.protocol import Described, Done, GpuState, Loaded
 
         if message.path is not None:
             self._confine(message.path, None)
         features = llama_cpp.llama_print_system_info().decode("utf-8", "replace")
         self._emit(
             Described(
-                features, bool(llama_cpp.llama_supports_gpu_offload()), memory.available(), self._confined
+                features,
+                backends(),
+                [GpuState(*one) for one in devices() if one.is_gpu],
+                memory.available(),
+                self._confined,
             )
         )
         if message.path is not None:
             self._loader.load(message.path)
-            self._emit(Loaded(round(self._loader.take_load_seconds(), 4), 0))
+            seconds = round(self._loader.take_load_seconds(), 4)
+            self._emit(Loaded(seconds, 0, "used", *self._loader.gpu))
         self._emit(Done())
 
     def _generate(self, message: LocalRequest | SchedulerRequest) -> None:

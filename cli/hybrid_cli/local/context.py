@@ -103,6 +103,8 @@ def new_context(model: Model, size: Size, threads: int, loader: Loader) -> Any:
     if not context:
         reason = loader.reason(llama_cpp.llama_init_from_model, model.handle, parameters)
         raise Failure(
-            ExitStatus.FAILURE, f"llama.cpp cannot create a context of {parameters.n_ctx} tokens: {reason}"
+            ExitStatus.FAILURE,
+            f"llama.cpp cannot create a context of {parameters.n_ctx} tokens: {reason}"
+            f"{'; set local.gpu_layers to fewer' if loader.gpu.layers else ''}",
         )
     return context

@@ -55,7 +55,12 @@ def main() -> None:
             inbox.break_down(Failure(ExitStatus.FAILURE, reason))
             return
         try:
-            loader.load(request.path, mmap_over_memory=request.mmap_over_memory)
+            loader.load(
+                request.path,
+                mmap_over_memory=request.mmap_over_memory,
+                gpu_layers=request.gpu_layers,
+                context=request.context,
+            )
         except Failure as failure:
             inbox.break_down(failure)
         while not inbox.ended:

@@ -56,7 +56,8 @@ class Inference:
         model = self._load(request)
         prompts = [model.prompt(task) for task in request.tasks]
         tokens = [model.tokens(prompt) for prompt in prompts]
-        emit(Loaded(self._loader.take_load_seconds(), sum(map(len, tokens)), model.template_state))
+        seconds = self._loader.take_load_seconds()
+        emit(Loaded(seconds, sum(map(len, tokens)), model.template_state, *self._loader.gpu))
         limit = min(request.context or model.trained_context, model.trained_context)
         free = memory.available()
         room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
@@ -77,7 +78,12 @@ class Inference:
                 job.sampler.close()
 
     def _load(self, request: LocalRequest) -> Model:
-        self._loader.load(request.path, mmap_over_memory=request.mmap_over_memory)
+        self._loader.load(
+            request.path,
+            mmap_over_memory=request.mmap_over_memory,
+            gpu_layers=request.gpu_layers,
+            context=request.context,
+        )
         if self._model is None or self._path != request.path:  # a later model may get the same handle
             self._model, self._path = Model(self._loader.handle), request.path
         return self._model

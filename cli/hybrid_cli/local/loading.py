@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.devices import ASSUMED_CONTEXT, Device, Layers, attempts, devices, layers_that_fit
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_OUT_OF_MEMORY = re.compile(r"alloc|out.?of.?(?:\w+)?memory", re.IGNORECASE)
+
+
+class Offload(NamedTuple):
+    """How much of the loaded model a GPU holds."""
+
+    layers: int = 0
+    tried: int = 0
+    """The number of layers that did not fit, or that no GPU was there for; 0 if the first attempt worked."""
+    has_gpu: bool = False
 
 
 class Loader:
@@ -28,31 +40,50 @@ class Loader:
         self._drop = llama_cpp.llama_log_callback(getpid)
         llama_cpp.llama_log_set(self._drop, None)
         llama_cpp.llama_backend_init()
-        self._path: str | None = None
+        self._asked: tuple[str, int | None] | None = None
+        self.gpu = Offload()
         self.handle: Any = None
         self._seconds = 0.0
 
-    def load(self, path: str, *, mmap_over_memory: bool = False) -> None:
-        """Load the model at `path` into `handle`. Raises Failure (WEIGHTS).
+    def load(
+        self,
+        path: str,
+        *,
+        mmap_over_memory: bool = False,
+        gpu_layers: int | None = None,
+        context: int | None = None,
+    ) -> None:
+        """Load the model at `path` into `handle`, and say in `gpu` what a GPU holds. Raises Failure (WEIGHTS).
+
+        `gpu_layers`: None for as many as fit beside the cache of `context` tokens. If a GPU has too little memory
+        after all, it gets fewer layers, and at last none.
 
         With `mmap_over_memory` the weights may be larger than the free memory: they are mapped, and the kernel
         reads the parts that are needed again and again.
         """
-        if path == self._path:
+        asked = (path, gpu_layers)
+        if asked == self._asked:
             return
-        if self._path is not None:
+        if self._asked is not None:
             llama_cpp.llama_model_free(self.handle)
-            self._path = self.handle = None
+            self._asked = self.handle = None
         started = time.monotonic()
-        if not (mmap_over_memory and llama_cpp.llama_supports_mmap()):
-            _refuse_too_large(path)
-        self.handle = _call(path, mmap_over_memory)
-        if not self.handle:
-            raise Failure(
-                ExitStatus.WEIGHTS,
-                f"llama.cpp cannot load {path}: {self.reason(_call, path, mmap_over_memory)}",
-            )
-        self._path = path
+        gpus = [one for one in devices() if one.is_gpu] if llama_cpp.llama_supports_gpu_offload() else []
+        layers = _layers_of(path, context or ASSUMED_CONTEXT) if gpus else None
+        is_mapped = mmap_over_memory and llama_cpp.llama_supports_mmap()
+        first = _first_attempt(gpu_layers, layers, gpus)
+        for number in attempts(first):
+            if not is_mapped:
+                _refuse_too_large(path, 1.0 if layers is None else _share_in_memory(number, layers, gpus))
+            self.handle = _call(path, mmap_over_memory, number)
+            if self.handle:
+                break
+            reason = self.reason(_call, path, mmap_over_memory, number)
+            if not (number and any(map(_OUT_OF_MEMORY.search, self._errors))):
+                raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
+        wanted = first if gpus else gpu_layers or 0
+        self.gpu = Offload(number, wanted if number < wanted else 0, bool(gpus))
+        self._asked = asked
         self._seconds = time.monotonic() - started
 
     def take_load_seconds(self) -> float:
@@ -84,19 +115,52 @@ def has_sound_kernels() -> bool:
     return b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
 
 
-def _call(path: str, only_mapped: bool) -> Any:
+def _call(path: str, only_mapped: bool, gpu_layers: int) -> Any:
     parameters = llama_cpp.llama_model_default_params()
-    parameters.n_gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
+    parameters.n_gpu_layers = gpu_layers
     parameters.use_extra_bufts = has_sound_kernels() and not only_mapped  # those are copies in memory
     return llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
 
 
-def _refuse_too_large(path: str) -> None:
-    """Raise Failure (WEIGHTS) if the weights do not fit into memory, before the kernel kills the process."""
+def _first_attempt(gpu_layers: int | None, layers: Layers | None, gpus: list[Device]) -> int:
+    if layers is None:
+        return 0
+    return layers_that_fit(layers, gpus) if gpu_layers is None else min(gpu_layers, layers.blocks + 1)
+
+
+def _layers_of(path: str, context: int) -> Layers | None:
+    """Return the sizes of the layers, from a load of the vocabulary alone; None if the file is damaged."""
+    parameters = llama_cpp.llama_model_default_params()
+    parameters.vocab_only = True
+    handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+    if not handle:
+        return None
     try:
-        size = sum(os.stat(one).st_size for one in _shards(path))  # noqa: PTH116
+        count = memory.number(handle, "block_count")
+        return (
+            Layers(count, _size_of(path), memory.cache_bytes_by_metadata(handle) * context) if count else None
+        )
+    finally:
+        llama_cpp.llama_model_free(handle)
+
+
+def _share_in_memory(number: int, layers: Layers, gpus: list[Device]) -> float:
+    """Return which part of the weights needs the machine's own memory; an integrated GPU has no other."""
+    if any(gpu.kind == "integrated GPU" for gpu in gpus):
+        return 1.0
+    return 1.0 - number / (layers.blocks + 1)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return sum(os.stat(one).st_size for one in _shards(path))  # noqa: PTH116
     except OSError as error:
         raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {path}: {error.strerror}") from error
+
+
+def _refuse_too_large(path: str, share: float = 1.0) -> None:
+    """Raise Failure (WEIGHTS) if this share of the weights does not fit into memory, before the kernel kills the process."""
+    size = round(_size_of(path) * share)
     free = memory.available()
     if free is not None and size > free:
         raise Failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,21 @@ def cache_bytes(model: Any) -> int:
     layers: int = llama_cpp.llama_model_n_layer(model)
     key_heads: int = llama_cpp.llama_model_n_head_kv(model)
     return layers * key_heads * sum(lengths) * _BYTES_OF_CACHE_VALUE
+
+
+def cache_bytes_by_metadata(model: Any) -> int:
+    """The same for a model of which only the vocabulary is loaded; an upper bound, too."""
+    heads = number(model, "attention.head_count") or 1
+    usual = number(model, "embedding_length") // heads
+    lengths = [number(model, f"attention.{kind}_length") or usual for kind in ("key", "value")]
+    key_heads = number(model, "attention.head_count_kv") or heads
+    return number(model, "block_count") * key_heads * sum(lengths) * _BYTES_OF_CACHE_VALUE
+
+
+def number(model: Any, key: str) -> int:
+    """The whole number at `key` of the model's architecture, the largest of a list; 0 if there is none."""
+    architecture = metadata(model, "general.architecture") or ""
+    return max(map(int, re.findall(r"\d+", metadata(model, f"{architecture}.{key}") or "")), default=0)
 
 
 def metadata(model: Any, key: str) -> str | None:

@@ -109,6 +109,8 @@ class LocalRequest(_Message, frozen=True):
     """Whether to refuse unless the engine process is under seccomp."""
     mmap_over_memory: bool = False
     """Whether the weights may be larger than the free memory."""
+    gpu_layers: int | None = None
+    """Layers that a GPU holds; None for as many as fit."""
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -123,6 +125,7 @@ class SchedulerRequest(_Message, frozen=True):
     threads: int | None = None
     require_enforcement: bool = False
     mmap_over_memory: bool = False
+    gpu_layers: int | None = None
 
 
 class Begin(_Message, frozen=True):
@@ -175,12 +178,25 @@ class Ready(_Event, frozen=True):
     enforcement: str
 
 
+class GpuState(msgspec.Struct, frozen=True):
+    """A GPU, as `local.devices` describes it."""
+
+    name: str
+    description: str
+    kind: str
+    backend: str
+    free: int
+    total: int
+
+
 class Described(_Event, frozen=True):
     """llama.cpp's build and the free memory in bytes."""
 
     features: str
-    offloads: bool
-    """Whether this build can use a GPU."""
+    backends: list[str]
+    """Of this build, such as CPU and CUDA."""
+    gpus: list[GpuState]
+    """The GPUs that these backends find."""
     available: int | None
     confined: bool | None = None
     """Whether the process is confined in the file system; None if it was not tried, as no model was named."""
@@ -193,6 +209,11 @@ class Loaded(_Event, frozen=True):
     tokens_in: int
     """Of all prompts together; 0 from a scheduler."""
     template: TemplateState = "used"
+    gpu_layers: int = 0
+    """Layers that a GPU holds."""
+    gpu_layers_tried: int = 0
+    """The number of layers that did not fit, or that no GPU was there for; 0 if the first attempt worked."""
+    has_gpu: bool = False
 
 
 class Tokens(_Event, frozen=True):

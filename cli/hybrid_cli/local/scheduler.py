@@ -168,7 +168,8 @@ class Scheduler:
 
     def run(self) -> None:
         """Run until the parent has sent `End` and all sequences are complete. Raises Failure."""
-        self._emit(Loaded(self._loader.take_load_seconds(), 0, self._model.template_state))
+        seconds = self._loader.take_load_seconds()
+        self._emit(Loaded(seconds, 0, self._model.template_state, *self._loader.gpu))
         try:
             while self._fill():
                 for lane in self._lanes:

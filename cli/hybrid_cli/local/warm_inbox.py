@@ -54,6 +54,8 @@ class WarmInbox(Inbox):
         super().__init__()
         self._callers = callers
         self._status = model
+        self._loaded = Loaded(0.0, 0)
+        """What callers hear about the model."""
         self._enforcement = enforcement
         self._is_wanted = is_wanted
         self._keep = model.keep
@@ -155,10 +157,12 @@ class WarmInbox(Inbox):
         caller, _ = self._owners.get(number, (None, 0))
         if caller is not None and not caller.is_loaded:
             caller.is_loaded = True
-            caller.send(Loaded(0.0, tokens, template))
+            caller.send(msgspec.structs.replace(self._loaded, tokens_in=tokens, template=template))
 
     def emit(self, event: Event) -> None:
         """Send a sequence's event to its caller, by the caller's own number; other events are for nobody."""
+        if isinstance(event, Loaded):
+            self._loaded = msgspec.structs.replace(event, load_seconds=0.0)
         if not isinstance(event, (Tokens, Finished, Refused)):
             return
         caller, number = self._owners.get(event.sequence, (None, 0))

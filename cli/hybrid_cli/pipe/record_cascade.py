@@ -93,6 +93,7 @@ class Instruction:
             threads=threads if local.threads == "auto" else local.threads,
             require_enforcement=policy.escalation.require_enforcement,
             mmap_over_memory=local.mmap_over_memory,
+            gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from msgspec import structs
 
-from hybrid_cli.cascade.local_run import report_template
+from hybrid_cli.cascade.local_run import report_loaded
 from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.cascade.session import choose_engine, engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
@@ -88,7 +88,7 @@ def _on_this_machine(
                 environment.note(cascades.criterion.keeps_nothing)
             request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
             cascades.engine = SharedEngine(
-                engine, request, lambda loaded: report_template(loaded, policy.local.model, environment)
+                engine, request, lambda loaded: report_loaded(loaded, policy.local.model, environment)
             )
         yield file, pending_records(source, sink, cascades.key, answered)
 

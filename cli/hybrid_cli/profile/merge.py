@@ -79,6 +79,7 @@ RULES: dict[str, MergeRule] = {
     "local.model": _last,
     "local.context": _last,
     "local.threads": _last,
+    "local.gpu_layers": _last,
     "local.prefix_cache": _least,
     "local.mmap_over_memory": _last,
     "local.lookup": _last,

@@ -77,6 +77,10 @@ class Local(Section, frozen=True):
         Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"],
         says("CPU threads; auto: by CPU affinity, container quota and the load of other programs."),
     ] = "auto"
+    gpu_layers: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000)] | Literal["auto"],
+        says("Layers that the GPU holds; auto: as many as fit into its free memory; 0: none."),
+    ] = "auto"
     prefix_cache: Annotated[
         bool,
         says(
