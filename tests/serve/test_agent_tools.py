@@ -78,9 +78,9 @@ def test_an_agent_hands_work_down(agent: Callable[..., None], tmp_path: Path) ->
         assert (answer["answered_by"], answer["model"], answer["cost_usd"]) == ("local", "smollm2-135m", 0.0)
         assert 0 <= answer["confidence"] <= 1
 
-        texts = [f"This is number {number}." for number in range(30)]
+        texts = [f"This is number {number}." for number in range(12)]
         classes = await call(session, "classify", texts=texts, choices=["good", "bad"])
-        assert len(classes) == 30
+        assert len(classes) == 12
         assert {one["answer"] for one in classes} <= {"good", "bad"}
 
         found = await call(session, "extract", texts=["Ada is 36.", "Bob is 12."], schema=schema)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
 
+from hybrid_cli.serve.faults import HTTP
 from hybrid_process import environment
 from scripted_cloud import Reply
 from served_hybrid import Served
@@ -295,6 +298,45 @@ def test_missing_weights_are_unavailable(served: Served) -> None:
         served.client().chat.completions.create(model="hybrid/empty", messages=COLOUR)
     path.unlink()
     assert (caught.value.status_code, caught.value.code) == (503, "weights")
+
+
+def test_the_table_of_statuses_is_the_codes() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \| ([\d, ]+) \|$", page, re.MULTILINE)
+    documented = {
+        (int(exit_code), int(status), code)
+        for status, codes, exit_codes in rows
+        for exit_code, code in zip(exit_codes.split(", "), re.findall(r"`(\w+)`", codes), strict=False)
+    }
+    assert documented == {
+        *((status.value, http, status.name.lower()) for status, (http, _) in HTTP.items()),
+        (1, 500, "failure"),
+    }
+
+
+def test_metrics_count_what_was_decided(served: Served) -> None:
+    def page() -> dict[str, float]:
+        text = httpx2.get(
+            f"{served.origin}/metrics", headers={"authorization": f"Bearer {served.token}"}
+        ).text
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
+    before = page()
+    served.client().chat.completions.create(model="hybrid/always", messages=COLOUR)
+    with pytest.raises(openai.PermissionDeniedError):
+        served.client().chat.completions.create(model="hybrid/asks", messages=COLOUR)
+    after = page()
+    grown = {
+        name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)
+    }
+    assert grown.pop('hybrid_requests_total{decision="escalated",reason="forced"}') == 1
+    assert grown.pop('hybrid_failures_total{code="denied"}') == 1
+    assert grown.pop('hybrid_tokens_total{side="cloud",direction="in"}') == 7
+    assert grown.pop('hybrid_tokens_total{side="cloud",direction="out"}') == 3
+    assert grown.pop("hybrid_cost_usd_total") == pytest.approx(10e-6)
+    assert grown.pop("hybrid_first_token_seconds_count") == 1
+    assert all(name.startswith("hybrid_first_token_seconds") for name in grown)
 
 
 # ---- access -------------------------------------------------------------------------------------------------

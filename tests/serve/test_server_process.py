@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+import uvicorn
 
+from hybrid_cli.serve import server
 from hybrid_cli.serve.listening import listen
 from hybrid_process import Hybrid, environment
 from scripted_cloud import ScriptedCloud
@@ -193,6 +196,46 @@ def test_systemd_passes_the_socket_and_is_told(command: str, served: Served, tmp
     notified.close()
 
 
+def test_a_request_that_does_not_arrive_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a silent connection, nor half a head, nor one byte after another keeps a place; a whole head does."""
+    monkeypatch.setattr(server, "_HEAD_SECONDS", 0.3)
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.6)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def ended(port: int, *pieces: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.1)
+        try:
+            return await asyncio.wait_for(reader.read(20), 3)
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+    async def main() -> list[bytes]:
+        config = uvicorn.Config(answer, http=server._Protocol, lifespan="off", log_config=None)
+        running = server._Server(config, {})
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        task = asyncio.ensure_future(running._serve([listener]))
+        half = b"GET / HTTP/1.1\r\nHost: x"
+        found = await asyncio.gather(
+            ended(port), ended(port, half), ended(port, *[b"G", b"E"] * 5), ended(port, half, b"\r\n\r\n")
+        )
+        running.should_exit = True
+        await task
+        return list(found)
+
+    *silent, whole = asyncio.run(main())
+    assert silent == [b"", b"", b""]
+    assert whole.startswith(b"HTTP/1.1 204")
+
+
 # ---- token, origins, logs -----------------------------------------------------------------------------------
 
 
@@ -255,7 +298,7 @@ def test_the_key_is_not_in_the_environment_of_what_it_starts(
         ask(keyed)
         engines = [engine["pid"] for engine in loaded_engines(home)] + children(keyed.process.pid)
         assert engines
-        for pid in engines:
+        for pid in (keyed.process.pid, *engines):
             assert b"key-for-this-cloud" not in Path(f"/proc/{pid}/environ").read_bytes()
         keyed.close_clients()
     assert [one.headers["authorization"] for one in cloud.received] == ["Bearer key-for-this-cloud"] * 2

@@ -20,6 +20,7 @@ from hybrid_cli.cascade.session import guard
 from hybrid_cli.checks.json_schema import AnswerSchema, checked_schema
 from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.ledger import report
 from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.policy import merge_policy
@@ -47,6 +48,7 @@ def serve_agents(profile: str, model: str | None, environment: Environment) -> N
     """Answer the agent on stdin and stdout until it leaves. Raises Failure if the profile is not valid."""
     flags = RequestFlags(profile=profile, model=model)
     policy = merge_policy(flags, environment)
+    wipe_start_environment()  # a key stays in it as long as the agent works
     enforcement = guard(policy, environment)
     # Behind the guard no engine that stays can be called, so this process has its own.
     engines = Engines(environment, may_connect=enforcement == "none")

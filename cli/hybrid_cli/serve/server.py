@@ -14,6 +14,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.serve.access import read_token
 from hybrid_cli.serve.answering import Answering
@@ -43,6 +44,7 @@ class ServeOptions:
 def serve(options: ServeOptions, environment: Environment) -> None:
     """Serve until a signal. Raises Failure if it cannot start, Interrupted after SIGTERM."""
     merge_policy(Flags(profile=options.profile), environment)  # a mistake in the profile ends the start
+    wipe_start_environment()  # a key stays in it as long as the server runs
     token = read_token(environment)
     listener = listen(options.listen, environment.variables)
     engines = Engines(environment)
