@@ -255,6 +255,24 @@ def test_names_are_basenames_on_one_line_and_unique(tmp_path: Path) -> None:
     assert [file.name for file in files] == ["a.py", "a.py (2)", "b' .py"]
 
 
+def test_a_pattern_gives_the_files_that_it_matches(hybrid: Hybrid, tmp_path: Path) -> None:
+    for name in ("a/one.py", "a/b/two.py", "a/three.txt", "[x].py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "a" / "folder.py").mkdir()
+
+    def names(pattern: str) -> list[str]:
+        return [file.name for file in read_files([str(tmp_path / pattern)], world())]
+
+    assert names("a/**/*.py") == ["two.py", "one.py"]
+    assert names("[x].py") == ["[x].py"]  # a file of this name is meant
+    with pytest.raises(Failure, match=r"\*\.md matches no file"):
+        names("*.md")
+    done = hybrid("run", "-f", "one.py", "two.py", "Explain.")  # as a shell expands a pattern without quotes
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"unexpected argument `Explain.`; give each file its own -f, or quote a pattern" in done.stderr
+
+
 def git(folder: Path, *arguments: str) -> None:
     command = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

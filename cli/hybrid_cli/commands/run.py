@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from typer.main import get_click_type
@@ -44,6 +44,10 @@ from hybrid_cli.commands.options import (
 )
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
+
+if TYPE_CHECKING:
+    from hybrid_cli.ui.clipboard import Clipboard
+    from hybrid_cli.ui.environment import Environment
 
 app = new_app()
 
@@ -180,14 +184,16 @@ def run(
     from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
     from hybrid_cli.checks.verify import read_command
     from hybrid_cli.profile.policy import Flags
-    from hybrid_cli.ui.clipboard import Clipboard
 
     if go_on and context.args and conversation is None:
         conversation, prompt = prompt, context.args.pop(0)
     if context.args:
-        raise Failure(
-            ExitStatus.USAGE, f"unexpected argument `{context.args[0]}`; quote arguments that contain spaces"
+        hint = (
+            "give each file its own -f, or quote a pattern"
+            if files
+            else "quote arguments that contain spaces"
         )
+        raise Failure(ExitStatus.USAGE, f"unexpected argument `{context.args[0]}`; {hint}")
     invocation: Invocation = context.obj
     invocation.environment.verbosity += verbose
     flags = Flags(
@@ -210,7 +216,7 @@ def run(
         template=template,
         variables=tuple(variables or ()),
         editor=editor,
-        clipboard=Clipboard(invocation.environment) if copy else None,
+        clipboard=_clipboard(invocation.environment) if copy else None,
         system=system,
         output=output,
         as_json=as_json,
@@ -238,3 +244,9 @@ def run(
         if options.clipboard is not None:
             options.clipboard.close()
     raise typer.Exit(status)
+
+
+def _clipboard(environment: Environment) -> Clipboard:
+    from hybrid_cli.ui.clipboard import Clipboard  # late, as few runs copy
+
+    return Clipboard(environment)

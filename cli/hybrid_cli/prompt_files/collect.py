@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -89,10 +90,25 @@ def _texts(path: str, room: int, environment: Environment, stdin: bytes) -> Iter
     """Yield the path and text of each file that `path` stands for."""
     if path == "-":
         yield "stdin", _text("stdin", stdin, environment)
+    elif (matches := _matches(path)) is not None:
+        for match in matches:
+            text = _text(match, read_file(match, max(room, 0), environment), environment)
+            room -= len(text.encode())
+            yield match, text
     elif kind_of(path) == "folder":
         yield from _folder(path, room, environment)
     else:
         yield path, _text(path, read_file(path, room, environment), environment)
+
+
+def _matches(pattern: str) -> list[str] | None:
+    """Return the files that a pattern matches, sorted; None for a plain name. Raises Failure (USAGE) for none."""
+    if not glob.has_magic(pattern) or os.path.lexists(pattern):
+        return None
+    found = sorted(filter(os.path.isfile, glob.glob(os.path.expanduser(pattern), recursive=True)))  # noqa: PTH111, PTH207
+    if not found:
+        raise Failure(ExitStatus.USAGE, f"{one_line(pattern)} matches no file")
+    return found
 
 
 def _folder(folder: str, room: int, environment: Environment) -> Iterator[tuple[str, str]]:
