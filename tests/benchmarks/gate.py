@@ -1,10 +1,11 @@
 """The gate's figures, the calibrations that ship, and the tables of the documents: from answered questions.
 
-    hybrid eval --rows FOLDER/exam.jsonl -m MODEL           # and so on for each file of questions
+    python tests/benchmarks/gate_rows.py FOLDER --model MODEL --data DATA
     python tests/benchmarks/gate.py FOLDER --model MODEL [--ship NAME]
 
-Each file in FOLDER holds rows of `hybrid eval --rows` under the default profile. Its name says what they are:
-`exam*.jsonl` are answers to the built-in exam, `unseen*.jsonl` are never fitted, and all others are public tasks.
+Each file in FOLDER holds rows of gate_rows.py, or of `hybrid eval --rows` under the default profile. Its name says
+what they are: `exam*.jsonl` are answers to the built-in exam, `unseen*.jsonl` are never fitted, and all others are public
+tasks.
 The cloud of the curves is one that is right 9 times in 10, whatever the question.
 
 Prints the table of docs/gate.md, and how often the promise breaks. `--ship` also fits on everything but `unseen*`

@@ -28,6 +28,12 @@ def test_equal_arguments_make_equal_questions() -> None:
     assert exam.questions(100, 7) == exam.questions(100, 7)
 
 
+def test_only_named_kinds_are_asked() -> None:
+    named = [kind for kind in exam.KINDS if kind.name in ("reasoning", "code")]
+    asked = exam.questions(40, 7, named)
+    assert [sum(one.kind == kind.name for one in asked) for kind in named] == [20, 20]
+
+
 def test_other_seeds_make_other_questions() -> None:
     asked = [{(one.prompt, one.context) for one in exam.questions(300, seed)} for seed in SEEDS]
     assert all(len(one) == 300 for one in asked)

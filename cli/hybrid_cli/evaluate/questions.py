@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -14,6 +14,9 @@ from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.patterns import compiled
+
+if TYPE_CHECKING:
+    from hybrid_cli.evaluate.exam import ExamQuestion
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
 _LETTER = re.compile(r"(?<![A-Za-z0-9'])([A-E])(?![A-Za-z0-9'])")
@@ -83,19 +86,21 @@ def exam_questions(count: int, seed: int) -> list[LabelledQuestion]:
     """The built-in exam: `count` generated questions; another seed gives other questions."""
     from hybrid_cli.evaluate.exam import questions
 
-    return [
-        LabelledQuestion(
-            prompt=one.prompt,
-            answer=dict(one.check),
-            kind="exam",
-            task=one.kind,
-            subject=one.kind,
-            context=one.context,
-            schema=None if one.schema is None else json.loads(one.schema),
-            choices=list(one.choices),
-        )
-        for one in questions(count, seed)
-    ]
+    return [from_exam(one) for one in questions(count, seed)]
+
+
+def from_exam(one: ExamQuestion) -> LabelledQuestion:
+    """The exam's question with its check as the label."""
+    return LabelledQuestion(
+        prompt=one.prompt,
+        answer=dict(one.check),
+        kind="exam",
+        task=one.kind,
+        subject=one.kind,
+        context=one.context,
+        schema=None if one.schema is None else json.loads(one.schema),
+        choices=list(one.choices),
+    )
 
 
 def read_questions(path: Path) -> Iterator[LabelledQuestion]:

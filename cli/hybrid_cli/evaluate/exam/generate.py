@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -226,15 +227,15 @@ KINDS = (
 )
 
 
-def questions(count: int = 300, seed: int = 0) -> list[ExamQuestion]:
-    """Return `count` questions, the kinds in turn; equal arguments return equal questions."""
+def questions(count: int = 300, seed: int = 0, kinds: Sequence[Kind] = KINDS) -> list[ExamQuestion]:
+    """Return `count` questions, the `kinds` in turn; equal arguments return equal questions."""
     draw = Random(f"exam {seed}")  # noqa: S311  an exam needs no secret
     made: list[ExamQuestion] = []
     seen: set[tuple[str, str]] = set()
     order: list[Kind] = []
     for number in range(count):
         if not order:
-            order = draw.sample(KINDS, len(KINDS))
+            order = draw.sample(kinds, len(kinds))
         made.append(_unseen(number, order.pop(), seen, draw))
     return made
 
