@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -32,20 +33,34 @@ OTHERS = [kind for kind in KINDS if kind.name != "reasoning"]
 EXAM = [(300, 0, OTHERS), (300, 1, OTHERS), (120, 2, REASONING)]
 SHORT_EXAM = [(300, 0, OTHERS), (60, 2, REASONING)]
 """How many questions, by which seed, of which kinds. Reasoning has more: models are sure there, and often wrong."""
+YES_NO = (8000, 7)
+YES_NO_OF_A_KIND = 30
+"""The first so many of each kind that want a yes or a no, of so many questions by that seed, for the same reason."""
 
 PUBLIC = {"qa_small": 150, "gsm8k": 80, "mmlu": 300, "function_calls": 40}
 SHORT_PUBLIC = {"qa_small": 100}
 LONGEST = {"mmlu": 1200, "function_calls": 900}
 """Characters of a prompt, and of a function's schema."""
 OF_EACH_TASK = 60
+SIGNS = " ,./-_*^"
 TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
 """JSON Schema's names for the types of the function calls."""
 
 
 def exam(draws: Iterable[tuple[int, int, list[Kind]]]) -> list[LabelledQuestion]:
-    """Return the exam's questions, each once."""
-    drawn = [from_exam(one) for count, seed, kinds in draws for one in questions(count, seed, kinds)]
-    return list({(question.asked, question.identity): question for question in drawn}.values())
+    return [from_exam(one) for count, seed, kinds in draws for one in questions(count, seed, kinds)]
+
+
+def yes_no() -> list[LabelledQuestion]:
+    found: dict[str, list[LabelledQuestion]] = {}
+    for one in questions(*YES_NO):
+        if "yes or no" in one.prompt.lower() and {"yes", "no"} & set(one.check.get("text", [])):
+            found.setdefault(one.kind, []).append(from_exam(one))
+    return [one for of_kind in found.values() for one in of_kind[:YES_NO_OF_A_KIND]]
+
+
+def each_once(asked: Iterable[LabelledQuestion]) -> list[LabelledQuestion]:
+    return list({(question.asked, question.identity): question for question in asked}.values())
 
 
 def public(folder: Path, counts: dict[str, int]) -> list[LabelledQuestion]:
@@ -92,7 +107,7 @@ def _call(row: dict[str, Any]) -> dict[str, Any]:
     """Return a function call as a question: its arguments as JSON, right if each has an accepted value."""
     function = row["function"][0]
     accepted = row["ground_truth"][0][function["name"]]
-    values = {name: {"enum": [one for one in found if one != ""]} for name, found in accepted.items()}
+    values = {name: [_like(one) for one in found if one != ""] for name, found in accepted.items()}
     return {
         "task": "function_calls",
         "prompt": f"{row['question'][0][0]['content']}\nGive the arguments for calling {function['name']}"
@@ -101,11 +116,23 @@ def _call(row: dict[str, Any]) -> dict[str, Any]:
         "schema": {**_schema(function["parameters"]), "additionalProperties": False},
         "answer": {
             "type": "object",
-            "properties": {name: value if value["enum"] else False for name, value in values.items()},
+            "properties": {name: {"anyOf": found} if found else False for name, found in values.items()},
             "required": [name for name, found in accepted.items() if "" not in found],
             "additionalProperties": False,
         },
     }
+
+
+def _like(accepted: Any) -> dict[str, Any]:
+    """Return a schema of values that equal `accepted`. In text, case and the signs in SIGNS do not count."""
+    if isinstance(accepted, list):
+        items = [_like(one) for one in accepted]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    if not isinstance(accepted, str):
+        return {"const": accepted}
+    signs = f"[{re.escape(SIGNS)}]*"
+    letters = (f"[{re.escape(one.lower() + one.upper())}]" for one in accepted if one not in SIGNS)
+    return {"type": "string", "pattern": f"^{signs}{signs.join(letters)}{signs}$"}
 
 
 def _is_plain(schema: dict[str, Any]) -> bool:
@@ -138,7 +165,7 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     parts = {
-        "exam": exam(SHORT_EXAM if chosen.short else EXAM),
+        "exam": each_once(exam(SHORT_EXAM) if chosen.short else [*exam(EXAM), *yes_no()]),
         "public": public(chosen.data, SHORT_PUBLIC if chosen.short else PUBLIC),
     }
     environment = Environment.of_process()
