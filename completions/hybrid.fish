@@ -163,6 +163,7 @@ complete -c hybrid -n '__hybrid_at pipe' -l help -s h -d 'Show this message and 
 complete -c hybrid -n '__hybrid_at pipe' -r -F
 complete -c hybrid -n '__hybrid_at serve' -l listen -r -F -d 'Listen here. Other machines reach only an address that is not loopback'
 complete -c hybrid -n '__hybrid_at serve' -l profile -s p -r -F -a '(__hybrid_profiles)' -d 'Use this profile for the model `hybrid`; hybrid/NAME always uses profile NAME'
+complete -c hybrid -n '__hybrid_at serve' -l escalation -x -a 'forbid auto force ask' -d 'Set when to hand off, for all requests. Under forbid no request can leave the machine'
 complete -c hybrid -n '__hybrid_at serve' -l keep-alive -x -d 'Keep the model loaded for later commands: 30s, 5m, 1h or forever; 0 ends at once'
 complete -c hybrid -n '__hybrid_at serve' -l parallel -x -d 'Answer N requests at once; 16 times as many may wait'
 complete -c hybrid -n '__hybrid_at serve' -l allow-origin -x -d 'Let web pages of this origin use the server. Repeatable'

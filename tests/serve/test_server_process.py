@@ -132,6 +132,36 @@ def test_a_killed_server_leaves_no_process(command: str, served: Served) -> None
     assert ask(served)
 
 
+def test_a_server_that_forbids_is_guarded_by_the_kernel(
+    command: str, home: Path, cloud: ScriptedCloud
+) -> None:
+    """It accepts and answers, starts its engine again, and has no way out for any profile."""
+    write_profiles(home, cloud)
+    address = f"@hybrid-guarded-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(address.replace("@", "\0"))
+        notified.settimeout(20)
+        with serving(command, home, cloud, "--escalation", "forbid", NOTIFY_SOCKET=address) as guarded:
+            assert notified.recv(100) == b"READY=1"
+            assert "Seccomp:\t2" in Path(f"/proc/{guarded.process.pid}/status").read_text("utf-8")
+            done = guarded.client().chat.completions.create(
+                model="hybrid/unsure", messages=COLOUR, max_tokens=8
+            )
+            answer = done.model_extra["hybrid"]
+            assert (answer["policy"]["enforcement"], answer["policy"]["decided_by"]) == (
+                "seccomp",
+                "--escalation",
+            )
+            (worker,) = children(guarded.process.pid)
+            kill(worker)
+            assert ask(guarded) == ask(guarded)
+            with pytest.raises(openai.PermissionDeniedError):
+                ask(guarded, model="hybrid/always")
+            guarded.close_clients()
+        assert notified.recv(100) == b"STOPPING=1"
+    assert cloud.received == []
+
+
 # ---- sockets ------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +249,7 @@ def test_a_request_that_does_not_arrive_is_ended(monkeypatch: pytest.MonkeyPatch
 
     async def main() -> list[bytes]:
         config = uvicorn.Config(answer, http=server._Protocol, lifespan="off", log_config=None)
-        running = server._Server(config, {})
+        running = server._Server(config, server.Notifier({}))
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = asyncio.ensure_future(running._serve([listener]))

@@ -7,8 +7,17 @@ from typing import Annotated
 import typer
 
 from hybrid_cli.commands import Invocation, new_app
-from hybrid_cli.commands.options import MODEL_AND_PROFILE, OPTIONS, OUTPUT, KeepAlive, Verbose, some_text
+from hybrid_cli.commands.options import (
+    CLOUD,
+    MODEL_AND_PROFILE,
+    OPTIONS,
+    OUTPUT,
+    KeepAlive,
+    Verbose,
+    some_text,
+)
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.profile.modes import Mode
 
 app = new_app()
 
@@ -40,6 +49,14 @@ def serve(
             callback=some_text,
             help="Use this profile for the model `hybrid`; hybrid/NAME always uses profile NAME.",
             rich_help_panel=MODEL_AND_PROFILE,
+        ),
+    ] = None,
+    escalation: Annotated[
+        Mode | None,
+        typer.Option(
+            "--escalation",
+            help="Set when to hand off, for all requests. Under forbid no request can leave the machine.",
+            rich_help_panel=CLOUD,
         ),
     ] = None,
     keep_alive: KeepAlive = None,
@@ -101,5 +118,6 @@ def serve(
         environment.print_lines(read_token(environment))
         return
     run_server(
-        ServeOptions(listen, profile, keep_alive, parallel, grace, list(allow_origin or ())), environment
+        ServeOptions(listen, profile, escalation, keep_alive, parallel, grace, list(allow_origin or ())),
+        environment,
     )

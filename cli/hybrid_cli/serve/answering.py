@@ -15,6 +15,7 @@ from hybrid_cli.egress.permission import prefetch_sdk, withhold_keys
 from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.profile.keep_alive import keep_seconds
+from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Policy, merge_policy
 from hybrid_cli.serve.asked import Asked
 from hybrid_cli.serve.engines import Engines, ServedEngine
@@ -34,6 +35,8 @@ class Answering:
     """What keeps this process off the network."""
     keep_alive: str | None = None
     """How long a model stays after this process; None for what the profile says."""
+    escalation: Mode | None = None
+    """A mode for all requests; None for what the profile says."""
     backpressure: Backpressure = field(default_factory=Backpressure)
 
     def start(self, asked: Asked, exchange: Exchange) -> threading.Thread:
@@ -58,7 +61,8 @@ class Answering:
         """Return the answer. Raises Failure, or Interrupted once `exchange` has ended."""
         environment = self._environment_of_request()
         stopwatch = Stopwatch(environment.clock)
-        policy = merge_policy(replace(asked.flags, keep_alive=self.keep_alive), environment)
+        flags = replace(asked.flags, keep_alive=self.keep_alive, server_escalation=self.escalation)
+        policy = merge_policy(flags, environment)
         withhold_keys(policy, environment)
         if policy.mode == "force":
             prefetch_sdk(policy, environment)

@@ -8,6 +8,7 @@ from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import AnswerSchema, read_schema
 from hybrid_cli.checks.verify import require_command
 from hybrid_cli.profile.layers import Layer
+from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Flags, Policy
 from hybrid_cli.prompt import Question, Request, Turn
 from hybrid_cli.ui.environment import Environment
@@ -25,8 +26,14 @@ _NAMES = {
 class RequestFlags(Flags):
     """The policy options of one client's request. It may only tighten."""
 
+    server_escalation: Mode | None = None
+    """The mode that the server was started with."""
+
     def layers(self) -> list[Layer]:
-        return [replace(layer, name=_NAMES.get(layer.name, layer.name)) for layer in super().layers()]
+        named = [replace(layer, name=_NAMES.get(layer.name, layer.name)) for layer in super().layers()]
+        if self.server_escalation is None:
+            return named
+        return [Layer("--escalation", {"escalation": {"mode": self.server_escalation}}), *named]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hybrid_cli.cascade.session import guard
 from hybrid_cli.guard.forbid import wipe_start_environment
+from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.serve.access import read_token
 from hybrid_cli.serve.answering import Answering
@@ -35,6 +37,7 @@ class ServeOptions:
 
     listen: str
     profile: str | None
+    escalation: Mode | None
     keep_alive: str | None
     parallel: int
     grace: int
@@ -43,23 +46,28 @@ class ServeOptions:
 
 def serve(options: ServeOptions, environment: Environment) -> None:
     """Serve until a signal. Raises Failure if it cannot start, Interrupted after SIGTERM."""
-    merge_policy(Flags(profile=options.profile), environment)  # a mistake in the profile ends the start
+    flags = Flags(profile=options.profile, escalation=options.escalation)
+    policy = merge_policy(flags, environment)  # a mistake in the profile ends the start
     wipe_start_environment()  # a key stays in it as long as the server runs
     token = read_token(environment)
     listener = listen(options.listen, environment.variables)
-    engines = Engines(environment)
+    notifier = Notifier(environment.variables)
+    # Without this option another profile may hand off, whatever the default one says.
+    enforcement = guard(policy, environment) if options.escalation == "forbid" else "none"
+    engines = Engines(environment, may_connect=enforcement == "none")
     try:
-        answering = Answering(environment, engines, keep_alive=options.keep_alive)
+        answering = Answering(environment, engines, enforcement, options.keep_alive, options.escalation)
         endpoints = Endpoints(answering, options.profile, options.parallel)
         application = new_application(endpoints, token, listener.host, options.allowed_origins)
         environment.note(f"listening on {listener.where}; stop with Ctrl-C")
-        _run(application, listener, options.grace, environment.variables)
+        _run(application, listener, options.grace, notifier)
     finally:
+        notifier.close()
         listener.close()
         engines.close()
 
 
-def _run(application: Any, listener: Listener, grace: int, variables: Mapping[str, str]) -> None:
+def _run(application: Any, listener: Listener, grace: int, notifier: Notifier) -> None:
     for name in ("uvicorn.access", "uvicorn.asgi", "uvicorn.error"):
         logging.getLogger(name).disabled = True  # a traceback could show a prompt
     config = uvicorn.Config(
@@ -76,32 +84,42 @@ def _run(application: Any, listener: Listener, grace: int, variables: Mapping[st
         timeout_graceful_shutdown=grace,
     )
     # uvicorn sends itself the signal that ended it, which reaches the handlers of `__main__`.
-    asyncio.run(_Server(config, variables).serve(sockets=[listener.socket]))
+    asyncio.run(_Server(config, notifier).serve(sockets=[listener.socket]))
+
+
+class Notifier:
+    """Tells systemd what the server does, if it waits for that (sd_notify(3)). Opened before a guard."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        address = variables.get("NOTIFY_SOCKET", "")
+        self._address = address.replace("@", "\0", 1) if address[:1] in ("/", "@") else ""
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if self._address else None
+
+    def tell(self, state: str) -> None:
+        """Send the `state`."""
+        if self._door is not None:
+            with contextlib.suppress(OSError):
+                self._door.sendto(state.encode(), self._address)
+
+    def close(self) -> None:
+        if self._door is not None:
+            self._door.close()
 
 
 class _Server(uvicorn.Server):
     """Tells systemd when it is ready, and when it ends."""
 
-    def __init__(self, config: uvicorn.Config, variables: Mapping[str, str]) -> None:
+    def __init__(self, config: uvicorn.Config, notifier: Notifier) -> None:
         super().__init__(config)
-        self._variables = variables
+        self._notifier = notifier
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        notify("READY=1", self._variables)
+        self._notifier.tell("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        notify("STOPPING=1", self._variables)
+        self._notifier.tell("STOPPING=1")
         await super().shutdown(sockets)
-
-
-def notify(state: str, variables: Mapping[str, str]) -> None:
-    """Send systemd the `state`, if it waits for one (sd_notify(3))."""
-    address = variables.get("NOTIFY_SOCKET", "")
-    if address[:1] not in ("/", "@"):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door, contextlib.suppress(OSError):
-        door.sendto(state.encode(), address.replace("@", "\0", 1))
 
 
 class _Protocol(H11Protocol):
