@@ -191,6 +191,8 @@ def test_a_budget_closes_the_thinking_and_the_model_answers(engine: Inference, t
         kinds = [one.kind for one in signals]
         assert 1 <= kinds.count("hidden") + kinds.count("forced") - budget <= 12  # the tokens of the end tag
         assert "hidden" not in kinds[kinds.index("first") :]
+    answer, thinking, _, _ = answered(engine, path, thinking=1000)
+    assert (answer.strip() != "", thinking.strip()) == (True, endless.strip())
     assert answered(engine, path, thinking="off") == answered(engine, path, thinking=0)
 
 

@@ -283,7 +283,10 @@ class Decoder:
         else:
             choice = job.sampler.choose(logits, self._meter, constrain=job.stream.answering)
             if self._model.ends(choice.token):
-                return "stop"
+                instead = job.budget.token_for_end(job.stream)
+                if instead is None:
+                    return "stop"
+                choice = SampledToken(instead, forced=True)
         job.produced.append(choice.token)
         split, kind = job.stream.take(self._model.piece(choice.token), forced=choice.forced)
         self._listener.token(job, split, _signal(reading, float(logits[choice.token]), choice.logprob, kind))

@@ -81,7 +81,20 @@ class ThinkingBudget:
     def forced_token(self, stream: AnswerStream) -> int | None:
         """Return the next token if it is not the model's choice. Call it once for each token."""
         if not self._forced and self._limit is not None and not stream.answering:
-            closing = stream.closing() if self._spent >= self._limit else None
-            self._forced.extend(self._encode(closing) if closing is not None else ())
+            if self._spent >= self._limit:
+                self._close(stream)
             self._spent += 1
         return self._forced.popleft() if self._forced else None
+
+    def token_for_end(self, stream: AnswerStream) -> int | None:
+        """Return the token in place of one that ends the answer; None unless the model thinks under a limit.
+
+        It has thought, and answered nothing.
+        """
+        if self._limit is not None and not stream.answering:
+            self._close(stream)
+        return self._forced.popleft() if self._forced else None
+
+    def _close(self, stream: AnswerStream) -> None:
+        closing = stream.closing()
+        self._forced.extend(self._encode(closing) if closing is not None else ())
