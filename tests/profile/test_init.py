@@ -123,6 +123,8 @@ def test_a_profile_by_options_is_valid_and_used(
         (("--cloud", "grok", "--cloud-model", "m"), "`grok` is not an origin"),
         (("--cloud", "http://a.example", "--cloud-model", "m"), "is not encrypted"),
         (("--name", "../x"), "--name must be letters"),
+        (("--name", "offline"), "`offline` is a profile that hybrid includes; choose another name"),
+        (("--name", "default"), "`default` is a profile that hybrid includes; choose another name"),
     ],
 )
 def test_a_wrong_choice_writes_nothing(

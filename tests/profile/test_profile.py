@@ -270,6 +270,39 @@ def test_a_profile_overrides_values_of_the_one_it_extends(tmp_path: Path) -> Non
     assert other.key is None  # a key never meets another origin
 
 
+def test_a_profile_of_ones_own_extends_the_shipped_one_of_its_name(tmp_path: Path) -> None:
+    own = tmp_path / "config" / "profiles" / "offline.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("version: 1\nextends: offline\nlocal: {sampling: {seed: 5}}\n")
+    policy = merge_policy(Flags(profile="offline"), environment(tmp_path))
+    assert (policy.mode, policy.local.sampling.seed) == ("forbid", 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "is_refused"),
+    [
+        ("offline", "auto", True),
+        ("offline", "ask", True),
+        ("offline", "forbid", False),
+        ("private", "force", True),
+        ("private", "forbid", False),
+        ("default", "force", False),
+        ("work", "force", False),
+    ],
+)
+def test_no_file_loosens_what_a_shipped_profiles_name_promises(
+    tmp_path: Path, name: str, mode: str, is_refused: bool
+) -> None:
+    own = tmp_path / "config" / "profiles" / f"{name}.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"version: 1\ncloud: {{use: ollama, model: m}}\nescalation: {{mode: {mode}}}\n")
+    if not is_refused:
+        assert merge_policy(Flags(profile=name), environment(tmp_path)).mode == mode
+        return
+    with pytest.raises(Failure, match=f"takes the place of the shipped profile `{name}`, whose mode is"):
+        merge_policy(Flags(profile=name), environment(tmp_path))
+
+
 def test_circular_extends_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("version: 1\nextends: ./b.yaml\n")
     (tmp_path / "b.yaml").write_text("version: 1\nextends: ./a.yaml\n")

@@ -100,6 +100,7 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
     A relative path in it is made absolute; it starts at the folder of the file that contains it. Raises
     Failure (USAGE) for the first mistake.
     """
+    chosen = path
     chain: list[dict[str, Any]] = []
     seen: set[Path] = set()
     while True:
@@ -114,7 +115,7 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
         chain.append(with_absolute_paths(data, path.absolute().parent))
         if base is None:
             break
-        path = find_profile(base, environment, path.parent)
+        path = _base_of(path, base, environment)
     whole: dict[str, Any] = {}
     for data in reversed(chain):
         whole = _overlaid(whole, data)
@@ -123,7 +124,39 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
             ExitStatus.USAGE,
             f"{path}: sets no cloud to inherit; in `cloud`, set `use`, such as openai, or `base_url`",
         )
+    _refuse_looser(chosen, whole, environment)
     return whole
+
+
+def _base_of(path: Path, base: str, environment: Environment) -> Path:
+    """The file that the profile at `path` extends; one named as it is itself is the shipped profile."""
+    found = find_profile(base, environment, path.parent)
+    shipped = shipped_folder() / f"{base}.yaml"
+    return shipped if found.resolve() == path.resolve() and shipped.is_file() else found
+
+
+_STRICTNESS = {"forbid": 2, "ask": 1}
+"""Of the escalation modes; 0 for the others."""
+
+
+def _refuse_looser(path: Path, data: dict[str, Any], environment: Environment) -> None:
+    """Raise Failure (USAGE) if the user's profile at `path` has a shipped one's name and a less strict mode.
+
+    Who types `-p offline` relies on what that name means.
+    """
+    shipped = shipped_folder() / path.name
+    own = environment.config_folder / "profiles"
+    if path.parent.resolve() != own.resolve() or not shipped.is_file():
+        return
+    usual = read_whole(shipped, environment)
+    modes = [one.get("escalation", {}).get("mode", "auto") for one in (usual, data)]
+    before, now = (_STRICTNESS.get(mode, 0) for mode in modes)
+    if now < before:
+        raise Failure(
+            ExitStatus.USAGE,
+            f"{path}: takes the place of the shipped profile `{path.stem}`, whose mode is {modes[0]}, with the"
+            f" mode {modes[1]}; rename the file",
+        )
 
 
 _REPLACED_WHOLE = ("cloud", "target")

@@ -14,6 +14,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
 from hybrid_cli.profile.clouds import CLOUDS
 from hybrid_cli.profile.default_model import DEFAULT
+from hybrid_cli.profile.loader import shipped_folder
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.ui.environment import Environment
 
@@ -86,6 +87,11 @@ def _path(name: str | None, environment: Environment) -> Path:
     if name is not None and not _NAME.fullmatch(name):
         raise Failure(
             ExitStatus.USAGE, f"--name must be letters, digits, dashes and underscores, not `{name}`"
+        )
+    if name is not None and (shipped_folder() / f"{name}.yaml").is_file():
+        raise Failure(
+            ExitStatus.USAGE,
+            f"`{name}` is a profile that hybrid includes; choose another name, such as my-{name}",
         )
     folder = environment.config_folder
     path = folder / "profile.yaml" if name is None else folder / "profiles" / f"{name}.yaml"
