@@ -148,3 +148,18 @@ def test_a_terminal_is_asked_for_model_and_cloud(command: str, home: Path) -> No
     child.expect(pexpect.EOF)
     data = yaml.safe_load((home / "config" / "profile.yaml").read_text())
     assert data["cloud"] == {"use": "mistral", "model": "mistral-small"}
+
+
+def test_the_list_shows_what_a_run_would_do(hybrid: Hybrid, home: Path) -> None:
+    hybrid("init", "--model", "smollm2-135m", "--cloud", "ollama", "--cloud-model", "llama3")
+    rows = {
+        line.split("\t")[0]: line.split("\t") for line in hybrid("profile", "ls").stdout.decode().splitlines()
+    }
+    assert rows["default"][1:5] == ["*", "auto", "smollm2-135m", "llama3"]
+    assert rows["offline"][2:5] == ["forbid", "smollm2-135m", ""]
+    (home / "config" / "profile.yaml").write_text("version: 1\nescalation: {mode: forbid}\n")
+    rows = {
+        line.split("\t")[0]: line.split("\t") for line in hybrid("profile", "ls").stdout.decode().splitlines()
+    }
+    assert rows["default"][2] == "forbid"
+    assert rows["cloud"][2] == "denied"

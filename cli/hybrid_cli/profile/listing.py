@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hybrid_cli.exit_status import Failure
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.default_model import DEFAULT, default_model
-from hybrid_cli.profile.layers import chosen_profile
-from hybrid_cli.profile.loader import profile_folders, read_whole
-from hybrid_cli.profile.merge import lookup
-from hybrid_cli.profile.schema import Escalation, Local
+from hybrid_cli.profile.layers import chosen_profile, file_layers
+from hybrid_cli.profile.loader import profile_folders
+from hybrid_cli.profile.merge import lookup, merge
 from hybrid_cli.ui.environment import Environment
 
 
@@ -23,21 +22,30 @@ def profile_paths(environment: Environment) -> dict[str, Path]:
 
 
 def listed_profiles(environment: Environment) -> list[tuple[str, ...]]:
-    """Name, mark of the profile in use, mode, local model, cloud model and summary of each profile."""
-    found = profile_paths(environment)
+    """Name, mark of the profile in use, mode, local model, cloud model and summary of each profile.
+
+    Mode and models are those of a run with that profile here: under the administrator's, your and the project's files.
+    """
     in_use = chosen_profile(environment)
-    return [(name, "*" if name == in_use else "", *_row(path, environment)) for name, path in found.items()]
+    is_chosen = "HYBRID_PROFILE" in environment.variables
+    rows: list[tuple[str, ...]] = []
+    for name, path in profile_paths(environment).items():
+        is_used = name == in_use
+        chosen = name if is_chosen or not is_used else None
+        rows.append((name, "*" if is_used else "", *_row(path, chosen, environment)))
+    return rows
 
 
-def _row(path: Path, environment: Environment) -> tuple[str, str, str, str]:
+def _row(path: Path, chosen: str | None, environment: Environment) -> tuple[str, str, str, str]:
     try:
-        data = read_whole(path, environment)
-    except Failure:
+        values = merge(file_layers(chosen, environment)[1])
+    except Failure as failure:
+        if failure.status is ExitStatus.DENIED:
+            return "denied", "", "", str(failure)
         return "", "", "", f"not valid; run: hybrid profile check {path}"
-    mode = lookup(data, "escalation.mode") or Escalation().mode
-    model = lookup(data, "local.model") or Local().model
+    mode, model = values["escalation.mode"].value, values["local.model"].value
     named = (default_model(environment) or DEFAULT) if model == DEFAULT else model
-    cloud = "" if mode == "forbid" else lookup(data, "cloud.model") or ""
+    cloud = "" if mode == "forbid" else lookup(values["cloud"].value, "model") or ""
     return mode, "" if mode == "force" else named, cloud, _summary(path)
 
 
