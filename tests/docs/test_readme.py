@@ -62,9 +62,11 @@ NEEDS_MORE = (
     "QUESTIONS",
     "--from-ledger",
     "--tool",
+    "photo.jpg",
+    "tests/benchmarks/",
 )
 """Marks of shell blocks that need an installation, a cluster, the network, an endless log or server, another program,
-labels or hosted tools."""
+labels, hosted tools, a model that sees, or an hour."""
 SCRIPTS = [
     (page, block)
     for page in PAGES

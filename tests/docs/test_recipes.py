@@ -75,3 +75,4 @@ def test_a_recipe_gives_the_right_answer(
     assert re.search(pattern, done.stdout, re.MULTILINE), (title, done.stdout, done.stderr)
     assert done.returncode == int(code or 0), done.stderr
     assert "unsure" not in done.stderr  # a reader who copies a recipe meets no warning
+    assert "denied" not in done.stderr.replace(" 0 denied", "")
