@@ -64,6 +64,7 @@ class Engines:
             threads=request.threads,
             require_enforcement=request.require_enforcement,
             mmap_over_memory=request.mmap_over_memory,
+            gpu_layers=request.gpu_layers,
         )
         start = _Start(request.weights_id, scheduler, keep)
         found = self._loaded.get(start.key)
