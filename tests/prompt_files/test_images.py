@@ -178,10 +178,15 @@ def test_a_handoff_has_the_images_in_the_form_of_its_api(
     (row,) = Ledger(home / "state").rows()
     assert row["reason"] == "capability"
     clean = [without_metadata(SAMPLES[kind][1]) for kind in FIVE]
-    assert json.loads(row["images"]) == [
-        {"media_type": kind, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for kind, data in clean
-    ]
+    (exported,) = json.loads(hybrid("usage", "--export").stdout)["requests"]
+    assert (
+        json.loads(row["images"])
+        == exported["images"]
+        == [
+            {"media_type": kind, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for kind, data in clean
+        ]
+    )
 
 
 def test_the_dry_run_describes_images_and_json_has_each_byte(

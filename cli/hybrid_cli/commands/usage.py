@@ -82,7 +82,11 @@ def usage(
     if export:
         observed = ledger.observations()
         listed = [
-            {**row, "redactions": json.loads(row["redactions"]), "observed": observed.get(row["id"])}
+            {
+                **row,
+                **{name: json.loads(row[name]) for name in ("redactions", "images")},
+                "observed": observed.get(row["id"]),
+            }
             for row in rows
             if row["sha256"]
         ]
