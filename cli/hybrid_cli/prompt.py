@@ -19,11 +19,11 @@ from hybrid_cli.cloud.image import Image
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.modes import Tool
 from hybrid_cli.prompt_files.decoding import MAX_BYTES, utf_16_without_mark
+from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.ci import is_on
 from hybrid_cli.ui.environment import Environment
 
-if TYPE_CHECKING:  # late, as most prompts name no file
-    from hybrid_cli.prompt_files.collect import PromptFile
+if TYPE_CHECKING:  # late, as most prompts have no template
     from hybrid_cli.prompt_files.templates import PromptTemplate
 
 _READ_SIZE = 1 << 16
@@ -156,7 +156,7 @@ def _with_files(
     """Return the context of files and the text on stdin, and each of them if there are files."""
     if not files:
         return piped, ()
-    from hybrid_cli.prompt_files.collect import PromptFile, as_context, read_files
+    from hybrid_cli.prompt_files.collect import as_context, read_files
 
     stdin = _stdin_as_file(environment, may_read=may_read) if "-" in files else None
     read = read_files(files, environment, stdin)
@@ -169,8 +169,6 @@ def _by_template(
     template: PromptTemplate, given: str, context: str, files: tuple[PromptFile, ...]
 ) -> Question:
     """Return the question that `template` makes of the prompt `given`. Rules see `given` alone, too."""
-    from hybrid_cli.prompt_files.collect import PromptFile
-
     if given and not template.takes_input:
         raise Failure(ExitStatus.USAGE, f"template `{template.name}` has no {{input}}, so it takes no PROMPT")
     prompt = template.text(given)

@@ -22,8 +22,9 @@ from hybrid_cli.egress.prompt_rules import RequestFacts
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.prompt import Question, Request, prompt_of, read_question
 from hybrid_cli.prompt_files import folders
-from hybrid_cli.prompt_files.collect import PromptFile, as_context, read_files
+from hybrid_cli.prompt_files.collect import as_context, read_files
 from hybrid_cli.prompt_files.decoding import BinaryContentError, decode
+from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 from made_pdf import made_pdf

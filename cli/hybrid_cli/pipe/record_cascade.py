@@ -26,7 +26,7 @@ from hybrid_cli.pipe.records import Record
 from hybrid_cli.pipe.template import RecordTemplate
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request
-from hybrid_cli.prompt_files.collect import PromptFile
+from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights

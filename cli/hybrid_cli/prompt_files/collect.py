@@ -6,7 +6,6 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.prompt_files.decoding import (
@@ -19,6 +18,7 @@ from hybrid_cli.prompt_files.decoding import (
 )
 from hybrid_cli.prompt_files.folders import files_in
 from hybrid_cli.prompt_files.pdf import is_pdf, pdf_text
+from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.prompt_files.reading import TooLargeError, kind_of, read_file
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import one_line
@@ -27,14 +27,6 @@ _MAX_NAMED = 5
 _DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 """Where a shell's `<(command)` is found, under a number."""
 _BACKTICKS = re.compile("`{3,}")
-
-
-@dataclass(frozen=True)
-class PromptFile:
-    """A text with the name that the model sees: without its folders, and unique among the files of a prompt."""
-
-    name: str
-    text: str
 
 
 def read_files(
