@@ -6,18 +6,20 @@ import json
 import time
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.egress.prompt_rules import RequestFacts
 from hybrid_cli.profile.languages import LANGUAGES, NAMES, codes_of
 from hybrid_cli.profile.loader import read_profile
-from hybrid_cli.profile.patterns import compiled
+from hybrid_cli.profile.patterns import check_pattern, compiled
 from hybrid_cli.profile.rules import rule_on
 from hybrid_cli.profile.schema import Rule, When
-from hybrid_cli.prompt import Question, Request
+from hybrid_cli.prompt import Question, Request, Turn
+from hybrid_cli.prompt_files.collect import PromptFile
 from hybrid_process import HELLO, Hybrid
 from scripted_cloud import ScriptedCloud
 
@@ -108,6 +110,28 @@ def test_the_first_match_counts_in_a_layer_and_the_strictest_layer_wins() -> Non
         ("(?m)^geheim$", "eins\r\ngeheim\r\nzwei"),
         ("10 m²", "10 m²"),
         ("[\u200b]", "a\u200bb"),
+        ("(?i)projekt müller", '{"titel": "Projekt M\\u00fcller"}'),
+        ("(?i)projekt müller", r'"{\"titel\": \"Projekt M\\u00fcller\"}"'),
+        ("(?i)projekt müller", '{"titel": "Projekt Mu\\u0308ller"}'),
+        ("(?i)projekt müller", "Projekt&nbsp;M&uuml;ller"),
+        ("(?i)projekt müller", "Projekt M&#252;ller"),
+        ("(?i)projekt müller", "Projekt M&amp;uuml;ller"),
+        ("(?i)projekt müller", "?q=projekt%20m%C3%BCller"),
+        ("(?i)projekt müller", "?q=projekt+m%c3%bcller"),
+        ("(?i)projekt müller", "?q=projekt%2520m%25C3%25BCller"),
+        ("(?i)projekt müller", "Projekt M=C3=BCller"),
+        ("(?i)projekt müller", "Projekt M=FCller"),
+        ("(?i)projekt müller", r"b'Projekt M\xc3\xbcller'"),
+        ("(?i)projekt müller", r"b/projekt m\303\274ller"),
+        ("(?i)projekt müller", "\u0336".join("Projekt Müller")),
+        ("(?i)projekt müller", "\u0336".join("Projekt Mu\u0308ller")),
+        ("(?i)projekt müller", "> das Projekt\n> Müller wird"),
+        ("(?i)projekt müller", "Projekt **Müller**"),
+        ("(?i)projekt müller", "Projekt <b>Müller</b>"),
+        ("(?i)projekt müller", "Рrоjеkt Müllеr"),
+        ("(?i)проект", "пpoeкт"),
+        ("\U0001f512", r"\ud83d\udd12"),
+        ("^geheim$", r"g\u0065heim"),
     ],
 )
 def test_a_pattern_matches_the_visible_text(pattern: str, prompt: str) -> None:
@@ -120,6 +144,49 @@ def test_a_pattern_matches_the_visible_text(pattern: str, prompt: str) -> None:
     ):
         assert rule_on(rules, RequestFacts(request, frozenset())) is not None
     assert rule_on(rules, RequestFacts(Request(Question("Was ist das?", ""), None), frozenset())) is None
+
+
+def test_every_text_that_would_leave_is_searched() -> None:
+    question = Question("Sum up.", "", files=(PromptFile("projekt müller.txt", "Hi"),))
+    schema = read_schema('{"type": "object", "properties": {"projekt müller": {"type": "string"}}}')
+    rules = [("a", Rule(When(matches="projekt müller"), "forbid"))]
+    plain = Request(Question("Sum up.", ""), None)
+    assert rule_on(rules, RequestFacts(plain, frozenset())) is None
+    for request in (
+        replace(plain, question=question),
+        replace(plain, stop=("END", "projekt müller")),
+        replace(plain, schema=schema),
+        replace(plain, choices=("yes", "projekt müller")),
+        replace(plain, tools=("web_search",), tool_argument="projekt m%C3%BCller"),
+        replace(plain, history=(Turn("assistant", "projekt müller"),)),
+    ):
+        assert rule_on(rules, RequestFacts(request, frozenset())) is not None, request
+    secret = replace(plain, stop=("ghp_" + "a1B2" * 9,))
+    assert RequestFacts(secret, frozenset()).has_secret()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("^$", ""),
+        ("a\n^b$", None),
+        ("(?m)a$\n^b", "a\nb"),
+        ("(?:^|x)b", "xb"),
+        ("(?s).*^x", "x"),
+        (r"\Bproj\B", "aproja"),
+        (r"a\b b", "a b"),
+        (r"(?:^|\PL)übung(?:\PL|$)", "eine übung!"),
+        (r"\pL+\b", "ab"),
+        (r"(?m)^\s*\bx$", "\n x"),
+    ],
+)
+def test_a_pattern_is_refused_only_if_no_text_matches(pattern: str, text: str | None) -> None:
+    if text is None:
+        with pytest.raises(ValueError, match="no text"):
+            check_pattern(pattern)
+    else:
+        check_pattern(pattern)
+        assert compiled(pattern).search(text)
 
 
 def test_the_language_is_that_of_the_visible_text() -> None:
@@ -157,6 +224,14 @@ def test_every_language_that_can_be_recognised_can_be_named() -> None:
         ('matches: "\\a"', "matches: the pattern contains the control character U+0007, which no prompt"),
         ("matches: ''", "matches"),
         (r"matches: '[^\s\S]'", "matches: no text can match this pattern"),
+        (r"matches: 'a^b'", "matches: no text can match this pattern"),
+        (r"matches: 'x$y'", "matches: no text can match this pattern"),
+        (r"matches: '(?i)(?:geheim|\bplan)\B\b'", "matches: no text can match this pattern"),
+        (r"matches: 'geheim\bakte'", "matches: no text can match this pattern"),
+        (r"matches: '(?m)geheim$akte'", "matches: no text can match this pattern"),
+        (r"matches: '\s+^geheim'", "matches: no text can match this pattern"),
+        (r"matches: '(?i)\bübung'", r"write `(?:^|\PL)` before a word"),
+        (r"matches: 'café\b'", r"write `(?:^|\PL)` before a word"),
     ],
 )  # fmt: skip
 def test_a_condition_that_can_never_hold_is_refused(profile: Profile, when: str, told: str) -> None:
@@ -173,6 +248,7 @@ def test_a_condition_that_can_never_hold_is_refused(profile: Profile, when: str,
         ("language: [DE]", "Der Zug nach München fährt heute eine halbe Stunde später ab."),
         ("language: [German]", "Der Zug nach München fährt heute eine halbe Stunde später ab."),
         ("matches: '(?i)projekt müller'", "Plan von Pro\u00adjekt\u00a0Mu\u0308ller"),
+        ("matches: '(?i)projekt müller'", r'{"titel": "Projekt M\u00fcller"}'),
         ("tags: [Vertraulich ]", "Fasse das zusammen."),
     ],
 )

@@ -32,6 +32,7 @@ from hybrid_cli.checks.tool_calls import ToolName
 from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
+from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.egress.send import Handoff, Sent, send, show_lost_text
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
@@ -195,7 +196,12 @@ class Cascade:
         call = None if local is None else local.result.call
         if call is None or call.name == "handoff":
             return self.request, self.policy
-        return replace(self.request, tools=(call.name,), tool_argument=call.argument), self.offers[call.name]
+        request = replace(self.request, tools=(call.name,), tool_argument=call.argument)
+        facts = RequestFacts(request, frozenset(), frozenset(request.tools))  # the tags have been judged
+        policy, ruling = under_rules(self.offers[call.name], facts)
+        if ruling is not None and ruling.then == "local":
+            policy = replace(policy, mode="forbid", decided_by=ruling.rule)
+        return request, policy
 
     # ---- settle -----------------------------------------------------------------------------------------
 

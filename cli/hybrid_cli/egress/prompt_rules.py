@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
+from hybrid_cli.cloud.payload import sent_forms
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.privacy.readable_text import readable_forms, readable_patterns
 from hybrid_cli.privacy.visible_text import visible
 from hybrid_cli.profile.patterns import compiled
 from hybrid_cli.profile.policy import Policy
@@ -40,26 +39,27 @@ class RequestFacts:
         return -(-len(self.text.encode()) // _BYTES_A_TOKEN)
 
     def matches(self, pattern: str) -> bool:
-        """Return whether the prompt, its context, a file, the system message or an earlier turn matches, as written or as a reader sees it.
+        """Return whether any text that could leave matches, as written or as a reader sees it.
 
-        Each is searched alone and all together, so that `^` and `$` hold for each.
+        Each is searched alone and the messages together, so that `^` and `$` hold for each.
         """
         if any(map(compiled(pattern).search, self._texts)):
             return True
-        readable = _readable(pattern)
-        return readable is not None and any(map(readable.search, self._visible_texts))
+        return any(any(map(readable.search, self._readable_texts)) for readable in readable_patterns(pattern))
 
     @cached_property
     def _texts(self) -> list[str]:
-        question = self.request.question
-        earlier = [turn.content for turn in self.request.history]
-        files = [file.text for file in question.files]
-        parts = (self.text, question.prompt, question.context, *files, self.request.system, *earlier)
+        request, question = self.request, self.request.question
+        messages = (self.text, question.prompt, question.context, request.system, request.tool_argument)
+        schema = [] if request.schema is None else sent_forms(request.schema.data)
+        files = [text for file in question.files for text in (file.text, file.name)]
+        earlier = [turn.content for turn in request.history]
+        parts = (*messages, *files, *earlier, *schema, *request.stop, *request.choices)
         return list(dict.fromkeys(part for part in parts if part))
 
     @cached_property
-    def _visible_texts(self) -> list[str]:
-        return list(dict.fromkeys(form for text in self._texts for form in _visible_forms(text)))
+    def _readable_texts(self) -> list[str]:
+        return list(dict.fromkeys(form for text in self._texts for form in readable_forms(text)))
 
     def language(self) -> str:
         """Return the code of the likeliest language; a guess for texts of a few words."""
@@ -71,31 +71,7 @@ class RequestFacts:
     def has_secret(self) -> bool:
         from hybrid_cli.privacy.scan import find
 
-        return bool(find(self.text, ["secret"]))
-
-
-_SPACES = re.compile(r"[^\S\n]")
-_MANY_SPACES = re.compile(r"\s+")
-
-
-def _visible_forms(text: str) -> Iterator[str]:
-    """Yield `text` without invisible characters, with composed letters and plain spaces, in two widths of space."""
-    seen = _SPACES.sub(" ", unicodedata.normalize("NFC", visible(text)[0]).replace("\r\n", "\n"))
-    for form in (seen, unicodedata.normalize("NFKC", seen)):
-        yield form
-        yield _MANY_SPACES.sub(" ", form)
-
-
-def _readable(pattern: str) -> Any | None:
-    """Return `pattern` compiled for visible forms; None if it is about invisible characters alone."""
-    seen, places = visible(pattern)
-    literal = (  # a full-width bracket is no group
-        f"\\{character}" if character != pattern[place] and not character.isalnum() else character
-        for character, place in zip(seen, places, strict=True)
-    )
-    with suppress(ValueError):
-        return compiled(_SPACES.sub(" ", unicodedata.normalize("NFC", "".join(literal))))
-    return None
+        return any(find(text, ["secret"]) for text in self._texts)
 
 
 def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -> frozenset[str]:

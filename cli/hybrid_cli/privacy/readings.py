@@ -6,15 +6,12 @@ only of the lines that it changes, so a plain text has one reading.
 
 from __future__ import annotations
 
-import html
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from urllib.parse import unquote_to_bytes
 
-from hybrid_cli.privacy.visible_text import INVISIBLE
+from hybrid_cli.privacy.escapes import ESCAPE, decoded
+from hybrid_cli.privacy.visible_text import INVISIBLE, look_of
 
 
 @dataclass(frozen=True)
@@ -64,62 +61,15 @@ def _visible(reading: Reading) -> Reading | None:
 
 def _plain(reading: Reading) -> Reading | None:
     """With plain letters, digits and signs for characters that look like them."""
-    looks = {ord(one): plain for one in set(reading.text) if not one.isascii() and (plain := _look(one))}
+    looks = {ord(one): plain for one in set(reading.text) if not one.isascii() and (plain := look_of(one))}
     if not looks:
         return None
     return Reading(reading.text.translate(looks), reading.starts, reading.ends)
 
 
-_LOOKALIKES = dict(
-    zip(
-        "АВЕЅІЈКМНОРСТХУаеорсухіјѕһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαονικρυıɡ‐‑‒–—―−",
-        "ABESIJKMHOPCTXYaeopcyxijshdqwABEZHIKMNOPTYXaovikpuig-------",
-        strict=True,
-    )
-)
-"""Cyrillic and Greek letters, hyphens and quotes, with the ASCII characters that they look like."""
-
-
-@cache
-def _look(character: str) -> str | None:
-    """The ASCII character that `character` is a form of, or looks like; None if there is no single one."""
-    plain = _LOOKALIKES.get(character) or unicodedata.normalize("NFKC", character)
-    if len(plain) == 1 and not plain.isascii():
-        digit = unicodedata.decimal(plain, None)
-        plain = plain if digit is None else str(digit)
-    return plain if len(plain) == 1 and plain.isascii() else None
-
-
-_ESCAPE = re.compile(
-    r"\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
-    r"|%[0-9A-Fa-f]{2}|=[0-9A-F]{2}|=\r?\n|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
-)
-_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
-
-
 def _decoded(reading: Reading) -> Reading | None:
-    """With escapes decoded: of JSON and most languages, URLs, HTML, and quoted-printable mail."""
-    return _replaced(reading, _ESCAPE, lambda found: _character(found[0]))
-
-
-def _character(escape: str) -> str:
-    """The text that `escape` stands for; at most one character, or else `escape` itself."""
-    if escape[0] == "&":
-        decoded = html.unescape(escape)
-    elif escape[0] == "%":
-        decoded = unquote_to_bytes(escape).decode("latin-1")
-    elif escape[0] == "=":
-        decoded = chr(int(escape[1:], 16)) if escape[1] not in "\r\n" else ""
-    elif len(escape) == 2:
-        decoded = _CONTROLS.get(escape[1], escape[1])
-    else:
-        decoded = _of_number(escape[2:].strip("{}"))
-    return decoded if len(decoded) < 2 else escape
-
-
-def _of_number(hexadecimal: str) -> str:
-    number = int(hexadecimal, 16)
-    return chr(number) if number < 0x110000 else ""
+    """With escapes decoded."""
+    return _replaced(reading, ESCAPE, lambda found: decoded(found[0]))
 
 
 _TOKEN = r"[A-Za-z0-9_+/=~%.-]"  # noqa: S105  the characters of keys
@@ -166,7 +116,7 @@ _GAP = "\n\ufffd\n"
 def _lines_to_read_again(text: str) -> Reading | None:
     """The lines of `text` that another reading would change, each with the lines beside it."""
     patterns = [pattern for marks, pattern in _TRIGGERS if any(mark in text for mark in marks)]
-    others = [one for one in set(text) if (_look(one) if not one.isascii() else one < " " or one == "\x7f")]
+    others = [one for one in set(text) if (look_of(one) if not one.isascii() else one < " " or one == "\x7f")]
     invisible = _UNSEEN.findall("".join(set(text)))
     unusual = "".join({*(one for one in others if one not in "\t\n\r\v\f"), *invisible})
     if unusual:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 # Soft hyphens, zero-width characters, direction and variation marks, tags and fillers, which text copied from
 # web pages and PDF files contains; control characters, and the escape sequences that colour terminal output.
@@ -31,3 +32,23 @@ def visible(text: str) -> tuple[str, Sequence[int]]:
         end = found.end()
     places += range(end, len(text))
     return "".join(text[place] for place in places), places
+
+
+_LOOKALIKES = dict(
+    zip(
+        "АВЕЅІЈКМНОРСТХУаеорсухіјѕһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαονικρυıɡ‐‑‒–—―−",
+        "ABESIJKMHOPCTXYaeopcyxijshdqwABEZHIKMNOPTYXaovikpuig-------",
+        strict=True,
+    )
+)
+"""Cyrillic and Greek letters, hyphens and quotes, with the ASCII characters that they look like."""
+
+
+@cache
+def look_of(character: str) -> str | None:
+    """The ASCII character that `character` is a form of, or looks like; None if there is no single one."""
+    plain = _LOOKALIKES.get(character) or unicodedata.normalize("NFKC", character)
+    if len(plain) == 1 and not plain.isascii():
+        digit = unicodedata.decimal(plain, None)
+        plain = plain if digit is None else str(digit)
+    return plain if len(plain) == 1 and plain.isascii() else None

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any
 
+from hybrid_cli.profile.empty_patterns import matches_nothing
+
 _MAX_MEMORY = 1_000_000
 """Bytes of a compiled pattern. Rules have small patterns; large ones take long to compile."""
 
@@ -27,6 +29,7 @@ def compiled(pattern: str) -> Any:
 
 _PROGRAM_OF_NOTHING = 1
 """The size of RE2's program for a pattern that no text matches, such as `[^\\s\\S]`."""
+_BOUNDARY_OF_OTHER_LETTER = re.compile(r"(?<!\\)(?:\\\\)*\\[bB][^\W\x00-\x7f]|[^\W\x00-\x7f]\\[bB]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -44,5 +47,11 @@ def check_pattern(pattern: str) -> None:
         program = compiled(pattern)
     except ValueError as error:
         raise ValueError(f"RE2 cannot read this pattern ({error})") from None
-    if program.programsize == _PROGRAM_OF_NOTHING:
+    if program.programsize == _PROGRAM_OF_NOTHING or matches_nothing(pattern):
         raise ValueError("no text can match this pattern")
+    boundary = _BOUNDARY_OF_OTHER_LETTER.search(pattern)
+    if boundary is not None:
+        raise ValueError(
+            f"`{boundary[0]}`: RE2's `\\b` knows ASCII letters only;"
+            r" write `(?:^|\PL)` before a word and `(?:\PL|$)` after it"
+        )

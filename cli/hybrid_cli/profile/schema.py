@@ -142,7 +142,7 @@ class When(Section, frozen=True):
 
     matches: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
-        says("Regular expression (RE2 syntax), searched in prompt, context and system message."),
+        says("Regular expression (RE2 syntax), searched in all texts that would leave."),
     ] = None
     tokens_over: Annotated[
         Annotated[int, Meta(ge=1, le=_MAX_PROMPT_TOKENS)] | None,
