@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,6 +66,68 @@ def test_equal_values_share_a_placeholder_which_differs_between_runs() -> None:
     assert first == third != second
     assert Vault([text]).redact(text, findings) != vault.redact(text, findings)
     assert vault.counts["email"] == 6
+
+
+AWKWARD = '-----BEGIN "KEY"-----\na\\b\tc\n-----END-----'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_escaped"),
+    [
+        ('{"a": "', '"}', True),
+        ('{"a": "b\\\\", "c": "say \\"', '"}', True),
+        ('\n [ {"a": 1, "b": ["', '"]}]', True),
+        ('[["', '"]]', True),
+        ('{"a": 1}\n{"a": "', '"}\n', True),
+        ('```json\n{\n  "a": "', '"\n}\n```\n', True),
+        ('Here it is:\n```\n{"a": "', '"}\n```', True),
+        ("The key is ", ".", False),
+        ("", " is the key", False),
+        ('The "key" is "', '".', False),
+        ('[1] The "key" is "', '".', False),
+        ('{"a": 1}\nThe key is ', "", False),
+        ('```json\n{"a": "b"}\n```\nThe key is "', '".', False),
+        ('```python\nkey = """', '"""\n```', False),
+    ],
+)
+def test_a_value_is_escaped_for_the_json_string_it_stands_in(
+    before: str, after: str, is_escaped: bool
+) -> None:
+    vault = Vault([AWKWARD])
+    placeholder = vault.redact(AWKWARD, [SensitiveSpan("secret", "", 0, len(AWKWARD))])
+    value = json.dumps(AWKWARD)[1:-1] if is_escaped else AWKWARD
+    answer = before + placeholder + after
+    for size in (1, 7, len(answer)):
+        restorer = Restorer(vault)
+        pieces = [restorer.feed(answer[at : at + size]) for at in range(0, len(answer), size)]
+        assert "".join([*pieces, restorer.finish()]) == before + value + after
+
+
+PEM = """-----BEGIN RSA PRIVATE KEY-----
+MIIEowIBAAKCAQEAuPw7Jx5W8vQ0d1Zr4sT9yKbN2mLhGfEaCcXiVoPqRtUwYzAb
+k3JdLm8NpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz012345678A
+-----END RSA PRIVATE KEY-----"""
+
+
+@pytest.mark.parametrize(
+    "schema", ["{}", '{"type": "object", "properties": {"a": {"type": "string"}}}', '{"type": "string"}']
+)
+def test_a_redacted_value_keeps_the_json_of_an_answer_whole(
+    hybrid: Hybrid, profile: Profile, cloud: ScriptedCloud, schema: str
+) -> None:
+    def repeat(body: dict[str, Any]) -> Reply:
+        sent = json.dumps(body)
+        assert "MIIEow" not in sent
+        (placeholder,) = set(re.findall(r"\[\[SECRET_\d+_\w+\]\]", sent))
+        is_string = json.loads(schema).get("type") == "string"
+        return Reply(pieces=(json.dumps(placeholder if is_string else {"a": placeholder}),))
+
+    cloud.respond = repeat
+    path = profile(cloud.section() + FORCE + "privacy: {on_secret: redact, redact: [secret]}\n")
+    done = hybrid("run", "-p", path, "--schema", schema, f"Repeat:\n{PEM}", HYBRID_CONSENT=cloud.origin)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer if isinstance(answer, str) else answer["a"]) == PEM
 
 
 def test_lost_and_invented_placeholders_are_counted() -> None:

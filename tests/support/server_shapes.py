@@ -96,6 +96,8 @@ class Shape:
     answers: bytes = sse(delta(ANSWER), delta(finish="stop"), {"choices": [], "usage": usage()})
     content_type: str = "text/event-stream"
     api: str = "chat"
+    text: str = ANSWER
+    """The answer in it."""
     whole: bytes | None = None
     """What it answers with if no stream was asked for."""
     requests: int = 1
@@ -319,6 +321,124 @@ SHAPES: dict[str, Shape] = {
     "a server that breaks off after the end": Shape(
         answers=sse(*map(delta, TEXT), delta(finish="stop"), end=False) + b'data: {"choices": [{"del'
     ),
+    "Completions, the older API": Shape(
+        answers=sse({"choices": [{"index": 0, "text": TEXT[0]}]}, {"choices": [{"index": 0, "text": TEXT[1], "finish_reason": "stop"}]})
+    ),
+    "two blocks of thinking": Shape(
+        answers=sse(delta("<think>a</think>\n<thi"), delta(f"nk>b</think>{ANSWER}"), delta(finish="stop"))
+    ),
+    **{
+        f"ends with {reason}": Shape(answers=sse(*map(delta, TEXT), delta(finish=reason)))
+        for reason in ("end_of_turn", "<|eot_id|>", "EOM", "eog", "complete", "finished", "done", "end", "End-of-Text")
+    },
+    "Responses, only the item": Shape(
+        answers=sse(
+            {"type": "response.output_item.done", "output_index": 1, "item": response(ANSWER)["output"][1]},
+            {"type": "response.completed", "response": {**response(ANSWER), "output": []}},
+        ),
+        api="responses",
+    ),
+    "Responses, only the part": Shape(
+        answers=sse(
+            {"type": "response.content_part.done", "part": {"type": "output_text", "text": ANSWER}},
+            {"type": "response.completed", "response": {**response(ANSWER), "output": None}},
+        ),
+        api="responses",
+    ),
+    "Responses, pieces and everything again": Shape(
+        answers=sse(
+            {"type": "response.output_item.added", "output_index": 1, "item": {"type": "message", "content": []}},
+            *({"type": "response.output_text.delta", "output_index": 1, "delta": piece} for piece in TEXT),
+            {"type": "response.output_text.done", "output_index": 1, "text": ANSWER},
+            {"type": "response.content_part.done", "output_index": 1, "part": {"type": "output_text", "text": ANSWER}},
+            {"type": "response.output_item.done", "output_index": 1, "item": response(ANSWER)["output"][1]},
+            {"type": "response.completed", "response": response(ANSWER)},
+        ),
+        api="responses",
+    ),
+    "Responses, types only in the stream's event names": Shape(
+        answers=sse(
+            f"event: response.output_text.delta\ndata: {json.dumps({'delta': ANSWER})}",
+            f"event: response.completed\ndata: {json.dumps({'response': {**response(ANSWER), 'output': []}})}",
+        ),
+        api="responses",
+    ),
+    "Responses, events without types": Shape(
+        answers=sse(*({"delta": piece} for piece in TEXT), {**response(ANSWER), "output": []}), api="responses"
+    ),
+    "Responses, ends with response.done": Shape(
+        answers=sse({"type": "response.done", "response": response(ANSWER)}), api="responses"
+    ),
+    "Responses, its text beside the output": Shape(
+        answers=json.dumps({**response(""), "output": [], "output_text": ANSWER}).encode(),
+        content_type="application/json",
+        api="responses",
+    ),
+    "Responses, answered like chat": Shape(
+        answers=json.dumps(message(ANSWER)).encode(), content_type="application/json", api="responses"
+    ),
+    "Responses, streamed like chat": Shape(
+        answers=sse(*map(delta, TEXT), delta(finish="stop")), api="responses"
+    ),
+    "chat, answered like Responses": Shape(
+        answers=json.dumps(response(ANSWER)).encode(), content_type="application/json"
+    ),
+    "Responses, commentary before the answer": Shape(
+        answers=sse(
+            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "phase": "commentary"}},
+            {"type": "response.output_text.delta", "output_index": 0, "delta": "I will look."},
+            {"type": "response.output_text.delta", "output_index": 1, "delta": ANSWER},
+            {"type": "response.completed", "response": {**response(ANSWER), "output": [
+                {**response("I will look.")["output"][1], "phase": "commentary"},
+                {**response(ANSWER)["output"][1], "phase": "final_answer"},
+            ]}},
+        ),
+        api="responses",
+    ),
+    "Responses, commentary that only the end names": Shape(
+        answers=sse(
+            {"type": "response.output_text.delta", "output_index": 0, "delta": "I will look."},
+            {"type": "response.output_text.delta", "output_index": 1, "delta": ANSWER},
+            {"type": "response.completed", "response": {**response(ANSWER), "output": [
+                {**response("I will look.")["output"][1], "channel": "analysis"}, response(ANSWER)["output"][1],
+            ]}},
+        ),
+        api="responses",
+    ),
+    "Responses, two messages": Shape(
+        answers=sse(
+            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message"}},
+            {"type": "response.output_text.delta", "output_index": 0, "delta": "First."},
+            {"type": "response.output_item.added", "output_index": 1, "item": {"type": "message"}},
+            {"type": "response.output_text.delta", "output_index": 1, "delta": "Sec"},
+            {"type": "response.output_text.delta", "output_index": 1, "delta": "ond."},
+            {"type": "response.completed", "response": {**response(""), "output": [
+                response("First.")["output"][1], response("Second.")["output"][1],
+            ]}},
+        ),
+        api="responses",
+        text="First.\n\nSecond.",
+    ),
+    "Responses, two messages at once": Shape(
+        answers=sse({"type": "response.completed", "response": {**response(""), "output": [
+            response("First.")["output"][1], response("Second.")["output"][1],
+        ]}}),
+        api="responses",
+        text="First.\n\nSecond.",
+    ),
+    **{
+        f"{api}, an emoji cut in two": Shape(
+            answers=sse(*(
+                {"choices": [{"index": 0, "delta": {"content": piece}}]}
+                if api == "chat"
+                else {"type": "response.output_text.delta", "delta": piece}
+                for piece in ("a\ud83d", "\ude00b\ud83d", "c")
+            ), delta(finish="stop") if api == "chat" else {"type": "response.done", "response": {**response(""), "output": []}}),
+            api=api,
+            text="a\U0001f600b?c",
+        )
+        for api in ("chat", "responses")
+    },
     "a server that names an error after the end": Shape(
         answers=sse(*map(delta, TEXT), delta(finish="stop"), "data: {broken")
     ),

@@ -65,18 +65,29 @@ def _of_bare_lines(lines: Sequence[bytes]) -> Iterator[Any]:
 def _of_lines(body: Iterable[bytes]) -> Iterator[Any]:
     """The events in a stream. An event's data may have several lines; an empty line ends it."""
     data: list[bytes] = []
+    name = b""
     lines = _lines(body)
     for line in lines:
         field, colon, value = line.partition(b":")
         if field == b"data" and colon:
             data.append(value.removeprefix(b" "))
+        elif field == b"event" and colon:
+            name = value.strip()
         elif not line:
-            yield from _event(data)
-            data = []
+            yield from _named(_event(data), name)
+            data, name = [], b""
         elif line.startswith((b"{", b"[")) and not data:  # a body of bare JSON
             yield from _of_bare_lines([line, *lines])
             return
-    yield from _event(data)
+    yield from _named(_event(data), name)
+
+
+def _named(events: Iterable[Any], name: bytes) -> Iterator[Any]:
+    """The events with the stream's `name` for them as their type, if they have none."""
+    for event in events:
+        if name and isinstance(event, dict):
+            event.setdefault("type", name.decode("utf-8", "replace"))
+        yield event
 
 
 def _event(data: list[bytes]) -> Iterator[Any]:

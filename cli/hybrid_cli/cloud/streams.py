@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid_cli.cloud import faults
+from hybrid_cli.cloud.answer_text import AnswerText, is_answer, joined, valid
 from hybrid_cli.cloud.events import END
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.modes import Tool
@@ -58,8 +60,7 @@ def gather(
     Raises Reported; CloudFault for a stream that is cut or malformed; and whatever reading `events` raises.
     What goes wrong after the answer's end does not matter.
     """
-    reply = Reply(model=server.model)
-    take = _take_event if server.api == "responses" else _take_chunk
+    reply, text = Reply(model=server.model), AnswerText(on_text)
     is_whole = False
     try:
         for event in events:
@@ -69,19 +70,29 @@ def gather(
                 break
             if isinstance(event, dict):
                 _refuse_error(event)
-                take(event, reply, on_text)
+                take = _take_event if _is_of_responses(event, server) else _take_chunk
+                take(event, reply, text)
     except Exception as error:  # noqa: BLE001  whatever happens after the answer's end, it was paid for
         if not reply.finish_reason:
+            text.end()
             is_malformed = isinstance(
                 error, (AttributeError, LookupError, TypeError, ValueError, OverflowError)
             )
             raise (faults.bad_response(server) if is_malformed else error) from None
+    text.end()
+    reply.text = text.value
     if not reply.finish_reason:
         if not (is_whole and reply.tokens_out is not None and (reply.text or reply.refusal)):
             raise faults.cut(server)
         reply.finish_reason = "stop"
         reply.notes.append("the cloud did not say why its answer ended; it looks complete")
     return reply
+
+
+def _is_of_responses(event: dict[str, Any], server: Server) -> bool:
+    """Whether `event` is one of the Responses API: some gateways answer one API in the shape of the other."""
+    is_named = str(event.get("type")).startswith("response.") or event.get("object") == "response"
+    return is_named or (server.api == "responses" and "choices" not in event)
 
 
 def _refuse_error(event: dict[str, Any]) -> None:
@@ -93,15 +104,18 @@ def _refuse_error(event: dict[str, Any]) -> None:
         raise Reported(error)
 
 
-def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None]) -> None:
-    """Add one chunk of Chat Completions to `reply`; a whole answer has `message` in the place of `delta`."""
+def _take_chunk(chunk: Any, reply: Reply, text: AnswerText) -> None:
+    """Add one chunk of Chat Completions to `reply`.
+
+    A whole answer has `message` in the place of `delta`, and a server of the older Completions has `text`.
+    """
     _take_frame(chunk, reply)
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():  # some chunks hold only the usage, or `null`
         if not isinstance(choice, dict) or choice.get("index") not in (0, None):
             continue
         delta = choice.get("delta") or choice.get("message") or {}
-        _add(_text_of(delta.get("content")), reply, on_text)
+        text.add(_text_of(delta.get("content")) or _text_of(choice.get("text")))
         reply.refusal += _text_of(delta.get("refusal"))
         for annotation in delta.get("annotations") or ():
             _cite(reply, annotation)
@@ -111,25 +125,39 @@ def _take_chunk(chunk: Any, reply: Reply, on_text: Callable[[str], None]) -> Non
             reply.finish_reason = _finish_reason(choice["finish_reason"])
 
 
-def _take_event(event: Any, reply: Reply, on_text: Callable[[str], None]) -> None:
+def _take_event(event: Any, reply: Reply, text: AnswerText) -> None:
     """Add one event of the Responses API to `reply`; a whole answer is the object of the last event."""
     kind = event.get("type")
-    if kind == "response.output_text.delta":
-        _add(event["delta"], reply, on_text)
-    elif kind == "response.output_text.done" and not reply.text:  # some gateways drop the pieces
-        _add(_text_of(event.get("text")), reply, on_text)
-    elif kind == "response.refusal.delta":
+    if kind == "response.refusal.delta":
         reply.refusal += _text_of(event["delta"])
     elif kind == "response.output_text.annotation.added":
         _cite(reply, event["annotation"])
-    elif kind == "response.output_item.done":
-        _take_item(event["item"], reply)
-    elif kind in ("response.completed", "response.incomplete"):
-        _take_end(event["response"], reply, on_text)
+    elif kind in ("response.completed", "response.incomplete", "response.done"):
+        _take_end(event["response"], reply, text)
     elif kind is None and event.get("object") == "response":
-        _take_end(event, reply, on_text)
-    elif kind is None:
+        _take_end(event, reply, text)
+    elif kind is None and not isinstance(event.get("delta"), str):
         raise ValueError("not an event")
+    else:
+        _take_text(kind or "response.output_text.delta", event, text)
+        if kind == "response.output_item.done":
+            _take_item(event["item"], reply)
+
+
+def _take_text(kind: str, event: Any, text: AnswerText) -> None:
+    """Add the text of one event. Any event may be the only one that has it: some gateways drop the others."""
+    message, part = _count(event.get("output_index")) or 0, _count(event.get("content_index")) or 0
+    if kind == "response.output_text.delta":
+        text.add_to(message, part, _text_of(event["delta"]))
+    elif kind == "response.output_text.done":
+        text.complete(message, part, _text_of(event.get("text")))
+    elif kind == "response.content_part.done":
+        text.complete(message, part, _text_of([event.get("part") or {}]))
+    elif kind == "response.output_item.added":
+        text.announce(message, event["item"])
+    elif kind == "response.output_item.done" and event["item"].get("type") == "message":
+        text.complete_message(message, _text_of(event["item"].get("content")))
+        text.announce(message, event["item"])
 
 
 def _text_of(content: Any) -> str:
@@ -139,23 +167,18 @@ def _text_of(content: Any) -> str:
     if content is None:
         return ""
     parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in content]
-    return "".join(part["text"] for part in parts if part.get("type") in ("text", "output_text", None))
-
-
-def _add(text: str, reply: Reply, on_text: Callable[[str], None]) -> None:
-    if text:
-        text = _valid(text)
-        reply.text += text
-        on_text(text)
-
-
-def _valid(text: str) -> str:
-    """`text` without lone surrogates, which JSON can contain and UTF-8 cannot."""
-    return text.encode(errors="replace").decode()
+    return "".join(
+        part.get("text") or "" for part in parts if part.get("type") in ("text", "output_text", None)
+    )
 
 
 _FINISH_REASONS = {
-    "stop": ("eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
+    "stop": (
+        *("eos", "eos_token", "eot", "eot_id", "eot_token", "eom", "eom_id", "eog", "eog_token", "im_end"),
+        *("stop_sequence", "stop_token", "stop_string", "stopped", "end_turn", "end_of_turn"),
+        *("end_of_text", "endoftext", "end_of_message", "end_of_sequence", "end_of_generation"),
+        *("complete", "completed", "finished", "done", "end"),
+    ),
     "length": (
         "max_tokens",
         "max_output_tokens",
@@ -183,14 +206,14 @@ _FAILURES = ("error", "network_error", "insufficient_system_resource")
 
 def _finish_reason(given: Any) -> str:
     """OpenAI's name for the reason that a server gives; the server's own if it is another one."""
-    name = _valid(str(given))
-    known = name.lower().removeprefix("finish_reason_")
+    name = valid(str(given))
+    known = re.sub(r"[\W_]+", "_", name.lower()).strip("_").removeprefix("finish_reason_")
     return next((ours for ours, names in _FINISH_REASONS.items() if known in (ours, *names)), name)
 
 
 def _take_frame(data: Any, reply: Reply) -> None:
     """Add model, service tier and usage, which stand beside the text."""
-    reply.model = _valid(str(data.get("model") or reply.model))
+    reply.model = valid(str(data.get("model") or reply.model))
     reply.tier = _tier(data) or reply.tier
     usage = data.get("usage") or _part(data, "x_groq").get("usage")
     if isinstance(usage, dict):
@@ -205,24 +228,23 @@ def _take_item(item: Any, reply: Reply) -> None:
         reply.images.append(base64.b64decode(item["result"], validate=True))
 
 
-def _take_end(response: Any, reply: Reply, on_text: Callable[[str], None]) -> None:
+def _take_end(response: Any, reply: Reply, text: AnswerText) -> None:
     _take_frame(response, reply)
     has_tools = bool(reply.tools)
-    texts = []
+    messages = []
     for item in response.get("output") or []:  # some servers name text, tools and sources only here
         if not has_tools:
             _take_item(item, reply)
-        for part in item.get("content") or []:
-            if part.get("type") == "output_text":
-                texts.append(part.get("text") or "")
-            elif part.get("type") == "refusal" and not reply.refusal:
+        content = item.get("content")
+        if item.get("type", "message") == "message" and is_answer(item):
+            messages.append(_text_of(content))
+        for part in content if isinstance(content, list) else ():
+            if part.get("type") == "refusal" and not reply.refusal:
                 reply.refusal = _text_of(part.get("refusal"))
             for annotation in part.get("annotations") or []:
                 _cite(reply, annotation)
-    whole = _valid("".join(texts))
-    if whole.startswith(reply.text):
-        _add(whole[len(reply.text) :], reply, on_text)
-    if response.get("status") == "failed":
+    text.end(joined(messages) or _text_of(response.get("output_text")))
+    if response.get("status") in ("failed", "cancelled"):
         raise ValueError("the response failed")
     why = (response.get("incomplete_details") or {}).get("reason")
     reply.finish_reason = "stop" if why is None else _finish_reason(why)
@@ -263,6 +285,6 @@ def _cite(reply: Reply, annotation: Any) -> None:
         return
     page = annotation.get("url_citation") or annotation
     if isinstance(page, dict) and isinstance(page.get("url"), str):
-        citation = {"title": _valid(str(page.get("title") or "")), "url": _valid(page["url"])}
+        citation = {"title": valid(str(page.get("title") or "")), "url": valid(page["url"])}
         if citation not in reply.citations:
             reply.citations.append(citation)

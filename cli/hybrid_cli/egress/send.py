@@ -147,6 +147,8 @@ class _Attempts:
     backpressure: Backpressure
     lost_costs: list[float | None]
     """See `Handoff`."""
+    wants_json: bool
+    """Whether the answer must be JSON."""
     fault: CloudFault | None = None
     """The last attempt's."""
     _pieces: int = 0
@@ -168,9 +170,9 @@ class _Attempts:
         call, vault = scanned_call(server, request, policy, environment, key)
         account = Account(policy, handoff.reason, vault.counts, environment)
         _note_redactions(vault, environment)
-        return cls(
-            server, call, key, vault, account, environment, stopwatch, backpressure, handoff.lost_costs
-        )
+        wants_json = request.schema is not None
+        costs = handoff.lost_costs
+        return cls(server, call, key, vault, account, environment, stopwatch, backpressure, costs, wants_json)
 
     def has_begun(self, is_shown: bool) -> bool:
         """Return whether the user has seen a part of the answer."""
@@ -281,7 +283,7 @@ class _Attempts:
         """Send once, and settle."""
         from hybrid_cli.privacy.redact import Restorer
 
-        restorer = Restorer(self.vault)
+        restorer = Restorer(self.vault, is_json=self.wants_json)
         splitter = cloud_splitter()
         restored: list[str] = []
         where = f"{self.server.model} at {origin_of(self.server.base_url)}"

@@ -102,7 +102,10 @@ class _Envelope:
 
 
 class _Tagged:
-    """Thinking between two tags, before the answer. Later tags are text: an answer may explain them."""
+    """Thinking between two tags, before the answer: one block, or several with only spaces between them.
+
+    Later tags are text: an answer may explain them. So is a later block's tag if the block never ends.
+    """
 
     def __init__(self, pairs: Sequence[Tags], *, opened: bool = False) -> None:
         """The text may begin with any of `pairs`. `opened`: the prompt ends with the first opening tag."""
@@ -110,40 +113,58 @@ class _Tagged:
         self._close = pairs[0][1] if opened else ""
         """The closing tag while the model thinks; else empty."""
         self._held = ""
+        self._later = ""
+        """The opening tag of a later block, with the spaces before it."""
         self._answer: _Envelope | None = None
         """None until the answer begins."""
+        self._has_thought = False
         self.answering = not opened
 
     def feed(self, text: str) -> Split:
         if self._answer is not None:
             return Split(self._answer.feed(text), "")
         self._held += text
-        if not self._close:
-            start = self._held.lstrip()
-            begun = next((pair for pair in self._pairs if start.startswith(pair[0])), None)
-            if begun is None:
-                if any(tag.startswith(start) for tag, _ in self._pairs):
-                    return Split("", "")
-                return self._begin_answer(self._held, "", CONTROL_ENVELOPES)
-            tag, self._close = begun
-            self.answering, self._held = False, start.removeprefix(tag)
-        thought, closed, rest = self._held.partition(self._close)
-        if closed:
-            return self._begin_answer(rest, thought, CONTROL_ENVELOPES + ENVELOPES)
+        thinking = ""
+        while True:
+            if not self._close and not self._open_block():
+                if any(tag.startswith(self._held.lstrip()) for tag, _ in self._pairs):
+                    return Split("", thinking)
+                return self._begin_answer(self._held, thinking)
+            thought, closed, rest = self._held.partition(self._close)
+            if not closed:
+                break
+            thinking += thought
+            self.answering = self._has_thought = True
+            self._close, self._held = "", rest
+        if self._later:  # it may be no block, but the answer
+            return Split("", thinking)
         keep = partial_mark_length(self._held, [self._close])
         self._held = thought[len(thought) - keep :]
-        return Split("", thought[: len(thought) - keep])
+        return Split("", thinking + thought[: len(thought) - keep])
 
-    def _begin_answer(self, answer: str, thought: str, envelopes: Sequence[Tags]) -> Split:
-        self.answering, self._close, self._held = True, "", ""
+    def _open_block(self) -> bool:
+        """Take the opening tag with which the text begins. Returns whether there is one."""
+        start = self._held.lstrip()
+        begun = next((pair for pair in self._pairs if start.startswith(pair[0])), None)
+        if begun is None:
+            return False
+        tag, self._close = begun
+        rest = start.removeprefix(tag)
+        self._later = self._held.removesuffix(rest) if self._has_thought else ""
+        self.answering, self._held = False, rest
+        return True
+
+    def _begin_answer(self, answer: str, thought: str) -> Split:
+        envelopes = CONTROL_ENVELOPES + (ENVELOPES if self._has_thought else ())
+        self.answering, self._held = True, ""
         self._answer = _Envelope(envelopes)
         return Split(self._answer.feed(answer), thought)
 
     def flush(self) -> Split:
         if self._answer is not None:
             return Split(self._answer.flush(), "")
-        held, self._held = self._held, ""
-        return Split("", held) if self._close else Split(held, "")
+        held, self._held = self._later + self._held, ""
+        return Split("", held) if self._close and not self._later else Split(held, "")
 
     def closing(self) -> str | None:
         if not self._close:
@@ -333,7 +354,8 @@ def without_unopened_thinking(text: str) -> str:
     for opening, closing in TAGS.values():
         thought, found, answer = text.partition(closing)
         if found and opening not in thought and not thought.endswith(("`", '"', "'")) and answer.strip():
-            return answer
+            later_blocks = _Tagged([(opening, closing)])
+            return later_blocks.feed(answer).answer + later_blocks.flush().answer
     return text
 
 

@@ -6,12 +6,14 @@ contain one in advance. Equal values share a placeholder. The values are kept in
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import string
 from collections import Counter
 from collections.abc import Sequence
 
+from hybrid_cli.privacy.json_place import JsonPlace
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 
 NOTICE = (
@@ -76,8 +78,10 @@ def _random_suffix() -> str:
 class Restorer:
     """Restores the values in an answer that arrives in pieces, which may split a placeholder."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, is_json: bool = False) -> None:
+        """`is_json`: the answer must be JSON, so that each value in it is escaped, whatever it begins with."""
         self._vault = vault
+        self._place = JsonPlace(is_json=is_json)
         self._whole = re.compile(rf"\[\[[A-Z]+_\d+_{vault.suffix}\]\]")
         self._held = ""
         self._seen: set[str] = set()
@@ -92,7 +96,16 @@ class Restorer:
         begun = _MAY_BEGIN.search(text, max(end, len(text) - 48))
         cut = begun.start() if begun else len(text)
         self._held = text[cut:]
-        return self._whole.sub(self._restore, text[:cut])
+        pieces = []
+        end = 0
+        for match in matches:
+            pieces += [self._read(text[end : match.start()]), self._restore(match)]
+            end = match.end()
+        return "".join([*pieces, self._read(text[end:cut])])
+
+    def _read(self, text: str) -> str:
+        self._place.read(text)
+        return text
 
     def finish(self) -> str:
         """The text that was held back, at the end of the answer."""
@@ -110,4 +123,4 @@ class Restorer:
             self.invented += 1
             return match[0]
         self._seen.add(match[0])
-        return value
+        return json.dumps(value, ensure_ascii=False)[1:-1] if self._place.in_string else value
