@@ -18,6 +18,7 @@ BY_NAME = {"__import__", "import_module", "find_spec", "spec_from_file_location"
 """Functions that import a module whose name is a value, which the import contracts cannot see."""
 IMPORTERS = {
     "app.py": "a command's module, when the command is run",
+    "cloud/lazy_packages.py": "the packages of the SDK, whose own code is to run late",
     "evaluate/plot.py": "whether matplotlib is installed",
     "local/bindings.py": "llama_cpp without its package's own code",
     "local/child.py": "the engine, while the model is loading",
