@@ -23,6 +23,7 @@ IMPORTERS = {
     "local/bindings.py": "llama_cpp without its package's own code",
     "local/child.py": "the engine, while the model is loading",
     "pipe/run_pipe.py": "the cluster, if Ray is installed",
+    "profile/empty_patterns.py": "the parser of regular expressions, whose name depends on the Python version",
 }
 """Who calls them, and for what."""
 
