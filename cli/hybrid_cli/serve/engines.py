@@ -102,9 +102,6 @@ class Engines:
         self._loaded[start.key] = loaded
         return loaded
 
-    def __len__(self) -> int:
-        return sum(not loaded.shared.is_gone for loaded in list(self._loaded.values()))
-
     def close(self) -> None:
         """Leave the engines that stay, and stop the others."""
         for loaded in list(self._loaded.values()):
