@@ -459,9 +459,9 @@ def test_the_async_client_answers_side_by_side(served: Served) -> None:
 
     async def main() -> list[str]:
         async with openai.AsyncOpenAI(**served.settings()) as client:
-            return list(await asyncio.gather(*(ask(client, f"word{number}") for number in range(24))))
+            return list(await asyncio.gather(*(ask(client, f"word{number}") for number in range(12))))
 
-    assert asyncio.run(main()) == [f'"word{number}"' for number in range(24)]
+    assert asyncio.run(main()) == [f'"word{number}"' for number in range(12)]
 
 
 def test_a_client_that_leaves_frees_its_place(served: Served) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +58,25 @@ def serve_agents(profile: str, model: str | None, environment: Environment) -> N
     for tool in (tools.ask, tools.classify, tools.extract, tools.summarize_files, tools.usage):
         server.tool()(_with_plain_errors(tool))
     logging.disable()  # a traceback could show a prompt
+    _end_at_signals()
     try:
         asyncio.run(server.run_stdio_async())
     finally:
         engines.close()
+
+
+def _end_at_signals() -> None:
+    """End the process at once at a signal: a thread of the SDK waits for stdin, and nothing else ends it.
+
+    Each message is written whole, and the engine ends with this process.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        os._exit(ExitStatus.INTERRUPTED if number == signal.SIGINT else ExitStatus.TERMINATED)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _with_plain_errors(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
