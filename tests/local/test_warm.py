@@ -272,7 +272,10 @@ def test_the_engine_cannot_leave_and_holds_no_secret(hybrid: Hybrid, short_home:
     assert "Seccomp:\t2" in status
     assert b"sk-of-the-starter" not in Path(f"/proc/{engine['pid']}/environ").read_bytes()
     assert Path(f"/proc/{engine['pid']}/cwd").resolve() == Path("/")
-    sockets = [str(one.readlink()) for one in Path(f"/proc/{engine['pid']}/fd").iterdir()]
+    sockets = []
+    for one in Path(f"/proc/{engine['pid']}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed in between
+            sockets.append(str(one.readlink()))
     assert sum(one.startswith("socket:") for one in sockets) <= 2  # its own, and that of this question
 
 
