@@ -55,6 +55,19 @@ def test_a_conversation_may_be_any_file(hybrid: Hybrid, tmp_path: Path) -> None:
     assert [one["role"] for one in lines(path)] == ["system", *["user", "assistant"] * 2]
 
 
+@pytest.mark.parametrize("place", ["/dev/full", "/dev/null", "folder.jsonl", "fifo"])
+def test_a_conversation_needs_a_regular_file_before_anything_is_sent(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "folder.jsonl").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    target = tmp_path / place
+    done = hybrid("run", "-p", path, "--conversation", target, "hi", HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout, cloud.received) == (2, b"", [])
+    assert done.stderr == f"hybrid: {target} cannot hold a conversation: not a regular file\n".encode()
+
+
 def test_local_and_cloud_turns_mix(
     hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
 ) -> None:

@@ -16,7 +16,7 @@ from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
-from scripted_cloud import ScriptedCloud
+from scripted_cloud import Reply, ScriptedCloud
 
 
 def environment(home: Path) -> Environment:
@@ -92,6 +92,55 @@ def test_on_a_full_disk_the_answer_is_kept_elsewhere(small_disk: Path, tmp_path:
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert path.read_text() == "old"  # nothing of it was lost
     assert [one.name for one in small_disk.iterdir()] == ["answer"]
+
+
+def test_what_a_device_does_not_take_is_kept_elsewhere(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path], home: Path
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    for command in (("run",), ("pipe", "--each", "line")):
+        done = hybrid(
+            *command, "-q", "-p", path, "-o", "/dev/full", "hi", stdin=b"x\n", HYBRID_CONSENT=cloud.origin
+        )
+        begin, _, place = done.stderr.decode().strip().partition("; the answer is in ")
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert begin == "hybrid: /dev/full cannot be written: No space left on device"
+        assert Path(place).read_text() == "The cloud says hello.\n"
+        assert Path(place).parent == home / "state"
+
+
+def test_answers_that_no_disk_takes_are_printed(small_disk: Path) -> None:
+    path = small_disk / "answer"
+    with (small_disk.parent / "stdout").open("w+b") as stdout:
+        output = OutputFile(path, Environment(None, stdout, io.StringIO(), {"HYBRID_HOME": str(small_disk)}))
+        output.file.write(b"x" * 2_000_000)
+        with pytest.raises(Failure, match="No space left on device; the answer is on stdout"):
+            output.commit()
+        output.discard()
+        assert stdout.seek(0, 2) == 2_000_000
+
+
+def test_a_pipe_onto_a_full_disk_names_the_file_and_the_place_of_the_answers(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path], small_disk: Path, home: Path
+) -> None:
+    cloud.replies = [Reply(pieces=("x" * 1_500_000,))]
+    path = profile(cloud.section(", retries: 0") + "escalation: {mode: force}\n")
+    for records, code in ((b"a\nb\n", 1), (b"a\nb\n\xff\n", 1)):  # with a record that failed, too
+        done = hybrid(
+            "pipe",
+            "-q",
+            "-p",
+            path,
+            "-o",
+            small_disk / "out",
+            "hi",
+            stdin=records,
+            HYBRID_CONSENT=cloud.origin,
+        )
+        assert (done.returncode, done.stdout) == (code, b"")
+        begin, _, place = done.stderr.decode().splitlines()[-1].partition("; the answer is in ")
+        assert begin == f"hybrid: {small_disk / 'out'} cannot be written: No space left on device"
+        assert Path(place).stat().st_size == 3_000_002 + records.count(b"\xff")
 
 
 def test_a_file_that_cannot_be_written_is_an_error_before_anything_is_sent(

@@ -167,6 +167,7 @@ def opened(path: Path, policy: Policy, environment: Environment) -> Iterator[Con
         raise Failure(ExitStatus.DENIED, f"{log.layer} forbids stored prompts (log.prompts: false)")
     remove_old(policy.log.conversations, environment)
     is_new = not path.exists()
+    _require_regular(path)
     with environment.waiting("another command is using this conversation") as waiting:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -184,6 +185,12 @@ def opened(path: Path, policy: Policy, environment: Environment) -> Iterator[Con
         os.close(descriptor)
 
 
+def _require_regular(path: Path) -> None:
+    """Raise Failure (USAGE) for a device, a pipe or a folder, before anything is paid."""
+    if path.exists() and not path.is_file():
+        raise Failure(ExitStatus.USAGE, f"{path} cannot hold a conversation: not a regular file")
+
+
 def _remember(path: Path, environment: Environment) -> None:
     """Let `-c` alone continue this conversation in this terminal, if there is one."""
     mark = _terminal_mark(environment)
@@ -195,6 +202,7 @@ def _remember(path: Path, environment: Environment) -> None:
 
 def read(path: Path) -> list[Message]:
     """Return the messages of the conversation at `path`. Raises Failure (USAGE)."""
+    _require_regular(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
@@ -26,19 +27,19 @@ class OutputFile:
         self._path = path
         self._environment = environment
         self._replacement: Replacement | None = None
-        self._direct: BinaryIO | None = None
+        self._device: _Device | None = None
         try:
             self._open()
         except OSError as error:
             raise Failure(ExitStatus.FAILURE, f"{path} cannot be written: {error.strerror}") from error
-        self.file = self._direct or cast("BinaryIO", tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115  closed by `commit` or `discard`
+        self.file = cast("BinaryIO", self._device or tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115  closed by `commit` or `discard`
         """Takes the content. A device or a pipe gets it at once, any other file when it is committed."""
 
     def _open(self) -> None:
         path = self._path
         if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
             # /dev/stdout, for example, is a file that other programs write to as well: append, never replace
-            self._direct = path.open("ab")
+            self._device = _Device(path.open("ab"), self._save_elsewhere)
             return
         mode = None
         if path.exists():
@@ -46,7 +47,7 @@ class OutputFile:
             if stat.S_ISDIR(found):
                 raise Failure(ExitStatus.USAGE, f"{path} is a folder; --output needs a file")
             if not stat.S_ISREG(found):  # a device or a named pipe can only be written to
-                self._direct = path.open("wb")
+                self._device = _Device(path.open("wb"), self._save_elsewhere)
                 return
             mode = stat.S_IMODE(found) & 0o777  # the answer is no program to run as its owner
         try:
@@ -63,31 +64,31 @@ class OutputFile:
 
         Raises Failure, naming the place, if the answer went to another one.
         """
-        if self._direct is not None:
-            self._direct.close()
+        if self._device is not None:
+            self._device.close()
             return
         with self.file:
             self.file.seek(0)
             data = self.file.read()
-        if self._replaced(data):
-            return
         try:
-            self._write_in_place(data)
-        except OSError as error:
-            self._save_elsewhere(data, error)
+            self._replace(data)
+        except OSError as error:  # a mount point, a full disk, a folder without room
+            try:
+                self._write_in_place(data)
+            except FileNotFoundError:  # a new file: the first error is the cause
+                self._save_elsewhere(data, error)
+            except OSError as second:
+                self._save_elsewhere(data, second)
 
-    def _replaced(self, data: bytes) -> bool:
-        """Replace the file. False where that cannot be: a mount point, a full disk, a folder without room."""
-        if self._replacement is None:
-            return False
+    def _replace(self, data: bytes) -> None:
+        """Replace the file atomically. Raises OSError."""
         try:
+            if self._replacement is None:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._replacement.file.write(data)
             self._replacement.commit(durable=True)
-        except OSError:
+        finally:
             self._drop_replacement()
-            return False
-        self._drop_replacement()
-        return True
 
     def _write_in_place(self, data: bytes) -> None:
         with self._path.open("r+b") as file:
@@ -98,17 +99,25 @@ class OutputFile:
             os.fsync(file.fileno())
 
     def _save_elsewhere(self, data: bytes, error: OSError) -> NoReturn:
-        """Keep the content beside the file, or among hybrid's own files. Raises Failure, which names the place."""
-        kept = ""
-        for folder in (self._path.absolute().parent, self._environment.state_folder):
+        """Keep the content beside the file, or among hybrid's own files, or print it. Raises Failure, which names the place."""
+        kept = self._saved_beside(data)
+        if not kept and self._environment.stdout is not None:
+            with suppress(OSError):
+                self._environment.write_stdout(data)
+                kept = "; the answer is on stdout"
+        raise Failure(ExitStatus.FAILURE, f"{self._path} cannot be written: {error.strerror}{kept}")
+
+    def _saved_beside(self, data: bytes) -> str:
+        """Write the content to a new file. Returns where, for the message; "" if no folder takes it."""
+        beside = [] if self._device is not None else [self._path.absolute().parent]
+        for folder in (*beside, self._environment.state_folder):
             place = folder / f"{self._path.name}.{self._environment.run_id}"
             with suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
                 with replacing(place) as file:
                     file.write(data)
-                kept = f"; the answer is in {place}"
-                break
-        raise Failure(ExitStatus.FAILURE, f"{self._path} cannot be written: {error.strerror}{kept}")
+                return f"; the answer is in {place}"
+        return ""
 
     def _drop_replacement(self) -> None:
         if self._replacement is not None:
@@ -120,6 +129,31 @@ class OutputFile:
         """Drop the content, unless it was committed."""
         self._drop_replacement()
         self.file.close()
+
+
+class _Device:
+    """A device or a named pipe, which gets the content at once."""
+
+    def __init__(self, file: BinaryIO, save: Callable[[bytes, OSError], NoReturn]) -> None:
+        """`save` gets the content that the device does not take, except if a pipe's reader is gone."""
+        self._file = file
+        self._save = save
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._save(data, error)
+
+    def flush(self) -> None:
+        """Do nothing: `write` does it."""
+
+    def close(self) -> None:
+        with suppress(OSError):  # of content that was saved elsewhere
+            self._file.close()
 
 
 def _reserve(file: BinaryIO, size: int) -> None:

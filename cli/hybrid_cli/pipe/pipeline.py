@@ -177,9 +177,14 @@ class Pipeline:
             self._environment.error("more records failed; the output has each error")
 
     def _write(self, line: bytes) -> None:
-        if line:
+        if not line:
+            return
+        try:
             self._file.write(line)
             self._file.flush()
+        except OSError as error:  # the same error class, with the file's name
+            name = self._options.resume or self._options.output or "stdout"
+            raise OSError(error.errno, error.strerror, str(name)) from error
 
     def _stop_early(self, status: ExitStatus) -> None:
         """After a signal, write the records that finish within the grace period. Raises Interrupted."""

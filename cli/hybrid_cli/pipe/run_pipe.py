@@ -131,12 +131,13 @@ def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[Bi
         if options.resume is not None:
             raise Failure(ExitStatus.USAGE, "--output and --resume exclude each other; give one of them")
         output = OutputFile(options.output, environment)
+        failure = None
         try:
-            yield output.file, None
-            output.commit()
-        except Failure:  # every record has its line, even if some failed
-            output.commit()
-            raise
+            try:
+                yield output.file, None
+            except Failure as error:  # every record has its line, even if some failed
+                failure = error
+            _commit(output, failure, environment)
         finally:
             output.discard()
     elif options.resume is not None:
@@ -146,3 +147,15 @@ def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[Bi
         raise Failure(ExitStatus.FAILURE, "stdout is closed; give --output FILE")
     else:
         yield environment.stdout, None
+
+
+def _commit(output: OutputFile, failure: Failure | None, environment: Environment) -> None:
+    """Write the file, then raise the `failure` of the records, if there is one. Raises Failure if writing fails."""
+    try:
+        output.commit()
+    except Failure:
+        if failure is not None:
+            environment.error(str(failure))
+        raise
+    if failure is not None:
+        raise failure
