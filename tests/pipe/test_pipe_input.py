@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_cli.app import command_tree
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.help.command_tree import read_tree
 from hybrid_cli.pipe.options import PipeOptions
 from hybrid_cli.pipe.records import Source
@@ -48,6 +49,98 @@ def test_the_form_of_the_output_does_not_change_that_of_the_input(
     assert any(record.is_object for record in records) == (kind == "jsonl" and b"{" in content)
     note = f"hybrid: reading {path} as JSON Lines; to read plain lines: --each line\n"
     assert stderr.getvalue() == (note if told else "")
+
+
+ROWS = [{"a": 1, "b": ["x", {"c": 1.50}]}, {"a": "two\nlines [", "b": []}]
+
+
+@pytest.mark.parametrize("options", [{}, {"jsonl": True}, {"each": "jsonl"}, {"field": "a"}])
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("in.json", json.dumps(ROWS, indent=2), [2, 11]),
+        ("in.txt", json.dumps(ROWS, indent=1), [2, 11]),
+        ("in.txt", "[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n", [2, 3]),
+        ("in.txt", "[" + ",\r\n".join(map(json.dumps, ROWS)) + "]\r\n", [1, 2]),
+        ("in.txt", "\n\n".join(json.dumps(row, indent=2) for row in ROWS), [1, 11]),
+        ("in.json", "\n".join(map(json.dumps, ROWS)), [1, 2]),
+        ("in.JSON", json.dumps(ROWS), [1, 1]),
+        ("in.txt", json.dumps(ROWS[:1], indent=2) + "\n" + json.dumps(ROWS[1:], indent="\t"), [2, 13]),
+    ],
+)
+def test_json_over_several_lines_is_read_as_its_values(
+    options: dict[str, object], name: str, content: str, lines: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    pipe = PipeOptions("Is it?", (path,), **options)  # type: ignore[arg-type]
+    records = list(Source(pipe.files, pipe.record_kind(), Environment(None, None, io.StringIO(), {})))
+    assert [record.value for record in records] == ROWS
+    assert [json.loads(record.raw) for record in records] == ROWS
+    assert not any(b"\n" in record.raw for record in records)
+    assert [record.line for record in records] == lines
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[INFO] one\n[INFO] two",
+        "[1] a note\n[2] another",
+        "{name}: hello\n{",
+        '{"a": 1} and more\n{"a"',
+        "- a\n- b",
+        "[x](y)\n",
+    ],
+)
+def test_text_that_begins_like_json_is_read_as_lines(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text(content)
+    pipe = PipeOptions("Is it?", (path,))
+    records = list(Source(pipe.files, pipe.record_kind(), Environment(None, None, io.StringIO(), {})))
+    assert [record.text for record in records] == content.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('[\n {"a": 1},\n {"a": 2}\n', "line 4: the array is not closed"),
+        ('[\n {"a": 1}\n {"a": 2}\n]', "line 3: expecting ',' delimiter"),
+        ('{\n "a": 1,\n b: 2}', "line 3: expecting property name enclosed in double quotes"),
+        ('{\n "a": NaN}', "NaN is not JSON"),
+    ],
+)
+def test_broken_json_is_refused_before_anything_is_asked(content: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text(content)
+    pipe = PipeOptions("Is it?", (path,))
+    source = Source(pipe.files, pipe.record_kind(), Environment(None, None, io.StringIO(), {}))
+    with pytest.raises(Failure) as failure:
+        list(source)
+    assert failure.value.status is ExitStatus.USAGE
+    assert str(failure.value) == f"{path} cannot be read as JSON: {why}; to read plain lines: --each line"
+
+
+@pytest.mark.parametrize("name", ["in.yaml", "in.YML"])
+def test_yaml_is_refused_unless_its_lines_are_wanted(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text("a: 1\n---\na: 2\n")
+    for options, count in (({}, None), ({"jsonl": True}, None), ({"each": "line"}, 3)):
+        pipe = PipeOptions("Is it?", (path,), **options)  # type: ignore[arg-type]
+        environment = Environment(None, None, io.StringIO(), {})
+        if count is None:
+            with pytest.raises(Failure, match=r"in.* is YAML, which has no records; .* --each line"):
+                Source(pipe.files, pipe.record_kind(), environment)
+        else:
+            assert len(list(Source(pipe.files, pipe.record_kind(), environment))) == count
+
+
+def test_csv_on_stdin_is_called_stdin(hybrid: Hybrid) -> None:
+    done = hybrid("pipe", "-p", "offline", "--each", "csv", "--dry-run", "Is it?", stdin=b"a;a\n1;2\n")
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == [
+        "hybrid: stdin is separated by `;`, not by commas; to set it: --delimiter",
+        "hybrid: two columns of stdin are named `a`",
+    ]
 
 
 def test_a_stream_is_not_waited_for_beyond_its_first_line(hybrid: Hybrid) -> None:

@@ -19,12 +19,16 @@ from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl
+from hybrid_cli.pipe.json_text import MOST_BYTES, JsonValue, begins_like_json, json_values
 from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.prompt import refuse_utf_16
 from hybrid_cli.prompt_files.decoding import MAX_BYTES
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
+_YAML = (".yaml", ".yml")
+_FOUND_OUT: tuple[Input, ...] = ("by name", "by content", "jsonl")
+"""Kinds of input for which a file that is no JSON Lines is recognised."""
 _READ_SIZE = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 _SEPARATORS: dict[Each, bytes] = {"nul": b"\0"}
@@ -88,6 +92,11 @@ class Source:
                     raise Failure(ExitStatus.USAGE, "no records; pipe them to stdin or name a FILE")
             elif path.is_dir():
                 raise Failure(ExitStatus.USAGE, f"{path} is a folder; name files")
+            elif each in _FOUND_OUT and path.suffix.lower() in _YAML:
+                raise Failure(
+                    ExitStatus.USAGE,
+                    f"{path} is YAML, which has no records; convert it to JSON, or read its lines: --each line",
+                )
             elif not os.access(path, os.R_OK):
                 why = "cannot be read" if path.exists() else "does not exist"
                 raise Failure(ExitStatus.USAGE, f"{path} {why}")
@@ -100,11 +109,42 @@ class Source:
                     yield replace(record, file=name, line=line)
 
     def _split(self, chunks: Iterator[bytes], path: Path) -> Iterator[tuple[int | None, Record]]:
+        if self.each in _FOUND_OUT:
+            is_json, chunks = begins_like_json(str(path), chunks)
+            if is_json:
+                data = b"".join(_at_most(chunks, MOST_BYTES))
+                found = self._json_records(path, data)
+                if found is not None:
+                    yield from found
+                    return
+                chunks = chain([data], chunks)
         each, chunks = self._kind(path, chunks)
         if each == "csv":
             yield from _rows_of(chunks, path, self.delimiter, self._environment)
         else:
             yield from _records(each, chunks)
+
+    def _json_records(self, path: Path, data: bytes) -> Iterator[tuple[int, Record]] | None:
+        """Return the records of JSON over several lines; None to read JSON Lines in which a line is broken.
+
+        Raises Failure (USAGE) if it is broken or too large.
+        """
+        name = _name_of(path)
+        try:
+            if len(data) > MOST_BYTES:
+                raise ValueError(f"over {MOST_BYTES // 1_000_000} MB; to split it: jq -c .[]")
+            values = json_values(data)
+        except ValueError as error:
+            if self.each == "jsonl" or is_named_jsonl(name):
+                return None
+            raise Failure(
+                ExitStatus.USAGE, f"{name} cannot be read as JSON: {error}; to read plain lines: --each line"
+            ) from None
+        if self.each != "jsonl":
+            self._environment.note(
+                f"reading {name} as JSON, each value as a record; to read plain lines: --each line"
+            )
+        return ((one.line, _json_record(one)) for one in values)
 
     def _kind(self, path: Path, chunks: Iterator[bytes]) -> tuple[Each, Iterator[bytes]]:
         """Return the kind of a file's records, and its content."""
@@ -115,8 +155,7 @@ class Source:
             found, chunks = begins_with_object(chunks)
         if not found:
             return "line", chunks
-        name = "stdin" if str(path) == "-" else str(path)
-        self._environment.note(f"reading {name} as JSON Lines; to read plain lines: --each line")
+        self._environment.note(f"reading {_name_of(path)} as JSON Lines; to read plain lines: --each line")
         return "jsonl", chunks
 
     @contextmanager
@@ -143,6 +182,25 @@ def expand_patterns(names: Sequence[Path]) -> list[Path]:
     return files
 
 
+def _name_of(path: Path) -> str:
+    """Return the name of the input for messages."""
+    return "stdin" if str(path) == "-" else str(path)
+
+
+def _json_record(found: JsonValue) -> Record:
+    raw = found.source.encode("utf-8", "surrogatepass")
+    problem = _problem(raw)
+    return Record(raw, problem=problem) if problem is not None else Record(raw, found.value, is_json=True)
+
+
+def _at_most(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """Yield chunks until more than `most` bytes were read."""
+    size = 0
+    while size <= most and (chunk := next(chunks, b"")):
+        size += len(chunk)
+        yield chunk
+
+
 def _rows_of(
     chunks: Iterable[bytes], path: Path, delimiter: str | None, environment: Environment
 ) -> Iterator[tuple[int, Record]]:
@@ -158,8 +216,8 @@ def _rows_of(
         found = delimiter_in(first)
     if delimiter is None and found != ",":
         named = "tabs" if found == "\t" else f"`{found}`"
-        environment.note(f"{path} is separated by {named}, not by commas; to set it: --delimiter")
-    return _rows(chain(begun, lines), str(path), delimiter or found)
+        environment.note(f"{_name_of(path)} is separated by {named}, not by commas; to set it: --delimiter")
+    return _rows(chain(begun, lines), _name_of(path), delimiter or found)
 
 
 _DELIMITERS = (b",", b"\t", b";", b"|")
@@ -194,7 +252,7 @@ def _chunks(descriptor: int, path: Path, each: Input) -> Iterator[bytes]:
     while 0 < len(start) < len(_BOM) and _BOM.startswith(start) and (more := os.read(descriptor, _READ_SIZE)):
         start += more
     if each != "nul":
-        refuse_utf_16(start, "stdin" if str(path) == "-" else str(path))
+        refuse_utf_16(start, _name_of(path))
     yield start.removeprefix(_BOM)
     while chunk := os.read(descriptor, _READ_SIZE):
         yield chunk
