@@ -7,11 +7,14 @@ import quopri
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 
 import pytest
 
+from developer_contexts import CONTEXTS, QUOTED
 from format_samples import filled, samples
 from hybrid_cli.privacy.scan import find
 
@@ -24,6 +27,72 @@ def test_most_published_forms_are_found() -> None:
     missed = [form for form, text in drawn if not find(text, ["secret"])]
     assert len(drawn) > 400
     assert len(missed) <= 0.02 * len(drawn), missed
+
+
+def mixed(chance: random.Random) -> str:
+    return "".join(chance.choice(letters) for letters in (ascii_uppercase, digits, ascii_lowercase) * 5)
+
+
+VALUES: dict[str, Callable[[random.Random], str]] = {
+    "letters and digits": mixed,
+    "hexadecimal": lambda chance: f"{chance.getrandbits(128):032x}",
+    "letters and signs": lambda chance: "#".join(
+        "".join(chance.choice(letters) for letters in ("QXZK", "wvyxk", "jhgkz", "QXZK")) for _ in range(4)
+    ),
+    "groups": lambda chance: " ".join(mixed(chance)[:3] for _ in range(4)),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_no_part_of_a_developers_secret_leaves(kind: str) -> None:
+    names = QUOTED if kind == "groups" else CONTEXTS
+    missed = []
+    for name in names:
+        for seed in range(3):
+            value = VALUES[kind](random.Random(f"{name} {seed}"))
+            text = left = f"Why does this fail?\n{CONTEXTS[name].replace('%s', value)}\nThanks"
+            for one in reversed(find(text, ["secret"])):
+                left = left[: one.start] + left[one.end :]
+            if any(value[at : at + 6] in left for at in range(len(value) - 5)):
+                missed.append(name)
+                break
+    assert len(missed) <= 0.05 * len(names), missed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,token,count\nalpha,noun1,3\nbeta,verb2,4",
+        "| option | password |\n|---|---|\n| required | min. 8 characters |\n| default | see docs/auth2.md |",
+        '{"name": "password", "value": "required", "order": 1}',
+        '[{"name": "API_KEY", "value": "${API_KEY_2024}"}]',
+        "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef: {name: db1, key: password2}",
+        "- name: DB_PASSWORD\n  value: $(DB_PASSWORD_1)\n- name: VERSION\n  value: a1b2c3d4e5f6",
+        '<input type="password" name="pw1" value="">',
+        '<password type="plain">${db.password1}</password>',
+        'variable "db_password" {\n  type = string\n}\nvariable "zone" {\n  default = "eu-west-1a2b"\n}',
+        'assert_equal("password", "must be at least 12 characters")',
+        '{"password": "The password must have at least 8 characters"}',
+        "API_KEY ?= $(shell cat key2.txt)",
+        "ConvertTo-SecureString $env:PASSWORD2 -AsPlainText -Force",
+        "password = Field(min_length=8, max_length=64)",
+        "token: @Component#render! and more",
+    ],
+)
+def test_names_of_secrets_without_a_secret_raise_no_alarm(text: str) -> None:
+    assert [text[one.start : one.end] for one in find(text, ["secret"])] == []
+
+
+def test_a_table_of_secrets_is_read_in_linear_time() -> None:
+    started = time.process_time()
+    for unit in (
+        "a,password\n",
+        "| password |\n|---|\n",
+        '("password", "',
+        '"name": "password", "value": "a1b2", ',
+    ):
+        find(unit * (200_000 // len(unit)), ["secret"])
+    assert time.process_time() - started < 20
 
 
 _TOKEN = "ghp_" + "a1B2c3" * 6

@@ -20,7 +20,7 @@ Span = tuple[int, int]
 def assignments(text: str, lowered: str) -> Iterator[Span]:
     """The spans of secret values after names in `text`; `lowered` is the same text in lower case."""
     covered = 0
-    for place in sorted(_places_of_names(text, lowered)):
+    for place in sorted(places_of_names(text, lowered)):
         if place < covered:
             continue
         span = _clear_value(text, place) or _generated_value(text, place)
@@ -47,7 +47,7 @@ _WORDS_OF_LANGUAGES = (
 """Password in other languages. The word for it in many more contains `pass`."""
 
 
-def _places_of_names(text: str, lowered: str) -> Iterator[int]:
+def places_of_names(text: str, lowered: str) -> Iterator[int]:
     """The places after words that announce a secret."""
     for word in _WORDS + _WORDS_OF_LANGUAGES:
         yield from _places_after(word, lowered)
@@ -77,7 +77,7 @@ _TOKEN_NAME = re.compile(
 )
 _REST_OF_NAME = re.compile(r"[A-Za-z0-9_.-]{0,24}", re.ASCII)
 _SEPARATOR = re.compile(
-    r"[\\\"'`\])]{0,4}(?: (?:for|of|von|für|de|pour|del|du|do|da) [\w.@/-]{1,60}(?=:| (?:is|ist|est|es|è|é) ))?[ \t]{0,20}(?::[ \t]{0,4}&?[A-Za-z][\w.<>\[\]?|]{0,24}[ \t]{1,4}=[ \t]{1,4}(?=[\"'`])|\r?\n?[ \t]{0,4}(?:=>|:=|\|\||[:=])\s{0,20}|>|(?P<said>(?:was|is|ist|lautet|war|era|est|es|è|é|to|=)"
+    r"[\\\"'`\])]{0,4}(?: (?:for|of|von|für|de|pour|del|du|do|da) [\w.@/-]{1,60}(?=:| (?:is|ist|est|es|è|é) ))?[ \t]{0,20}(?::[ \t]{0,4}&?[A-Za-z][\w.<>\[\]?|]{0,24}[ \t]{1,4}=[ \t]{1,4}(?=[\"'`])|\r?\n?[ \t]{0,4}(?:=>|::?:?=|[?+]=|\|\||\?\?|[:=])\s{0,20}|(?:[ \t][\w:.-]{1,30}=[\"'][^\"'<>\n]{0,60}[\"']){0,4}[ \t]?>|[ \t]{0,20}\|[ \t]{1,20}(?=[^\s|-])|(?P<said>(?:was|is|ist|lautet|war|era|est|es|è|é|to|=)"
     r"(?::|[ \t])[ \t]{0,4}|[は是为為이가은는])[ \t]{0,4}|(?P<option>[ \t]{1,4}))"
     r"(?:[|>][+-]?[ \t]*\r?\n[ \t]*)?(?:[rbfuLU@]{1,2}(?=[\"']))?\\{0,7}[\"'`]?"
 )
@@ -87,7 +87,8 @@ _STRONG = re.compile(
 )
 """A word in prose that is a password: letters of both cases and digits, in turn."""
 _MOST_OF_A_NAME = 40
-_HAS_DIGIT = re.compile(r"[^\n]{0,400}?\d|\n[^\n]{0,400}?\d")
+_HAS_SIGN = re.compile(r"\n?[^\n]{0,400}?[\d!#$%^~@]")
+"""A digit or a sign: a value without them is no secret."""
 _CODE = re.compile(r"[^\s\"'`,;<>(){}\[\]|\\]*[(\[{]")
 
 
@@ -98,11 +99,12 @@ def _clear_value(text: str, place: int) -> Span | None:
         name_end -= 1
     name_start = max(0, place - _MOST_OF_A_NAME)
     separator = _SEPARATOR.match(text, name_end)
-    if separator is None or _HAS_DIGIT.match(text, separator.end()) is None:
+    if separator is None or _HAS_SIGN.match(text, separator.end()) is None:
         return None
-    is_password = _PASSWORD_NAME.search(text, name_start, name_end) is not None
-    if not is_password and _TOKEN_NAME.search(text, name_start, name_end) is None:
+    least_run = least_run_after(text, name_start, name_end)
+    if least_run is None:
         return None
+    is_password = least_run == _PASSWORD_RUN
     if separator["option"] and not (
         _takes_argument(text, place, separator.end())
         or (is_password and _STRONG.match(text, separator.end()) is not None)
@@ -113,11 +115,22 @@ def _clear_value(text: str, place: int) -> Span | None:
     start = separator.end()
     opened = start if opens_quote(text, start) else _opened_before_name(text, place)
     is_setting = separator["option"] is None and separator["said"] is None and _is_setting(text, place)
-    least_run = 6 if is_password else 10 if "secret" in text[name_start:name_end].lower() else 12
     if not _is_likely(text, start, opened, least_run, is_whole_line=is_setting and "=" in separator[0]):
         return None
     end = value_end(text, start, opened=opened, is_whole_line=is_setting)
     return start, end if opened is not None else _without_end_of_clause(text, start, end)
+
+
+_PASSWORD_RUN = 6
+
+
+def least_run_after(text: str, start: int, end: int) -> int | None:
+    """The least run of letters and digits in a secret value after the name that ends at `end`; None for other names."""
+    if _PASSWORD_NAME.search(text, start, end) is not None:
+        return _PASSWORD_RUN
+    if _TOKEN_NAME.search(text, start, end) is None:
+        return None
+    return 10 if "secret" in text[start:end].lower() else 12
 
 
 _QUOTED_NAME = re.compile(r"[\"'`](?:[\w.-]{0,40})\Z", re.ASCII)
@@ -138,14 +151,30 @@ def _is_likely(text: str, start: int, opened: int | None, least_run: int, *, is_
         return False
     opened_near = None if opened is None else opened - (start - lead)
     value = near[lead : value_end(near, lead, opened=opened_near, is_whole_line=is_whole_line)]
-    words = value.split() if opened is not None or is_whole_line else value.split()[:1]
-    return not is_placeholder(value) and any(
-        _looks_random(word, least_run, is_quoted=opened is not None) for word in words
+    if opened is None and not is_whole_line:
+        value = value.split()[0] if value.split() else ""
+    return is_secret_value(value, least_run, is_quoted=opened is not None)
+
+
+def is_secret_value(value: str, least_run: int, *, is_quoted: bool) -> bool:
+    """Whether `value`, which a name announces as a secret, is one, and neither a placeholder nor ordinary words."""
+    words = value.split()
+    return not is_placeholder(value) and (
+        any(_looks_random(word, least_run, is_quoted=is_quoted) for word in words) or _is_in_groups(words)
     )
 
 
+_GROUP = re.compile(r"(?=[A-Za-z]{0,7}\d)(?=\d{0,7}[A-Za-z])[A-Za-z0-9]{3,8}")
+
+
+def _is_in_groups(words: list[str]) -> bool:
+    """Whether `words` are a secret in groups, most of them of letters and digits, such as recovery codes."""
+    mixed = sum(_GROUP.fullmatch(word) is not None for word in words)
+    return 3 <= len(words) <= 12 and mixed * 2 > len(words)
+
+
 _SETTING = re.compile(
-    r"[ \t]*(?:(?:export|set|env|ENV|ARG|let|const|var|-|\*|>|\+|#|//)[ \t]+){0,3}[\"'$]?[\w.\[\]/:-]*\Z",
+    r"[ \t]*(?:(?:export|set|setx|setenv|env|ENV|ARG|let|const|var|-|\*|>|\+|#|//)[ \t]+){0,3}[\"'$]?[\w.\[\]/:-]*\Z",
     re.ASCII,
 )
 
@@ -156,7 +185,7 @@ def _is_setting(text: str, place: int) -> bool:
     return place - line < 120 and _SETTING.match(text, line, place) is not None
 
 
-_OPTION = re.compile(r"(?<![\w-])-{1,2}[\w.-]*\Z", re.ASCII)
+_OPTION = re.compile(r"(?:(?<![\w-])-{1,2}|\b(?:setx|setenv|ENV|requirepass)[ \t]{1,4})[\w.-]*\Z", re.ASCII)
 
 
 def _takes_argument(text: str, place: int, start: int) -> bool:
@@ -220,8 +249,10 @@ _JUDGED = 400
 def _looks_random(value: str, least_run: int, *, is_quoted: bool) -> bool:
     """Whether `value` mixes letters with digits, in one run or among signs, and has enough entropy."""
     value = value[:_JUDGED]
-    if not any(one.isdigit() for one in value) or len(value) < 6:
+    if len(value) < 6:
         return False
+    if not any(one.isdigit() for one in value):
+        return _has_signs_only(value)
     mixed = any(
         len(run) >= least_run and not run.isalpha() and not run.isdigit() for run in _MIXED_RUN.findall(value)
     )
@@ -229,6 +260,19 @@ def _looks_random(value: str, least_run: int, *, is_quoted: bool) -> bool:
     signed = may_be_signed and not _SIGNS.isdisjoint(value[:-1]) and any(map(str.isalpha, value))
     is_random = mixed or signed or _UUID.fullmatch(value) is not None
     return is_random and _entropy(value) >= min(_MIN_ENTROPY, math.log2(len(value)) * 0.8)
+
+
+_SIGN_IN_WORD = re.compile(r"(?<=[A-Za-z])[!#$%^~@](?=[A-Za-z])")
+
+
+def _has_signs_only(value: str) -> bool:
+    """Whether `value` is a password without digits: letters of both cases, and two signs among them."""
+    is_mixed = value != value.lower() and value != value.upper()
+    is_one_run = _BRACKET.search(value) is None
+    return is_mixed and is_one_run and len(value) >= 10 and len(_SIGN_IN_WORD.findall(value)) >= 2
+
+
+_BRACKET = re.compile(r"[()\[\]{}<>/;]|[%@$]s\b")
 
 
 def _looks_generated(value: str) -> bool:

@@ -334,11 +334,8 @@ CREDENTIALS = (
     ),
     row("curl password", ("curl",), r"(?:-u|--user)[ =]{1,3}[\"']?(?P<value>(?=[^\s:\"']{0,63}\d)[^\s:\"'$]{10,64}):[\"'\s]"),
     row("curl password", ("curlopt_",), r"CURLOPT_\w{0,20}(?:PASSWORD|PWD|BEARER), {0,4}[\"'](?P<value>[^\"'\n]{6,200})"),
-    row(
-        "password in a setting",
-        ("value=",),
-        r"(?i:key=[\"']\w{0,40}(?:password|secret|token)[\"']\s{1,4}value=[\"'])(?P<value>[^\"'<>%$]{6,200})",
-    ),
+    row("secure string", ("convertto-securestring",), r"(?i:convertto-securestring(?:\s{1,3}-(?!key)\w{1,20}){0,4}\s{1,3})[\"'](?P<value>[^\"'\n$]{3,})"),
+    row("redis password", ("redis-cli",), r"redis-cli(?: [^\n]{0,80})? -a [\"']?(?P<value>[^\s\"'$<-][^\s\"']{5,})"),
     row("password in a data source", ("@tcp(", "@unix("), r"[\w.-]{1,60}:(?P<value>[^\s:\"'<>{}$*]{3,100})@(?:tcp|unix)\(", grows=False),
     row("basic authentication", ("basic_auth", "basicauth", "basic-auth"), r"(?i:basic[_-]?auth[\w-]{0,20}[\"']?\s{0,3}[:=]\s{0,3}[\"']?)[\w.@-]{1,60}:(?P<value>(?=[^\s\d]{0,60}\d)[^\s\"'<>$]{6,})"),
     row(

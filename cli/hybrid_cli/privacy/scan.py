@@ -17,6 +17,7 @@ from hybrid_cli.privacy.assignments import assignments
 from hybrid_cli.privacy.credentials import CREDENTIALS, Credential
 from hybrid_cli.privacy.extent import blocks, quoted_end, token_end
 from hybrid_cli.privacy.harmless import is_example, is_placeholder, without_embedded_files
+from hybrid_cli.privacy.paired_values import paired_values
 from hybrid_cli.privacy.readings import Reading, readings
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan, merged
 
@@ -58,7 +59,7 @@ def _secrets(reading: Reading) -> Iterator[SensitiveSpan]:
     for name, (start, end) in blocks(reading.text, lowered):
         yield SensitiveSpan("secret", name, start, end)
     if not reading.is_joined:
-        assigned = assignments(reading.text, lowered)
+        assigned = (*assignments(reading.text, lowered), *paired_values(reading.text, lowered))
         named = (SensitiveSpan("secret", "password or key", start, end) for start, end in assigned)
         yield from without_embedded_files(lowered, named)
 
