@@ -15,6 +15,7 @@ import pytest
 from hostile_repository import HostileRepository
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.pipe.resume import open_resumed
 from hybrid_cli.profile.loader import COMMANDS, with_absolute_paths
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.system.child_environment import for_command
@@ -30,6 +31,45 @@ def hostile(tmp_path: Path) -> HostileRepository:
 
 def world(home: Path, **variables: str) -> Environment:
     return Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home), **variables})
+
+
+@pytest.mark.parametrize("victim", ["file", "missing file", "folder"])
+def test_no_link_of_a_repository_has_hybrid_write_elsewhere(
+    hybrid: Hybrid, hostile: HostileRepository, tmp_path: Path, victim: str
+) -> None:
+    outside = tmp_path / "victim"
+    outside.mkdir()
+    if victim == "file":
+        (outside / "bashrc").touch()
+    link, target = ("out", outside) if victim == "folder" else ("summary.txt", outside / "bashrc")
+    (hostile.root / link).symlink_to(Path("..") / target.relative_to(tmp_path))
+    name = "out/bashrc" if victim == "folder" else link
+    for command in (
+        ("run", "-o", name, "hi"),
+        ("run", "--conversation", f"./{name}", "hi"),
+        ("pipe", "-o", name, "hi"),
+        ("pipe", "--jsonl", "--resume", name, "hi"),
+    ):
+        done = hybrid(*command, cwd=hostile.root, HOME=str(tmp_path), stdin=b"x\n")
+        (line,) = done.stderr.decode().splitlines()
+        assert (done.returncode, done.stdout) == (2, b""), (command, line)
+        assert f"{name} is a link out of its repository; to write there, name {outside / 'bashrc'}" in line
+    assert [one.read_bytes() for one in outside.iterdir()] == ([b""] if victim == "file" else [])
+
+
+def test_links_of_ones_own_are_followed(hostile: HostileRepository, tmp_path: Path) -> None:
+    (hostile.root / "inside").symlink_to("sub/../answer.txt")
+    (tmp_path / "own").symlink_to(hostile.root / "answer.txt")
+    for path in (hostile.root / "inside", tmp_path / "own", hostile.root / ".." / "answer.txt"):
+        world(tmp_path).check_link(path)
+
+
+def test_no_file_is_created_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "answers.jsonl"
+    link.symlink_to(tmp_path / "missing")
+    with pytest.raises(Failure, match="a link to a file that does not exist"), open_resumed(link, "hybrid"):
+        pass
+    assert not (tmp_path / "missing").exists()
 
 
 @pytest.mark.parametrize("variable", ["HYBRID_HOME", "XDG_CONFIG_HOME", "link"])

@@ -166,6 +166,7 @@ def opened(path: Path, policy: Policy, environment: Environment) -> Iterator[Con
     if log.value is False and log.layer != BUILT_IN:
         raise Failure(ExitStatus.DENIED, f"{log.layer} forbids stored prompts (log.prompts: false)")
     remove_old(policy.log.conversations, environment)
+    environment.check_link(path)
     is_new = not path.exists()
     _require_regular(path)
     with environment.waiting("another command is using this conversation") as waiting:

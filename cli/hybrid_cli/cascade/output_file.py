@@ -28,6 +28,7 @@ class OutputFile:
         self._environment = environment
         self._replacement: Replacement | None = None
         self._device: _Device | None = None
+        environment.check_link(path)
         try:
             self._open()
         except OSError as error:

@@ -141,6 +141,7 @@ def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[Bi
         finally:
             output.discard()
     elif options.resume is not None:
+        environment.check_link(options.resume)
         with open_resumed(options.resume, options.key) as resumed:
             yield resumed.file, resumed.answered
     elif environment.stdout is None:

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,12 +95,12 @@ def open_locked(
 
     Returns the descriptor and whether another process held the lock before. Many processes may hold a
     `shared` lock together. If the lock is taken, `on_wait` is called before the wait; without it, Busy is
-    raised. Raises OSError if the file cannot be opened.
+    raised. No file is created through a link. Raises OSError if the file cannot be opened.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     waited = False
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+        descriptor = _open_or_create(path)
         try:
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -117,6 +117,17 @@ def open_locked(
             os.close(descriptor)
             raise
         os.close(descriptor)  # its last holder deleted or replaced it: lock the file that is there now
+
+
+def _open_or_create(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_MODE)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, "a link to a file that does not exist") from None
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -30,3 +30,18 @@ def work_tree_of(path: Path, variables: Mapping[str, str]) -> Path | None:
             if str(folder) in checkouts or any(os.path.lexists(folder / mark) for mark in _MARKS):
                 return folder
     return None
+
+
+def target_outside_tree(path: Path, variables: Mapping[str, str]) -> Path | None:
+    """The file that `path` leads to through a link in a work tree, if it is outside of the tree; None otherwise.
+
+    Whoever wrote the tree may have chosen that file. Links that are in no work tree are the user's own.
+    """
+    target = Path(os.path.realpath(path))
+    path = path.absolute()
+    for place in (path, *path.parents):
+        if place.is_symlink():
+            tree = work_tree_of(Path(os.path.realpath(place.parent)), variables)
+            if tree is not None and not target.is_relative_to(os.path.realpath(tree)):
+                return target
+    return None

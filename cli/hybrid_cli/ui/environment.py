@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO
 
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
-from hybrid_cli.system.work_tree import work_tree_of
+from hybrid_cli.system.work_tree import target_outside_tree, work_tree_of
 from hybrid_cli.ui.ci import json_without_runner_commands, runs_in_ci, without_runner_commands
 from hybrid_cli.ui.sanitize import one_line
 from hybrid_cli.ui.terminal import ColorChoice, Spinner, StatusLine, is_terminal, styled, wants_colour
@@ -104,6 +104,15 @@ class Environment:
                 " HYBRID_HOME and XDG_*_HOME, or keep only the weights there, with XDG_DATA_HOME",
             )
         return folder
+
+    def check_link(self, path: Path) -> None:
+        """Raise Failure (USAGE) if a link in a repository would have hybrid write to a file outside of it."""
+        target = target_outside_tree(path, self.variables)
+        if target is not None:
+            raise Failure(
+                ExitStatus.USAGE,
+                f"{path} is a link out of its repository; to write there, name {target}",
+            )
 
     def _folder(self, kind: str) -> Path:
         home = self.variables.get("HYBRID_HOME")
