@@ -23,6 +23,7 @@ from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from server_shapes import (
+    ANSWER,
     SHAPES,
     Shape,
     ShapedServers,
@@ -53,6 +54,7 @@ def asked(
     schema: Any = None,
     stop: tuple[str, ...] = (),
     temperature: float | None = None,
+    system: str | None = None,
 ) -> tuple[Sent, Environment]:
     """Send one prompt to the server at `base_url`, and return what came of it."""
     origin = "/".join(base_url.split("/")[:3])
@@ -64,7 +66,7 @@ def asked(
         None, None, io.StringIO(), {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}, verbosity=1
     )
     policy = merge_policy(Flags(profile=str(profile), temperature=temperature), environment)
-    request = Request(Question(prompt, ""), None, stop, None if schema is None else AnswerSchema(schema))
+    request = Request(Question(prompt, ""), system, stop, None if schema is None else AnswerSchema(schema))
     try:
         sent = send(
             Handoff(request, policy, "forced", "forced"),
@@ -178,6 +180,110 @@ def test_a_schema_of_no_object_is_wrapped_for_the_wire(
     on_the_wire = request["response_format"]["json_schema"]["schema"]
     assert on_the_wire["type"] == "object"
     assert AnswerSchema(on_the_wire).problem(json.dumps({"answer": value})) is None  # its references hold
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "system role not supported"),
+        (400, "System role is not supported by this model"),
+        (422, "'messages[0].role': developer messages are not supported"),
+        (400, "Developer instruction is not enabled for models/gemma-3-4b-it"),
+        (400, "This model does not support system messages."),
+        (400, "Invalid role: system"),
+        (500, "Value is not callable: Conversation roles must alternate user/assistant/user/assistant/..."),
+    ],
+)
+def test_a_server_without_system_messages_gets_their_text_in_the_first_prompt(
+    tmp_path: Path, status: int, message: str
+) -> None:
+    def refuses(body: dict[str, Any]) -> tuple[int, Any] | None:
+        has_system = any(one["role"] == "system" for one in body["messages"])
+        return (status, {"error": {"message": message}}) if has_system else None
+
+    with serving({"it": Shape(refuses)}) as servers:
+        for requests in (2, 3):  # the second run has learnt it
+            sent, _ = asked(tmp_path, servers.base_url(0), system="Be brief.")
+            assert without_blank_lines(sent.reply.text) == ANSWER
+            assert len(servers.received[0]) == requests
+            assert servers.received[0][-1]["messages"] == [{"role": "user", "content": "Be brief.\n\nhi"}]
+
+
+def test_a_redacted_prompt_keeps_its_notice_without_system_messages(tmp_path: Path) -> None:
+    def refuses(body: dict[str, Any]) -> tuple[int, Any] | None:
+        has_system = any(one["role"] == "system" for one in body["messages"])
+        return (400, {"error": {"message": "system role not supported"}}) if has_system else None
+
+    with serving({"it": Shape(refuses)}) as servers:
+        asked(
+            tmp_path,
+            servers.base_url(0),
+            prompt="Write to a@example.org.",
+            rest="privacy: {redact: [email]}\n",
+        )
+        (message,) = servers.received[0][-1]["messages"]
+    assert re.fullmatch(
+        r"Tokens of the form .*\n\nWrite to \[\[EMAIL_1_\w+\]\]\.", message["content"], re.DOTALL
+    )
+
+
+LEAKED = "sk-proj-0a1B2c3D4e5F6g7H8i9J"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("The flux capacitor is offline.", "The flux capacitor is offline."),
+        ("\x1b[31mno\n::error::x", "[31mno ::error::x"),
+        ("Invalid prompt: the horse hunter2, ok", "Invalid prompt: the \u2026 \u2026, ok"),
+        ("bad input xHUNTER2x", "bad input \u2026"),
+        ("pin 42", "pin \u2026"),
+        ("key ending 4e5F6g7H is wrong", "key ending \u2026 is wrong"),
+        (f"bad key {LEAKED}", None),
+        ("bad " + "bXkgcGFzc3dvcmQgaXMgaHVudGVyMg" * 2, "bad \u2026"),
+        ("you said h u n t e r 2", None),
+        ("word and " * 90, "word and " * 22 + "w\u2026"),
+    ],
+)
+def test_verbose_shows_the_servers_message_without_the_prompt_and_keys(
+    tmp_path: Path, message: str, shown: str | None
+) -> None:
+    prompt = "Say: the horse hunter2 has number 42"
+    for body in ({"error": {"message": message}}, {"error": message}, {"detail": [{"msg": message}]}):
+        shape = Shape(lambda _body, body=body: (418, body))
+        with serving({"it": shape}) as servers, pytest.raises(Failure) as failure:
+            key = tmp_path / "key"
+            key.write_text(LEAKED)
+            key.chmod(0o600)
+            asked(tmp_path, servers.base_url(0), more=f", key: {{file: {key}}}", prompt=prompt)
+        told = str(failure.value)
+        if shown is None:
+            assert "\nhybrid: the server's message may hold a secret; it is not shown\n" in told
+        else:
+            assert f"\nhybrid: the server says: {shown.strip()}\n" in told
+        for part in ("hunter2", LEAKED, "4e5F", "\x1b"):
+            assert part.lower() not in told.lower().replace("h u n t e r 2", "hunter2")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (400, openai_error("This model's maximum context length is 8192 tokens. However you requested 9000 tokens", None, "context_length_exceeded"), "400 (context_length_exceeded); the prompt does not fit the context window of 8192 tokens of `m`; shorten it, or lower cloud.max_tokens"),
+        (400, {"error": {"code": 400, "message": "the request exceeds the available context size. try increasing the context size", "type": "exceed_context_size_error"}}, "does not fit the context window of `m`"),
+        (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 210000 tokens > 200000 maximum"}}, "does not fit the context window of 200000 tokens"),
+        (400, [{"error": {"message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}], "does not fit the context window of 1048576 tokens"),
+        (200, {"error": "model not loaded"}, "reported an error in its stream; the server has not loaded the model"),
+        (200, {"error": {"message": "model `m` not found, try pulling it first"}}, "the server does not have the model"),
+        (503, {"error": {"message": "Loading model", "code": 503}}, "is failing: 503; the server has not loaded the model"),
+        (500, {"error": "CUDA error: out of memory"}, "is failing: 500; the server has too little memory"),
+    ],
+)  # fmt: skip
+def test_a_cause_that_a_body_names_is_told_in_plain_words(
+    tmp_path: Path, status: int, body: Any, told: str
+) -> None:
+    shape = Shape(lambda _body: (status, body))
+    with serving({"it": shape}) as servers, pytest.raises(Failure, match=re.escape(told)):
+        asked(tmp_path, servers.base_url(0))
 
 
 WHOLE = sse(delta("half of"), end=False)

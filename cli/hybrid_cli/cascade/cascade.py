@@ -33,7 +33,8 @@ from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
-from hybrid_cli.egress.send import Handoff, Sent, send, show_lost_text
+from hybrid_cli.egress.reply_check import show_lost_text
+from hybrid_cli.egress.send import Handoff, Sent, send
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion

@@ -25,6 +25,8 @@ class Dialect(msgspec.Struct, frozen=True):
     streams: bool = True
     omitted: frozenset[str] = frozenset()
     """Fields that are not sent."""
+    takes_system: bool = True
+    """Whether messages may have the role `system`; else its text begins the first prompt."""
     keeps_nothing: bool = False
     """Whether Chat Completions gets `store: false`, which asks OpenAI to keep no copy."""
 
@@ -62,6 +64,10 @@ def _whole(dialect: Dialect) -> Dialect:
     return msgspec.structs.replace(dialect, streams=False)
 
 
+def _without_system(dialect: Dialect) -> Dialect:
+    return msgspec.structs.replace(dialect, takes_system=False)
+
+
 REMEDIES: Mapping[str, tuple[str, Callable[[Dialect], Dialect]]] = {
     "stream_options": ("without it", _without("stream_options")),
     "max_tokens": ("with max_completion_tokens", _limit("max_completion_tokens")),
@@ -71,6 +77,7 @@ REMEDIES: Mapping[str, tuple[str, Callable[[Dialect], Dialect]]] = {
     "stop": ("without it", _without("stop")),
     "reasoning_effort": ("without it", _without("reasoning_effort")),
     "response_format": ("with a plainer one", _plainer_schema),
+    "system": ("with the system message in the first prompt", _without_system),
     "stream": ("for the whole answer at once", _whole),
 }
 """What hybrid asks for after a server refused a field: in words, and as a change of the dialect.

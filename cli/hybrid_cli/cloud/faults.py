@@ -11,9 +11,13 @@ from hybrid_cli.cloud.keys import key_source
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.refusals import (
     affordable,
+    context_limit,
     is_about_the_key,
+    is_about_the_system_role,
     is_out_of_credit,
+    known_cause,
     largest,
+    message_in,
     names_a_field,
     refused_field,
     wait_in,
@@ -56,12 +60,20 @@ class CloudFault(Failure):
         """The most tokens that the server gives for one answer, if it refused more."""
         self.was_accepted = False
         """Whether the server began to answer (status 200), so that this request was probably charged."""
+        self.server_message = ""
+        """The server's own message, unchanged. It may repeat the prompt or the key: see `egress.server_message`."""
         self.text = ""
         """The part of the answer that came."""
 
 
 def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     """The fault for an HTTP status. The body is not shown: some servers repeat prompts and keys in it."""
+    fault = _of_status(error, call, key)
+    fault.server_message = message_in(error.body)
+    return fault
+
+
+def _of_status(error: Any, call: Call, key: str | None) -> CloudFault:
     server = call.server
     status: int = error.status_code
     code = _code(getattr(error, "code", None), key) if str(error.code) != str(status) else ""
@@ -87,7 +99,9 @@ def of_status(error: Any, call: Call, key: str | None) -> CloudFault:
         return fault
     if status in (408, 409) or (status >= 500 and not names_a_field(error.body)):
         outcome: Any = "refused" if status == 503 else "unknown"  # the server may have begun to work
-        return _failing(server, f"is failing: {status}{code}", outcome, transient=True, wait=wait)
+        return _failing(
+            server, f"is failing: {status}{code}{_cause(error.body)}", outcome, transient=True, wait=wait
+        )
     return _refused(error, call, code)
 
 
@@ -96,13 +110,33 @@ def _refused(error: Any, call: Call, code: str) -> CloudFault:
     server, status = call.server, error.status_code
     fault = CloudFault(
         ExitStatus.FAILURE,
-        f"{_name(server)} refused the request: {status}{code}{_question(call, status)}",
+        f"{_name(server)} refused the request: {status}{code}{_explanation(error.body, call, status)}",
         outcome="refused",
     )
     if status in (400, 403, 422) or status >= 500:
-        fault.refused_field = refused_field(error.body, call.body())
+        if is_about_the_system_role(error.body) and call.has_system_message:
+            fault.refused_field = "system"
+        else:
+            fault.refused_field = refused_field(error.body, call.body())
         fault.most_tokens = largest(error.body)
     return fault
+
+
+def _explanation(body: Any, call: Call, status: int) -> str:
+    """What the body says that hybrid knows, or else what the user may check."""
+    too_long = context_limit(body)
+    if too_long is not None:
+        size = f" of {too_long} tokens" if too_long else ""
+        return (
+            f"; the prompt does not fit the context window{size} of `{call.server.model}`;"
+            " shorten it, or lower cloud.max_tokens"
+        )
+    return _cause(body) or _question(call, status)
+
+
+def _cause(body: Any) -> str:
+    cause = known_cause(body)
+    return f"; {cause}" if cause else ""
 
 
 def _question(call: Call, status: int) -> str:
@@ -134,7 +168,9 @@ def _no_credit(error: Any, server: Server, code: str) -> CloudFault:
 def of_report(error: Any, server: Server, key: str | None) -> CloudFault:
     """The fault for an error that a server reports inside its stream."""
     code = error.get("code") or error.get("type") if isinstance(error, dict) else None
-    return bad_response(server, f"reported an error in its stream{_code(code, key)}")
+    fault = bad_response(server, f"reported an error in its stream{_code(code, key)}{_cause(error)}")
+    fault.server_message = message_in(error)
+    return fault
 
 
 def _code(given: Any, key: str | None) -> str:

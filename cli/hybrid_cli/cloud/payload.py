@@ -71,6 +71,11 @@ class Call:
         reasons = effort not in (None, "none", "minimal") or reasons_by_name(self.server.model)
         return _REASONING_SECONDS if reasons else DEFAULT_SILENCE
 
+    @property
+    def has_system_message(self) -> bool:
+        """Whether a message has the role `system` in this dialect."""
+        return any(message["role"] == "system" for message in _texts(self))
+
     def body(self) -> dict[str, Any]:
         """The body as JSON types."""
         body = _responses_body(self) if self.server.api == "responses" else _chat_body(self)
@@ -160,12 +165,24 @@ def _parts(call: Call, text: str) -> list[dict[str, Any]]:
 def _texts(call: Call) -> list[dict[str, str]]:
     """The messages, with the schema in the last one if the server does not take it as a field."""
     messages = list(call.messages)
+    if not call.in_dialect.takes_system:
+        messages = _without_system(messages)
     if call.schema is None or call.in_dialect.schema_form == "json_schema":
         return messages
     wanted = call.schema if call.in_dialect.schema_form == "prompt" else _wrapped(call.schema)
     text = _compact(wanted)
     content = f"{messages[-1]['content']}\nAnswer only with JSON that matches this JSON Schema: {text}"
     return [*messages[:-1], {**messages[-1], "content": content}]
+
+
+def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The messages with the text of the system messages at the beginning of the first of the others."""
+    texts = [message["content"] for message in messages if message["role"] == "system"]
+    others = [message for message in messages if message["role"] != "system"]
+    if not texts or not others:
+        return messages
+    first, *rest = others
+    return [{**first, "content": "\n\n".join([*texts, first["content"]])}, *rest]
 
 
 def _responses_body(call: Call) -> dict[str, Any]:

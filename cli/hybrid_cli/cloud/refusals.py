@@ -1,6 +1,6 @@
 """What a server says when it refuses a request: the field it does not take, the time to wait, the credit left.
 
-A body may repeat the prompt and the key, so hybrid shows none of it: only names it knows, and numbers.
+A body may repeat the prompt and the key, so hybrid shows only names it knows, and numbers; for --verbose see `egress.server_message`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,32 @@ _ABOUT_THE_KEY = re.compile(
     r"|authentication_error|auth_error|no_db_connection"
 )
 """The last one is what LiteLLM's proxy says of an unknown key, if it has no database of keys."""
+_ABOUT_THE_SYSTEM_ROLE = re.compile(
+    r"(?:system|developer)[\W_]*(?:role|message|prompt|instruction)s?\b.{0,80}"
+    r"(?:not (?:supported|allowed|enabled|permitted)|unsupported)"
+    r"|(?:not support|unsupported|invalid|unknown|unexpected)\w*.{0,60}\W(?:system|developer)[\W_]*(?:role|message|prompt|instruction)"
+    r"|(?:not support|unsupported|invalid|unknown|unexpected)\w* role\W*(?:system|developer)"
+    r"|roles must alternate user/assistant",
+    re.DOTALL,
+)
+"""The last one is what chat templates say that have no place for a system message."""
+_CONTEXT = re.compile(
+    r"context[_ ](?:length|size|window)[_ ]exceeded|exceed(?:s|ed|_|ing)?\b.{0,60}context|maximum context length"
+    r"|context (?:length|size|window|limit)\b.{0,60}exceed|prompt is too long|input is too long|exceed_context_size"
+    r"|input token count.{0,60}exceeds|too many (?:input|prompt) tokens",
+    re.DOTALL,
+)
+_CONTEXT_TOKENS = re.compile(
+    r"(?:maximum context length|maximum number of tokens allowed|context (?:length|size|window|limit)|n_ctx)\D{0,24}?(\d{3,8})(?!\d)"
+    r"|> (\d{3,8}) maximum"
+)
+_CAUSES = (
+    (r"model\b.{0,80}\bnot (?:loaded|ready)|loading model|model is (?:still )?loading|no models? (?:is |are )?loaded", "the server has not loaded the model"),
+    (r"model\b.{0,80}\b(?:not found|does not exist|not available)|(?:unknown|no such) model", "the server does not have the model"),
+    (r"out of memory|insufficient memory|not enough memory", "the server has too little memory"),
+    (r"overloaded|at capacity|no capacity", "the server is overloaded"),
+)  # fmt: skip
+"""Causes that servers name in words of their own, and how hybrid names them."""
 _AFFORDABLE = re.compile(r"can only afford (\d{1,9})")
 _DELAY = re.compile(r"\"retryDelay\":\s*\"(\d{1,6}(?:\.\d+)?)s\"|(?:retry|again) in (\d{1,6}(?:\.\d+)?) ?s")
 _NO_CREDIT = re.compile(
@@ -61,6 +87,18 @@ _NO_CREDIT = re.compile(
 def text_of(body: Any) -> str:
     """The body of a refusal as text, to search in."""
     return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+
+
+def message_in(body: Any) -> str:
+    """The message in an error's body, as the server wrote it: it may repeat the prompt or the key."""
+    if isinstance(body, str):
+        return body
+    if isinstance(body, list):
+        return next((found for one in body if (found := message_in(one))), "")
+    if isinstance(body, Mapping):
+        names = ("message", "error", "detail", "msg", "title")
+        return next((found for name in names if (found := message_in(body.get(name)))), "")
+    return ""
 
 
 def refused_field(body: Any, sent: Collection[str]) -> str | None:
@@ -84,12 +122,32 @@ def refused_field(body: Any, sent: Collection[str]) -> str | None:
 
 def names_a_field(body: Any) -> bool:
     """Whether the body is about a field. Some gateways pass such a refusal on as a fault of their own, with 500."""
-    return _ABOUT_A_FIELD.search(text_of(body).lower()) is not None
+    return _ABOUT_A_FIELD.search(text_of(body).lower()) is not None or is_about_the_system_role(body)
 
 
 def is_about_the_key(body: Any) -> bool:
     """Whether the server refuses the key. Some say so with 400, as Gemini does."""
     return _ABOUT_THE_KEY.search(text_of(body).lower()) is not None
+
+
+def is_about_the_system_role(body: Any) -> bool:
+    """Whether the server takes no system message."""
+    return _ABOUT_THE_SYSTEM_ROLE.search(text_of(body).lower()) is not None
+
+
+def context_limit(body: Any) -> int | None:
+    """The tokens of the context window that the prompt exceeds; 0 if the body names no number, None if it fits."""
+    text = text_of(body).lower()
+    if _CONTEXT.search(text) is None:
+        return None
+    size = _CONTEXT_TOKENS.search(text)
+    return int(size[1] or size[2]) if size else 0
+
+
+def known_cause(body: Any) -> str:
+    """The cause of a failure in hybrid's words; "" if the body names none that hybrid knows."""
+    text = text_of(body).lower()
+    return next((cause for pattern, cause in _CAUSES if re.search(pattern, text, re.DOTALL)), "")
 
 
 def _named(body: Any) -> str | None:

@@ -23,6 +23,7 @@ from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.budget import Account
 from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.egress.permission import Permission, permission_for
+from hybrid_cli.egress.reply_check import check_reply, note_cut_prompt, show_lost_text, show_server_message
 from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import sum_of, usd_bound
@@ -33,7 +34,6 @@ from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import SILENCE_SECONDS, Environment
-from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.stopwatch import Stopwatch
 
 if TYPE_CHECKING:  # late, as most runs send nothing
@@ -107,9 +107,18 @@ def send(
         else:
             if sent.reply.finish_reason == "length" and not attempts.has_begun(is_shown):
                 sent = attempts.ask_again(sent, on_text, is_shown=is_shown)
-            _check_reply(sent, handoff, environment)
-            return _with_cost_of(handoff.lost_costs, sent)
+            return _checked(sent, handoff, environment)
     raise AssertionError("the last cloud answers or raises")
+
+
+def _checked(sent: Sent, handoff: Handoff, environment: Environment) -> Sent:
+    """Return `sent` with the cost of all requests. Raises Failure (CHECK) if it is no whole answer."""
+    try:
+        check_reply(sent.reply, handoff.request, environment)
+    except Failure:
+        handoff.lost_costs.append(sent.settlement.cost)
+        raise
+    return _with_cost_of(handoff.lost_costs, sent)
 
 
 def _with_cost_of(lost: list[float | None], sent: Sent) -> Sent:
@@ -228,6 +237,7 @@ class _Attempts:
                 sent = self._send_once(row, on_text)
             except CloudFault as fault:
                 self.fault = fault
+                show_server_message(fault, self.call, self.key, self.environment)
                 show_lost_text(fault.text, self.environment)
                 if fault.outcome == "unknown":
                     self.lost_costs.append(worst)
@@ -303,7 +313,7 @@ class _Attempts:
         settlement = self.account.settle(row, self.call, reply)
         give(restorer.feed(splitter.flush().answer) + restorer.finish())
         _note_unrestored(restorer, self.vault, self.environment)
-        _note_cut_prompt(self.call, reply, self.environment)
+        note_cut_prompt(self.call, reply, self.environment)
         text = self.call.unwrapped(without_unopened_thinking("".join(restored)))
         return Sent(replace(reply, text=text), settlement, row)
 
@@ -337,62 +347,3 @@ def _unused(lost: int, redacted: int) -> str:
     if redacted == 1:
         return "the answer does not use the redacted value"
     return f"the answer does not use {lost} of {redacted} redacted values"
-
-
-_MOST_CHARACTERS_PER_TOKEN = 6
-"""Of text in any language, with each run of spaces counted as one character."""
-_LONG = 8_000
-"""Characters. A shorter prompt fits every context."""
-
-
-def _note_cut_prompt(call: Call, reply: Reply, environment: Environment) -> None:
-    """Note that a server may have read only a part of the prompt: some cut it to their context silently."""
-    size = sum(len(" ".join(message["content"].split())) for message in call.messages)
-    if reply.tokens_in and size > _LONG and reply.tokens_in * _MOST_CHARACTERS_PER_TOKEN < size:
-        environment.note(
-            f"{call.server.model} read only {reply.tokens_in} tokens of a prompt with {size} characters;"
-            " the server may have cut it to its context window"
-        )
-
-
-def show_lost_text(text: str, environment: Environment) -> None:
-    """Print, under --verbose, the text of a cloud that is no answer: it was paid for."""
-    lines = text.strip().splitlines()
-    if lines:
-        environment.detail("the cloud's text, which is not taken for an answer:")
-        for line in lines:
-            environment.detail(f"  {line}")
-
-
-def _check_reply(sent: Sent, handoff: Handoff, environment: Environment) -> None:
-    """Print the notes of the reply. Raises Failure (CHECK) if it is no whole answer."""
-    for note in sent.reply.notes:
-        environment.note(note)
-    try:
-        _check(sent.reply, handoff.request)
-    except Failure:
-        show_lost_text(sent.reply.text, environment)
-        handoff.lost_costs.append(sent.settlement.cost)
-        raise
-
-
-def _check(reply: Reply, request: Request) -> None:
-    cut = reply.finish_reason == "length"
-    if cut and not request.allows_truncated:
-        raise Failure(
-            ExitStatus.CHECK,
-            "the cloud's answer was cut; raise cloud.max_tokens or --max-tokens, or take it as it is: --allow-truncated",
-        )
-    if reply.finish_reason == "content_filter":
-        raise Failure(ExitStatus.CHECK, "the cloud's answer was withheld by its content filter")
-    if not cut and reply.finish_reason != "stop":
-        raise Failure(
-            ExitStatus.CHECK,
-            f"the cloud's answer is not whole: it ended with `{shorten(reply.finish_reason, 40)}`",
-        )
-    if not reply.text.strip() and not reply.images:
-        if reply.refusal:
-            raise Failure(ExitStatus.CHECK, f"the cloud model refused: {shorten(reply.refusal, 200)}")
-        raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
-    if "image_generation" in request.tools and not reply.images:
-        raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {shorten(reply.text)}")
