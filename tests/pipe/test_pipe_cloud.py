@@ -253,6 +253,36 @@ def test_each_record_is_confirmed_on_its_own(
     assert len(cloud.received) == 2
 
 
+def test_denied_records_name_the_cause_and_the_remedy(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    path = profile(cloud.section() + "escalation: {target: {threshold: 1.0}}\n")
+    done = hybrid("pipe", "-p", path, *CHOICES, "Is it?", stdin=b"a\nb\nc\n")
+    *_, cause, summary = done.stderr.decode().splitlines()
+    assert cause == (
+        f"hybrid: 3 denied: no consent for {cloud.origin}; run: hybrid consent grant {cloud.origin}"
+    )
+    assert "0 kept, 0 handed off, 3 denied" in summary
+    assert (done.returncode, cloud.received) == (0, [])
+
+
+@pytest.mark.parametrize(("mode", "code"), [("auto", 0), ("force", 4)])
+def test_without_a_key_nobody_is_asked_for_consent(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], mode: str, code: int
+) -> None:
+    section = cloud.section(", key: {env: MY_KEY}")
+    path = profile(f"{section}escalation: {{mode: {mode}, target: {{threshold: 1.0}}}}\n")
+    arguments = ["run", "-p", str(path), *CHOICES, "Is it?"]
+    child = pexpect.spawn(
+        command, arguments, env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"
+    )
+    child.expect("no API key: MY_KEY is not set; export it, or set cloud.key")
+    assert "[y/N]" not in (child.before or "")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, cloud.received) == (code, [])
+
+
 def test_consent_for_a_new_cloud_is_asked_for_once(
     command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -93,7 +93,15 @@ def test_the_options_choose_a_cloud_for_one_run(world: Environment) -> None:
     assert value.layer == "--cloud-model; server and key: profile `default`"
     for flags, expected in (
         ({"cloud": "groq"}, "--cloud needs the model's name"),
-        ({"cloud": "grok", "cloud_model": "m"}, "is not an origin"),
+        (
+            {"cloud": "grok", "cloud_model": "m"},
+            r"--cloud: no known cloud is named `grok`; did you mean `groq`\?$",
+        ),
+        ({"cloud": "nowhere", "cloud_model": "m"}, "named `nowhere`; known: openai, .*; or give the URL$"),
+        (
+            {"cloud": "ftp://a.example", "cloud_model": "m"},
+            r"^cloud: base_url: `ftp://a.example` is not an origin; write it like https://api.openai.com$",
+        ),
         ({"cloud": "http://a.example/v1", "cloud_model": "m"}, "is not encrypted"),
         ({"cloud_model": "m", "profile": "offline"}, "the profile sets none"),
     ):

@@ -120,7 +120,8 @@ def test_a_profile_by_options_is_valid_and_used(
     [
         (("--model", "qwen3-4x"), "did you mean `qwen3-4b`?"),
         (("--cloud", "groq"), "--cloud and --cloud-model belong together"),
-        (("--cloud", "grok", "--cloud-model", "m"), "`grok` is not an origin"),
+        (("--cloud", "grok", "--cloud-model", "m"), "no known cloud is named `grok`; did you mean `groq`?"),
+        (("--cloud", "nowhere", "--cloud-model", "m"), "known: openai, "),
         (("--cloud", "http://a.example", "--cloud-model", "m"), "is not encrypted"),
         (("--name", "../x"), "--name must be letters"),
         (("--name", "offline"), "`offline` is a profile that hybrid includes; choose another name"),

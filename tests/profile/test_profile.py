@@ -98,6 +98,18 @@ def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
         ("local:\n\tmodel: x", 3, "YAML is indented with spaces, not tabs"),
         ("limits: " + "[" * 3000, 2, "nest"),
         ("? [a]\n: 1", 2, "a key must be a plain word"),
+        (
+            "local: {keep_alive: 5 minutes}",
+            2,
+            "local.keep_alive: must be 0, forever, or a time such as 30s, 5m or 1h",
+        ),
+        (
+            "local: {sampling: {max_tokens: '512'}}",
+            2,
+            "local.sampling.max_tokens: must be a whole number from 1 to 10000000, without quotes",
+        ),
+        ("local: {lookup: 'true'}", 2, "local.lookup: must be true or false, without quotes"),
+        ("local: {lookup: 'maybe'}", 2, "local.lookup: must be true or false, not `maybe`"),
         ("cloud: {base_url: 'ftp://x', model: m}", 2, "cloud.base_url: `ftp://x` is not an origin"),
         ("cloud: {model: m}", 2, "cloud: needs `use`, such as openai, or `base_url`"),
         (
@@ -131,6 +143,8 @@ def test_a_mistake_is_reported_with_file_and_line(tmp_path: Path, text: str, lin
         (b"version: \xff", "not UTF-8"),
         (b"", "it starts with `version: 1`"),
         (b"version: 2", "version: must be 1, not `2`"),
+        (b"version: '1'", "version: must be 1, without quotes$"),
+        (b"version: '2'", "version: must be 1, not `2`"),
     ],
 )
 def test_a_file_without_a_known_version_is_refused(tmp_path: Path, data: bytes, told: str) -> None:

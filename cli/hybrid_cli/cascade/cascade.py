@@ -106,6 +106,8 @@ class Cascade:
     """Shared by the prompts that are answered side by side."""
     criterion: Criterion | None = None
     """What local answers are judged by; None to look it up."""
+    denials: list[str] = field(default_factory=list)
+    """Why prompts got a local answer instead of a handoff; shared like `backpressure`."""
 
     # ---- decide -----------------------------------------------------------------------------------------
 
@@ -234,6 +236,7 @@ class Cascade:
         if self.policy.escalation.on_denied == "fail":
             raise Failure(ExitStatus.DENIED, f"{verdict.clause}; not handed off: {denied}")
         answer = self._kept(decision, "denied")
+        self.denials.append(denied)
         self._warn(f"{verdict.clause}; not handed off: {denied}")
         return answer
 

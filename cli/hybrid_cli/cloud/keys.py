@@ -68,6 +68,14 @@ def known_keys(cloud: Cloud | None, environment: Environment) -> list[str]:
     return found
 
 
+def why_missing(key: Key | None, environment: Environment) -> str | None:
+    """Why there is no key, for a question that needs none then. Only a variable is looked at; None if it is set."""
+    if key is None or key.env is None:
+        return None
+    value = environment.variables.get(key.env) or environment.withheld.get(key.env, "")
+    return None if _unquoted(value.strip()) else f"no API key: {_why_missing(key)}"
+
+
 def _why_missing(key: Key) -> str:
     if key.env is not None:
         return f"{key.env} is not set; export it, or set cloud.key"

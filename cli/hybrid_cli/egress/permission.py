@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from hybrid_cli.cloud import sdk
 from hybrid_cli.cloud.image import counted
+from hybrid_cli.cloud.keys import why_missing
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.request import outgoing_images, outgoing_messages
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.privacy.consent import Consent
 from hybrid_cli.profile.cloud_section import Cloud, Server
 from hybrid_cli.profile.origin import origin_of
@@ -123,6 +125,11 @@ def confirm(
     """
     if policy.cloud is None or permission.is_granted or permission.denied is not None:
         return permission
+    missing = why_missing(policy.cloud.key, environment)
+    if missing is not None:  # a yes would send nothing
+        if reason == "forced":
+            raise Failure(ExitStatus.KEY, missing)
+        return replace(permission, denied=missing, must_ask=False)
     with backpressure.asking:
         denied = _ask(requests, policy.cloud, policy, reason, environment, backpressure)
     return replace(permission, denied=denied, must_ask=False, has_consent=denied is None)

@@ -7,6 +7,7 @@ that a slow cloud does not delay local work. The main thread writes.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from threading import Thread
 from typing import BinaryIO
@@ -28,6 +29,8 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 
 _MAX_BACKPRESSURE_SECONDS = 60.0
 """How long a record waits for a rate-limited or failing cloud if `limits.seconds` is not set."""
+_MAX_CAUSES = 3
+"""Causes of denied handoffs reported on stderr."""
 _MAX_REPORTED_FAILURES = 20
 """Failures reported on stderr if each also has its own object in the output."""
 
@@ -72,6 +75,7 @@ class Pipeline:
         finally:
             self._progress.end()
             self._shadows.send()
+            self._explain_denials()
         if self._counts.worst:
             raise Failure(self._counts.worst, self._summary())
         self._environment.note(self._summary())
@@ -185,6 +189,11 @@ class Pipeline:
         except OSError as error:  # the same error class, with the file's name
             name = self._options.resume or self._options.output or "stdout"
             raise OSError(error.errno, error.strerror, str(name)) from error
+
+    def _explain_denials(self) -> None:
+        """Say why records were denied a handoff, once for each cause."""
+        for why, count in Counter(self._cascades.denials).most_common(_MAX_CAUSES):
+            self._environment.note(f"{count} denied: {why}")
 
     def _stop_early(self, status: ExitStatus) -> None:
         """After a signal, write the records that finish within the grace period. Raises Interrupted."""

@@ -129,6 +129,8 @@ class RecordCascades:
     criterion: Criterion | None = None
     """The gate's criterion; None to look it up for each record."""
     backpressure: Backpressure = field(default_factory=Backpressure)
+    denials: list[str] = field(default_factory=list)
+    """Why each denied record was not handed off."""
 
     def decide(self, record: Record, number: int, deadline: float | None = None) -> LocalOutcome:
         """Run the local side of one record, until `deadline` by the environment's clock. Asks and sends nothing."""
@@ -162,6 +164,7 @@ class RecordCascades:
             offers=offered_tools(request, policy, ruling, facts, output, environment),
             backpressure=self.backpressure,
             criterion=self.criterion,
+            denials=self.denials,
         )
 
     def key(self, record: Record) -> str:

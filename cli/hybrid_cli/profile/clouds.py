@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from hybrid_cli.ui.suggest import nearest
+
 CloudName = Literal[
     "openai",
     "openrouter",
@@ -44,6 +46,16 @@ CLOUDS: dict[str, KnownCloud] = {
     "llamacpp": KnownCloud("http://localhost:8080/v1"),
     "vllm": KnownCloud("http://localhost:8000/v1"),
 }
+
+
+def unknown_cloud(name: str) -> str | None:
+    """Why `name` is no cloud, with the nearest one; None for a known name and for what may be a URL."""
+    if name in CLOUDS or not re.fullmatch(r"[\w-]+", name):
+        return None
+    close = nearest(name, CLOUDS)
+    guess = f"did you mean `{close}`?" if close else f"known: {', '.join(CLOUDS)}; or give the URL"
+    return f"no known cloud is named `{name}`; {guess}"
+
 
 _HOSTED_ONLY = re.compile(
     r"(?:[\w-]+/)?(?:(?:chat)?gpt-(?!oss)|o[134](?:-|$)|claude-|gemini-|grok-|deepseek-(?:chat|reasoner)"

@@ -180,7 +180,14 @@ def as_profile(values: dict[str, EffectiveValue]) -> Profile:
     try:
         return msgspec.convert(data, Profile)
     except msgspec.ValidationError as error:  # from a flag: files were checked when they were read
-        raise Failure(ExitStatus.USAGE, f"{error}") from None
+        raise Failure(ExitStatus.USAGE, _in_plain_words(str(error))) from None
+
+
+def _in_plain_words(error: str) -> str:
+    """A message of msgspec's with the key in front, as in a profile, not with its path behind."""
+    problem, _, place = error.partition(" - at `$.")
+    key = place.rstrip("`")
+    return f"{key}: {problem}" if key else problem
 
 
 def needing_trust(layer: Layer) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator
 from copy import deepcopy
@@ -153,23 +155,55 @@ def _misfit(path: KeyPath, type_: inspect.Type, problem: str, data: Any) -> str:
         return _unknown("value", wrong["value"], choices)
     if path == ("cloud",):  # the value may be a key
         return "must be a section, such as {use: openai, model: gpt-5-mini}"
-    return f"must be {' or '.join(_described(type_))}{_not_this(path, data)}"
+    mend = ", without quotes" if _is_quoted(type_, _value_at(path, data)) else _not_this(path, data)
+    return f"must be {' or '.join(_described(type_))}{mend}"
 
 
 def _not_this(path: KeyPath, data: Any) -> str:
     """`, not ...` with the wrong value, if it is a short one; never one that could be a key."""
-    if "key" in path:
+    value = _value_at(path, data)
+    if "key" in path or value is _ABSENT or isinstance(value, dict | list):
         return ""
+    if isinstance(value, bool):
+        return f", not {str(value).lower()}"
+    if value is None:
+        return "; the value is missing"
+    return f", not `{shorten(str(value), _MAX_VALUE_LENGTH)}`"
+
+
+_ABSENT = object()
+
+
+def _value_at(path: KeyPath, data: Any) -> Any:
     try:
         for part in path:
             data = data[part]
     except (KeyError, IndexError, TypeError):
-        return ""
-    if isinstance(data, bool):
-        return f", not {str(data).lower()}"
-    if data is None:
-        return "; the value is missing"
-    return "" if isinstance(data, dict | list) else f", not `{shorten(str(data), _MAX_VALUE_LENGTH)}`"
+        return _ABSENT
+    return data
+
+
+def _is_quoted(type_: inspect.Type, value: Any) -> bool:
+    """Whether `value` is text that would be a value of `type_` without its quotes."""
+    try:
+        bare = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        return False
+    if isinstance(bare, float) and not math.isfinite(bare):
+        return False
+    return any(
+        type(bare) in _UNQUOTED.get(type(option), ())
+        or (isinstance(option, inspect.LiteralType) and type(bare) is int and bare in option.values)
+        for option in _options(type_)
+    )
+
+
+_UNQUOTED: dict[type, tuple[type, ...]] = {
+    inspect.IntType: (int,),
+    inspect.FloatType: (int, float),
+    inspect.BoolType: (bool,),
+}
+"""The types of values that the schema's types allow."""
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

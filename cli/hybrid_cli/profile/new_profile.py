@@ -12,7 +12,7 @@ import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
-from hybrid_cli.profile.clouds import CLOUDS
+from hybrid_cli.profile.clouds import CLOUDS, unknown_cloud
 from hybrid_cli.profile.default_model import DEFAULT
 from hybrid_cli.profile.loader import shipped_folder
 from hybrid_cli.profile.origin import origin_of
@@ -79,7 +79,7 @@ def write_profile(
     if name is not None:
         environment.note(f"to use it: hybrid run -p {name}, or set HYBRID_PROFILE={name}")
     if choices.cloud and choices.cloud_model:
-        _say_next(choices.cloud, choices.cloud_model, environment)
+        _say_next(choices.cloud, choices.cloud_model, path, environment)
     return path
 
 
@@ -124,6 +124,9 @@ def _complete(choices: Choices, environment: Environment) -> Choices:
 
 def _cloud_of(cloud: str, model: str) -> Cloud:
     """The typed section. Raises Failure (USAGE) if the cloud is unknown or its URL is not safe."""
+    unknown = unknown_cloud(cloud)
+    if unknown is not None:
+        raise Failure(ExitStatus.USAGE, unknown)
     try:
         return msgspec.convert({"use" if cloud in CLOUDS else "base_url": cloud, "model": model}, Cloud)
     except msgspec.ValidationError as error:
@@ -157,7 +160,7 @@ def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9._/-]*", text) else json.dumps(text)
 
 
-def _say_next(cloud: str, model: str, environment: Environment) -> None:
+def _say_next(cloud: str, model: str, path: Path, environment: Environment) -> None:
     """Say what a handoff to that cloud still needs."""
     section = _cloud_of(cloud, model)
     if (
@@ -166,4 +169,6 @@ def _say_next(cloud: str, model: str, environment: Environment) -> None:
         and section.key.env not in environment.variables
     ):
         environment.note(f"set the key: export {section.key.env}=...")
+    if section.key is None and section.use is None:
+        environment.note(f"if the server needs a key, add `key: {{env: VARIABLE}}` below `cloud` in {path}")
     environment.note(f"to allow handoffs: hybrid consent grant {origin_of(section.base_url)}")

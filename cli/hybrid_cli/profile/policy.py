@@ -7,7 +7,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
-from hybrid_cli.profile.clouds import CLOUDS
+from hybrid_cli.profile.clouds import CLOUDS, unknown_cloud
 from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.loader import same_cloud
@@ -140,6 +140,9 @@ def _choose_cloud(cloud: EffectiveValue, flags: Flags) -> None:
             raise Failure(
                 ExitStatus.USAGE, "--cloud needs the model's name at that server: --cloud-model NAME"
             )
+        unknown = unknown_cloud(flags.cloud)
+        if unknown is not None:
+            raise Failure(ExitStatus.USAGE, f"--cloud: {unknown}")
         cloud.value = {"use" if flags.cloud in CLOUDS else "base_url": flags.cloud, **chosen}
         cloud.layer = "--cloud, --cloud-model"
     elif cloud.value is None:

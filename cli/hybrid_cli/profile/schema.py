@@ -98,6 +98,7 @@ class Local(Section, frozen=True):
     ] = True
     keep_alive: Annotated[
         Annotated[str, Meta(pattern=PATTERN)] | Literal[0],
+        if_wrong("must be 0, forever, or a time such as 30s, 5m or 1h"),
         says("How long the model stays loaded for later commands: 0, 30s, 5m, 1h or forever."),
     ] = 0
     thinking: Annotated[

@@ -43,7 +43,8 @@ def require_known(model: str, environment: Environment) -> None:
     path = path_of(model)
     if path is not None:
         if not path.is_file():
-            raise Failure(ExitStatus.WEIGHTS, f"no such file: {path}")
+            why = f"not a regular file: {path}" if path.exists() else f"no such file: {path}"
+            raise Failure(ExitStatus.WEIGHTS, why)
     elif not Store(environment).is_recorded(model) and model not in catalog(environment):
         raise unknown_model(model, Store(environment).names(), environment)
 

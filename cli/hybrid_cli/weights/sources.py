@@ -274,7 +274,8 @@ class FileSource:
         paths = [self.path.with_name(shard) for shard in shards_of(self.path.name)]
         for path in paths:
             if not path.is_file():
-                raise Failure(ExitStatus.WEIGHTS, f"no such file: {path}")
+                why = f"not a regular file: {path}" if path.exists() else f"no such file: {path}"
+                raise Failure(ExitStatus.WEIGHTS, why)
         return [linked(path) if self.link else _copied(path) for path in paths]
 
 
