@@ -19,6 +19,7 @@ from hybrid_cli.pipe.resume import open_resumed
 from hybrid_cli.profile.loader import COMMANDS, with_absolute_paths
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.system.child_environment import for_command
+from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid, environment
 from scripted_cloud import ScriptedCloud
@@ -55,6 +56,38 @@ def test_no_link_of_a_repository_has_hybrid_write_elsewhere(
         assert (done.returncode, done.stdout) == (2, b""), (command, line)
         assert f"{name} is a link out of its repository; to write there, name {outside / 'bashrc'}" in line
     assert [one.read_bytes() for one in outside.iterdir()] == ([b""] if victim == "file" else [])
+
+
+@pytest.mark.parametrize("mark", ["pyproject.toml", ".gitignore", "Dockerfile", ".github"])
+def test_sources_without_version_control_are_a_repository(
+    hybrid: Hybrid, hostile: HostileRepository, tmp_path: Path, mark: str
+) -> None:
+    (hostile.root / ".git").rmdir()
+    key = hostile.program("key.sh", "sk-stolen")
+    hostile.write(mark)
+    cloud = f'cloud: {{base_url: "http://127.0.0.1:9/v1", model: m, key: {{command: [{key}]}}}}'
+    hostile.write(".home/config/profiles/offline.yaml", f"version: 1\nescalation: {{mode: force}}\n{cloud}\n")
+    hostile.write(".home/config/consent.json", '{"http://127.0.0.1:9": "*"}')
+    done = hybrid(
+        *("run", "-p", "offline", "hi"),
+        cwd=hostile.root,
+        HOME=str(tmp_path),
+        HYBRID_HOME=str(hostile.root / ".home"),
+    )
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert f"in the repository {hostile.root}" in line
+    assert not hostile.has_run()
+
+
+def test_settings_in_the_home_folder_are_read_beside_files_of_any_name(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / ".config", tmp_path / ".local" / "state"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").touch()
+        assert work_tree_of(folder / "hybrid", {"HOME": str(tmp_path)}) is None
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "Makefile").touch()
+    assert work_tree_of(tmp_path / "source" / "home", {"HOME": str(tmp_path)}) == tmp_path / "source"
 
 
 def test_links_of_ones_own_are_followed(hostile: HostileRepository, tmp_path: Path) -> None:

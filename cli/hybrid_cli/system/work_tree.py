@@ -8,6 +8,14 @@ from pathlib import Path
 
 _MARKS = (".git", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS")
 """Names in the root of a work tree."""
+_SOURCE_MARKS = (
+    ".gitignore", ".gitattributes", ".gitmodules", ".github", ".gitlab-ci.yml", ".hgignore", ".editorconfig",
+    "pyproject.toml", "setup.py", "package.json", "Cargo.toml", "go.mod", "pom.xml", "build.gradle", "build.gradle.kts",
+    "Gemfile", "composer.json", "mix.exs", "CMakeLists.txt", "meson.build", "configure.ac", "Makefile", "Dockerfile",
+)  # fmt: skip
+"""Names in the root of sources without version control: an unpacked archive, or a copy in a container."""
+_SETTINGS = (".config", ".local", ".local/share", ".local/state", ".cache")
+"""Folders of the home folder whose files are the user's own, also such as `.gitignore`."""
 _CHECKOUTS = (
     "GITHUB_WORKSPACE", "CI_PROJECT_DIR", "BITBUCKET_CLONE_DIR", "BUILD_SOURCESDIRECTORY", "BUILDKITE_BUILD_CHECKOUT_PATH",
     "CIRCLE_WORKING_DIRECTORY", "DRONE_WORKSPACE", "TRAVIS_BUILD_DIR", "WORKSPACE",
@@ -19,15 +27,18 @@ def work_tree_of(path: Path, variables: Mapping[str, str]) -> Path | None:
     """The root of a work tree that contains `path`, also through links; None if there is none.
 
     The home folder, and folders above it, do not count: people keep their own settings in a repository there.
+    Sources without version control count, too, if they have a usual file such as `pyproject.toml`.
     """
     home = variables.get("HOME") or ""
     own = {Path(home), *Path(home).parents, Path(os.path.realpath(home))} if home else {Path("/")}
+    settings = {Path(base) / name for base in (home, os.path.realpath(home)) for name in _SETTINGS}
     checkouts = {os.path.realpath(variables[name]) for name in _CHECKOUTS if variables.get(name)}
     for start in dict.fromkeys((path, Path(os.path.realpath(path)))):
         for folder in (start, *start.parents):
             if folder in own:
                 break
-            if str(folder) in checkouts or any(os.path.lexists(folder / mark) for mark in _MARKS):
+            marks = _MARKS if folder in settings else _MARKS + _SOURCE_MARKS
+            if str(folder) in checkouts or any(os.path.lexists(folder / mark) for mark in marks):
                 return folder
     return None
 
