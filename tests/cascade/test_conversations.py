@@ -143,7 +143,8 @@ def test_a_failed_turn_changes_nothing(
 def test_a_foreign_file_is_refused_and_kept(
     hybrid: Hybrid, tmp_path: Path, content: str, problem: str
 ) -> None:
-    path = tmp_path / "package.json"
+    path = tmp_path / "source" / "package.json"
+    path.parent.mkdir()
     path.write_text(content, encoding="utf-8")
     done = hybrid("run", "-p", "offline", "--conversation", path, "Hello")
     assert done.returncode == 2
