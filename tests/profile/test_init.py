@@ -78,6 +78,12 @@ def test_mistakes_of_every_kind_are_told_at_once(
             "to allow handoffs: hybrid consent grant https://api.groq.com",
         ),
         (
+            ("--cloud", "https://a.example/v1", "--cloud-model", "m"),
+            "profile.yaml",
+            {"model": "default", "cloud": {"base_url": "https://a.example/v1", "model": "m"}, "mode": "auto"},
+            "if the server needs a key, add `key: {env: VARIABLE}` below `cloud` in ",
+        ),
+        (
             (
                 "--name",
                 "work",
