@@ -15,7 +15,7 @@ import pexpect
 import pytest
 
 from hybrid_cli.prompt import Question, Request, Turn
-from hybrid_process import Hybrid, environment
+from hybrid_process import HELLO, Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 from secret_samples import mixed
 
@@ -156,8 +156,19 @@ def test_a_line_that_a_crash_cut_short_is_written_over(hybrid: Hybrid, home: Pat
     path = stored(home)
     path.parent.mkdir(parents=True)
     path.write_text('{"role":"user","content":"Hi"}\n{"role":"assis', encoding="utf-8")
+    done = hybrid("run", "-p", "offline", "-c", "trip", *HELLO)
+    assert done.returncode == 0
+    assert f"the last line of {path} is cut, and left out".encode() in done.stderr
+    assert [one["role"] for one in lines(path)] == ["user", "system", "user", "assistant"]
+
+
+def test_a_last_line_without_an_end_is_kept(hybrid: Hybrid, home: Path) -> None:
+    path = stored(home)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"role":"user","content":"Hi"}\n{"role":"assistant","content":"Yes?"}', encoding="utf-8")
     assert hybrid(*LOCAL, "trip", "Hello").returncode == 0
-    assert [one["role"] for one in lines(path)] == ["user", "user", "assistant"]
+    assert [one["content"] for one in lines(path)][:2] == ["Hi", "Yes?"]
+    assert [one["role"] for one in lines(path)] == ["user", "assistant"] * 2
 
 
 def test_a_history_that_does_not_fit_is_told_or_dropped(hybrid: Hybrid, home: Path, profile: Profile) -> None:
@@ -169,10 +180,12 @@ def test_a_history_that_does_not_fit_is_told_or_dropped(hybrid: Hybrid, home: Pa
     told = hybrid("run", "-p", small, "-c", "trip", "Hello")
     assert told.returncode == 3
     assert b"the local context window holds 200" in told.stderr
-    arguments = ("run", "-p", small, "-c", "trip", "--drop-oldest", "--max-tokens", "8", "--allow-truncated")
-    done = hybrid(*arguments, "Hello")
+    arguments = ("run", "-p", small, "-c", "trip", "--drop-oldest", "--max-tokens", "60", "--allow-truncated")
+    done = hybrid(*arguments, "--json", "Hello")
     assert done.returncode == 0, done.stderr
     assert b"left out the " in done.stderr
+    used = json.loads(done.stdout)["usage"]["local"]
+    assert used["in"] + 60 <= 200  # room for the whole answer
     assert len(lines(path)) == 14  # what was left out of the prompt stays in the file
 
 
@@ -224,6 +237,8 @@ def test_who_forbids_stored_prompts_forbids_conversations(
         (("-c", "Hello"), "-c alone continues the last conversation of a terminal"),
         (("-c", "/dev/null/x", "Hello"), "cannot open"),
         (("-c", "a b", "Hello"), "'a b' is no name for a conversation"),
+        (("-c", "plain.txt", "Hello"), "or a path such as ./plain.txt"),
+        (("-c", "nowhere/x.jsonl", "Hello"), "cannot open nowhere/x.jsonl: No such file or directory"),
         (("-c", "trip", "Hello", "more"), "unexpected argument `more`"),
         (("Hello", "more"), "unexpected argument `more`"),
     ],

@@ -168,6 +168,19 @@ def started(home: Path, command: str, *arguments: str) -> subprocess.Popen[bytes
     )
 
 
+def test_a_loaded_model_that_does_not_reply_is_named(hybrid: Hybrid, short_home: Path) -> None:
+    hybrid("run", *KEEP, "Hi")
+    (engine,) = loaded(short_home)
+    os.kill(engine["pid"], signal.SIGSTOP)
+    try:
+        told = hybrid("models", "ps").stderr.decode()
+        assert f"does not reply; to let it end once it can: rm {socket_of(short_home)}" in told
+        socket_of(short_home).unlink()
+    finally:
+        os.kill(engine["pid"], signal.SIGCONT)
+    until(lambda: not is_alive(engine["pid"]))
+
+
 LONG = ("-p", "offline", "--keep-alive", "60s", "--max-tokens", "4000", "--temperature", "3", "Tell a story.")
 
 

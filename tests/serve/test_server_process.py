@@ -116,9 +116,30 @@ def test_sigterm_ends_an_endless_answer_within_two_seconds(command: str, served:
         ending.process.send_signal(signal.SIGTERM)
         assert ending.process.wait(10) == 143
         assert time.monotonic() - begun < 2.5
-        with pytest.raises((openai.APIError, httpx2.TransportError)):
+        with pytest.raises(openai.APIError, match="the server ends; send the request again"):
             list(stream)
         ending.close_clients()
+
+
+def test_sigterm_answers_a_whole_request_with_an_error_object(command: str, served: Served) -> None:
+    caught: list[openai.APIStatusError] = []
+
+    def ask_whole(server: Served) -> None:
+        try:
+            server.client().chat.completions.create(**ENDLESS)
+        except openai.APIStatusError as error:
+            caught.append(error)
+
+    with serving(command, served.home, served.cloud) as ending:
+        thread = threading.Thread(target=ask_whole, args=(ending,))
+        thread.start()
+        while not ending.metric("hybrid_requests_in_flight"):
+            time.sleep(0.01)
+        ending.process.send_signal(signal.SIGTERM)
+        assert ending.process.wait(10) == 143
+        thread.join(10)
+        ending.close_clients()
+    assert [(error.status_code, error.code) for error in caught] == [(503, "terminated")]
 
 
 def test_a_killed_server_leaves_no_process(command: str, served: Served) -> None:

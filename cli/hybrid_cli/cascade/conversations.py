@@ -24,7 +24,7 @@ from hybrid_cli.system.files import open_locked, replacing
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
 _SUFFIX = ".jsonl"
 _MAX_BYTES = 64_000_000
 _DAY = 86_400.0
@@ -49,8 +49,10 @@ class Conversation:
     descriptor: int
     messages: list[Message]
     size: int
-    """Bytes of the whole lines; a line that a crash cut short is written over."""
+    """Bytes of the messages; a line that a crash cut short is written over."""
     is_new: bool = field(default=False)
+    ends_open: bool = False
+    """Whether the last message has no end of line, as editors leave it."""
 
     def request(self, request: Request) -> Request:
         """Return `request` as the next turn. Its own system message wins over an earlier one."""
@@ -80,6 +82,7 @@ class Conversation:
         if request.system not in (None, self._system):
             turn.insert(0, Message("system", str(request.system), time=now))
         data = b"".join(msgspec.json.encode(one) + b"\n" for one in turn)
+        data = b"\n" + data if self.ends_open else data
         try:
             os.ftruncate(self.descriptor, self.size)
             if os.pwrite(self.descriptor, data, self.size) != len(data):
@@ -89,6 +92,7 @@ class Conversation:
             os.ftruncate(self.descriptor, self.size)
             raise
         self.size += len(data)
+        self.ends_open = False
 
 
 def folder_of(environment: Environment) -> Path:
@@ -103,7 +107,7 @@ def path_of(name: str, environment: Environment) -> Path:
     if _NAME.match(name) is None:
         raise Failure(
             ExitStatus.USAGE,
-            f"{name!r} is no name for a conversation; use letters, digits, `.`, `-` and `_`, or a path",
+            f"{name!r} is no name for a conversation; use letters, digits, `-` and `_`, or a path such as ./{name}",
         )
     return folder_of(environment) / f"{name}{_SUFFIX}"
 
@@ -171,14 +175,17 @@ def opened(path: Path, policy: Policy, environment: Environment) -> Iterator[Con
     _require_regular(path)
     with environment.waiting("another command is using this conversation") as waiting:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if path.parent == folder_of(environment):
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, _ = open_locked(path, on_wait=lambda: waiting.update(""))
         except OSError as error:
             raise Failure(ExitStatus.USAGE, f"cannot open {path}: {error.strerror}") from None
     conversation = None
     try:
-        messages, size = _read(descriptor, path)
-        conversation = Conversation(path, descriptor, messages, size, is_new)
+        messages, size, rest = _read(descriptor, path)
+        if rest == "cut":
+            environment.note(f"the last line of {path} is cut, and left out")
+        conversation = Conversation(path, descriptor, messages, size, is_new, rest == "open")
         yield conversation
     finally:
         if is_new and (conversation is None or conversation.size == 0):
@@ -216,8 +223,11 @@ def read(path: Path) -> list[Message]:
         os.close(descriptor)
 
 
-def _read(descriptor: int, path: Path) -> tuple[list[Message], int]:
-    """Return the messages and the bytes of their lines. Raises Failure (USAGE) if a whole line is no message."""
+def _read(descriptor: int, path: Path) -> tuple[list[Message], int, Literal["", "open", "cut"]]:
+    """Return the messages, the bytes of their lines, and what is behind them: a message without an end, or a part.
+
+    Raises Failure (USAGE) if a whole line is no message.
+    """
     size = os.fstat(descriptor).st_size
     if size > _MAX_BYTES:
         raise Failure(
@@ -233,9 +243,15 @@ def _read(descriptor: int, path: Path) -> tuple[list[Message], int]:
             raise Failure(
                 ExitStatus.USAGE, f"{path}:{number}: not a conversation of hybrid ({error})"
             ) from None
-    if data and not whole:
-        raise Failure(ExitStatus.USAGE, f"{path}:1: not a conversation of hybrid")
-    return messages, len(whole)
+    rest = data[len(whole) :]
+    if not rest:
+        return messages, len(whole), ""
+    try:
+        return [*messages, msgspec.json.decode(rest, type=Message)], len(data), "open"
+    except msgspec.MsgspecError:
+        if not whole:
+            raise Failure(ExitStatus.USAGE, f"{path}:1: not a conversation of hybrid") from None
+        return messages, len(whole), "cut"
 
 
 def stored(environment: Environment) -> list[Path]:

@@ -100,7 +100,8 @@ class LocalModel:
     def _drop_oldest(self, result: LocalResult) -> None:
         """Leave out the oldest turns of a history that is too long, and say so."""
         before = len(self.request.history)
-        self.request = self.request.without_oldest(result.tokens_in, result.context)
+        room = min(self.policy.local.sampling.max_tokens, result.context // 2)  # for the answer
+        self.request = self.request.without_oldest(result.tokens_in, result.context - room)
         dropped = before - len(self.request.history)
         self.environment.note(
             f"left out the {dropped} oldest messages: the conversation has {result.tokens_in} tokens,"

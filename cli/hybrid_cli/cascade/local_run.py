@@ -61,6 +61,7 @@ def new_task(request: Request, policy: Policy, offered: Collection[ToolName] = (
         schema=None if request.schema is None else request.schema.text,
         tools=tool_definitions(offered),
         choices=list(request.choices),
+        room=sampling.max_tokens if request.drops_oldest and request.history else 0,
         drafts=local.lookup,
         thinking="auto" if local.thinking is None else as_thinking(local.thinking),
         template_variables=local.template.variables,

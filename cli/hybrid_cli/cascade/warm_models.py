@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hybrid_cli.local import warm
@@ -14,18 +15,26 @@ from hybrid_cli.weights.store import Store
 def loaded_models(environment: Environment) -> list[dict[str, Any]]:
     """Return each loaded model as `models ps --json` prints it."""
     names = _names(environment)
-    return [_described(status, names) for _, status in warm.every(runtime_folder(environment.variables))]
+    return [_described(status, names) for _, status in _every(environment)]
 
 
 def unload_models(model: str | None, environment: Environment) -> list[str]:
     """End the engines of `model`, a name or a path, or of all models; return the names of those that ended."""
     names, unloaded = _names(environment), []
-    for engine, status in warm.every(runtime_folder(environment.variables)):
+    for engine, status in _every(environment):
         name = _described(status, names)["name"]
         if model in (None, name, status.path):
             warm.unload(engine)
             unloaded.append(name)
     return unloaded
+
+
+def _every(environment: Environment) -> Iterator[tuple[warm.WarmEngine, Status]]:
+    """Yield each warm engine, and name those that do not reply."""
+    silent: list[str] = []
+    yield from warm.every(runtime_folder(environment.variables), silent)
+    for name in silent:
+        environment.note(f"a loaded model does not reply; to let it end once it can: rm {name}")
 
 
 def _names(environment: Environment) -> dict[str, str]:

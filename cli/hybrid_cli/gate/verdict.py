@@ -175,7 +175,13 @@ def _unsure(confidence: float | None, criterion: Criterion) -> str | None:
         return "unsure (a signal is missing)"
     if criterion.keeps_nothing is not None:
         return criterion.keeps_nothing
-    return None if criterion.keeps(confidence) else f"unsure ({confidence:.2f} < {criterion.threshold:.2f})"
+    return None if criterion.keeps(confidence) else f"unsure ({_below(confidence, criterion.threshold)})"
+
+
+def _below(score: float, threshold: float) -> str:
+    """Return both numbers, with as many digits as it takes to tell them apart."""
+    digits = next((n for n in (2, 3, 4) if f"{score:.{n}f}" != f"{threshold:.{n}f}"), 5)
+    return f"{score:.{digits}f} < {threshold:.{digits}f}"
 
 
 def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:

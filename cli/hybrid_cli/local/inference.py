@@ -65,7 +65,7 @@ class Inference:
         jobs = []
         try:
             for number, (task, prompt, ids) in enumerate(zip(request.tasks, prompts, tokens, strict=True)):
-                if len(ids) >= size.longest:
+                if len(ids) + min(task.room, size.longest // 2) >= size.longest:
                     emit(Finished(number, "overflow", tokens_in=len(ids), tokens_out=0))
                 else:
                     jobs.append(new_job(model, number, task, prompt, ids, size.longest))

@@ -78,6 +78,8 @@ class Task(msgspec.Struct, frozen=True):
     """Function tools in OpenAI's form, for the chat template."""
     choices: list[str] = []
     """The allowed answers; empty allows any text."""
+    room: int = 0
+    """Tokens that the context must have left for the answer, up to half of it; else the task overflows."""
     drafts: bool = True
     """Whether repeated text is drafted and verified, rather than decoded token by token."""
     thinking: int | Literal["auto", "on", "off"] = "auto"

@@ -206,7 +206,7 @@ class Scheduler:
                 prompt = self._model.prompt(task)
                 tokens = self._model.tokens(prompt)
                 self._inbox.admitted(number, len(tokens), self._model.template_state)
-                if len(tokens) < self._limit:
+                if len(tokens) + min(task.room, self._limit // 2) < self._limit:
                     return new_job(self._model, number, task, prompt, tokens, self._limit)
             except Failure as failure:
                 self._emit(Refused(number, failure.status.name, str(failure)))

@@ -127,12 +127,16 @@ def _launch(listener: socket.socket, name: str, weights_id: str, settings: Sched
     process.returncode = 0  # nobody waits for it
 
 
-def every(folder: str) -> Iterator[tuple[WarmEngine, Status]]:
-    """Yield each warm engine with its status, and remove the sockets of those that are gone."""
+def every(folder: str, silent: list[str]) -> Iterator[tuple[WarmEngine, Status]]:
+    """Yield each warm engine with its status. Add the sockets of those that do not reply to `silent`.
+
+    Sockets of engines that are gone are removed.
+    """
     for name in _sockets(folder):
         engine = _connect(name, _PATIENCE)
         if engine is None:
             _remove_if_dead(folder, name)
+            silent += [name] if os.path.exists(name) else []  # noqa: PTH110
             continue
         try:
             engine.send(AskStatus())

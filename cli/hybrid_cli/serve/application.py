@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from weakref import WeakSet
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -44,6 +45,7 @@ class Endpoints:
         self._environment = answering.environment
         self._profile = profile
         self._admission = Admission(parallel)
+        self._exchanges: WeakSet[Exchange] = WeakSet()
         self._metrics = Metrics(lambda: self._admission.in_flight, lambda: self._admission.queued)
 
     def routes(self) -> list[Route]:
@@ -105,6 +107,7 @@ class Endpoints:
     async def _answer(self, request: Request, asked: Asked, reply: Reply, held: AsyncExitStack) -> Response:
         """Return the response. A streamed one begins with its first piece, so that a failure has its own status."""
         exchange = Exchange(streams=asked.streams)
+        self._exchanges.add(exchange)
         self._answering.start(asked, exchange)
         first = await _unless_left(request, exchange)
         if isinstance(first, Failure):
@@ -150,6 +153,11 @@ class Endpoints:
                 yield reply.end_mark
             finally:
                 exchange.end(ExitStatus.TERMINATED, _LEFT)
+
+    def end(self) -> None:
+        """End the answers that are under way, each with an error that says why: the server ends."""
+        for exchange in list(self._exchanges):
+            exchange.end(ExitStatus.TERMINATED, "the server ends; send the request again")
 
     # ---- the rest ---------------------------------------------------------------------------------------
 

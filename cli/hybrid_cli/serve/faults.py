@@ -17,6 +17,7 @@ HTTP: dict[ExitStatus, tuple[int, str]] = {
     ExitStatus.CHECK: (422, "check_failed"),
     ExitStatus.LIMIT: (429, "insufficient_quota"),
     ExitStatus.DEADLINE: (504, "timeout"),
+    ExitStatus.TERMINATED: (503, "service_unavailable"),
 }
 """The HTTP status and the error's type for an exit code; every other one is 500, `server_error`."""
 

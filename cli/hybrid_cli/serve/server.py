@@ -27,6 +27,8 @@ from hybrid_cli.ui.environment import Environment
 
 _HEAD_SECONDS = 10.0
 """For the head of a request."""
+_LAST_SECONDS = 0.4
+"""For the errors of answers that the end of the server cuts."""
 _KEEP_ALIVE_SECONDS = 60
 """For the next request of an idle connection."""
 
@@ -60,14 +62,14 @@ def serve(options: ServeOptions, environment: Environment) -> None:
         endpoints = Endpoints(answering, options.profile, options.parallel)
         application = new_application(endpoints, token, listener.host, options.allowed_origins)
         environment.note(f"listening on {listener.where}; stop with Ctrl-C")
-        _run(application, listener, options.grace, notifier)
+        _run(application, endpoints, listener, options.grace, notifier)
     finally:
         notifier.close()
         listener.close()
         engines.close()
 
 
-def _run(application: Any, listener: Listener, grace: int, notifier: Notifier) -> None:
+def _run(application: Any, endpoints: Endpoints, listener: Listener, grace: int, notifier: Notifier) -> None:
     for name in ("uvicorn.access", "uvicorn.asgi", "uvicorn.error"):
         logging.getLogger(name).disabled = True  # a traceback could show a prompt
     config = uvicorn.Config(
@@ -84,7 +86,8 @@ def _run(application: Any, listener: Listener, grace: int, notifier: Notifier) -
         timeout_graceful_shutdown=grace,
     )
     # uvicorn sends itself the signal that ended it, which reaches the handlers of `__main__`.
-    asyncio.run(_Server(config, notifier).serve(sockets=[listener.socket]))
+    server = _Server(config, notifier, endpoints, grace)
+    asyncio.run(server.serve(sockets=[listener.socket]))
 
 
 class Notifier:
@@ -107,11 +110,15 @@ class Notifier:
 
 
 class _Server(uvicorn.Server):
-    """Tells systemd when it is ready, and when it ends."""
+    """Tells systemd when it is ready, and when it ends; ends answers that take longer than the grace."""
 
-    def __init__(self, config: uvicorn.Config, notifier: Notifier) -> None:
+    def __init__(
+        self, config: uvicorn.Config, notifier: Notifier, endpoints: Endpoints, grace: float
+    ) -> None:
         super().__init__(config)
         self._notifier = notifier
+        self._endpoints = endpoints
+        self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -119,6 +126,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notifier.tell("STOPPING=1")
+        asyncio.get_running_loop().call_later(self._grace - _LAST_SECONDS, self._endpoints.end)
         await super().shutdown(sockets)
 
 
