@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 
 _PLACEHOLDER = re.compile(
-    r"example|changeme|change[-_]me|placeholder|your[-_]|redacted|dummy|(?<![a-z0-9])x{4}|x{4}(?![a-z0-9])|x{8}|\*{3}|\.{3}|^pass(?:word)?$"
+    r"\[a-z|example|changeme|change[-_]me|placeholder|your[-_]|redacted|dummy|(?<![a-z0-9])x{4}|x{4}(?![a-z0-9])|x{8}|\*{3}|\.{3}|^pass(?:word)?$"
     r"|^[$%][({]{0,2}[A-Za-z_][\w.]*[)}%]{0,2}$|^[$%#]?\{|^<[\w .-]+>?$|^%\(|^\$\(",
     re.IGNORECASE | re.ASCII,
 )
