@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from hybrid_cli.profile.loader import read_checked, shipped_folder
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
-from hybrid_process import WAITING, environment
+from hybrid_process import WAITING, Hybrid, environment
 from scripted_cloud import Reply, ScriptedCloud
 from stand_in_calibration import store_stand_in
 
@@ -89,7 +89,9 @@ def openai(home: Path, cloud: ScriptedCloud) -> ScriptedCloud:
 
 
 @pytest.fixture
-def shell(search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -> Callable[..., str]:
+def shell(
+    search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path, hybrid: Hybrid
+) -> Iterator[Callable[..., str]]:
     """Run lines of shell and return stdout and stderr together, with OpenAI's origin where the test cloud's was."""
 
     def run(script: str, home: Path = home) -> str:
@@ -107,7 +109,9 @@ def shell(search_path: str, home: Path, openai: ScriptedCloud, tmp_path: Path) -
         printed = re.sub(r"^hybrid: waiting for .+\n", "", printed, flags=re.MULTILINE)
         return printed.replace(openai.origin, CLOUD)
 
-    return run
+    yield run
+    if list((home / "state" / "run").glob("*.socket")):  # a page keeps a model loaded
+        hybrid("models", "unload")
 
 
 @pytest.mark.parametrize(("page", "shown"), CONSOLES, ids=[page for page, _ in CONSOLES])

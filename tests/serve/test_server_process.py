@@ -270,7 +270,7 @@ def test_a_request_that_does_not_arrive_is_ended(monkeypatch: pytest.MonkeyPatch
 
     async def main() -> list[bytes]:
         config = uvicorn.Config(answer, http=server._Protocol, lifespan="off", log_config=None)
-        running = server._Server(config, server.Notifier({}))
+        running = server._Server(config, server.Notifier({}), lambda: None, 1)
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = asyncio.ensure_future(running._serve([listener]))

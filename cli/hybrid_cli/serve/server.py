@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def _run(application: Any, endpoints: Endpoints, listener: Listener, grace: int,
         timeout_graceful_shutdown=grace,
     )
     # uvicorn sends itself the signal that ended it, which reaches the handlers of `__main__`.
-    server = _Server(config, notifier, endpoints, grace)
+    server = _Server(config, notifier, endpoints.end, grace)
     asyncio.run(server.serve(sockets=[listener.socket]))
 
 
@@ -113,11 +113,11 @@ class _Server(uvicorn.Server):
     """Tells systemd when it is ready, and when it ends; ends answers that take longer than the grace."""
 
     def __init__(
-        self, config: uvicorn.Config, notifier: Notifier, endpoints: Endpoints, grace: float
+        self, config: uvicorn.Config, notifier: Notifier, end_answers: Callable[[], None], grace: float
     ) -> None:
         super().__init__(config)
         self._notifier = notifier
-        self._endpoints = endpoints
+        self._end_answers = end_answers
         self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -126,7 +126,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notifier.tell("STOPPING=1")
-        asyncio.get_running_loop().call_later(self._grace - _LAST_SECONDS, self._endpoints.end)
+        asyncio.get_running_loop().call_later(self._grace - _LAST_SECONDS, self._end_answers)
         await super().shutdown(sockets)
 
 
