@@ -208,6 +208,30 @@ def test_a_caller_that_is_killed_frees_its_place(hybrid: Hybrid, short_home: Pat
     assert hybrid("run", *KEEP, "Hi").returncode == 0
 
 
+def test_an_engine_that_dies_with_a_message_unread_is_gone() -> None:
+    """The kernel reports a reset then, not an end."""
+    from hybrid_cli.exit_status import Failure
+    from hybrid_cli.local.protocol import Keep
+    from hybrid_cli.local.warm import WarmEngine
+
+    door, other = socket.socketpair()
+    engine = WarmEngine(door)
+    engine.send(Keep(1.0))
+    other.close()
+    with pytest.raises(Failure, match="the warm engine ended; run the command again"):
+        next(engine.received())
+    engine.stop()
+
+
+def test_a_start_that_was_killed_does_not_prevent_the_next(hybrid: Hybrid, short_home: Path) -> None:
+    hybrid("run", *KEEP, "Hi")
+    path = socket_of(short_home)
+    hybrid("models", "unload")
+    path.with_name(f"{path.name}.new").touch()
+    hybrid("run", *KEEP, "Hi")
+    assert len(loaded(short_home)) == 1
+
+
 def test_many_callers_at_once_each_get_their_own_answer(
     hybrid: Hybrid, short_home: Path, command: str
 ) -> None:

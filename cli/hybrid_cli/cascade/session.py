@@ -65,7 +65,7 @@ def _warm_engine(
     is_asked_for = policy.values["local.keep_alive"].layer == "--keep-alive"
     try:
         weights = Store(environment).locate(policy.local.model)
-    except (Failure, OSError):  # told where the model is used, if it matters there
+    except (Failure, OSError):  # the cascade reports it if it needs the model
         return None
     settings = warm_settings(weights, policy)
     changes = keep != 0 or is_asked_for

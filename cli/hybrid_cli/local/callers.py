@@ -41,7 +41,7 @@ class Caller:
     is_single: bool = False
     """Whether it sent a `LocalRequest`, which ends with its sequences, rather than a `SchedulerRequest`."""
     is_loaded: bool = False
-    """Whether it was told that the model is loaded."""
+    """Whether it has got `Loaded`."""
     has_ended: bool = False
     """Whether it will begin no more sequences."""
     context: int = 0

@@ -39,12 +39,19 @@ class Connection:
         from hybrid_cli.local.protocol import Done, Event, Failed
 
         decoder = msgspec.json.Decoder(Event)
-        for line in self._events:
-            event = decoder.decode(line)
+        while True:
+            event = decoder.decode(self._line())
             yield event
             if isinstance(event, (Done, Failed)):
                 return
-        self._raise_death()
+
+    def _line(self) -> bytes:
+        """Return the next line from the engine. Raises Failure if the engine is dead."""
+        try:
+            line = self._events.readline()
+        except ConnectionError:  # it died with a message unread
+            line = b""
+        return line or self._raise_death()
 
     def send(self, message: Message) -> None:
         """Send one message. Raises Failure if the engine is dead."""
@@ -54,7 +61,7 @@ class Connection:
             data = memoryview(msgspec.json.encode(message) + b"\n")
             while data:
                 data = data[os.write(self._requests, data) :]
-        except (BrokenPipeError, ConnectionResetError):
+        except ConnectionError:
             self._raise_death()
 
     def _raise_death(self) -> NoReturn:

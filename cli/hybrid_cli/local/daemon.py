@@ -18,7 +18,7 @@ from hybrid_cli.local.child import new_loader, prepare_environment
 
 
 def main() -> None:
-    """Serve callers: `DESCRIPTOR SOCKET MODEL WEIGHTS_ID SETTINGS`, the last as JSON of `SchedulerRequest`."""
+    """Serve callers. Arguments: the socket's descriptor and path, the weights' id, a `SchedulerRequest` as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     descriptor, name, weights_id, settings = sys.argv[1:5]
     listener = socket.socket(fileno=int(descriptor))

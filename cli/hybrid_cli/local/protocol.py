@@ -276,7 +276,7 @@ class Status(_Event, frozen=True):
     memory: int
     """Bytes in memory, the mapped weights among them."""
     callers: int
-    """Connections at work, without the one that asks."""
+    """Connections, except those that only ask for the status."""
     idle: float
     """Seconds since the last caller left; 0 while there is one."""
     keep: float | None

@@ -38,7 +38,7 @@ from hybrid_cli.local.worker import Worker
 from hybrid_cli.system.runtime_folder import SUFFIX, make_private
 
 _PATIENCE = 1.0
-"""Seconds for a warm engine to greet; one that is stopped or ill is passed by."""
+"""Seconds to wait for a warm engine's greeting; without one, the command loads its own model."""
 _START_PATIENCE = 15.0
 _LONGEST_ADDRESS = 100
 """Bytes; unix(7) allows 107."""
@@ -101,6 +101,8 @@ def start(folder: str, weights_id: str, settings: SchedulerRequest) -> WarmEngin
         if engine is not None or not is_locked:
             return engine
         try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{name}.new")  # noqa: PTH108  of a command that was killed here; the lock is ours
             with _reachable(f"{name}.new") as address:
                 listener.bind(address)
             os.chmod(f"{name}.new", 0o600)  # noqa: PTH101
@@ -183,7 +185,7 @@ def _sockets(folder: str) -> list[str]:
 
 
 def _address(folder: str, weights_id: str, settings: SchedulerRequest) -> str:
-    parts = (weights_id, msgspec.json.encode(settings).decode(), __version__, sys.executable)
+    parts = (weights_id, msgspec.json.encode(settings).decode(), __version__, sys.prefix)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     return os.path.join(folder, f"{digest}{SUFFIX}")  # noqa: PTH118
 
