@@ -181,6 +181,20 @@ def test_a_loaded_model_that_does_not_reply_is_named(hybrid: Hybrid, short_home:
     until(lambda: not is_alive(engine["pid"]))
 
 
+def test_the_time_limit_counts_while_a_loaded_model_does_not_reply(hybrid: Hybrid, short_home: Path) -> None:
+    """A command that waits for the engine before its limit begins would replace the engine after two seconds."""
+    hybrid("run", *KEEP, "Hi")
+    (engine,) = loaded(short_home)
+    before = socket_of(short_home).stat()
+    os.kill(engine["pid"], signal.SIGSTOP)
+    try:
+        done = hybrid("run", *KEEP, "--timeout", "0.6", "Hi")
+        assert (done.returncode, done.stdout) == (124, b"")
+        assert socket_of(short_home).stat().st_ino == before.st_ino
+    finally:
+        os.kill(engine["pid"], signal.SIGCONT)
+
+
 LONG = ("-p", "offline", "--keep-alive", "60s", "--max-tokens", "4000", "--temperature", "3", "Tell a story.")
 
 

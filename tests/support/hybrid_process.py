@@ -94,6 +94,7 @@ def processes(word: str) -> set[int]:
 
 
 WAITING = re.compile(
-    rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+)\n", re.MULTILINE
+    rb"^hybrid: (?:loading \S+|the model is reading \d+ tokens|verifying the checksum of \S+|waiting for the process that keeps the model loaded)\n",
+    re.MULTILINE,
 )
 """Notices about local steps that take over two seconds. Whether they appear depends on the machine's load."""

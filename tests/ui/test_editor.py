@@ -17,7 +17,7 @@ def editor(tmp_path: Path) -> Path:
     path.write_text(
         f'#!/bin/sh\ntest -t 0 && test -t 1 || exit 9\nfor file; do :; done\ncp "$file" {tmp_path}/given\n'
         f'stat -c %a "$file" > {tmp_path}/mode; echo "$file" > {tmp_path}/name; echo "$@" > {tmp_path}/arguments\n'
-        'test -z "$WRITES" || printf "%s\\n" "$WRITES" > "$file"\nexit ${CODE:-0}\n'
+        'sleep ${PAUSE:-0}\ntest -z "$WRITES" || printf "%s\\n" "$WRITES" > "$file"\nexit ${CODE:-0}\n'
     )
     path.chmod(0o755)
     return path
@@ -50,6 +50,8 @@ def test_the_prompt_is_written_in_the_editor(command: str, home: Path, editor: P
     code, shown = edited(command, home, plan, WRITES="@no file", VISUAL=visual)
     assert (code, "characters: 14" in shown) == (0, True)
     assert (tmp_path / "given").read_text() == "start with this"
+    unhurried = (*plan, "--timeout", "1")  # the limit is not for the user
+    assert edited(command, home, unhurried, WRITES="Hi", VISUAL=visual, PAUSE="1.1")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,6 @@ class Cascade:
 
     request: Request
     policy: Policy
-    ruling: Ruling | None
-    """What the profile's rules say about this prompt."""
     enforcement: str
     """What keeps this process off the network."""
     engine: Engine | None
@@ -99,6 +97,8 @@ class Cascade:
     output: Destination
     environment: Environment
     stopwatch: Stopwatch
+    ruling: Ruling | None = None
+    """What the profile's rules say about this prompt."""
     shows_thinking: bool = False
     offers: Mapping[ToolName, Policy] = field(default_factory=dict)
     """Tools the local model may call, each with the policy its call is sent under."""

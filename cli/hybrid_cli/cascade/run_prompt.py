@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
-from hybrid_cli.cascade.conversations import conversation_of
+from hybrid_cli.cascade.conversations import Conversation, conversation_of
 from hybrid_cli.cascade.dry_run import as_lines, make_plan
-from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.session import choose_engine, engine_of, guard
-from hybrid_cli.cascade.shadow import Shadows, shadow_of
+from hybrid_cli.cascade.shadow import Shadows
+from hybrid_cli.cascade.steps import ruled, settled
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.choices import read_choices
 from hybrid_cli.checks.json_schema import read_schema
 from hybrid_cli.checks.verify import require_command
 from hybrid_cli.cloud.image import Image
 from hybrid_cli.egress.permission import prefetch_sdk
-from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
+from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import MAX_CHOICES_WITH_CODES, SECOND_CHOICE, ExitStatus, Failure
-from hybrid_cli.guard.forbid import wipe_start_environment
+from hybrid_cli.guard.forbid import Enforcement, wipe_start_environment
+from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.modes import Tool
-from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.prompt import Request, prompt_of, read_question
 from hybrid_cli.ui.environment import Environment, deadline
 from hybrid_cli.ui.sanitize import one_line
@@ -87,95 +88,120 @@ def run_prompt(
 ) -> int:
     """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
     policy = merge_policy(flags, environment)
-    prompt = _written_prompt(options, environment) if options.editor else options.prompt
-    chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
-    enforcement = guard(policy, environment)
-    if policy.mode == "force" and not options.dry_run:
-        prefetch_sdk(policy, environment)
-    with (
-        deadline(policy.limits.seconds),
-        conversation_of(options.conversation, policy, environment) as conversation,
-    ):
-        choices = _choices(options)
-        schema = None if choices else options.schema or policy.checks.schema
-        command = options.verify or tuple(policy.checks.verify or ())
-        if command:
-            require_command(command, environment.variables)
-            wipe_start_environment()  # a command could read its parent's variables in /proc
-        output = Output(
-            environment,
-            file=options.output,
-            as_json=options.as_json,
-            stream=options.stream,
-            raw=options.raw,
-            render=options.render,
-            whole=schema is not None
-            or choices != ()
-            or options.code
-            or command != (),  # nothing is shown before it is checked
-        )
-        try:
-            question = read_question(
-                prompt,
-                environment,
-                may_read=options.may_read_stdin,
-                files=options.files,
-                template=_template(options, environment),
+    if options.editor:
+        with stopwatch.pause():  # the limit is not for the user
+            options = replace(options, prompt=_written_prompt(options, environment))
+    with deadline(policy.limits.seconds, stopwatch.elapsed()):
+        chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
+        enforcement = guard(policy, environment)
+        if policy.mode == "force" and not options.dry_run:
+            prefetch_sdk(policy, environment)
+        with conversation_of(options.conversation, policy, environment) as conversation:
+            status, shadows = _answer(
+                flags, options, policy, enforcement, chosen, conversation, environment, stopwatch
             )
-            checked = read_schema(schema) if schema is not None else None
-            request = Request(
-                question,
-                options.system,
-                options.stop,
-                checked,
-                command,
-                choices,
-                form_instruction(checked, choices),
-                options.code,
-                allows_truncated=options.allow_truncated,
-                drops_oldest=options.drop_oldest,
-                images=_images(options.images),
-                tools=options.tools,
-            )
-            if conversation is not None:
-                request = conversation.request(request)
-            tags = known_tags(options.tags, policy, environment)
-            facts = RequestFacts(request, tags, frozenset(options.tools))
-            policy, ruling = under_rules(policy, facts)
-            if enforcement == "none":  # a rule may forbid what the layers allow
-                enforcement = guard(policy, environment)
-            if "image_generation" in options.tools:
-                output.require_image_output()
-            if options.dry_run:
-                _show_plan(make_plan(request, policy, ruling, environment), options, output, environment)
-                return 0
-            with engine_of(policy, chosen) as engine:
-                cascade = Cascade(
-                    request,
-                    policy,
-                    ruling,
-                    enforcement,
-                    engine,
-                    output,
-                    environment,
-                    stopwatch,
-                    shows_thinking=options.show_thinking,
-                    offers=offered_tools(request, policy, ruling, facts, output, environment),
-                )
-                decision = cascade.ask(cascade.decide())
-                answer = cascade.settle(decision)
-            output.finish(answer.answer, answer.as_json(), *answer.images[:1])
-            if conversation is not None:
-                conversation.add(request, answer)
-            if options.clipboard is not None:
-                options.clipboard.copy(answer.answer)
-            _report(answer, environment)
-            shadows = Shadows(flags, tags, environment)
-            shadows.add(shadow_of(request, answer, decision.observation, policy, environment))
-        finally:
-            output.close()
     shadows.send()  # the deadline was for the answer
-    return _exit_code(answer.answer, choices) if options.exit_code else 0
+    return status
+
+
+def _answer(
+    flags: Flags,
+    options: RunOptions,
+    policy: Policy,
+    enforcement: Enforcement,
+    chosen: Connection | None,
+    conversation: Conversation | None,
+    environment: Environment,
+    stopwatch: Stopwatch,
+) -> tuple[int, Shadows]:
+    """Answer the prompt and deliver the answer; return the exit code, and what shadow mode sends. Raises Failure."""
+    choices = _choices(options)
+    schema = None if choices else options.schema or policy.checks.schema
+    command = options.verify or tuple(policy.checks.verify or ())
+    if command:
+        require_command(command, environment.variables)
+        wipe_start_environment()  # a command could read its parent's variables in /proc
+    output = Output(
+        environment,
+        file=options.output,
+        as_json=options.as_json,
+        stream=options.stream,
+        raw=options.raw,
+        render=options.render,
+        whole=schema is not None
+        or choices != ()
+        or options.code
+        or command != (),  # nothing is shown before it is checked
+    )
+    try:
+        request = _request(options, schema, command, choices, environment)
+        if conversation is not None:
+            request = conversation.request(request)
+        tags = known_tags(options.tags, policy, environment)
+        shadows = Shadows(flags, tags, environment)
+        cascade = Cascade(
+            request,
+            policy,
+            enforcement,
+            None,
+            output,
+            environment,
+            stopwatch,
+            shows_thinking=options.show_thinking,
+        )
+        cascade = ruled(cascade, tags)
+        if enforcement == "none":  # a rule may forbid what the layers allow
+            cascade.enforcement = guard(cascade.policy, environment)
+        if "image_generation" in options.tools:
+            output.require_image_output()
+        if options.dry_run:
+            plan = make_plan(request, cascade.policy, cascade.ruling, environment)
+            _show_plan(plan, options, output, environment)
+            return 0, shadows
+        with engine_of(cascade.policy, chosen) as cascade.engine:
+            answer, shadow = settled(cascade, cascade.ask(cascade.decide()))
+        output.finish(answer.answer, answer.as_json(), *answer.images[:1])
+        if conversation is not None:
+            conversation.add(request, answer)
+        if options.clipboard is not None:
+            options.clipboard.copy(answer.answer)
+        _report(answer, environment)
+        shadows.add(shadow)
+    finally:
+        output.close()
+    return _exit_code(answer.answer, choices) if options.exit_code else 0, shadows
+
+
+def _request(
+    options: RunOptions,
+    schema: str | None,
+    command: tuple[str, ...],
+    choices: tuple[str, ...],
+    environment: Environment,
+) -> Request:
+    """Read the question and what shapes its answer. Raises Failure (USAGE)."""
+    question = read_question(
+        options.prompt,
+        environment,
+        may_read=options.may_read_stdin,
+        files=options.files,
+        template=_template(options, environment),
+    )
+    checked = read_schema(schema) if schema is not None else None
+    return Request(
+        question,
+        options.system,
+        options.stop,
+        checked,
+        command,
+        choices,
+        form_instruction(checked, choices),
+        options.code,
+        allows_truncated=options.allow_truncated,
+        drops_oldest=options.drop_oldest,
+        images=_images(options.images),
+        tools=options.tools,
+    )
 
 
 def _images(paths: tuple[str, ...]) -> tuple[Image, ...]:

@@ -69,7 +69,8 @@ def _warm_engine(
         return None
     settings = warm_settings(weights, policy)
     changes = keep != 0 or is_asked_for
-    return warm_engine(folder, weights.sha256, settings, keep, may_start=keep != 0, changes_keep=changes)
+    with environment.waiting("waiting for the process that keeps the model loaded"):
+        return warm_engine(folder, weights.sha256, settings, keep, may_start=keep != 0, changes_keep=changes)
 
 
 def warm_engine(

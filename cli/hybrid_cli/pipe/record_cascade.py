@@ -11,14 +11,13 @@ from typing import Any
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade, Decision
 from hybrid_cli.cascade.local_run import new_task
-from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.output import Output
-from hybrid_cli.cascade.shadow import Shadow, shadow_of
+from hybrid_cli.cascade.shadow import Shadow
 from hybrid_cli.cascade.shared_engine import EngineSlot, SharedEngine
+from hybrid_cli.cascade.steps import ruled, settled
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import AnswerSchema
 from hybrid_cli.egress.backpressure import Backpressure
-from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local.protocol import SchedulerRequest
@@ -143,8 +142,6 @@ class RecordCascades:
     def cascade_for(self, record: Record, number: int, deadline: float | None = None) -> Cascade:
         """Return the cascade of one record. Raises Failure if the record has a problem."""
         request = self.instruction.request_for(record)
-        facts = RequestFacts(request, self.instruction.tags)
-        policy, ruling = under_rules(self.policy, facts)
         # One level less verbose: there may be thousands of records.
         environment = replace(
             self.environment,
@@ -152,20 +149,19 @@ class RecordCascades:
             message_prefix=f"{record.name(number)}: ",
         )
         output = Output(environment, file=None, as_json=self.as_objects, stream=False, whole=True)
-        return Cascade(
+        cascade = Cascade(
             request,
-            policy,
-            ruling,
+            self.policy,
             self.enforcement,
             None if self.engine is None else EngineSlot(self.engine, deadline, environment.clock),
             output,
             environment,
             Stopwatch(environment.clock),
-            offers=offered_tools(request, policy, ruling, facts, output, environment),
             backpressure=self.backpressure,
             criterion=self.criterion,
             denials=self.denials,
         )
+        return ruled(cascade, self.instruction.tags)
 
     def key(self, record: Record) -> str:
         """Return a hash of `record` and every setting its answer depends on. --resume finds the answer by it."""
@@ -192,9 +188,7 @@ def local_outcome(cascade: Cascade, decision: Decision) -> LocalOutcome:
     """Return the answer, or the handoff if the record needs one. Raises Failure."""
     if decision.needs_cloud:
         return LocalOutcome(HandoffDue(cascade, decision))
-    answer = cascade.settle(decision)
-    shadow = shadow_of(cascade.request, answer, decision.observation, cascade.policy, cascade.environment)
-    return LocalOutcome(answer, shadow)
+    return LocalOutcome(*settled(cascade, decision))
 
 
 def fields_of(struct: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade
-from hybrid_cli.cascade.offered_tools import offered_tools
-from hybrid_cli.cascade.shadow import Shadows, shadow_of
+from hybrid_cli.cascade.shadow import Shadows
+from hybrid_cli.cascade.steps import ruled, settled
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import prefetch_sdk, withhold_keys
-from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
+from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 from hybrid_cli.profile.keep_alive import keep_seconds
 from hybrid_cli.profile.modes import Mode
@@ -97,26 +97,23 @@ class Answering:
         request = asked.request(policy, environment)
         exchange.streams = exchange.streams and not (request.schema or request.choices or request.verify)
         tags = known_tags(asked.tags, policy, environment)
-        facts = RequestFacts(request, tags)
-        policy, ruling = under_rules(policy, facts)
         keep = keep_seconds(policy.local.keep_alive)
         engine = ServedEngine(self.engines, keep, environment.clock, exchange.use)
         cascade = Cascade(
             request,
             policy,
-            ruling,
             self.enforcement,
-            None if policy.mode == "force" else engine,
+            engine,
             exchange,
             environment,
             stopwatch,
-            offers=offered_tools(request, policy, ruling, facts, exchange, environment),
             backpressure=self.backpressure,
         )
+        cascade = ruled(cascade, tags)
         decision = cascade.ask(cascade.decide())
         exchange.is_local = not decision.needs_cloud
-        answer = cascade.settle(decision)
+        answer, shadow = settled(cascade, decision)
         shadows = Shadows(asked.flags, tags, environment)
-        shadows.add(shadow_of(request, answer, decision.observation, policy, environment))
+        shadows.add(shadow)
         shadows.send()
         return answer

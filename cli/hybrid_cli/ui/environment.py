@@ -28,6 +28,8 @@ _STDIN_KINDS: dict[int, StdinKind] = {
     stat.S_IFSOCK: "socket",  # Node's spawnSync, inetd and some CI runners connect one
     stat.S_IFDIR: "folder",
 }
+_SOON = 0.001
+"""Seconds: a timer of 0 would never fire."""
 SILENCE_SECONDS = 2.0
 """A wait longer than this is announced on stderr."""
 
@@ -283,6 +285,7 @@ class Waiting:
         """Remove the spinner or cancel the line."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer.join()  # a guard may need a process without other threads
         if self._spinner is not None:
             self._spinner.stop()
 
@@ -290,13 +293,14 @@ class Waiting:
         """Change the message beside the spinner; without a spinner, cancel the line."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer.join()  # a guard may need a process without other threads
         if self._spinner is not None:
             self._spinner.message = one_line(message)
 
 
 @contextlib.contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `Interrupted` in the main thread after `seconds`; None sets no limit.
+def deadline(seconds: float | None, spent: float = 0.0) -> Iterator[None]:
+    """Raise `Interrupted` in the main thread after `seconds`, less those `spent` already; None sets no limit.
 
     A timer signal also ends calls without a timeout of their own: reads of stdin, name look-ups, imports.
     It repeats, because an exception raised inside a finalizer is lost.
@@ -309,7 +313,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
         raise Interrupted(ExitStatus.DEADLINE)
 
     signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds - spent, _SOON), 1.0)
     try:
         yield
     finally:
