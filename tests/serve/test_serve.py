@@ -326,15 +326,20 @@ def test_metrics_count_what_was_decided(served: Served) -> None:
     served.client().chat.completions.create(model="hybrid/always", messages=COLOUR)
     with pytest.raises(openai.PermissionDeniedError):
         served.client().chat.completions.create(model="hybrid/asks", messages=COLOUR)
+    with pytest.raises(
+        openai.UnprocessableEntityError
+    ):  # the cloud's answer fails its check, and was paid for
+        served.client().chat.completions.create(model="hybrid/checked", messages=COLOUR)
     after = page()
     grown = {
         name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)
     }
     assert grown.pop('hybrid_requests_total{decision="escalated",reason="forced"}') == 1
     assert grown.pop('hybrid_failures_total{code="denied"}') == 1
+    assert grown.pop('hybrid_failures_total{code="check"}') == 1
     assert grown.pop('hybrid_tokens_total{side="cloud",direction="in"}') == 7
     assert grown.pop('hybrid_tokens_total{side="cloud",direction="out"}') == 3
-    assert grown.pop("hybrid_cost_usd_total") == pytest.approx(10e-6)
+    assert grown.pop("hybrid_cost_usd_total") == pytest.approx(20e-6)
     assert grown.pop("hybrid_first_token_seconds_count") == 1
     assert all(name.startswith("hybrid_first_token_seconds") for name in grown)
 
@@ -386,6 +391,19 @@ def test_a_body_that_is_too_long_is_refused(served: Served) -> None:
     except httpx2.TransportError:
         return  # refused before all of it was sent
     assert done.status_code == 413
+
+
+def test_a_body_that_is_announced_as_too_long_is_not_read(served: Served) -> None:
+    """The client waits for `100 Continue`, as curl does, and sends nothing of it."""
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {served.token}\r\n"
+        "Content-Length: 32000001\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as door:
+        door.sendall(head.encode())
+        reply = b"".join(iter(lambda: door.recv(65536), b"")).decode()
+    assert reply.startswith("HTTP/1.1 413 ")
+    assert json.loads(reply.partition("\r\n\r\n")[2])["error"]["code"] == "too_large"
 
 
 def test_curl_is_a_client(served: Served) -> None:

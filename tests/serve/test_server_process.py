@@ -335,6 +335,33 @@ def test_no_text_is_logged(command: str, home: Path, cloud: ScriptedCloud) -> No
     assert not [path for path in kept if b"swordfish" in path.read_bytes()]
 
 
+def test_a_client_that_leaves_is_no_failure_of_the_server(
+    command: str, home: Path, cloud: ScriptedCloud
+) -> None:
+    with serving(command, home, cloud, "-v") as verbose:
+        body = json.dumps(ENDLESS).encode()
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {verbose.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        for sent in (head + body[:20], head + body):
+            with socket.create_connection(("127.0.0.1", verbose.port)) as door:
+                door.sendall(sent)
+                while not verbose.metric("hybrid_requests_in_flight"):
+                    time.sleep(0.02)
+            verbose.until_idle()
+        stream = verbose.client().chat.completions.create(**ENDLESS, stream=True)
+        next(iter(stream))
+        stream.close()
+        verbose.until_idle()
+        assert verbose.metric('hybrid_failures_total{code="client_left"}') == 3
+        verbose.close_clients()
+        verbose.process.terminate()
+        assert verbose.process.stderr is not None
+        lines = verbose.process.stderr.read().decode().splitlines()
+    assert [line.split()[3] for line in lines] == ["499", "499", "200"]
+
+
 def test_the_key_is_not_in_the_environment_of_what_it_starts(
     command: str, home: Path, cloud: ScriptedCloud
 ) -> None:

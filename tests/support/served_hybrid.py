@@ -69,12 +69,12 @@ class Served:
         }
 
     def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+        """The value of a metric, which may have labels."""
         import httpx2
 
         headers = {"authorization": f"Bearer {self.token}"}
         page = httpx2.get(f"{self.origin}/metrics", headers=headers, timeout=10).text
-        found = re.search(rf"^{name} (\S+)$", page, re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", page, re.MULTILINE)
         assert found is not None
         return float(found[1])
 

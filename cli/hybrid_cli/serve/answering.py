@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from hybrid_cli.cascade.answer import Answer
@@ -14,6 +15,7 @@ from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import prefetch_sdk, withhold_keys
 from hybrid_cli.egress.prompt_rules import known_tags
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
+from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.keep_alive import keep_seconds
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Policy, merge_policy
@@ -38,6 +40,9 @@ class Answering:
     escalation: Mode | None = None
     """A mode for all requests; None for what the profile says."""
     backpressure: Backpressure = field(default_factory=Backpressure)
+    cost_usd: float = 0.0
+    """Of all handoffs so far, also of those without an answer; an unknown price counts as 0."""
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, asked: Asked, exchange: Exchange) -> threading.Thread:
         """Answer in a new thread. The outcome arrives in `exchange`, whatever happens."""
@@ -112,8 +117,19 @@ class Answering:
         cascade = ruled(cascade, tags)
         decision = cascade.ask(cascade.decide())
         exchange.is_local = not decision.needs_cloud
-        answer, shadow = settled(cascade, decision)
+        try:
+            answer, shadow = settled(cascade, decision)
+        finally:
+            if decision.needs_cloud:
+                self._count_cost(environment)
         shadows = Shadows(asked.flags, tags, environment)
         shadows.add(shadow)
         shadows.send()
         return answer
+
+    def _count_cost(self, environment: Environment) -> None:
+        """Add what the ledger has for this request. A failure here must not affect the answer."""
+        with suppress(Failure):
+            spent = Ledger(environment.state_folder).spent(environment.run_id)
+            with self._counting:
+                self.cost_usd += spent

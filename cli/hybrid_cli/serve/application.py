@@ -26,9 +26,9 @@ from hybrid_cli.serve.answering import Answering
 from hybrid_cli.serve.asked import Asked
 from hybrid_cli.serve.bodies import read_chat, read_responses
 from hybrid_cli.serve.exchange import Exchange, Outcome, Piece
-from hybrid_cli.serve.faults import HttpFault, fault_of, invalid
+from hybrid_cli.serve.faults import HttpFault, client_left, fault_of, too_large
 from hybrid_cli.serve.metrics import Metrics
-from hybrid_cli.serve.replies import ChatReply, Reply, ResponsesReply, encoded, headers_of
+from hybrid_cli.serve.replies import ChatReply, Event, Reply, ResponsesReply, encoded, headers_of
 
 MAX_BODY = 32_000_000
 """Bytes."""
@@ -46,7 +46,11 @@ class Endpoints:
         self._profile = profile
         self._admission = Admission(parallel)
         self._exchanges: WeakSet[Exchange] = WeakSet()
-        self._metrics = Metrics(lambda: self._admission.in_flight, lambda: self._admission.queued)
+        self._metrics = Metrics(
+            in_flight=lambda: self._admission.in_flight,
+            queued=lambda: self._admission.queued,
+            cost=lambda: answering.cost_usd,
+        )
 
     def routes(self) -> list[Route]:
         return [
@@ -94,6 +98,9 @@ class Endpoints:
 
     async def _admitted_body(self, request: Request, held: AsyncExitStack) -> bytes:
         """Wait for a place, then read the body: those who wait take no memory. Raises HttpFault."""
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > MAX_BODY:
+            raise too_large(MAX_BODY)
         await held.enter_async_context(self._admission.place())
         try:
             return await asyncio.wait_for(_body(request), _BODY_SECONDS)
@@ -102,7 +109,7 @@ class Endpoints:
                 408, "invalid_request_error", "timeout", f"the body did not arrive in {_BODY_SECONDS:g} s"
             ) from None
         except ClientDisconnect:
-            raise invalid("the client has left") from None
+            raise client_left() from None
 
     async def _answer(self, request: Request, asked: Asked, reply: Reply, held: AsyncExitStack) -> Response:
         """Return the response. A streamed one begins with its first piece, so that a failure has its own status."""
@@ -129,30 +136,33 @@ class Endpoints:
     ) -> AsyncIterator[bytes]:
         """Yield the events of a stream, and stop the work if the client leaves."""
         async with held:
+            outcome, is_whole = first, isinstance(first, Answer)
             try:
                 for event in reply.begin():
                     yield encoded(event)
-                outcome, is_whole = first, isinstance(first, Answer)
                 while isinstance(outcome, Piece):
                     for event in reply.piece(outcome.text):
                         yield encoded(event)
                     outcome = await exchange.next()
-                if isinstance(outcome, Failure):
-                    fault = fault_of(outcome)
-                    self._metrics.failed(fault.code)
-                    for event in reply.fault(fault):
-                        yield encoded(event)
-                    return
-                if is_whole:
-                    for event in reply.piece(outcome.answer):
-                        yield encoded(event)
-                else:
-                    self._metrics.answered(outcome)
-                for event in reply.end(outcome):
+                for event in self._last_events(outcome, reply, is_whole=is_whole):
                     yield encoded(event)
-                yield reply.end_mark
+                if isinstance(outcome, Answer):
+                    yield reply.end_mark
             finally:
-                exchange.end(ExitStatus.TERMINATED, _LEFT)
+                if isinstance(outcome, Piece):  # the client has left, which ends the generator
+                    self._metrics.failed(client_left().code)
+                exchange.end(ExitStatus.TERMINATED, "the client has left")
+
+    def _last_events(self, outcome: Answer | Failure, reply: Reply, *, is_whole: bool) -> list[Event]:
+        """Return the events of the end. An answer that `is_whole` is counted, and was not streamed in pieces."""
+        if isinstance(outcome, Failure):
+            fault = fault_of(outcome)
+            self._metrics.failed(fault.code)
+            return reply.fault(fault)
+        if is_whole:
+            return [*reply.piece(outcome.answer), *reply.end(outcome)]
+        self._metrics.answered(outcome)
+        return reply.end(outcome)
 
     def end(self) -> None:
         """End the answers that are under way, each with an error that says why: the server ends."""
@@ -182,9 +192,6 @@ class Endpoints:
         return PlainTextResponse(self._metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-_LEFT = "the client has left"
-
-
 def _number() -> str:
     return os.urandom(12).hex()
 
@@ -199,24 +206,19 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY:
-            raise HttpFault(
-                413,
-                "invalid_request_error",
-                "too_large",
-                f"the body is over {MAX_BODY // 1_000_000} MB",
-                headers={"connection": "close"},
-            )
+            raise too_large(MAX_BODY)
     return bytes(data)
 
 
 async def _unless_left(request: Request, exchange: Exchange) -> Outcome:
-    """Return the first outcome; if the client leaves before it, the work ends."""
+    """Return the first outcome. If the client leaves before it, end the work and raise HttpFault."""
     watch = asyncio.ensure_future(_disconnected(request))
     outcome = asyncio.ensure_future(exchange.next())
     try:
         await asyncio.wait((watch, outcome), return_when=asyncio.FIRST_COMPLETED)
         if not outcome.done():
-            exchange.end(ExitStatus.TERMINATED, _LEFT)
+            exchange.end(ExitStatus.TERMINATED, "the client has left")
+            raise client_left()
         return await outcome
     except asyncio.CancelledError:  # the server ends
         exchange.end(ExitStatus.TERMINATED, "the server ends")

@@ -51,6 +51,19 @@ def busy(message: str) -> HttpFault:
     return HttpFault(429, "rate_limit_error", "busy", message, headers={"retry-after": "1"})
 
 
+def too_large(limit: int) -> HttpFault:
+    """Return the fault of a body over `limit` bytes. The connection closes, because the rest is not read."""
+    message = f"the body is over {limit // 1_000_000} MB"
+    return HttpFault(
+        413, "invalid_request_error", "too_large", message, headers={**_FINAL, "connection": "close"}
+    )
+
+
+def client_left() -> HttpFault:
+    """Return the fault of a client that left before its answer. Only the log and the metrics get it."""
+    return HttpFault(499, "client_left", "client_left", "the client has left")
+
+
 def fault_of(failure: Failure) -> HttpFault:
     """Return `failure` as an HTTP fault."""
     status, kind = HTTP.get(failure.status, (500, "server_error"))

@@ -14,12 +14,13 @@ _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 class Metrics:
     """Counts outcomes. Only the event loop uses it. Texts, and what a client may choose freely, are no labels."""
 
-    def __init__(self, in_flight: Callable[[], int], queued: Callable[[], int]) -> None:
-        self._in_flight, self._queued = in_flight, queued
+    def __init__(
+        self, *, in_flight: Callable[[], int], queued: Callable[[], int], cost: Callable[[], float]
+    ) -> None:
+        self._in_flight, self._queued, self._cost = in_flight, queued, cost
         self._requests: Counter[tuple[str, str]] = Counter()
         self._failures: Counter[str] = Counter()
         self._tokens: Counter[tuple[str, str]] = Counter()
-        self._cost = 0.0
         self._first: Counter[float] = Counter()
         self._first_sum, self._first_count = 0.0, 0
 
@@ -29,7 +30,6 @@ class Metrics:
         for side, counts in (("local", answer.usage.local), ("cloud", answer.usage.cloud)):
             self._tokens[side, "in"] += counts.in_ or 0
             self._tokens[side, "out"] += counts.out or 0
-        self._cost += answer.cost_usd or 0.0
         if answer.timings.first_token is not None:
             seconds = answer.timings.first_token
             self._first_sum += seconds
@@ -60,8 +60,10 @@ class Metrics:
                 f'hybrid_tokens_total{{side="{side}",direction="{direction}"}} {count}'
                 for (side, direction), count in sorted(self._tokens.items())
             ),
-            *_head("hybrid_cost_usd_total", "counter", "Cost of the handoffs in USD."),
-            f"hybrid_cost_usd_total {self._cost:.9f}",
+            *_head(
+                "hybrid_cost_usd_total", "counter", "Cost of the handoffs in USD, with or without an answer."
+            ),
+            f"hybrid_cost_usd_total {self._cost():.9f}",
             *_head("hybrid_requests_in_flight", "gauge", "Requests that are being answered."),
             f"hybrid_requests_in_flight {self._in_flight()}",
             *_head("hybrid_requests_queued", "gauge", "Requests that wait."),
