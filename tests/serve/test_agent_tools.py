@@ -65,6 +65,8 @@ def test_an_agent_hands_work_down(
     work = tmp_path / "work"
     (work / "notes").mkdir()
     (work / "notes" / "fox.txt").write_text("The fox is red. It lives in the wood. It eats mice.", "utf-8")
+    (work / "notes" / "empty.txt").touch()
+    (work / "notes" / "blank.txt").write_text(" \n\n", "utf-8")
     (tmp_path / "outside.txt").write_text("swordfish", "utf-8")
     (work / "link.txt").symlink_to(tmp_path / "outside.txt")
     (work / "folder-link").symlink_to(tmp_path)
@@ -95,17 +97,34 @@ def test_an_agent_hands_work_down(
             "../outside.txt",
             "/etc/hostname",
             "no",
+            "notes/empty.txt",
+            "notes/blank.txt",
         ]
         files = await call(session, "summarize_files", paths=paths)
         assert [one["path"] for one in files] == paths
         assert files[0]["answer"]
-        assert [("answer" in one, "error" in one) for one in files[1:]] == [(False, True)] * 5
+        assert [("answer" in one, "error" in one) for one in files[1:]] == [(False, True)] * 7
+        assert [(one["error"], one["code"]) for one in files[-2:]] == [("the file is empty", 2)] * 2
         assert "swordfish" not in json.dumps(files)
 
         usage = await call(session, "usage")
         assert usage["total"]["requests"] == 0
-        assert "give at least two choices" in await refusal(session, "classify", texts=["x"], choices=["y"])
         assert "schema" in await refusal(session, "ask", prompt="x", schema={"type": "nothing"})
+        both = {"schema": schema, "choices": ["yes", "no"]}
+        for refused, why in (
+            ({"prompt": "x", **both}, "give schema or choices, not both (code 2)"),
+            ({"prompt": " "}, "the prompt is empty (code 2)"),
+            ({"prompt": "x", "choices": []}, "choices needs at least two choices (code 2)"),
+            ({"prompt": "x", "choices": ["a", "b", "a "]}, "choices contains `a` twice (code 2)"),
+        ):
+            assert why in await refusal(session, "ask", **refused)
+        for choices in (["y"], ["y", ""]):
+            assert "choices" in await refusal(session, "classify", texts=["x"], choices=choices)
+        nothing = [
+            *await call(session, "classify", texts=["", "x"], choices=["good", "bad"]),
+            *await call(session, "extract", texts=["\n"], schema=schema),
+        ]
+        assert [one.get("error") for one in nothing] == ["the text is empty", None, "the text is empty"]
 
     agent(use, "-p", str(brief))
 

@@ -20,14 +20,24 @@ def read_choices(given: str) -> tuple[str, ...]:
         (row,) = csv.reader([given], skipinitialspace=True, strict=True)
     except csv.Error:
         raise Failure(ExitStatus.USAGE, "--choices must be one line of CSV with closed quotes") from None
-    found = tuple(choice.strip() for choice in row)
-    if len(found) < 2:
+    if len(row) < 2:
         raise Failure(ExitStatus.USAGE, "--choices needs at least two choices, separated by commas")
+    return checked_choices(row, "--choices")
+
+
+def checked_choices(given: Sequence[str], name: str) -> tuple[str, ...]:
+    """The choices without white space around them. `name` is what messages call them.
+
+    Raises Failure (USAGE) for fewer than two choices, an empty choice or a duplicate.
+    """
+    found = tuple(choice.strip() for choice in given)
+    if len(found) < 2:
+        raise Failure(ExitStatus.USAGE, f"{name} needs at least two choices")
     if "" in found:
-        raise Failure(ExitStatus.USAGE, "--choices contains an empty choice")
+        raise Failure(ExitStatus.USAGE, f"{name} contains an empty choice")
     for choice in found:
         if found.count(choice) > 1:
-            raise Failure(ExitStatus.USAGE, f"--choices contains `{shorten(choice)}` twice")
+            raise Failure(ExitStatus.USAGE, f"{name} contains `{shorten(choice)}` twice")
     return found
 
 

@@ -18,6 +18,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from hybrid_cli import __version__
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.session import guard
+from hybrid_cli.checks.choices import checked_choices
 from hybrid_cli.checks.json_schema import AnswerSchema, checked_schema
 from hybrid_cli.egress.budget import left_of_limits
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -36,6 +37,7 @@ from hybrid_cli.ui.environment import Environment
 _PARALLEL = 24
 """Prompts that are answered at once; the engine decodes as many together as pays."""
 _MAX_RECORDS = 1_000
+_SUMMARIZE = "Summarize this text in three sentences."
 _INSTRUCTIONS = (
     "A small language model on this machine. Use it for work that is easy, repeated or private: classify, extract,"
     " rephrase, summarize. Each result says which model answered (`answered_by`) and how sure hybrid is"
@@ -108,35 +110,35 @@ class AgentTools:
         schema: dict[str, Any] | None = None,
         choices: list[str] | None = None,
     ) -> Result:
-        """Answer one prompt. `context` is the text it is about; `schema` is a JSON Schema that the answer must fit; `choices` are the only allowed answers."""
-        asked = Asked(
-            self.flags, Question(prompt, context), schema=_checked(schema), choices=tuple(choices or ())
-        )
-        return await self._answer(asked)
+        """Answer one prompt. `context` is the text it is about; `schema` is a JSON Schema that the answer must fit; `choices` are the only allowed answers. Give `schema` or `choices`, not both."""
+        if schema is not None and choices is not None:
+            raise Failure(ExitStatus.USAGE, "give schema or choices, not both")
+        allowed = () if choices is None else checked_choices(choices, "choices")
+        question = Question(_filled(prompt, "prompt"), context)
+        return await self._answer(Asked(self.flags, question, schema=_checked(schema), choices=allowed))
 
     async def classify(self, texts: list[str], choices: list[str], instruction: str = "") -> list[Result]:
         """Give each text one of the choices, in the order of the texts. `instruction` says what the choices mean."""
-        if len(choices) < 2:
-            raise Failure(ExitStatus.USAGE, "give at least two choices")
-        question = instruction or "Classify this text."
+        allowed = checked_choices(choices, "choices")
+        question = instruction.strip() or "Classify this text."
         return await self._each(
-            texts, lambda text: Asked(self.flags, _about(question, text), choices=tuple(choices))
+            texts, lambda text: Asked(self.flags, _about(question, text, "text"), choices=allowed)
         )
 
     async def extract(self, texts: list[str], schema: dict[str, Any], instruction: str = "") -> list[Result]:
         """Extract JSON that fits the JSON Schema `schema` from each text, in the order of the texts."""
         checked = _checked(schema)
-        question = instruction or "Extract the data from this text."
-        return await self._each(texts, lambda text: Asked(self.flags, _about(question, text), schema=checked))
+        question = instruction.strip() or "Extract the data from this text."
+        return await self._each(
+            texts, lambda text: Asked(self.flags, _about(question, text, "text"), schema=checked)
+        )
 
-    async def summarize_files(
-        self, paths: list[str], instruction: str = "Summarize this text in three sentences."
-    ) -> list[Result]:
+    async def summarize_files(self, paths: list[str], instruction: str = _SUMMARIZE) -> list[Result]:
         """Summarize each file. Paths are relative to the folder the server was started in; nothing outside is read."""
 
         def read(path: str) -> Asked:
             text = read_text_file(self._inside(path), self.answering.environment)
-            return Asked(self.flags, _about(instruction, text))
+            return Asked(self.flags, _about(instruction.strip() or _SUMMARIZE, text, "file"))
 
         results = await self._each(paths, read)
         return [{"path": path, **result} for path, result in zip(paths, results, strict=True)]
@@ -202,9 +204,16 @@ class AgentTools:
         }
 
 
-def _about(instruction: str, text: str) -> Question:
-    """Return a question whose text comes last, so that many prompts begin alike."""
-    return Question(instruction, text, context_follows=True)
+def _about(instruction: str, text: str, name: str) -> Question:
+    """Return a question whose text comes last, so that many prompts begin alike. Raises Failure if it is empty."""
+    return Question(instruction, _filled(text, name), context_follows=True)
+
+
+def _filled(text: str, name: str) -> str:
+    """Return `text`. Raises Failure (USAGE) if it is empty: a model would make something up."""
+    if not text.strip():
+        raise Failure(ExitStatus.USAGE, f"the {name} is empty")
+    return text
 
 
 def _checked(schema: dict[str, Any] | None) -> AnswerSchema | None:
