@@ -26,10 +26,11 @@ import numpy as np
 from hybrid_cli.evaluate import rows as row_files
 from hybrid_cli.evaluate import thresholds
 from hybrid_cli.evaluate.fit_local import fit_local, local_scores, unseen_local_scores
+from hybrid_cli.evaluate.fit_samples import fit_shifts, has_samples, sampled_scores, unseen_sampled_scores
 from hybrid_cli.evaluate.metrics import Curve, Interval, Numbers, auroc, bootstrap
 from hybrid_cli.evaluate.promises import Outcomes
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.gate.calibration import SHIPPED, Calibration, as_text
+from hybrid_cli.gate.calibration import SHIPPED, Calibration, Promise, SampledPart, as_text
 from hybrid_cli.gate.local_score import LocalScore
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -141,19 +142,27 @@ def shown(figure: Interval) -> str:
     return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
 
 
-def left_out(name: str, known: Sequence[Row], tasks: Sequence[Row]) -> Scored:
-    """Leave each task of `tasks` out of the fit and of the threshold, and score it."""
+def left_out(name: str, known: Sequence[Row], tasks: Sequence[Row], *, sampled: bool = False) -> Scored:
+    """Leave each task of `tasks` out of the fit and of the threshold, and score it.
+
+    With `sampled`, the agreement of samples counts.
+    """
     parts = []
     for task in sorted({row.task for row in tasks}):
         rest = [row for row in [*known, *tasks] if row.task != task]
         out = [row for row in tasks if row.task == task]
-        parts.append(Scored.of("", local_scores(fit_local(rest), out), wrong(out), promised(rest)))
+        score = local_scores(fit_local(rest), out)
+        if sampled:
+            score = sampled_scores(out, score, fit_shifts(rest, unseen_local_scores(rest, "task")))
+        parts.append(Scored.of("", score, wrong(out), promised(rest, sampled=sampled)))
     return Scored.joined(name, parts)
 
 
-def promised(rows: Sequence[Row]) -> dict[str, float | None]:
+def promised(rows: Sequence[Row], *, sampled: bool = False) -> dict[str, float | None]:
     """Return each profile's threshold, by scores of fits that saw no row of the same task."""
     score, label, tasks = unseen_local_scores(rows, "task"), wrong(rows), [row.task for row in rows]
+    if sampled:
+        score = unseen_sampled_scores(rows, score, "task")
     return {
         profile: thresholds.wrong_on_average(score, label, limit, tasks) for profile, limit in LIMITS.items()
     }
@@ -201,7 +210,26 @@ def table(answered: Answered) -> Iterator[str]:
         yield Scored.of(
             "other tasks, as shipped", local_scores(fit_local(fitted), unseen), wrong(unseen), keep_to
         ).line()
+    yield from compared(exam, public)
     yield from ["", *lines]
+
+
+def compared(exam: Sequence[Row], public: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of the answers that were compared with samples: their task left out, without and with samples."""
+    tasks = {row.task for row in [*exam, *public] if "agreement" in row.signals}
+    known = [row for row in [*exam, *public] if row.task not in tasks]
+    other = [row for row in [*exam, *public] if row.task in tasks]
+    where = np.array(["agreement" in row.signals for row in _by_task(other)])
+    for name, sampled in (("compared answers, by the score", False), ("the same, with two samples", True)):
+        if tasks:
+            found = left_out(name, known, other, sampled=sampled)
+            keep_to = {profile: column[where] for profile, column in found.keep_to.items()}
+            yield Scored(name, found.score[where], found.label[where], keep_to).line()
+
+
+def _by_task(rows: Sequence[Row]) -> list[Row]:
+    """Return `rows` in the order of `left_out`."""
+    return sorted(rows, key=lambda row: row.task)
 
 
 def ship(answered: Answered, model: str, name: str) -> None:
@@ -210,20 +238,28 @@ def ship(answered: Answered, model: str, name: str) -> None:
     policy = merge_policy(Flags(model=model), environment)
     weights = Store(environment).locate(policy.local.model)
     fitted = [*answered.exam, *answered.public]
-    found = Outcomes(fitted, unseen_local_scores(fitted, "task"), None, None)
+    score = unseen_local_scores(fitted, "task")
     calibration = Calibration(
         model=name,
         weights=weights.sha256,
         size=weights.path.stat().st_size,
         rows=len(fitted),
         score=rounded(fit_local(fitted)),
-        promises=[
-            *found.promises("escalate_at_most"),
-            *found.promises("wrong_at_most"),
-        ],
+        promises=promises(fitted, score),
+        sampled=SampledPart(
+            [round(shift, 5) for shift in fit_shifts(fitted, score)],
+            promises(fitted, unseen_sampled_scores(fitted, score, "task")),
+        )
+        if has_samples(fitted)
+        else None,
     )
     SHIPPED.mkdir(exist_ok=True)
     (SHIPPED / f"{name}.json").write_bytes(as_text(calibration))
+
+
+def promises(rows: Sequence[Row], score: Numbers) -> list[Promise]:
+    found = Outcomes(rows, score, None, None)
+    return [*found.promises("escalate_at_most"), *found.promises("wrong_at_most")]
 
 
 def rounded(score: LocalScore) -> LocalScore:

@@ -1,10 +1,11 @@
 """The questions behind the shipped calibrations, answered: the rows that gate.py fits on.
 
-    python tests/benchmarks/gate_rows.py FOLDER --model MODEL --data DATA [--short] [--dry-run]
+    python tests/benchmarks/gate_rows.py FOLDER --model MODEL --data DATA [--short] [--samples] [--dry-run]
 
 Writes FOLDER/exam.jsonl and FOLDER/public.jsonl. It continues from the rows in them, and in the end keeps only those of
 its questions. The exam's are drawn by kind and seed. The public ones are samples of four files in DATA: qa_small,
 gsm8k, mmlu and function_calls. `--short` asks the questions of smollm2-135m, which keeps no answer, so fewer will do.
+`--samples` also compares long calculated answers with two samples, which takes about twice as long in all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +24,7 @@ import msgspec
 from hybrid_cli.evaluate.collect import EvalInput, Evaluation
 from hybrid_cli.evaluate.exam import questions
 from hybrid_cli.evaluate.exam.generate import KINDS, Kind
+from hybrid_cli.evaluate.fit_samples import COUNT
 from hybrid_cli.evaluate.questions import LabelledQuestion, from_exam
 from hybrid_cli.evaluate.rows import SavedRows
 from hybrid_cli.profile.policy import Flags, merge_policy
@@ -161,6 +164,9 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="a model's name or file")
     parser.add_argument("--data", type=Path, required=True, help="the folder of the public questions")
     parser.add_argument("--short", action="store_true", help="ask fewer questions")
+    parser.add_argument(
+        "--samples", action="store_true", help="compare long calculated answers with two samples"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only estimate the time")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
@@ -170,6 +176,8 @@ def main() -> None:
     }
     environment = Environment.of_process()
     policy = merge_policy(Flags(model=chosen.model), environment)
+    if chosen.samples:
+        policy = replace(policy, escalation=msgspec.structs.replace(policy.escalation, samples=COUNT))
     weights = Store(environment).locate(policy.local.model)
     for name, asked in parts.items():
         file = chosen.folder / f"{name}.jsonl"

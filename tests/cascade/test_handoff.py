@@ -268,9 +268,12 @@ def test_on_cloud_failure_after_a_local_answer(
 ) -> None:
     cloud.replies = [Reply(fault="cut")]
     escalation = f"escalation: {{on_cloud_failure: {on_failure}, target: {{threshold: 0.99}}}}\n"
-    done = hybrid("run", "-p", profile(cloud.section() + escalation), *HELLO, HYBRID_CONSENT=cloud.origin)
+    path = profile(cloud.section() + escalation)
+    done = hybrid("run", "-v", "-p", path, *HELLO, HYBRID_CONSENT=cloud.origin)
     assert done.returncode == code
     assert (b"Hello" in done.stdout) == (code == 0)
+    used = b"used the local answer, because the handoff failed (confidence 0."
+    assert (used in done.stderr) == (code == 0)
     assert b"stream was cut" in done.stderr
 
 

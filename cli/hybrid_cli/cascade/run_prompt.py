@@ -268,6 +268,7 @@ _OUTCOMES = {
     "escalated": "handed off",
     "denied": "used the local answer although the gate would hand off",
 }
+_HANDOFF_FAILED = "used the local answer, because the handoff failed"
 
 
 def _report(answer: Answer, environment: Environment) -> None:
@@ -278,7 +279,9 @@ def _report(answer: Answer, environment: Environment) -> None:
     for stage in handoff.stages:
         environment.detail(stage.describe())
     why = "" if handoff.reason == "none" else f", reason: {handoff.reason}"
-    environment.detail(f"{_OUTCOMES[handoff.decision]}{_measured(handoff)}{why}")
+    has_failed = handoff.decision == "kept" and handoff.reason != "none"
+    outcome = _HANDOFF_FAILED if has_failed else _OUTCOMES[handoff.decision]
+    environment.detail(f"{outcome}{_measured(handoff)}{why}")
     environment.detail(
         f"{answer.model} answered in {answer.timings.total:.2f} s; tokens in/out: local"
         f" {usage.local.in_}/{usage.local.out}, cloud {usage.cloud.in_}/{usage.cloud.out};"

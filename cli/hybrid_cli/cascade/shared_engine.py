@@ -7,6 +7,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.protocol import (
@@ -53,9 +55,8 @@ class SharedEngine:
         worker.send(request)  # here, because a thread's first task must not be sent before it
         threading.Thread(target=self._receive, daemon=True).start()
 
-    def begin(self, task: Task) -> tuple[int, Events]:
-        """Start one sequence; return its number and the queue of its events."""
-        events: Events = queue.SimpleQueue()
+    def begin(self, task: Task, events: Events) -> int:
+        """Start one sequence, whose events go to `events`; return its number."""
         with self._sending:
             number = next(self._numbers)
             self._waiting[number] = events
@@ -63,7 +64,7 @@ class SharedEngine:
                 events.put(self._failed)
             else:
                 self._worker.send(Begin(number, task))
-        return number, events
+        return number
 
     def cancel(self, number: int) -> None:
         """Stop one sequence."""
@@ -112,21 +113,23 @@ class SharedEngine:
 
 
 class EngineSlot:
-    """One record's slot in the shared engine: an `Engine` for a request of one task."""
+    """One record's slot in the shared engine: an `Engine` for requests of few tasks."""
 
     def __init__(self, shared: SharedEngine, deadline: float | None, clock: Callable[[], float]) -> None:
         """Stop the sequence at the time `deadline` by `clock`."""
         self._shared = shared
         self._deadline = deadline
         self._clock = clock
-        self._number = -1
+        self._numbers: list[int] = []
         self._abandoned: Failure | None = None
 
     def events(self, request: LocalRequest) -> Iterator[Event]:
-        """Yield the events of one sequence. Raises Failure, or EngineGone if the engine has failed."""
-        self._number, events = self._shared.begin(request.tasks[0])
+        """Yield the events of the request's sequences. Raises Failure, or EngineGone if the engine has failed."""
+        events: Events = queue.SimpleQueue()
+        self._numbers = [self._shared.begin(task, events) for task in request.tasks]
         if self._abandoned is not None:
             self.abandon(self._abandoned)
+        running = set(self._numbers)
         yield Loaded(0.0, 0)
         while True:
             event = self._next(events)
@@ -134,10 +137,14 @@ class EngineSlot:
                 raise EngineGone from Failure(ExitStatus[event.status], event.reason)
             if isinstance(event, Refused):
                 raise Failure(ExitStatus[event.status], event.reason)
-            yield event
+            if not isinstance(event, (Tokens, Finished)):
+                continue
+            yield msgspec.structs.replace(event, sequence=self._numbers.index(event.sequence))
             if isinstance(event, Finished):
-                yield Done(event.context)
-                return
+                running.discard(event.sequence)
+                if not running:
+                    yield Done(event.context)
+                    return
 
     def _next(self, events: Events) -> Event:
         left = None if self._deadline is None else max(0.0, self._deadline - self._clock())
@@ -148,10 +155,12 @@ class EngineSlot:
             raise Failure(ExitStatus.DEADLINE, "deadline reached (limits.seconds)") from None
 
     def stop(self) -> None:
-        """Stop generating the sequence."""
-        self._shared.cancel(self._number)
+        """Stop generating the sequences."""
+        for number in self._numbers:
+            self._shared.cancel(number)
 
     def abandon(self, failure: Failure) -> None:
-        """Stop the sequence from another thread, and let `events` raise `failure`."""
+        """Stop the sequences from another thread, and let `events` raise `failure`."""
         self._abandoned = failure
-        self._shared.abandon(self._number, failure)
+        for number in self._numbers:
+            self._shared.abandon(number, failure)

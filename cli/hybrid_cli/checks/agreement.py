@@ -8,6 +8,8 @@ import unicodedata
 SHORT = 5
 """Words. Longer answers agree only if they are equal."""
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+_LIST_MARK = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+)")
 
 
 def agreement(local: str, cloud: str) -> float | None:
@@ -23,6 +25,16 @@ def agreement(local: str, cloud: str) -> float | None:
     if len(one) > SHORT:
         return None
     return float(bool(one) and one in (other[: len(one)], other[-len(one) :]))
+
+
+def result_of(text: str) -> float | None:
+    """Return the number that a calculated answer comes to: the last one in its last line; None if there is none.
+
+    The number of a list's item is not counted.
+    """
+    *_, last = text.strip().splitlines() or [""]
+    found = _NUMBER.findall(_LIST_MARK.sub("", last, count=1))
+    return float(found[-1].replace(",", "")) if found else None
 
 
 def _words(text: str) -> list[str]:

@@ -156,7 +156,9 @@ class Evaluation:
     @property
     def source(self) -> str:
         """Identifies the local model and its sampling, for the rows' keys."""
-        return f"{self.weights.sha256} {msgspec.json.encode(self.policy.local.sampling).decode()}"
+        samples = self.policy.escalation.samples
+        sampling = msgspec.json.encode(self.policy.local.sampling).decode()
+        return f"{self.weights.sha256} {sampling}{f' {samples} samples' if samples else ''}"
 
     @property
     def _is_live(self) -> bool:

@@ -52,7 +52,8 @@ def evaluate_gate(
         rows.cloud_right(measured)  # raises Failure if an outcome is missing
     model = work.policy.local.model
     by: LeftOut = "group" if unseen == "subjects" else "key"
-    wrong, gain = unseen_scores(measured, work.cloud_outcomes(), by)
+    sampled = work.policy.escalation.samples > 0
+    wrong, gain = unseen_scores(measured, work.cloud_outcomes(), by, sampled=sampled)
     handoff = wrong if gain is None else gain
     scores = Scores(handoff, wrong, np.exp(rows.column(measured, "mean_logprob")))
     if plot is not None:

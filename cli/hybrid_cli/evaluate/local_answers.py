@@ -9,11 +9,12 @@ import msgspec
 
 from hybrid_cli.cascade.local_answer import doubt_of, tidied
 from hybrid_cli.cascade.local_run import collect, new_request
+from hybrid_cli.cascade.samples import agreeing_share, is_comparable, sampled_request, sampled_texts
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.local.protocol import Engine, Finished, Tokens
+from hybrid_cli.local.protocol import Engine, Finished, LocalRequest, Tokens
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Question, Request
 from hybrid_cli.ui.environment import Environment
@@ -53,7 +54,27 @@ class LocalAnswers:
                 result = results[event.sequence]
                 result.text = tidied(result.text, asked[event.sequence], is_shown=False)
                 result.doubt = doubt_of(result.text, asked[event.sequence])
-                yield questions[event.sequence], result
+                if not self._is_sampled(result, asked[event.sequence]):
+                    yield questions[event.sequence], result
+        chosen = [number for number, result in enumerate(results) if self._is_sampled(result, asked[number])]
+        if chosen:
+            tasks = [request.tasks[number] for number in chosen]
+            self._compare(
+                msgspec.structs.replace(request, tasks=tasks), [results[number] for number in chosen]
+            )
+        for number in chosen:
+            yield questions[number], results[number]
+
+    def _is_sampled(self, result: LocalResult, request: Request) -> bool:
+        """Return whether the answer is compared with samples: as `hybrid run` does, but far from the threshold, too."""
+        return self.policy.escalation.samples > 0 and is_comparable(result, request)
+
+    def _compare(self, request: LocalRequest, results: Sequence[LocalResult]) -> None:
+        """Set the agreement of each task's samples with its result."""
+        count = self.policy.escalation.samples
+        texts = sampled_texts(self.engine, sampled_request(request, count))
+        for number, result in enumerate(results):
+            result.agreement = agreeing_share(result.text, texts[number * count : (number + 1) * count])
 
 
 def request_for(question: LabelledQuestion) -> Request:

@@ -17,10 +17,10 @@ from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, answer_signals, running_mean
+from hybrid_cli.gate.features import CHECKPOINTS, NAMES, VERSION, running_mean
 from hybrid_cli.gate.local_score import AnswerForm, answer_form
 from hybrid_cli.gate.prompt_kinds import prompt_kinds
-from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.gate.verdict import LocalResult, signals_of
 from hybrid_cli.prompt import Question
 
 Answerer = Callable[[Sequence[LabelledQuestion]], Iterable[tuple[LabelledQuestion, LocalResult]]]
@@ -159,7 +159,7 @@ def _row(question: LabelledQuestion, result: LocalResult, source: str, score: Sc
             has_choices=question.choices != [],
         ),
         kinds=[round(share, 4) for share in kinds_of(question)],
-        signals=answer_signals(result.logprobs, result.tokens_in, result.first),
+        signals=signals_of(result),
         running=[running_mean(result.logprobs, tokens) for tokens in CHECKPOINTS],
         finish_reason=result.finish_reason,
         tokens_in=result.tokens_in,

@@ -8,6 +8,7 @@ import numpy as np
 
 from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
 from hybrid_cli.evaluate.fit_local import LeftOut, unseen_local_scores
+from hybrid_cli.evaluate.fit_samples import unseen_sampled_scores
 from hybrid_cli.evaluate.metrics import Numbers
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.gate.cloud_score import handoff_gain
@@ -16,10 +17,15 @@ _PARTS = 5
 
 
 def unseen_scores(
-    measured: Sequence[Row], outcomes: Sequence[CloudOutcome], by: LeftOut = "key"
+    measured: Sequence[Row], outcomes: Sequence[CloudOutcome], by: LeftOut = "key", *, sampled: bool = False
 ) -> tuple[Numbers, Numbers | None]:
-    """Return each row's probability of "wrong" and its expected gain; the gain is None without `outcomes`."""
+    """Return each row's probability of "wrong" and its expected gain; the gain is None without `outcomes`.
+
+    With `sampled`, the agreement of samples counts, for rows that have it.
+    """
     wrong = unseen_local_scores(measured, by)
+    if sampled:
+        wrong = unseen_sampled_scores(measured, wrong, by)
     if not outcomes:
         return wrong, None
     cloud = _unseen_cloud(measured, outcomes, by)

@@ -11,7 +11,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.calibration import Calibration, Promise, find
 from hybrid_cli.gate.cloud_score import handoff_gain
 from hybrid_cli.gate.features import CHECKPOINTS, Signals, running_mean
-from hybrid_cli.gate.local_score import answer_form
+from hybrid_cli.gate.local_score import answer_form, shifted
 from hybrid_cli.gate.prior import prior_of
 from hybrid_cli.gate.prompt_kinds import prompt_kinds
 from hybrid_cli.profile.policy import Policy
@@ -38,6 +38,8 @@ class Criterion:
     """The prompt's share in each kind of work."""
     cloud_right: float | None = None
     """The probability that the cloud's answer is right, if the promise counts it."""
+    shifts: Sequence[float] = ()
+    """What the number of samples that agree adds to the log odds of "wrong"; empty if none are compared."""
 
     def for_request(self, request: Request) -> Criterion:
         """Return the criterion for one request: its form, and with a calibration the kind of its prompt."""
@@ -87,7 +89,19 @@ class Criterion:
         wrong = calibration.score.probability(self.kinds, form, signals)
         if wrong is None:
             return None
+        agreement = signals.get("agreement")
+        if self.shifts and agreement is not None:
+            wrong = shifted(wrong, self.shifts, agreement)
         return 1 - (wrong if self.cloud_right is None else handoff_gain(wrong, self.cloud_right))
+
+    def samples_wanted(self, signals: Signals) -> int:
+        """Return how many samples to compare with the answer: 0 unless their agreement may change the decision."""
+        most = len(self.shifts) - 1
+        decisions = set()
+        for agreeing in range(most + 1):
+            confidence = self.confidence({**signals, "agreement": agreeing / most})
+            decisions.add(confidence is not None and self.keeps(confidence))
+        return most if len(decisions) > 1 else 0
 
     def heads_for_handoff(self, signals: Signals) -> bool:
         """Return whether a running answer is heading for a handoff."""
@@ -132,6 +146,8 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
     """
     target = policy.escalation.target
     if target.threshold is not None:
+        if policy.escalation.samples:
+            environment.note("escalation.samples has no effect with a plain threshold; set wrong_at_most")
         return Criterion(target.threshold)
     ((name, value),) = [
         (name, value) for name in target.__struct_fields__ if (value := getattr(target, name)) is not None
@@ -145,7 +161,17 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
         )
     cloud = policy.cloud.model if policy.cloud is not None else None
     reason = "there is none" if calibration is None else calibration.misfit(name, cloud)
-    promise = None if calibration is None or reason else calibration.promise(name, value)
+    sampled = calibration.sampled if calibration is not None and policy.escalation.samples else None
+    if policy.escalation.samples and sampled is None:
+        environment.note(
+            f"escalation.samples has no effect, because the calibration of {policy.local.model} has no samples; run:"
+            f" hybrid calibrate -m {policy.local.model} (with the same profile)"
+        )
+    promise = (
+        None
+        if calibration is None or reason
+        else calibration.promise(name, value, sampled=sampled is not None)
+    )
     if calibration is None or promise is None:
         raise Failure(
             ExitStatus.USAGE,
@@ -156,4 +182,5 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
     if promise.keep_to is None:
         broken = f"{policy.local.model} cannot keep {name}={value:g}; use a larger model or a weaker promise"
         return Criterion(1.0, calibration, promise, keeps_nothing=broken)
-    return Criterion(1 - promise.keep_to, calibration, promise)
+    shifts = () if sampled is None else sampled.shifts
+    return Criterion(1 - promise.keep_to, calibration, promise, shifts=shifts)

@@ -85,6 +85,11 @@ def expected_logit(kinds: Sequence[float], wrong_by_kind: Sequence[float], wrong
     return likeness * logit(by_kind) + (1 - likeness) * logit(wrong)
 
 
+def shifted(wrong: float, shifts: Sequence[float], agreement: float) -> float:
+    """Return the probability of "wrong" by the share of samples that agree; `shifts` has one entry for each number."""
+    return logistic(logit(wrong) + shifts[round(agreement * (len(shifts) - 1))])
+
+
 def logit(share: float) -> float:
     """Return the log odds of `share`, which is kept away from 0 and 1."""
     share = max(_LEAST, min(_MOST, share))

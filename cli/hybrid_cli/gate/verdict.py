@@ -68,6 +68,8 @@ class LocalResult:
     """From the request to the end of the answer, or to where it was given up."""
     first: TokenSignal | None = None
     """The first content token's signals."""
+    agreement: float | None = None
+    """The share of further samples that come to the same number; None if none were compared."""
     call: ToolCall | None = None
     """The tool the model calls instead of answering."""
     problem: str | None = None
@@ -144,7 +146,8 @@ def unavailable(failure: Failure) -> Verdict:
 
 def signals_of(result: LocalResult) -> Signals:
     """Return the signals of the answer so far."""
-    return answer_signals(result.logprobs, result.tokens_in, result.first)
+    signals = answer_signals(result.logprobs, result.tokens_in, result.first)
+    return signals if result.agreement is None else {**signals, "agreement": result.agreement}
 
 
 def judge(result: LocalResult, criterion: Criterion) -> Verdict:

@@ -97,6 +97,7 @@ RULES: dict[str, MergeRule] = {
     "escalation.on_denied": _prefer("fail"),
     "escalation.on_cloud_failure": _prefer("fail"),
     "escalation.handoff_tool": _last,
+    "escalation.samples": _last,
     "escalation.sticky": _least,
     "escalation.shadow": _least,
     "escalation.require_enforcement": _greatest,

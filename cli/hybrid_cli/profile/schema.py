@@ -209,6 +209,13 @@ class Escalation(Section, frozen=True):
             " For models that can call tools; adds about 200 tokens to each prompt."
         ),
     ] = False
+    samples: Annotated[
+        Literal[0, 2],
+        says(
+            "2: compare a long calculated answer near the threshold with two more samples, if a handoff is possible."
+            " More right answers are kept, but they take about three times as long. Needs a calibration with samples."
+        ),
+    ] = 0
     sticky: Annotated[
         bool, says("Hand off every turn of a conversation once a turn of it was handed off.")
     ] = False

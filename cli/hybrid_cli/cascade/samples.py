@@ -1,0 +1,54 @@
+"""Further samples of a calculated answer: whether the model comes to the same number again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hybrid_cli.checks.agreement import result_of
+from hybrid_cli.gate.local_score import answer_form
+from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.local.protocol import Engine, LocalRequest, Task, Tokens
+from hybrid_cli.prompt import Request
+
+TEMPERATURE = 0.7
+"""High enough for samples that differ where the model is unsure, and that are still sensible."""
+
+
+def is_comparable(result: LocalResult, request: Request) -> bool:
+    """Return whether a result is a whole, long answer in free text that comes to a number."""
+    form = answer_form(
+        len(result.logprobs), has_schema=request.schema is not None, has_choices=request.choices != ()
+    )
+    is_sound = result.finish_reason == "stop" and result.problem is None and result.doubt is None
+    return form == "long" and is_sound and result_of(result.text) is not None
+
+
+def samples_of(task: Task, count: int) -> list[Task]:
+    """Return the tasks of `count` further samples of a prompt. Each draws for itself."""
+    return [
+        msgspec.structs.replace(task, temperature=TEMPERATURE, sample=number)
+        for number in range(1, count + 1)
+    ]
+
+
+def sampled_request(request: LocalRequest, count: int) -> LocalRequest:
+    """Return the request for `count` further samples of each task; they are decoded side by side."""
+    tasks = [sample for task in request.tasks for sample in samples_of(task, count)]
+    return msgspec.structs.replace(request, tasks=tasks)
+
+
+def sampled_texts(engine: Engine, request: LocalRequest) -> list[str]:
+    """Return the text of each of the request's tasks."""
+    texts = [""] * len(request.tasks)
+    for event in engine.events(request):
+        if isinstance(event, Tokens):
+            texts[event.sequence] += event.text
+    return texts
+
+
+def agreeing_share(text: str, samples: Sequence[str]) -> float:
+    """Return the share of the samples that come to the same number as `text`."""
+    result = result_of(text)
+    return sum(result_of(sample) == result for sample in samples) / len(samples)

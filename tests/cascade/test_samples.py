@@ -1,0 +1,80 @@
+"""`escalation.samples`: a long calculated answer near the threshold is compared with more samples of the real model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_cli.gate.calibration import Promise, SampledPart, as_text
+from hybrid_cli.weights.catalog import shipped_catalog
+from hybrid_process import Hybrid
+from made_rows import made_calibration
+from scripted_cloud import ScriptedCloud
+
+Profile = Callable[..., Path]
+PROMPT = "Tell the history of the Eiffel Tower in one paragraph, with the year it was built."
+"""The small model's answer is long enough, has a number in its last line, and calculates nothing wrongly."""
+SAMPLES = "escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"
+
+
+def calibrate(home: Path, shifts: list[float]) -> None:
+    promises = [Promise("wrong_at_most", 0.2, 0.5, 0.5)]
+    calibration = made_calibration(
+        shipped_catalog()["smollm2-135m"].files[0].sha256, *promises, sampled=SampledPart(shifts, promises)
+    )
+    folder = home / "config" / "calibrations"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "made.json").write_bytes(as_text(calibration))
+
+
+@pytest.fixture
+def answer(
+    hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> Callable[..., tuple[dict[str, Any], str]]:
+    def ask(
+        shifts: list[float], *arguments: str, text: str = SAMPLES, prompt: str = PROMPT
+    ) -> tuple[dict[str, Any], str]:
+        calibrate(home, shifts)
+        path = profile(cloud.section() + text)
+        done = hybrid("run", "-p", path, "--json", "-v", *arguments, prompt, HYBRID_CONSENT=cloud.origin)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), done.stderr.decode()
+
+    return ask
+
+
+def test_agreement_decides_near_the_threshold(answer: Callable[..., tuple[dict[str, Any], str]]) -> None:
+    trusted, told = answer([9, -9, -9])
+    agreement = trusted["handoff"]["signals"]["agreement"]
+    assert f"compared with 2 more samples: {round(agreement * 2)} of 2 give the same number" in told
+    assert trusted["answered_by"] == ("cloud" if agreement == 0 else "local")
+    doubted, _ = answer([-9, 9, 9])
+    assert (
+        doubted["handoff"]["signals"]["agreement"] == agreement
+    )  # the samples' seeds are their own, but fixed
+    assert doubted["answered_by"] == ("local" if agreement == 0 else "cloud")
+
+
+@pytest.mark.parametrize(
+    ("shifts", "arguments", "text", "prompt"),
+    [
+        pytest.param([0, 0, 0], [], SAMPLES, PROMPT, id="it cannot change the decision"),
+        pytest.param([9, 0, -9], ["--escalation", "forbid"], SAMPLES, PROMPT, id="nothing may leave"),
+        pytest.param([9, 0, -9], [], SAMPLES, "Say hello.", id="a short answer"),
+        pytest.param([9, 0, -9], [], SAMPLES.replace("2,", "0,", 1), PROMPT, id="it is off"),
+    ],
+)
+def test_no_sample_is_drawn_in_vain(
+    answer: Callable[..., tuple[dict[str, Any], str]],
+    shifts: list[float],
+    arguments: list[str],
+    text: str,
+    prompt: str,
+) -> None:
+    found, told = answer(shifts, *arguments, text=text, prompt=prompt)
+    assert "agreement" not in found["handoff"]["signals"]
+    assert "more samples" not in told
