@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -14,10 +15,13 @@ import pytest
 
 from hostile_repository import HostileRepository
 from hybrid_cli.checks.verify import verify
+from hybrid_cli.cloud.keys import read_key
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.pipe.resume import open_resumed
+from hybrid_cli.profile.cloud_section import Key
 from hybrid_cli.profile.loader import COMMANDS, with_absolute_paths
 from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.prompt_files.folders import files_in
 from hybrid_cli.system.child_environment import for_command
 from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.environment import Environment
@@ -232,7 +236,7 @@ def test_trust_ends_when_a_script_that_the_file_names_changes(
 
 
 def test_a_modules_name_in_the_working_folder_is_not_run(
-    hostile: HostileRepository, monkeypatch: pytest.MonkeyPatch
+    hostile: HostileRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sys.version_info < (3, 11):
         pytest.skip("Python 3.10 has no safe path; the documents use -I")
@@ -242,7 +246,61 @@ def test_a_modules_name_in_the_working_folder_is_not_run(
     monkeypatch.chdir(hostile.root)
     for flags in ((), ("-I",)):
         assert verify([sys.executable, *flags, "-m", "json.tool", "{file}"], "{}", os.environ) is None
+    with pytest.raises(Failure, match="exited with code"):  # the real module has nothing to read
+        read_key(Key(command=[sys.executable, "-m", "json.tool"]), world(tmp_path))
     assert not hostile.has_run()
+
+
+@pytest.mark.parametrize("path", [".", "", "bin"])
+def test_a_programs_name_in_the_working_folder_is_no_command(
+    hostile: HostileRepository, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile.program(f"{path or '.'}/pass", "sk-stolen")
+    monkeypatch.chdir(hostile.root)
+    variables = {"PATH": f"{path}:/nonexistent"}
+    monkeypatch.setenv("PATH", variables["PATH"])
+    with pytest.raises(Failure, match="cannot be started"):
+        read_key(Key(command=["pass"]), world(tmp_path, **variables))
+    with pytest.raises(Failure, match="cannot be started"):
+        verify(["pass"], "{}", variables)
+    assert not hostile.has_run()
+
+
+@pytest.mark.parametrize("transport", ["ssh", "file", "ext"])
+def test_git_lists_files_without_a_command_of_the_repository(tmp_path: Path, transport: str) -> None:
+    """The index has a folder whose tree is missing, and the remote that should have it names a command."""
+    root, mark = tmp_path / "clone", tmp_path / "ran"
+    (root / "part").mkdir(parents=True)
+    for name in ("a.txt", "part/b.txt"):
+        (root / name).write_text("text\n")
+
+    def git(*arguments: str) -> str:
+        own = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "core.abbrev=40")
+        done = subprocess.run(["git", "-C", root, *own, *arguments], capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "a")
+    tree = git("rev-parse", "HEAD:part")
+    git("sparse-checkout", "init", "--cone", "--sparse-index")
+    if "part/\n" not in f"{git('ls-files', '--sparse')}\n":
+        pytest.skip("this Git has no sparse index")
+    (root / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    url = {"ssh": "ssh://host/x", "file": str(tmp_path), "ext": f"ext::touch {mark}"}
+    for key, value in (
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", url[transport]),
+        ("core.sshCommand", f"touch {mark};:"),
+        ("remote.origin.uploadpack", f"touch {mark};:"),
+        ("protocol.allow", "always"),
+    ):
+        git("config", key, value)
+    with contextlib.suppress(Failure):  # whether Git can list them does not matter
+        files_in(str(root), world(tmp_path, PATH=os.environ["PATH"], HOME=str(tmp_path)))
+    assert not mark.exists()
 
 
 def test_commands_of_a_profile_start_at_its_folder(hostile: HostileRepository, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud, Key, Server
+from hybrid_cli.system.child_environment import with_safe_paths
 from hybrid_cli.ui.environment import Environment
 
 _COMMAND_SECONDS = 20
@@ -33,7 +34,7 @@ def read_key(key: Key, environment: Environment) -> str:
     elif key.file is not None:
         value = _from_file(Path(key.file))
     else:
-        value = _from_command(key.command or [])
+        value = _from_command(key.command or [], environment)
     value = _unquoted(value.strip())
     if key.command is not None:
         environment.command_keys[tuple(key.command)] = value
@@ -99,13 +100,14 @@ def _text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _from_command(command: list[str]) -> str:
+def _from_command(command: list[str], environment: Environment) -> str:
     try:
         result = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # it may contain secrets
+            env=with_safe_paths(environment.variables),
             timeout=_COMMAND_SECONDS,
             text=True,
             errors="replace",

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.system.child_environment import for_command
+from hybrid_cli.system.child_environment import for_git
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import one_line, shorten
 
@@ -52,7 +52,7 @@ def _tracked(folder: str, environment: Environment) -> list[str] | None:
             [*_GIT, "-C", folder, "ls-files", "-z", "--cached"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**for_command(environment.variables), "LC_ALL": "C"},
+            env=for_git(environment.variables),
             timeout=_GIT_SECONDS,
             check=False,
         )

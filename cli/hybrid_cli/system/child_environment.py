@@ -23,11 +23,25 @@ def for_command(variables: Mapping[str, str]) -> dict[str, str]:
     PATH keeps its absolute folders only, and Python does not import from the working folder: it may be a
     repository with a module of any name.
     """
-    kept = {name: value for name, value in variables.items() if _ALLOWED.fullmatch(name)}
+    return with_safe_paths({name: value for name, value in variables.items() if _ALLOWED.fullmatch(name)})
+
+
+def for_git(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables for Git in a folder that anybody may have written: it fetches nothing.
+
+    Otherwise it fetches objects that are missing in a partial clone, by a command that the repository's settings
+    name. Git before 2.44 knows only the second variable.
+    """
+    return {**for_command(variables), "LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+
+
+def with_safe_paths(variables: Mapping[str, str]) -> dict[str, str]:
+    """`variables` for a command that must run no program and no Python module of the working folder."""
+    kept = {**variables, "PYTHONSAFEPATH": "1"}
     if "PATH" in kept:
         kept["PATH"] = os.pathsep.join(
             folder
             for folder in kept["PATH"].split(os.pathsep)
             if os.path.isabs(folder)  # noqa: PTH117
         )
-    return {**kept, "PYTHONSAFEPATH": "1"}
+    return kept
