@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import random
+import re
+import time
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from drawn_text import drawn_match
+from hybrid_cli.exit_status import Failure
 from hybrid_cli.privacy.credentials import CREDENTIALS
 from hybrid_cli.privacy.harmless import is_placeholder
+from hybrid_cli.privacy.known_values import KnownValue, known_spans
 from hybrid_cli.privacy.scan import find
 from hybrid_cli.privacy.screen import screen
 from hybrid_cli.profile.schema import Privacy
-from secret_samples import BARE, CONTEXTS, NAMELESS, SECRETS, UNUSUAL
+from secret_samples import BARE, CONTEXTS, NAMELESS, SECRETS, UNUSUAL, mixed
 
 REDACTS = Privacy(on_secret="redact", redact=[])  # noqa: S106  a word, no password
 PART = 12
@@ -70,6 +79,71 @@ def test_no_part_of_a_secret_is_left_in_ten_thousand_cases() -> None:
     every = cases()
     for seed in range(10_000):
         check(seed, *every[seed % len(every)])
+
+
+AGAIN: dict[str, tuple[str, Callable[[str], str]]] = {
+    "alone": ("%s", str),
+    "in a sentence": ("I typed %s , and it failed.", str),
+    "in a longer word": ("x%sx", str),
+    "with an invisible character": ("%s", lambda value: f"{value[:5]}\u200b{value[5:]}"),
+    "in Base64": ("YW5uOn%s", lambda value: base64.b64encode(f"ann:{value}".encode()).decode()[6:]),
+    "in hexadecimal": ("%s", lambda value: value.encode().hex()),
+    "in a URL": ("?q=%s", lambda value: quote(value, safe="")),
+    "in HTML": ("<p>%s</p>", html.escape),
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_that_was_found_is_found_wherever_else_it_stands(secret: str) -> None:
+    """A password is found beside its name, and known from then on: in another line, turn or encoding."""
+    value = SECRETS[secret](random.Random(4))
+    named = f'{{"db_password": {json.dumps(value)}}}'
+    for name, (frame, write) in AGAIN.items():
+        written = write(value)
+        again = frame.replace("%s", written)
+        for texts in ([f"{named}\n\n{again}"], [f"{again}\n\n{named}"], [named, again, "And now?"]):
+            messages = [{"role": "user", "content": text} for text in texts]
+            left = "\n".join(one["content"] for one in screen(messages, REDACTS, {}).messages)
+            assert parts_left(written, left) == [], (name, left[:600])
+
+
+def test_a_tool_gets_no_secret_that_only_the_rest_of_the_prompt_reveals() -> None:
+    argument = [{"role": "user", "content": "Who uses Xk92mQ7pLz4t?"}]
+    kept = ["db_password=Xk92mQ7pLz4t", "find out"]
+    with pytest.raises(Failure, match="line 1 of the prompt looks like a password or key"):
+        screen(argument, Privacy(), {}, kept=kept)
+    (message,) = screen(argument, REDACTS, {}, kept=kept).messages[1:]
+    assert message["content"].startswith("Who uses [[SECRET_1_")
+    assert screen(argument, Privacy(), {}).messages == argument
+
+
+def test_known_values_are_found_as_words_only() -> None:
+    """Other people's data, and short passwords, are parts of many words."""
+    texts = [
+        "ip 10.1.2.3, mail a@b.example, card 4111111111111111",
+        "order id: 4111111111111111, x110.1.2.34",
+    ]
+    privacy = Privacy(on_secret="redact", redact=["ip", "email", "card"])  # noqa: S106
+    first, second = (
+        one["content"]
+        for one in screen([{"role": "user", "content": one} for one in texts], privacy, {}).messages[1:]
+    )
+    assert not any(one in first for one in ("10.1", "a@b", "4111"))
+    assert re.fullmatch(r"order id: \[\[CARD_1_\w+\]\], x110\.1\.2\.34", second)
+    text = "identified by 'pin7'; the pin7 of a pin78"
+    left = sent(text)
+    assert "pin78" in left
+    assert left.count("[[SECRET_1_") == 2
+
+
+def test_many_secrets_take_no_longer_than_their_text() -> None:
+    chance = random.Random(7)
+    values = [KnownValue("eyJhbGciOiJIUzI1NiIs" + mixed(chance, 40), "secret", "x") for _ in range(4_000)]
+    text = "\n".join(one.text for one in values)
+    begun = time.process_time()
+    spans = known_spans(text, values)
+    assert {text[one.start : one.end] for one in spans} == {one.text for one in values}
+    assert time.process_time() - begun < 20  # looked for one by one: minutes
 
 
 SCRIPTS: dict[str, Any] = {

@@ -47,7 +47,9 @@ def scanned_call(
     guides = [] if request.tools else _guides(request)
     is_plain = not screen(guides, policy.privacy, environment.variables, keys).vault.counts
     files = [(file.name, file.text) for file in request.question.files]
-    screened = screen(outgoing_messages(request, server), policy.privacy, environment.variables, keys, files)
+    messages = outgoing_messages(request, server)
+    kept = [message["content"] for message in request.messages()] if request.tools else []
+    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

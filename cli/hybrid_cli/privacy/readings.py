@@ -109,7 +109,7 @@ _TRIGGERS = (
     (("*", "`", "<"), re.compile(_EMPHASIS)),
 )
 """Where a text can be read otherwise: characters that must be in it, and the pattern of the places."""
-_GAP = "\n\ufffd\n"
+GAP = "\n\ufffd\n"
 """Replaces lines that were left out; no secret contains it."""
 
 
@@ -140,9 +140,9 @@ def _lines_to_read_again(text: str) -> Reading | None:
         return None
     pieces, starts, ends = [], [], []
     for start, end in lines:
-        pieces += [text[start:end], _GAP]
-        starts += [*range(start, end), *[end] * len(_GAP)]
-        ends += [*range(start + 1, end + 1), *[end] * len(_GAP)]
+        pieces += [text[start:end], GAP]
+        starts += [*range(start, end), *[end] * len(GAP)]
+        ends += [*range(start + 1, end + 1), *[end] * len(GAP)]
     return Reading("".join(pieces), starts, ends)
 
 

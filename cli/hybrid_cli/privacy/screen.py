@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.privacy.readings import readings
+from hybrid_cli.privacy.known_values import KnownValue, known_spans, values_in
 from hybrid_cli.privacy.redact import NOTICE, Vault
 from hybrid_cli.privacy.scan import find
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan, merged
@@ -42,20 +40,19 @@ def screen(
     variables: Mapping[str, str],
     keys: Collection[str] = (),
     files: Sequence[tuple[str, str]] = (),
+    kept: Sequence[str] = (),
 ) -> Screened:
     """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
 
     `files` are names and texts that the last message contains in this order: a refusal names a file and its line.
+    `kept` are texts of the request that do not leave: a secret that is found in them is one in `messages`, too.
 
     Raises Failure (DENIED) for a secret under `on_secret: forbid`, and if a scan fails: nothing leaves
     unscanned.
     """
     kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
     texts = [message["content"] for message in messages]
-    found = [
-        merged([*_scan(text, ["secret", *kinds], privacy, variables), *_key_spans(text, keys)])
-        for text in texts
-    ]
+    found = _found(texts, kept, kinds, privacy, variables, keys)
     if privacy.on_secret == "forbid":  # noqa: S105  no password
         _refuse_secrets(messages, found, files)
     vault = Vault(texts)
@@ -66,27 +63,25 @@ def screen(
     return Screened(_with_notice(redacted, vault), vault)
 
 
-def _key_spans(text: str, keys: Collection[str]) -> list[SensitiveSpan]:
-    """The places of the clouds' own keys in `text`."""
-    patterns = [pattern for key in set(keys) if len(key) >= _MIN_KEY_LENGTH for pattern in _encodings(key)]
-    if not patterns:
-        return []
-    pattern = re.compile("|".join(patterns))
+def _found(
+    texts: Sequence[str],
+    kept: Sequence[str],
+    kinds: list[Kind],
+    privacy: Privacy,
+    variables: Mapping[str, str],
+    keys: Collection[str],
+) -> list[list[SensitiveSpan]]:
+    """The spans in each of `texts`: what the scan finds, and the same values elsewhere in `texts`."""
+    known = {KnownValue(key, "secret", "the cloud's own key") for key in keys if len(key) >= _MIN_KEY_LENGTH}
+    all_texts = [*texts, *kept]
+    found = [_scan(text, ["secret", *kinds], privacy, variables) for text in all_texts]
+    known.update(
+        value for text, spans in zip(all_texts, found, strict=True) for value in values_in(text, spans)
+    )
     return [
-        SensitiveSpan("secret", "the cloud's own key", *reading.place(*match.span()))
-        for reading in readings(text)
-        for match in pattern.finditer(reading.text)
+        merged([*spans, *known_spans(text, known)])
+        for text, spans in zip(texts, found, strict=False)  # without those of `kept`
     ]
-
-
-def _encodings(key: str) -> Iterator[str]:
-    """Patterns for a key in plain text, percent-encoded, in hexadecimal and in Base64."""
-    yield "".join(f"(?:{re.escape(one)}|%(?i:{ord(one):02x}))" for one in key)
-    yield f"(?i:{key.encode().hex()})"
-    for offset in range(3):  # bytes before the key in its Base64 group, as in `user:key`
-        whole = base64.b64encode(bytes(offset) + key.encode()).decode().rstrip("=")
-        shared = -1 if (offset + len(key)) % 3 else None  # its character also encodes the next byte
-        yield re.escape(whole[(0, 2, 3)[offset] : shared]).replace(r"\+", "[+-]").replace("/", "[/_]")
 
 
 def _refuse_secrets(
