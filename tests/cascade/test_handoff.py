@@ -343,7 +343,10 @@ def test_the_default_profile_keeps_the_local_answer_whatever_fails(
         ("{env: NO_SUCH_KEY}", "no API key: NO_SUCH_KEY is not set"),
         ("{file: missing}", "cannot be read"),
         ("{file: open}", "chmod 600"),
-        ("{file: odd}", "contains characters that no key has"),
+        ("{file: odd}", "contains spaces or line breaks"),
+        ("{file: quotes}", "contains characters that no key has; look for typographic quotes"),
+        ("{file: bearer}", "begins with `Bearer`, which hybrid adds itself"),
+        ("{file: utf16}", "is not UTF-8"),
         ("{command: ['false']}", "the key command false exited with code 1"),
         ("{command: [no-such-command]}", "No such file"),
         ("{command: ['true']}", "no API key: the command true printed nothing"),
@@ -353,8 +356,14 @@ def test_a_key_that_cannot_be_read(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path, key: str, told: str
 ) -> None:
     (tmp_path / "open").write_text(KEY)
-    (tmp_path / "odd").write_text(f"{KEY}\nsecond line\n")
-    (tmp_path / "odd").chmod(0o600)
+    for name, content in (
+        ("odd", f"{KEY}\nsecond line\n".encode()),
+        ("quotes", f"“{KEY}”".encode()),
+        ("bearer", f"Bearer {KEY}".encode()),
+        ("utf16", f"{KEY}\r\n".encode("utf-16")),
+    ):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
     path = profile(cloud.section(f", key: {key}") + "escalation: {mode: force}\n")
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (4, b"", [])

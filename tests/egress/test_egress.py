@@ -22,6 +22,7 @@ from hybrid_cli.egress.budget import used_by, worst_cost
 from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.cloud_section import Extra, Server
 from hybrid_process import Hybrid
+from raw_server import sending
 from scripted_cloud import Reply, ScriptedCloud
 
 Profile = Callable[..., Path]
@@ -189,6 +190,23 @@ def test_unusable_proxy_and_certificate_settings_are_errors(
     assert (done.returncode, done.stdout) == (5, b"")
     assert f"was not contacted: {told}" in done.stderr.decode() or told in done.stderr.decode()
     assert outcomes(home) == ["refused"]
+
+
+def test_a_proxy_that_refuses_or_cannot_be_reached_is_named(hybrid: Hybrid, profile: Profile) -> None:
+    origin = "https://api.example.test"
+    path = profile(f'cloud: {{base_url: "{origin}/v1", model: m, retries: 0}}\n{FORCE}')
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with sending([refusal]) as proxy:
+        for variables, told in (
+            ({"HTTPS_PROXY": proxy.replace("//", "//user:hunter2@")}, "through the proxy in HTTPS_PROXY (407 Proxy Auth"),
+            ({"all_proxy": "http://127.0.0.1:9"}, "through the proxy in all_proxy ([Errno 111]"),
+            ({"HTTPS_PROXY": "http://no.such.host.test:1"}, "through the proxy in HTTPS_PROXY: the proxy's host name is"),
+            ({"HTTPS_PROXY": proxy, "NO_PROXY": "::1,[::1],.test"}, "cannot be reached: its host name is unknown"),
+        ):  # fmt: skip
+            done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=origin, **variables)
+            assert (done.returncode, done.stdout) == (5, b"")
+            assert told in done.stderr.decode()
+            assert b"hunter2" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,13 @@ def test_the_field_that_a_refusal_names(body: Any, field: str | None) -> None:
         ({"details": [{"retryDelay": "1.5s"}]}, 1.5),
         ({"message": "Please retry in 12.07s."}, 12.07),
         ({"message": "Please try again in 20s"}, 20),
+        ({"message": "Please try again in 1m2.5s. Visit"}, 62.5),
+        ({"message": "Please try again in 850ms."}, 0.85),
+        ({"message": "Please retry after 45 seconds."}, 45),
+        ({"message": "Please retry after 2 minutes."}, 120),
+        ({"message": "retry after 3 milliseconds"}, None),
+        ({"metadata": {"headers": {"X-RateLimit-Reset": "7"}}}, 7),
+        ({"metadata": {"headers": {"X-RateLimit-Reset": "1700000000000"}}}, None),
         ({"message": "no"}, None),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -55,12 +56,15 @@ def asked(
     stop: tuple[str, ...] = (),
     temperature: float | None = None,
     system: str | None = None,
+    retries: int = 0,
 ) -> tuple[Sent, Environment]:
     """Send one prompt to the server at `base_url`, and return what came of it."""
     origin = "/".join(base_url.split("/")[:3])
     profile = home / "p.yaml"
     home.mkdir(exist_ok=True)
-    cloud = f'cloud: {{base_url: "{base_url}", model: m, api: {api}, retries: 0, max_tokens: 512{more}}}'
+    cloud = (
+        f'cloud: {{base_url: "{base_url}", model: m, api: {api}, retries: {retries}, max_tokens: 512{more}}}'
+    )
     profile.write_text(f"version: 1\n{cloud}\nescalation: {{mode: force}}\n{rest}", encoding="utf-8")
     environment = Environment(
         None, None, io.StringIO(), {"HYBRID_HOME": str(home), "HYBRID_CONSENT": origin}, verbosity=1
@@ -314,7 +318,13 @@ WHOLE = sse(delta("half of"), end=False)
         pytest.param(Shape(answers=sse({"type": "response.failed", "response": {"error": {"code": "server_error", "message": "no"}}}), api="responses"), ExitStatus.CLOUD, "reported an error in its stream (server_error)", "", id="a failure of Responses"),
         pytest.param(Shape(answers=sse(delta("<think>never ends", "stop"))), ExitStatus.CHECK, "is empty", "", id="only thinking"),
         pytest.param(Shape(answers=b"<html>Sign in</html>", content_type="text/html"), ExitStatus.CLOUD, "answered with text/html", "", id="a login page"),
-        pytest.param(Shape(answers=b"", content_type="application/json"), ExitStatus.CLOUD, "the stream was cut", "", id="nothing"),
+        pytest.param(Shape(answers=b"", content_type="application/json"), ExitStatus.CLOUD, "sent no answer", "", id="nothing"),
+        pytest.param(Shape(answers=b"", content_type="text/event-stream"), ExitStatus.CLOUD, "sent no answer", "", id="a stream of nothing"),
+        pytest.param(Shape(answers=sse()), ExitStatus.CLOUD, "sent no answer", "", id="only an end"),
+        pytest.param(Shape(answers=json.dumps({"choices": [], "usage": usage()}).encode(), content_type="application/json"), ExitStatus.CLOUD, "sent no answer", "", id="no choice"),
+        pytest.param(Shape(answers=gzip.compress(sse(delta("whole", "stop")))), ExitStatus.CLOUD, "answered with compressed data that is not named so", "", id="unnamed compression"),
+        pytest.param(Shape(answers=sse(delta("half of"), {**delta(), "x_groq": {"error": "over capacity"}})), ExitStatus.CLOUD, "an error in its stream; the server is overloaded", "half of", id="Groq's error"),
+        pytest.param(Shape(answers=sse(delta("", reasoning="Rain."), delta("", "stop"))), ExitStatus.CHECK, "is empty: it sent only its thinking", "", id="only thinking, in a field of its own"),
     ],
 )  # fmt: skip
 def test_text_that_may_be_cut_is_named_and_kept(
@@ -325,6 +335,47 @@ def test_text_that_may_be_cut_is_named_and_kept(
     assert failure.value.status is status
     assert told in str(failure.value)
     assert (f"\nhybrid:   {text}\n" in str(failure.value)) == bool(text)
+
+
+@pytest.mark.parametrize(
+    ("events", "tokens"),
+    [
+        ([delta("x", "stop"), {"choices": [], "usage": {"prompt_tokens": 9.0, "completion_tokens": 7.2}}], (9, 8)),
+        ([delta("x", "stop"), {"choices": [], "usage": {"prompt_tokens": "9", "completion_tokens": "8"}}], (9, 8)),
+        ([{"choices": [{**delta("x", "stop")["choices"][0], "usage": usage()}]}], (9, 8)),
+        ([{**delta("x"), "usage": {"total_tokens": 0}}, {**delta(finish="stop"), "usage": usage()}], (9, 8)),
+        ([{**delta("x"), "usage": usage()}, {**delta(finish="stop"), "usage": usage(0, 0)}], (9, 8)),
+        ([{**delta("x", "stop"), "usage": usage()}, {"choices": [], "usage": {"prompt_tokens": None}}], (9, 8)),
+        ([{**delta("x"), "usage": usage(9, 1)}, {**delta("y", "stop"), "usage": usage()}], (9, 8)),
+        ([{**delta("x", "stop"), "usage": {"prompt_tokens": True, "completion_tokens": "-8"}}], (None, None)),
+        ([{**delta("x", "stop"), "usage": {"prompt_tokens": float("nan"), "completion_tokens": 1e300}}], (None, None)),
+    ],
+)  # fmt: skip
+def test_tokens_are_counted_however_a_server_writes_them(
+    tmp_path: Path, events: list[Any], tokens: tuple[int | None, int | None]
+) -> None:
+    with serving({"it": Shape(answers=sse(*events))}) as servers:
+        sent, _ = asked(tmp_path, servers.base_url(0))
+    assert (sent.reply.tokens_in, sent.reply.tokens_out) == tokens
+
+
+@pytest.mark.parametrize(
+    ("code", "begins", "requests"),
+    [(429, False, 2), (502, False, 2), (529, False, 2), (502, True, 1), (400, False, 1), ("429", False, 1)],
+)
+def test_an_error_before_the_answer_is_passing_if_its_code_is(
+    tmp_path: Path, code: int | str, begins: bool, requests: int
+) -> None:
+    error = {
+        "error": {"message": "Provider returned error", "code": code, "metadata": {"retryDelay": "0.1s"}}
+    }
+    events = [delta("half of"), error] if begins else [error]
+    with (
+        serving({"it": Shape(answers=sse(*events))}) as servers,
+        pytest.raises(Failure, match=f"\\({code}\\)"),
+    ):
+        asked(tmp_path, servers.base_url(0), retries=2)
+    assert len(servers.received[0]) == requests  # an answer that was begun is asked for once more at most
 
 
 @pytest.mark.parametrize(

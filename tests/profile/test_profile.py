@@ -111,6 +111,16 @@ def test_every_shipped_profile_makes_a_policy_with_a_budget_where_it_can_spend(
         ("local: {lookup: 'true'}", 2, "local.lookup: must be true or false, without quotes"),
         ("local: {lookup: 'maybe'}", 2, "local.lookup: must be true or false, not `maybe`"),
         ("cloud: {base_url: 'ftp://x', model: m}", 2, "cloud.base_url: `ftp://x` is not an origin"),
+        (
+            "cloud: {base_url: 'https://x/v1/chat/completions', model: m}",
+            2,
+            "cloud.base_url: hybrid adds /chat/completions itself; write https://x/v1",
+        ),
+        (
+            "cloud: {base_url: 'https://x/v1/responses/', model: m}",
+            2,
+            "cloud.base_url: hybrid adds /responses itself; write https://x/v1",
+        ),
         ("cloud: {model: m}", 2, "cloud: needs `use`, such as openai, or `base_url`"),
         (
             "cloud: {base_url: 'https://x', model: m, key: {env: A, file: b}}",

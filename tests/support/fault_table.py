@@ -52,7 +52,7 @@ REPLIES: dict[str, list[Reply]] = {
     "disconnect inside the stream": [Reply(fault="reset")],
     "truncated stream": [Reply(fault="cut")],
     "malformed chunk": [Reply(fault="corrupt")],
-    "wrong content type": [Reply(content_type="text/html")],
+    "web page instead of an answer": [Reply(fault="page", content_type="text/html")],
     "answer of 100 MB": [Reply(fault="flood")],
     "empty answer": [Reply(pieces=())],
     "answer cut at the token limit": [Reply(finish_reason="length")],

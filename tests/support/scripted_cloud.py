@@ -26,7 +26,8 @@ class Reply:
     body: bytes = b'{"error": {"message": "no", "code": "scripted"}}'
     fault: str = ""
     """cut: end without a finish reason; stall: silence half-way; corrupt: a chunk that is not JSON;
-    hang: silence before the answer; hang up: close the connection unanswered; reset: break it half-way; flood: send without end."""
+    hang: silence before the answer; hang up: close the connection unanswered; reset: break it half-way; flood: send without end;
+    page: a web page."""
     usage: dict[str, Any] | None = field(
         default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     )
@@ -108,6 +109,9 @@ class ScriptedCloud:
             return
         handler.send_header("Content-Type", reply.content_type)
         handler.end_headers()
+        if reply.fault == "page":
+            handler.wfile.write(b"<html>Sign in</html>")
+            return
         while reply.fault == "flood":
             handler.wfile.write(b"data: " + b" " * 1_000_000)
         for event in reply.events:

@@ -312,6 +312,54 @@ SHAPES: dict[str, Shape] = {
     "a proxy with CRLF and a BOM": Shape(
         answers=b"\xef\xbb\xbf" + sse(*map(delta, TEXT), delta(finish="stop")).replace(b"\n", b"\r\n")
     ),
+    "a proxy with carriage returns alone": Shape(
+        answers=sse(*map(delta, TEXT), delta(finish="stop")).replace(b"\n", b"\r")
+    ),
+    "a server that leaves tabs as they are": Shape(
+        answers=sse(delta("Rain,\tand more."), delta(finish="stop")).replace(b"\\t", b"\t"), text="Rain,\tand more."
+    ),
+    "a server that sends half a character": Shape(
+        answers=sse(delta("Rain? and more."), delta(finish="stop")).replace(b"?", b"\xe4\xb8"), text="Rain\ufffd and more."
+    ),
+    "a stream that is called HTML": Shape(content_type="text/html; charset=utf-8"),
+    "JSON that is called HTML": Shape(answers=json.dumps(message(ANSWER)).encode(), content_type="text/html"),
+    "a stream with a type of its own": Shape(content_type="application/x-json-stream"),
+    "a gateway that sends blank lines while it waits": Shape(
+        answers=b" \n\n  \n" + json.dumps(message(ANSWER)).encode(), content_type="application/json"
+    ),
+    "a stream that repeats the answer in its end": Shape(
+        answers=sse(*map(delta, TEXT), message(ANSWER))
+    ),
+    "a stream that repeats the answer beside an empty piece": Shape(
+        answers=sse(*map(delta, TEXT), {"choices": [{**delta()["choices"][0], **message(ANSWER)["choices"][0]}]})
+    ),
+    "a stream whose end has more than its pieces": Shape(
+        answers=sse(delta(TEXT[0]), message(ANSWER))
+    ),
+    "pieces in whole messages": Shape(answers=sse(*(message(piece, None) for piece in TEXT), message("", "stop"))),
+    "pieces twice, with a counted index": Shape(
+        answers=sse(
+            *(
+                {"choices": [{"index": number, "delta": {"content": piece}, "message": {"content": piece}, "finish_reason": why}]}
+                for number, (piece, why) in enumerate([(TEXT[0], None), (TEXT[1], None), ("", "stop")])
+            )
+        )
+    ),
+    "an index in quotes": Shape(
+        answers=sse({"choices": [{"index": "0", "delta": {"content": ANSWER}, "finish_reason": "stop"}]})
+    ),
+    "finishReason": Shape(
+        answers=sse({"choices": [{"index": 0, "delta": {"content": ANSWER}, "finish_reason": None, "finishReason": "stop"}]})
+    ),
+    "content that is one part": Shape(answers=sse(delta({"type": "text", "text": ANSWER}), delta(finish="stop"))),
+    "a filter that answers later": Shape(
+        answers=sse(
+            {"id": "", "choices": [], "model": "", "prompt_filter_results": [{"prompt_index": 0}]},
+            {"choices": [{"index": 0, "delta": None, "finish_reason": None}]},
+            delta(ANSWER, "stop"),
+            {"id": "", "model": "", "choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {}}]},
+        )
+    ),
     "a server of JSON lines": Shape(
         answers=b"".join(json.dumps(one).encode() + b"\n" for one in (*map(delta, TEXT), delta(finish="stop"))),
         content_type="application/x-ndjson",

@@ -21,6 +21,8 @@ class AnswerText:
         """The text that was passed on."""
         self._on_text = on_text
         self._half = ""
+        self._is_of_messages = False
+        """Whether the text began with a message: `add_message`."""
         self._parts: dict[int, dict[int, str]] = {}
         """The texts of the messages that are not passed on yet, or only in part, by index and part."""
         self._passed: dict[int, int] = {}
@@ -34,6 +36,12 @@ class AnswerText:
         half = _HALF_CHARACTER.search(text)
         self._half = half[0] if half else ""
         self._emit(text.removesuffix(self._half))
+
+    def add_message(self, text: str) -> None:
+        """Add what is missing of a message: a whole one after its pieces, or else one that is a piece itself."""
+        if text and not self.value:
+            self._is_of_messages = True
+        self.add(text if self._is_of_messages else _rest(text, self.value))
 
     def _emit(self, text: str) -> None:
         if text:

@@ -112,9 +112,16 @@ def _read(
     import httpx2
 
     openai, server = sdk.load(), call.server
+    has_text = False
+
+    def take(text: str) -> None:
+        nonlocal has_text
+        has_text = True
+        on_text(text)
+
     try:
         events = read_events(response.headers.get("content-type", ""), response.iter_bytes())
-        reply = gather(events, server, on_text, phases.check)
+        reply = gather(events, server, take, phases.check)
     except httpx2.DecodingError:
         raise faults.bad_response(server, "sent a stream whose compression is broken") from None
     except (openai.APIConnectionError, httpx2.HTTPError) as error:  # includes timeouts
@@ -125,7 +132,7 @@ def _read(
     except WrongType as error:
         raise faults.bad_response(server, f"answered with {error}, not with a stream of events") from None
     except Reported as reported:
-        raise faults.of_report(reported.args[0], server, key) from None
+        raise faults.of_report(reported.args[0], server, key, has_text=has_text) from None
     reply.pause = rate_limit_pause(response.headers)
     return reply
 
@@ -135,7 +142,7 @@ def _new_client(call: Call, key: str | None, phases: _Phases) -> Any:
     is_https = sdk.uses_tls(server)
     return openai.OpenAI(
         api_key=key if key is not None else "none",
-        base_url=server.base_url,
+        base_url=server.base_url.strip().rstrip("/"),
         organization=None,
         project=None,
         max_retries=0,  # egress reserves, counts and settles each try

@@ -6,15 +6,21 @@ The SDK's own reader gives up at the first chunk that is not JSON, and hides how
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 END = object()
 """The event that ends a stream: `[DONE]`, or the end of a body that is one JSON object."""
 
-_STREAMS = ("text/event-stream", "application/x-ndjson", "application/jsonl")
-_UNNAMED = ("", "text/plain", "application/octet-stream", "binary/octet-stream")
+_STREAM = "text/event-stream"
 _BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":", b"{", b"[")
+"""How the lines of a stream, or of JSON, begin."""
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and zstd begin."""
 
 
 class WrongType(Exception):  # noqa: N818  becomes a CloudFault
@@ -28,23 +34,38 @@ class NotJson(ValueError):  # noqa: N818  becomes a CloudFault
 def read_events(content_type: str, body: Iterable[bytes]) -> Iterator[Any]:
     """The events in `body`, as JSON, and `END` if the server says that they are complete.
 
-    Keep-alive lines and empty events are left out. Raises WrongType or NotJson.
+    Keep-alive lines and empty events are left out. Gateways name wrong types, so the body's first bytes decide
+    what it is. Raises WrongType or NotJson.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    if kind in _STREAMS or kind in _UNNAMED:
-        yield from _of_lines(body)
-    elif kind == "application/json" or kind.endswith("+json"):
+    start, body = _begun(body)
+    if start.startswith(_COMPRESSED):
+        raise WrongType("compressed data that is not named so")
+    if kind == "application/json" or kind.endswith("+json"):
         yield from _of_json(b"".join(body))
+    elif kind == _STREAM or not start or start.startswith(_STARTS):
+        yield from _of_lines(body)
     else:
         named = kind if kind.replace("/", "").replace("-", "").isalnum() and len(kind) < 60 else "no type"
         raise WrongType(named)
 
 
+def _begun(body: Iterable[bytes]) -> tuple[bytes, Iterable[bytes]]:
+    """The beginning of `body` without blank lines and a byte order mark, and all of `body` from there."""
+    pieces = iter(body)
+    start = b""
+    for piece in pieces:
+        start = (start + piece).lstrip().removeprefix(_BOM).lstrip()
+        if len(start) >= len(max(_STARTS, key=len)):
+            break
+    return start, chain([start], pieces)
+
+
 def _of_json(data: bytes) -> Iterator[Any]:
     """The event in a whole body, or those of a stream that is called JSON."""
     try:
-        event = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        event = _json(data)
+    except NotJson:
         yield from _of_lines([data])
     else:
         yield event
@@ -54,8 +75,8 @@ def _of_json(data: bytes) -> Iterator[Any]:
 def _of_bare_lines(lines: Sequence[bytes]) -> Iterator[Any]:
     """The event in the lines of a whole body, or one event in each line."""
     try:
-        event = json.loads(b"\n".join(lines))
-    except (ValueError, RecursionError):
+        event = _json(b"\n".join(lines))
+    except NotJson:
         yield from (_json(line) for line in lines if line.strip())
     else:
         yield event
@@ -103,26 +124,28 @@ def _event(data: list[bytes]) -> Iterator[Any]:
 
 
 def _json(text: bytes) -> Any:
+    """The value of `text`. Some servers leave control characters as they are, or send half of a character."""
     if text.strip() == b"[DONE]":
         return END
     try:
-        return json.loads(text)
+        return json.loads(text.decode(errors="replace"), strict=False)
     except (ValueError, RecursionError):
         raise NotJson from None
 
 
 def _lines(body: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of `body` without their ends. Only line feeds end a line: JSON text may hold other separators."""
+    """The lines of `body` without their ends: a line feed, a carriage return, or both."""
     held: list[bytes] = []
-    first = True
+    ends_in_cr = False
     for piece in body:
-        *whole, rest = piece.split(b"\n")
+        text = piece.removeprefix(b"\n") if ends_in_cr else piece
+        ends_in_cr = piece.endswith(b"\r") or (ends_in_cr and not piece)
+        *whole, rest = _LINE_END.split(text)
         for line in whole:
             held.append(line)
-            found = b"".join(held).removesuffix(b"\r")
-            yield found.removeprefix(_BOM) if first else found
-            first, held = False, []
+            yield b"".join(held)
+            held = []
         held.append(rest)
-    last = b"".join(held).removesuffix(b"\r")
+    last = b"".join(held)
     if last:
-        yield last.removeprefix(_BOM) if first else last
+        yield last

@@ -24,11 +24,13 @@ from hybrid_cli.cloud.refusals import (
 )
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Server
-from hybrid_cli.system.retry_after import retry_after
+from hybrid_cli.system.retry_after import rate_limit_pause, retry_after
 
 _CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _UNKNOWN_ISSUER = (18, 19, 20, 21)
 """OpenSSL's codes of certificates whose issuer is not among the trusted ones."""
+_TRANSIENT = (408, 429, 502, 503, 504, 529)
+"""Codes in the body of an answer that failed before it began: the server could not pass the request on."""
 _WRONG_MODEL = (400, 404, 422)
 """Refusals that usually mean a wrong model name or base URL."""
 
@@ -90,8 +92,7 @@ def _of_status(error: Any, call: Call, key: str | None) -> CloudFault:
         )
     if 300 <= status < 400:
         return _failing(server, f"answered with a redirect ({status}), which is not followed", "refused")
-    wait = retry_after(error.response.headers)
-    wait = wait_in(error.body) if wait is None else wait
+    wait = _wait(error.body, error.response.headers)
     later = f"; it asks to wait {wait:.0f} s" if wait is not None and wait >= 1 else "; try again later"
     if status == 429:
         fault = _failing(server, f"limits the rate: 429{code}{later}", "refused", transient=True, wait=wait)
@@ -103,6 +104,14 @@ def _of_status(error: Any, call: Call, key: str | None) -> CloudFault:
             server, f"is failing: {status}{code}{_cause(error.body)}", outcome, transient=True, wait=wait
         )
     return _refused(error, call, code)
+
+
+def _wait(body: Any, headers: Any) -> float | None:
+    """Seconds that a refusal asks to wait: by Retry-After, in its body, or until a rate limit resets."""
+    wait = retry_after(headers)
+    if wait is None:
+        wait = wait_in(body)
+    return rate_limit_pause(headers, refused=True) if wait is None else wait
 
 
 def _refused(error: Any, call: Call, code: str) -> CloudFault:
@@ -165,10 +174,17 @@ def _no_credit(error: Any, server: Server, code: str) -> CloudFault:
     return CloudFault(ExitStatus.LIMIT, f"{_name(server)} {what}; {hint}", outcome="refused")
 
 
-def of_report(error: Any, server: Server, key: str | None) -> CloudFault:
-    """The fault for an error that a server reports inside its stream."""
+def of_report(error: Any, server: Server, key: str | None, *, has_text: bool) -> CloudFault:
+    """The fault for an error that a server reports inside its stream, perhaps after a part of the answer."""
     code = error.get("code") or error.get("type") if isinstance(error, dict) else None
-    fault = bad_response(server, f"reported an error in its stream{_code(code, key)}{_cause(error)}")
+    may_succeed = not has_text and code in _TRANSIENT
+    fault = _failing(
+        server,
+        f"reported an error in its stream{_code(code, key)}{_cause(error)}",
+        transient=may_succeed,
+        wait=wait_in(error) if may_succeed else None,
+    )
+    fault.limits_rate = may_succeed and code == 429
     fault.server_message = message_in(error)
     return fault
 
@@ -198,12 +214,15 @@ def of_connection(error: Exception, call: Call) -> CloudFault:
 
     server = call.server
     causes = [error, *_causes(error)]
+    proxy = _proxy_variable(server)
+    unreached = "cannot be reached" + (f" through the proxy in {proxy}" if proxy else "")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             hint = _store_hint() if cause.verify_code in _UNKNOWN_ISSUER else ""
             return _failing(server, f"has an invalid certificate: {cause.verify_message}{hint}", "refused")
         if isinstance(cause, socket.gaierror):
-            return _failing(server, "cannot be reached: its host name is unknown", "refused", transient=True)
+            whose = "the proxy's" if proxy else "its"
+            return _failing(server, f"{unreached}: {whose} host name is unknown", "refused", transient=True)
     connected = not any(
         type(cause).__name__ in ("ConnectError", "ConnectTimeout", "ProxyError") for cause in causes
     )
@@ -211,12 +230,23 @@ def of_connection(error: Exception, call: Call) -> CloudFault:
         what = (
             f"sent nothing for {call.silence:g} s"
             if connected
-            else f"cannot be reached: no connection within {server.timeouts.connect:g} s"
+            else f"{unreached}: no connection within {server.timeouts.connect:g} s"
         )
         return _failing(server, what, "unknown" if connected else "refused", transient=not connected)
     if connected:
         return _failing(server, "closed the connection early", "unknown", transient=True)
-    return _failing(server, f"cannot be reached ({causes[-1]})", "refused", transient=True)
+    return _failing(server, f"{unreached} ({causes[-1]})", "refused", transient=True)
+
+
+def _proxy_variable(server: Server) -> str:
+    """The variable that names the proxy for `server`; "" without one."""
+    from urllib.parse import urlsplit
+    from urllib.request import proxy_bypass
+
+    if not server.base_url.startswith("https:") or proxy_bypass(urlsplit(server.base_url).netloc):
+        return ""
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    return next((name for name in names if os.environ.get(name)), "")
 
 
 def _store_hint() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import string
 import subprocess
 from pathlib import Path
 
@@ -35,22 +36,39 @@ def read_key(key: Key, environment: Environment) -> str:
         value = _from_file(Path(key.file))
     else:
         value = _from_command(key.command or [], environment)
-    value = _unquoted(value.strip())
+    value = _unquoted(_stripped(value))
     if key.command is not None:
         environment.command_keys[tuple(key.command)] = value
     if not value:
         raise Failure(ExitStatus.KEY, f"no API key: {_why_missing(key)}")
-    if not (value.isascii() and value.isprintable() and " " not in value):
-        raise Failure(
-            ExitStatus.KEY, f"no API key: the text from {key_source(key)} contains characters that no key has"
-        )
+    mistake = _mistake(value)
+    if mistake:
+        raise Failure(ExitStatus.KEY, f"no API key: the text from {key_source(key)} {mistake}")
     return value
+
+
+def _mistake(value: str) -> str:
+    """Why `value` can be no key, without a part of it; "" if it can be one."""
+    if value.lower().startswith("bearer "):
+        return "begins with `Bearer`, which hybrid adds itself; give the key alone"
+    if "\0" in value:
+        return "is not UTF-8; save it as UTF-8"
+    if not value.isascii():
+        return "contains characters that no key has; look for typographic quotes and dashes"
+    if not value.isprintable() or " " in value:
+        return "contains spaces or line breaks; a key is one word"
+    return ""
 
 
 def _unquoted(value: str) -> str:
     """`value` without the quotes around it, which files of variables and copied commands leave there."""
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1].strip() if is_quoted else value
+    return _stripped(value[1:-1]) if is_quoted else value
+
+
+def _stripped(value: str) -> str:
+    """`value` without the white space and invisible marks around it, such as a byte order mark."""
+    return value.strip(string.whitespace + "\xa0\u200b\u2060\ufeff")
 
 
 def known_keys(cloud: Cloud | None, environment: Environment) -> list[str]:
@@ -63,7 +81,7 @@ def known_keys(cloud: Cloud | None, environment: Environment) -> list[str]:
     for key in [server.key for server in servers if server.key is not None]:
         with contextlib.suppress(Failure, OSError):  # a missing key is reported when its cloud is asked
             if key.file is not None:  # also one that `read_key` refuses because others can read it
-                found.append(_unquoted(_text_of(Path(key.file)).strip()))
+                found.append(_unquoted(_stripped(_text_of(Path(key.file)))))
             elif key.env is not None:
                 found.append(read_key(key, environment))
     return found
@@ -74,7 +92,7 @@ def why_missing(key: Key | None, environment: Environment) -> str | None:
     if key is None or key.env is None:
         return None
     value = environment.variables.get(key.env) or environment.withheld.get(key.env, "")
-    return None if _unquoted(value.strip()) else f"no API key: {_why_missing(key)}"
+    return None if _unquoted(_stripped(value)) else f"no API key: {_why_missing(key)}"
 
 
 def _why_missing(key: Key) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hybrid_cli.cloud.dialects import REMEDIES
+from hybrid_cli.system.retry_after import seconds_until
 
 _ALIASES = {
     "json_schema": "response_format",
@@ -73,11 +74,17 @@ _CAUSES = (
     (r"model\b.{0,80}\bnot (?:loaded|ready)|loading model|model is (?:still )?loading|no models? (?:is |are )?loaded", "the server has not loaded the model"),
     (r"model\b.{0,80}\b(?:not found|does not exist|not available)|(?:unknown|no such) model", "the server does not have the model"),
     (r"out of memory|insufficient memory|not enough memory", "the server has too little memory"),
-    (r"overloaded|at capacity|no capacity", "the server is overloaded"),
+    (r"overloaded|(?:at|over|no) capacity", "the server is overloaded"),
 )  # fmt: skip
 """Causes that servers name in words of their own, and how hybrid names them."""
 _AFFORDABLE = re.compile(r"can only afford (\d{1,9})")
-_DELAY = re.compile(r"\"retryDelay\":\s*\"(\d{1,6}(?:\.\d+)?)s\"|(?:retry|again) in (\d{1,6}(?:\.\d+)?) ?s")
+_DELAY = re.compile(
+    r"\"retryDelay\":\s*\"(?P<google>\d{1,6}(?:\.\d+)?s)\""
+    r"|(?:retry|again) (?:in|after) (?P<words>(?:\d{1,6}(?:\.\d+)? ?(?:ms|h|m(?!illi)|s)[a-z]*)+)"
+    r"|\"x-ratelimit-reset\":\s*\"?(?P<reset>\d{1,14})\b",
+    re.IGNORECASE,
+)
+"""A time to wait in Google's field, in a sentence, and in the headers that OpenRouter passes on."""
 _NO_CREDIT = re.compile(
     r"insufficient[_ ](?:quota|balance|credits?|funds)|billing_hard_limit"
     r"|credit balance is too low|payment required|not enough credits|requires more credits"
@@ -187,9 +194,12 @@ def affordable(body: Any) -> int | None:
 
 
 def wait_in(body: Any) -> float | None:
-    """The seconds to wait that the body names, as Google's `retryDelay` does."""
+    """The seconds to wait that the body names; None if it names none, or a time that has passed."""
     found = _DELAY.search(text_of(body))
-    return float(found[1] or found[2]) if found else None
+    if found is None:
+        return None
+    named = found["google"] or found["words"] or found["reset"]
+    return seconds_until(re.sub(r" ?(ms|h|m|s)[a-z]*", r"\1", named.lower())) or None
 
 
 def is_out_of_credit(body: Any, code: Any) -> bool:

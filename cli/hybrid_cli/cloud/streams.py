@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ class Reply:
     """The service tier that the server used; tiers differ in price."""
     refusal: str = ""
     """What the model says in the place of an answer that it declines to give."""
+    has_thought: bool = False
+    """Whether the server sent thinking beside the answer's text."""
     notes: list[str] = field(default_factory=list)
     """Doubts about the answer, for the user."""
 
@@ -61,10 +64,11 @@ def gather(
     What goes wrong after the answer's end does not matter.
     """
     reply, text = Reply(model=server.model), AnswerText(on_text)
-    is_whole = False
+    is_whole, has_events = False, False
     try:
         for event in events:
             check()
+            has_events = has_events or event is not END
             if event is END:
                 is_whole = True
                 break
@@ -81,7 +85,11 @@ def gather(
             raise (faults.bad_response(server) if is_malformed else error) from None
     text.end()
     reply.text = text.value
+    if "\ufffd" in reply.text:
+        reply.notes.append("some characters of the cloud's answer are damaged (\ufffd)")
     if not reply.finish_reason:
+        if not (reply.text or reply.refusal) and (is_whole or not has_events):
+            raise faults.bad_response(server, "sent no answer")
         if not (is_whole and reply.tokens_out is not None and (reply.text or reply.refusal)):
             raise faults.cut(server)
         reply.finish_reason = "stop"
@@ -97,7 +105,7 @@ def _is_of_responses(event: dict[str, Any], server: Server) -> bool:
 
 def _refuse_error(event: dict[str, Any]) -> None:
     """Raise Reported for an error that a server reports inside its stream or in a body with status 200."""
-    error = event.get("error")
+    error = event.get("error") or _part(event, "x_groq").get("error")
     if event.get("type") in ("error", "response.failed"):
         error = error or (event.get("response") or {}).get("error") or event
     if error:
@@ -107,22 +115,38 @@ def _refuse_error(event: dict[str, Any]) -> None:
 def _take_chunk(chunk: Any, reply: Reply, text: AnswerText) -> None:
     """Add one chunk of Chat Completions to `reply`.
 
-    A whole answer has `message` in the place of `delta`, and a server of the older Completions has `text`.
+    A server of the older Completions has `text` in the place of `delta`. Gemini's API also knows `finishReason`.
     """
     _take_frame(chunk, reply)
+    choice = _choice(chunk)
+    delta, message = _part(choice, "delta"), _part(choice, "message")
+    text.add(_text_of(delta.get("content")) or _text_of(choice.get("text")))
+    if not delta.get("content"):
+        text.add_message(_text_of(message.get("content")))
+    reply.refusal += _text_of(delta.get("refusal")) or (
+        "" if reply.refusal else _text_of(message.get("refusal"))
+    )
+    reply.has_thought = reply.has_thought or any(
+        part.get(name) for part in (delta, message) for name in _THINKING
+    )
+    for annotation in (delta.get("annotations") or message.get("annotations")) or ():
+        _cite(reply, annotation)
+    _take_usage(reply, _part(choice, "usage"))
+    why = choice.get("finish_reason") or choice.get("finishReason")
+    if why in _FAILURES:  # after the text of this chunk, which -v shows
+        raise Reported(choice.get("error") or {"code": why})
+    if why:
+        reply.finish_reason = _finish_reason(why)
+
+
+def _choice(chunk: Any) -> dict[str, Any]:
+    """The choice that holds the answer; {} in a chunk without one, such as that of the usage.
+
+    One answer is asked for, so a single choice belongs to it: some servers count the chunks in `index`.
+    """
     choices = chunk.get("choices")
-    for choice in choices if isinstance(choices, list) else ():  # some chunks hold only the usage, or `null`
-        if not isinstance(choice, dict) or choice.get("index") not in (0, None):
-            continue
-        delta = choice.get("delta") or choice.get("message") or {}
-        text.add(_text_of(delta.get("content")) or _text_of(choice.get("text")))
-        reply.refusal += _text_of(delta.get("refusal"))
-        for annotation in delta.get("annotations") or ():
-            _cite(reply, annotation)
-        if choice.get("finish_reason") in _FAILURES:  # after the text of this chunk, which -v shows
-            raise Reported(choice.get("error") or {"code": choice["finish_reason"]})
-        if choice.get("finish_reason"):
-            reply.finish_reason = _finish_reason(choice["finish_reason"])
+    found = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    return next((choice for choice in found if len(found) == 1 or choice.get("index") in (0, None)), {})
 
 
 def _take_event(event: Any, reply: Reply, text: AnswerText) -> None:
@@ -166,11 +190,15 @@ def _text_of(content: Any) -> str:
         return content
     if content is None:
         return ""
-    parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in content]
+    found = [content] if isinstance(content, dict) else content
+    parts = [part if isinstance(part, dict) else {"type": "text", "text": part} for part in found]
     return "".join(
         part.get("text") or "" for part in parts if part.get("type") in ("text", "output_text", None)
     )
 
+
+_THINKING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""Fields of a message in which servers send thinking."""
 
 _FINISH_REASONS = {
     "stop": (
@@ -215,9 +243,7 @@ def _take_frame(data: Any, reply: Reply) -> None:
     """Add model, service tier and usage, which stand beside the text."""
     reply.model = valid(str(data.get("model") or reply.model))
     reply.tier = _tier(data) or reply.tier
-    usage = data.get("usage") or _part(data, "x_groq").get("usage")
-    if isinstance(usage, dict):
-        _take_usage(reply, usage)
+    _take_usage(reply, _part(data, "usage") or _part(_part(data, "x_groq"), "usage"))
 
 
 def _take_item(item: Any, reply: Reply) -> None:
@@ -251,17 +277,24 @@ def _take_end(response: Any, reply: Reply, text: AnswerText) -> None:
 
 
 def _take_usage(reply: Reply, usage: dict[str, Any]) -> None:
-    """Add the server's token counts to `reply`, by the names of either API; impossible ones are ignored."""
+    """Add the server's token counts to `reply`, by the names of either API; impossible ones are ignored.
+
+    Some servers send counts with each chunk, with zeros before or after the true ones: the largest counts.
+    """
     tokens_in, tokens_out = (
         next((name for name in names if f"{name}_tokens" in usage), names[0])
         for names in (("prompt", "input"), ("completion", "output"))
     )
-    reply.tokens_in = _count(usage.get(f"{tokens_in}_tokens"))
-    reply.tokens_out = _count(usage.get(f"{tokens_out}_tokens"))
+    reply.tokens_in = _larger(reply.tokens_in, _count(usage.get(f"{tokens_in}_tokens")))
+    reply.tokens_out = _larger(reply.tokens_out, _count(usage.get(f"{tokens_out}_tokens")))
     cached = _count(_part(usage, f"{tokens_in}_tokens_details").get("cached_tokens"))
     reasoning = _count(_part(usage, f"{tokens_out}_tokens_details").get("reasoning_tokens"))
-    reply.cached = min(cached or 0, reply.tokens_in or 0)
-    reply.reasoning = min(reasoning or 0, reply.tokens_out or 0)
+    reply.cached = min(_larger(reply.cached, cached) or 0, reply.tokens_in or 0)
+    reply.reasoning = min(_larger(reply.reasoning, reasoning) or 0, reply.tokens_out or 0)
+
+
+def _larger(count: int | None, other: int | None) -> int | None:
+    return max((one for one in (count, other) if one is not None), default=None)
 
 
 def _part(usage: Any, name: str) -> dict[str, Any]:
@@ -275,8 +308,12 @@ def _tier(data: Any) -> str | None:
 
 
 def _count(value: Any) -> int | None:
-    """`value` if it is a possible number of tokens, or else None."""
-    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
+    """`value` as a number of tokens, or None if it is none. OpenRouter counts parts of tokens for images."""
+    if isinstance(value, str) and value.isdecimal() and value.isascii():
+        value = int(value[:20])
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_TOKENS:
+        return None
+    return math.ceil(value)
 
 
 def _cite(reply: Reply, annotation: Any) -> None:

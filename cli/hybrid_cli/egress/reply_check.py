@@ -73,6 +73,7 @@ def _check(reply: Reply, request: Request) -> None:
     if not reply.text.strip() and not reply.images:
         if reply.refusal:
             raise Failure(ExitStatus.CHECK, f"the cloud model refused: {shorten(reply.refusal, 200)}")
-        raise Failure(ExitStatus.CHECK, "the cloud's answer is empty")
+        only_thought = ": it sent only its thinking" if reply.has_thought else ""
+        raise Failure(ExitStatus.CHECK, f"the cloud's answer is empty{only_thought}")
     if "image_generation" in request.tools and not reply.images:
         raise Failure(ExitStatus.CHECK, f"the cloud made no image, but said: {shorten(reply.text)}")

@@ -90,6 +90,7 @@ class Extra(Section, frozen=True):
     provider: Provider | None = None
 
 
+_ENDPOINTS = ("/chat/completions", "/completions", "/responses")
 _MISSING = {
     "base_url": "needs `use`, such as openai, or `base_url`",
     "model": "needs `model`, the model's name at that server",
@@ -152,8 +153,18 @@ class Server(Section, frozen=True):
             origin_of(self.base_url)
         except OriginError as error:
             raise ValueError(f"base_url: {error}") from None
+        base, endpoint = _split_endpoint(self.base_url)
+        if endpoint:
+            raise ValueError(f"base_url: hybrid adds {endpoint} itself; write {base}")
         if self.tools and self.api != "responses":
             raise ValueError("tools: hosted tools need `api: responses`")
+
+
+def _split_endpoint(url: str) -> tuple[str, str]:
+    """The base of `url`, and the endpoint of the API at its end or ""."""
+    url = url.strip().rstrip("/")
+    endpoint = next((one for one in _ENDPOINTS if url.endswith(one)), "")
+    return url.removesuffix(endpoint), endpoint
 
 
 class Cloud(Server, frozen=True):
