@@ -73,6 +73,10 @@ class Request:
     """Whether only the first code block of the answer is wanted."""
     allows_truncated: bool = False
     """Whether an answer that is cut at its token limit is delivered."""
+    checks_cut: bool = True
+    """Whether an answer that is cut must fit the schema, too, which it hardly can."""
+    top_logprobs: int | None = None
+    """How many alternatives are wanted with each local token's log-probability; None if neither is wanted."""
     history: tuple[Turn, ...] = ()
     """The earlier turns of the conversation, oldest first. They are scanned and sent as the prompt is."""
     drops_oldest: bool = False

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import socket
+import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
+import pydantic
 import pytest
 
 from hybrid_cli.serve.faults import HTTP
@@ -150,6 +153,82 @@ def test_a_schema_holds(served: Served) -> None:
     assert isinstance(json.loads(answer.output_text)["cold"], bool)
 
 
+class Animals(pydantic.BaseModel):
+    names: list[str]
+
+
+def test_an_answer_cut_by_the_clients_limit_is_delivered_as_cut(served: Served) -> None:
+    """The SDK's own parser expects that, and raises an error of its own."""
+    asked = {"messages": STORY, "max_tokens": 5, "response_format": Animals}
+    with pytest.raises(openai.LengthFinishReasonError) as caught:
+        served.client().chat.completions.parse(model="hybrid/offline", **asked)
+    assert caught.value.completion.choices[0].message.content
+    served.cloud.replies = [Reply(pieces=('{"names": [',), finish_reason="length")]
+    with pytest.raises(openai.LengthFinishReasonError) as caught:
+        served.client().chat.completions.parse(model="hybrid/always", **asked)
+    assert caught.value.completion.choices[0].message.content == '{"names": ['
+    # The schema of a profile is its owner's condition, which a client cannot lift.
+    served.cloud.replies = [Reply(pieces=('{"names": [',), finish_reason="length")]
+    with pytest.raises(openai.UnprocessableEntityError):
+        served.client().chat.completions.create(model="hybrid/shaped", messages=STORY, max_tokens=5)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("schema", [None, {"type": "object", "properties": {"a": {"type": "string"}}}])
+def test_the_tokens_of_a_local_answer_have_logprobs(
+    served: Served, schema: dict[str, Any] | None, *, stream: bool
+) -> None:
+    client = served.client().chat.completions
+    asked: dict[str, Any] = {"messages": COLOUR, "max_tokens": 12, "logprobs": True, "top_logprobs": 3}
+    if schema is not None:
+        form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        asked["response_format"] = form
+    if stream:
+        chunks = list(client.create(model="hybrid/offline", **asked, stream=True))
+        (choice,) = [chunk.choices[0] for chunk in chunks if chunk.choices[0].delta.content]
+        text, logprobs = choice.delta.content, choice.logprobs
+    else:
+        choice = client.create(model="hybrid/offline", **asked).choices[0]
+        text, logprobs = choice.message.content, choice.logprobs
+    assert logprobs is not None
+    tokens = logprobs.content
+    assert b"".join(bytes(one.bytes) for one in tokens).decode() == text != ""
+    assert len(tokens) > 3
+    for one in tokens:
+        assert -200 < one.logprob <= 0
+        likeliest = [other.logprob for other in one.top_logprobs]
+        assert len(likeliest) == 3
+        assert likeliest == sorted(likeliest, reverse=True)
+        assert sum(map(math.exp, likeliest)) <= 1 + 1e-6
+        if schema is None:  # greedily the likeliest token is taken
+            assert one.logprob == likeliest[0]
+
+
+def test_logprobs_are_those_that_the_gate_sees_and_only_a_local_answers(served: Served) -> None:
+    client = served.client()
+    answer = client.chat.completions.create(
+        model="hybrid/sure", messages=COLOUR, max_tokens=12, logprobs=True
+    )
+    choice = answer.choices[0]
+    assert choice.logprobs is not None
+    logprobs = [one.logprob for one in choice.logprobs.content]
+    assert own(answer)["handoff"]["signals"]["mean_logprob"] == pytest.approx(statistics.fmean(logprobs))
+    assert [one.top_logprobs for one in choice.logprobs.content] == [[]] * len(logprobs)
+    plain = client.chat.completions.create(model="hybrid/sure", messages=COLOUR, max_tokens=12)
+    assert plain.choices[0].logprobs is None
+    assert plain.choices[0].message.content == choice.message.content
+    cloud = client.chat.completions.create(model="hybrid/always", messages=COLOUR, logprobs=True)
+    assert cloud.choices[0].logprobs is None
+    response = client.responses.create(
+        model="hybrid/sure",
+        input="Name a colour.",
+        max_output_tokens=12,
+        include=["message.output_text.logprobs"],
+    )
+    (part,) = response.output[0].content
+    assert [one.logprob for one in part.logprobs] == logprobs
+
+
 def test_sampling_is_the_clients(served: Served) -> None:
     def answer(**settings: Any) -> str:
         done = served.client().chat.completions.create(
@@ -218,7 +297,9 @@ def test_a_profile_is_read_again_when_it_changes(served: Served) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
         ({"messages": "Hi"}, "messages"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": -1}, "temperature"),
         ({"stop": [""]}, "stop"),

@@ -25,6 +25,7 @@ PROFILES = {
     "poor": "escalation: {mode: force}\nlimits: {of_profile: {calls_per_day: 1}}",
     "short": "escalation: {mode: force}\nlimits: {seconds: 1}",
     "tagged": "escalation: {mode: force, rules: [{when: {tags: [private]}, then: forbid}]}",
+    "shaped": "escalation: {mode: force}\nchecks: {schema: list.schema.json}",
     "checked": "escalation: {mode: force}\nchecks: {verify: ['false']}",
 }
 """Profiles by name; each has the scripted cloud."""
@@ -92,6 +93,7 @@ def write_profiles(home: Path, cloud: ScriptedCloud) -> None:
     section = cloud.section(", retries: 0, prices: {input: 1, output: 1}")
     for name, text in PROFILES.items():
         (folder / f"{name}.yaml").write_text(f"version: 1\n{section}{text}\n", "utf-8")
+    (folder / "list.schema.json").write_text('{"type": "array"}', "utf-8")
     (folder / "stranger.yaml").write_text(
         f"version: 1\n{STRANGER}escalation: {{on_denied: fail, target: {{threshold: 0.99}}}}\n", "utf-8"
     )

@@ -268,7 +268,7 @@ class Cascade:
         text = without_blank_lines(text)
         self._observe(sent, decision.local, text)
         try:
-            text = self._checked(text, request)
+            text = self._checked(text, request, is_cut=sent.reply.finish_reason == "length")
         except Failure:
             handoff.lost_costs.append(sent.settlement.cost)
             raise
@@ -283,12 +283,12 @@ class Cascade:
                 ledger = Ledger(self.environment.state_folder)
                 ledger.observe(sent.row, local.observation, agreement(local.result.text, text))
 
-    def _checked(self, text: str, request: Request) -> str:
+    def _checked(self, text: str, request: Request, *, is_cut: bool) -> str:
         """Return the cloud's answer, or the choice it names. Raises Failure (CHECK)."""
         text = matching_choice(text, request.choices)
         if request.schema is not None:
             text = json_in(text)
-        problem = problem_of(text, request, self.environment)
+        problem = problem_of(text, request, self.environment, is_cut=is_cut)
         if problem is not None:
             show_lost_text(text, self.environment)
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")

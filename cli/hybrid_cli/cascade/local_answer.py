@@ -186,7 +186,8 @@ class LocalModel:
         if is_broken(result.text, self.offers, prompt):
             result.problem = "contains a malformed tool call"
         elif result.call is None:
-            result.problem = problem_of(result.text, self.request, self.environment)
+            is_cut = result.finish_reason == "length"
+            result.problem = problem_of(result.text, self.request, self.environment, is_cut=is_cut)
             result.doubt = doubt_of(result.text, self.request)
 
 
@@ -209,9 +210,13 @@ def tidied(text: str, request: Request, *, is_shown: bool) -> str:
     return text if is_shown else unfenced(text, request.question.prompt)
 
 
-def problem_of(text: str, request: Request, environment: Environment) -> str | None:
-    """Return what the user's own checks find wrong with an answer, for a message; None if nothing."""
-    problem = request.schema.problem(text) if request.schema is not None else None
+def problem_of(text: str, request: Request, environment: Environment, *, is_cut: bool) -> str | None:
+    """Return what the user's own checks find wrong with an answer, for a message; None if nothing.
+
+    `is_cut`: the answer ended at its token limit.
+    """
+    schema = None if is_cut and not request.checks_cut else request.schema
+    problem = schema.problem(text) if schema is not None else None
     if request.choices and text not in request.choices:
         problem = "is none of the choices"
     if problem is None and request.verify and text.strip():

@@ -65,6 +65,7 @@ def new_task(request: Request, policy: Policy, offered: Collection[ToolName] = (
         drafts=local.lookup,
         thinking="auto" if local.thinking is None else as_thinking(local.thinking),
         template_variables=local.template.variables,
+        top_logprobs=request.top_logprobs,
     )
 
 
@@ -161,6 +162,7 @@ def collect(event: Event, result: LocalResult, stopwatch: Stopwatch) -> None:
         result.text += event.text
         for signal in event.signals:
             result.add(signal)
+        result.token_logprobs += event.logprobs
     elif isinstance(event, Finished):
         result.finish_reason = event.finish_reason
         result.tokens_in, result.tokens_out = event.tokens_in, event.tokens_out

@@ -13,7 +13,7 @@ from hybrid_cli.checks.tool_calls import ToolCall
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.features import Signals, answer_signals, running_mean
-from hybrid_cli.local.protocol import TokenSignal
+from hybrid_cli.local.protocol import TokenLogprobs, TokenSignal
 
 Reason = Literal[
     "forced",
@@ -59,6 +59,8 @@ class LocalResult:
     finish_reason: str = ""
     logprobs: list[float | None] = field(default_factory=list)
     """One per content token: natural logarithms of probabilities from the raw logits."""
+    token_logprobs: list[TokenLogprobs] = field(default_factory=list)
+    """One per token of the answer, if the request asks for them."""
     tokens_in: int = 0
     tokens_out: int = 0
     context: int = 0

@@ -22,7 +22,7 @@ from hybrid_cli.local.context import BATCH, Size, common_length
 from hybrid_cli.local.logits import Logits, Meter, Reading
 from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
-from hybrid_cli.local.protocol import TokenSignal
+from hybrid_cli.local.protocol import TokenLogprobs, TokenSignal
 from hybrid_cli.local.repetition import is_looping
 from hybrid_cli.local.sampler import SampledToken, Sampler
 from hybrid_cli.local.stream import AnswerStream
@@ -52,6 +52,8 @@ class SequenceJob:
     """None if nothing is drafted."""
     draft: list[int] = field(default_factory=list)
     """Tokens that probably follow, to be verified in the next step."""
+    top_logprobs: int | None = None
+    """See `Task`."""
 
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
@@ -76,8 +78,10 @@ class Listener:
     def prefilled(self, job: SequenceJob) -> None:
         """The prompt of `job` is decoded, and no token of the answer yet."""
 
-    def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
-        """A token was generated."""
+    def token(
+        self, job: SequenceJob, split: Split, signal: TokenSignal, logprobs: TokenLogprobs | None
+    ) -> None:
+        """A token was generated. `logprobs` is None if the task does not ask, or for a hidden token."""
 
     def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
         """The sequence ended; `reason` is stop, length or loop, and `rest` the remaining text."""
@@ -289,13 +293,27 @@ class Decoder:
                 choice = SampledToken(instead, forced=True)
         job.produced.append(choice.token)
         split, kind = job.stream.take(self._model.piece(choice.token), forced=choice.forced)
-        self._listener.token(job, split, _signal(reading, float(logits[choice.token]), choice.logprob, kind))
+        signal = _signal(reading, float(logits[choice.token]), choice.logprob, kind)
+        logprobs = None
+        if job.top_logprobs is not None and kind != "hidden":
+            logprobs = self._logprobs(choice.token, job.top_logprobs, logits, reading)
+        self._listener.token(job, split, signal, logprobs)
         if job.stream.stopped:
             return "stop"
         count = len(job.produced)
         if count % _LOOP_CHECK_EVERY == 0 and is_looping(job.produced):
             return "loop"
         return "length" if count >= job.max_tokens else None
+
+    def _logprobs(self, token: int, count: int, logits: Logits, reading: Reading) -> TokenLogprobs:
+        """Return the log-probability of `token`, and the `count` likeliest tokens of the row that was read last."""
+        piece, normalizer = self._model.piece, reading.log_normalizer
+        if normalizer is None:
+            return TokenLogprobs(piece(token), None, [])
+        ids = map(int, self._meter.highest(count) if count else ())
+        likeliest = sorted(ids, key=lambda one: -logits[one])[:count]
+        top = [(piece(one), min(0.0, float(logits[one]) - normalizer)) for one in likeliest]
+        return TokenLogprobs(piece(token), min(0.0, float(logits[token]) - normalizer), top)
 
     def _narrow(self, job: SequenceJob, choices: Choices, logits: Logits) -> str | None:
         """Take one step towards a choice; a text that is certain is not decoded. Returns as `_extend`."""
@@ -304,7 +322,7 @@ class Decoder:
         if step.text is None:
             return None
         split, _ = job.stream.take(step.text, forced=False)
-        self._listener.token(job, split, choices.signal())
+        self._listener.token(job, split, choices.signal(), None)
         return "stop"
 
     def _decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> None:

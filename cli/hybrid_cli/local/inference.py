@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
@@ -23,6 +25,7 @@ from hybrid_cli.local.protocol import (
     Loaded,
     LocalRequest,
     Task,
+    TokenLogprobs,
     Tokens,
     TokenSignal,
 )
@@ -133,7 +136,31 @@ def new_job(
     max_tokens = min(task.max_tokens, longest - len(tokens))
     lookup = Lookup(tokens) if task.drafts and choices is None and model.can_go_back else None
     budget = ThinkingBudget(budget_of(task.thinking), model.tokens_within)
-    return SequenceJob(number, tokens, max_tokens, sampler, stream, budget, choices=choices, lookup=lookup)
+    return SequenceJob(
+        number,
+        tokens,
+        max_tokens,
+        sampler,
+        stream,
+        budget,
+        choices=choices,
+        lookup=lookup,
+        top_logprobs=task.top_logprobs,
+    )
+
+
+@dataclass
+class _Tokens:
+    """Tokens of one sequence that were not emitted yet."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    signals: list[TokenSignal] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+
+    def add(self, split: Split) -> None:
+        self.text.append(split.answer)
+        self.thinking.append(split.thinking)
 
 
 class EventWriter(Listener):
@@ -143,13 +170,16 @@ class EventWriter(Listener):
         self._emit = emit
         self._seconds = seconds
         self._written = 0.0
-        self._waiting: dict[int, tuple[list[str], list[str], list[TokenSignal]]] = {}
+        self._waiting: dict[int, _Tokens] = defaultdict(_Tokens)
 
-    def token(self, job: SequenceJob, split: Split, signal: TokenSignal) -> None:
-        text, thinking, signals = self._waiting.setdefault(job.number, ([], [], []))
-        text.append(split.answer)
-        thinking.append(split.thinking)
-        signals.append(signal)
+    def token(
+        self, job: SequenceJob, split: Split, signal: TokenSignal, logprobs: TokenLogprobs | None
+    ) -> None:
+        waiting = self._waiting[job.number]
+        waiting.add(split)
+        waiting.signals.append(signal)
+        if logprobs is not None:
+            waiting.logprobs.append(logprobs)
         now = time.monotonic()
         if now - self._written >= self._seconds:
             self._written = now
@@ -157,9 +187,7 @@ class EventWriter(Listener):
                 self._flush(number)
 
     def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
-        text, thinking, _signals = self._waiting.setdefault(job.number, ([], [], []))
-        text.append(rest.answer)
-        thinking.append(rest.thinking)
+        self._waiting[job.number].add(rest)
         self._flush(job.number)
         self._emit(Finished(job.number, reason, tokens_in=len(job.prompt), tokens_out=len(job.produced)))
 
@@ -168,5 +196,6 @@ class EventWriter(Listener):
         self._waiting.pop(job.number, None)
 
     def _flush(self, number: int) -> None:
-        text, thinking, signals = self._waiting.pop(number)
-        self._emit(Tokens(number, "".join(text), "".join(thinking), signals))
+        waiting = self._waiting.pop(number)
+        text, thinking = "".join(waiting.text), "".join(waiting.thinking)
+        self._emit(Tokens(number, text, thinking, waiting.signals, waiting.logprobs))

@@ -39,6 +39,17 @@ class TokenSignal(NamedTuple):
     kind: Kind
 
 
+class TokenLogprobs(NamedTuple):
+    """One token of the answer, and the likeliest ones in its place, by natural logarithms from raw logits."""
+
+    piece: bytes
+    """It may end within a character."""
+    logprob: float | None
+    """None if a logit is not finite."""
+    top: list[tuple[bytes, float]]
+    """The likeliest pieces, first the likeliest of all; as many as the task asks for."""
+
+
 class Engine(Protocol):
     """A local engine, as the cascade uses it: a worker of its own, or a slot in a shared scheduler."""
 
@@ -86,6 +97,8 @@ class Task(msgspec.Struct, frozen=True):
     """See `thinking_control.Thinking`."""
     template_variables: dict[str, Any] = {}
     """More variables for the chat template."""
+    top_logprobs: int | None = None
+    """How many alternatives are reported with each token's log-probability; None to report neither."""
 
 
 class Describe(_Message, frozen=True):
@@ -227,6 +240,8 @@ class Tokens(_Event, frozen=True):
     thinking: str
     """Part of the model's thinking."""
     signals: list[TokenSignal]
+    logprobs: list[TokenLogprobs] = []
+    """Of the answer's tokens, if the task asks for them; none for an answer chosen among choices."""
 
 
 class Finished(_Event, frozen=True):

@@ -32,6 +32,8 @@ from hybrid_cli.weights.store import Weights
 
 THINKING = "off"
 """Whether the local model thinks about a record, unless the profile says: thousands of thoughts take days."""
+_NEVER_SET = ("checks_cut", "top_logprobs")
+"""Fields of a request that no record sets; without them the keys of earlier versions hold."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,10 @@ class RecordCascades:
 
     @cached_property
     def _settings_hash(self) -> Any:
-        examples = [asdict(request) for request in self.instruction.examples()]
+        examples = [
+            {name: value for name, value in asdict(request).items() if name not in _NEVER_SET}
+            for request in self.instruction.examples()
+        ]
         local = self.policy.local
         settings: list[Any] = [
             examples,

@@ -22,6 +22,7 @@ from hybrid_cli.profile.policy import Policy, merge_policy
 from hybrid_cli.serve.asked import Asked
 from hybrid_cli.serve.engines import Engines, ServedEngine
 from hybrid_cli.serve.exchange import Exchange
+from hybrid_cli.serve.logprobs import logprobs_of
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.ui.terminal import StatusLine
@@ -100,7 +101,8 @@ class Answering:
         self, asked: Asked, exchange: Exchange, policy: Policy, environment: Environment, stopwatch: Stopwatch
     ) -> Answer:
         request = asked.request(policy, environment)
-        exchange.streams = exchange.streams and not (request.schema or request.choices or request.verify)
+        whole = request.schema or request.choices or request.verify or request.top_logprobs is not None
+        exchange.streams = exchange.streams and not whole
         tags = known_tags(asked.tags, policy, environment)
         keep = keep_seconds(policy.local.keep_alive)
         engine = ServedEngine(self.engines, keep, environment.clock, exchange.use)
@@ -122,6 +124,8 @@ class Answering:
         finally:
             if decision.needs_cloud:
                 self._count_cost(environment)
+        if answer.answered_by == "local" and request.top_logprobs is not None and decision.local is not None:
+            exchange.logprobs = logprobs_of(answer.answer, decision.local.result.token_logprobs)
         shadows = Shadows(asked.flags, tags, environment)
         shadows.add(shadow)
         shadows.send()

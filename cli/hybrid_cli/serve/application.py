@@ -117,6 +117,7 @@ class Endpoints:
         self._exchanges.add(exchange)
         self._answering.start(asked, exchange)
         first = await _unless_left(request, exchange)
+        reply.logprobs = exchange.logprobs
         if isinstance(first, Failure):
             raise fault_of(first)
         if isinstance(first, Answer):

@@ -47,6 +47,10 @@ class Asked:
     stop: tuple[str, ...] = ()
     schema: AnswerSchema | None = None
     choices: tuple[str, ...] = ()
+    checks_cut: bool = True
+    """Whether an answer that is cut must fit `schema`, too."""
+    top_logprobs: int | None = None
+    """See `prompt.Request`."""
     tags: tuple[str, ...] = ()
     streams: bool = False
     """Whether the client takes the answer in pieces."""
@@ -68,5 +72,7 @@ class Asked:
             form_instruction(schema, self.choices),
             # A client that sets a limit expects answers that reach it; and without a cloud nothing better can come.
             allows_truncated=self.flags.max_tokens is not None or policy.mode == "forbid",
+            checks_cut=self.checks_cut or self.schema is None,
+            top_logprobs=self.top_logprobs,
             history=self.history,
         )

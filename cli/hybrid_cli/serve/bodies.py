@@ -15,6 +15,7 @@ from hybrid_cli.serve.faults import HttpFault, invalid
 
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Temperature = Annotated[float, msgspec.Meta(ge=0, le=5)]
+TopLogprobs = Annotated[int, msgspec.Meta(ge=0, le=20)]
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
@@ -68,7 +69,8 @@ class ChatBody(_Body, kw_only=True):
     response_format: dict[str, Any] | None = None
     n: int | None = None
     functions: Any = None
-    logprobs: Any = None
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
     logit_bias: Any = None
     audio: Any = None
 
@@ -81,12 +83,15 @@ class ResponsesBody(_Body, kw_only=True):
     previous_response_id: str | None = None
     conversation: Any = None
     background: Any = None
+    include: list[str] | None = None
+    top_logprobs: TopLogprobs | None = None
 
 
+_LOGPROBS = "message.output_text.logprobs"
+"""How `include` of Responses asks for log-probabilities."""
 _REFUSED = {
     "tools": "hybrid serve calls no tools of a client",
     "functions": "hybrid serve calls no tools of a client",
-    "logprobs": "hybrid serve returns no token log-probabilities; `hybrid.handoff.signals` of the answer has their mean",
     "logit_bias": "hybrid serve does not change the logits",
     "audio": "hybrid serve answers with text only",
     "previous_response_id": "hybrid serve stores no responses; send the earlier turns as `input`",
@@ -106,6 +111,8 @@ def read_chat(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked, Chat
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if not all(stop):
         raise invalid("stop must not be empty", "stop")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise invalid("top_logprobs needs logprobs: true", "top_logprobs")
     return Asked(
         _flags(body, profiles, limit, None if body.seed is None else body.seed & 0xFFFFFFFF),
         prompt,
@@ -113,6 +120,8 @@ def read_chat(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked, Chat
         history,
         tuple(stop),
         _schema(body.response_format, "response_format", nested="json_schema"),
+        checks_cut=False,
+        top_logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         tags=tuple(body.hybrid.tags) if body.hybrid else (),
         streams=body.stream,
     ), body
@@ -131,6 +140,8 @@ def read_responses(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked,
         system,
         history,
         schema=_schema((body.text or {}).get("format"), "text.format", nested=None),
+        checks_cut=False,
+        top_logprobs=(body.top_logprobs or 0) if _LOGPROBS in (body.include or ()) else None,
         tags=tuple(body.hybrid.tags) if body.hybrid else (),
         streams=body.stream,
     ), body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_cli.cascade.answer import Answer, AnswerStart
 from hybrid_cli.cascade.shared_engine import EngineSlot
@@ -31,6 +32,8 @@ class Exchange:
         self.streams = streams
         self.is_local = True
         """Whether the pieces are the local model's."""
+        self.logprobs: list[dict[str, Any]] | None = None
+        """Of the answer's tokens, if they were asked for and are known."""
         self._loop = asyncio.get_running_loop()
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
         self._start = AnswerStart()

@@ -18,6 +18,8 @@ class Reply(Protocol):
 
     end_mark: bytes
     """What follows the last event."""
+    logprobs: list[Event] | None
+    """Of the answer's tokens; None if they were not asked for, or are not known."""
 
     def whole(self, answer: Answer) -> Event: ...
     def begin(self) -> list[Event]: ...
@@ -54,13 +56,19 @@ class ChatReply:
     end_mark = b"data: [DONE]\n\n"
 
     def __init__(self, body: ChatBody, number: str) -> None:
+        self.logprobs: list[Event] | None = None
         self._frame = {"id": f"chatcmpl-{number}", "created": int(time.time())}
         self._model = body.model
         self._counts_tokens = body.stream_options is not None and body.stream_options.include_usage
 
     def whole(self, answer: Answer) -> Event:
         message = {"role": "assistant", "content": answer.answer, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": self._logprobs(),
+            "finish_reason": _finish(answer),
+        }
         return {
             **self._frame,
             "object": "chat.completion",
@@ -70,8 +78,17 @@ class ChatReply:
             "hybrid": answer.as_json(),
         }
 
-    def _chunk(self, delta: Event | None, finish: str | None = None, model: str | None = None) -> Event:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _logprobs(self) -> Event | None:
+        return None if self.logprobs is None else {"content": self.logprobs, "refusal": None}
+
+    def _chunk(
+        self,
+        delta: Event | None,
+        finish: str | None = None,
+        model: str | None = None,
+        logprobs: Event | None = None,
+    ) -> Event:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return {
             **self._frame,
             "object": "chat.completion.chunk",
@@ -84,7 +101,7 @@ class ChatReply:
         return [self._chunk({"role": "assistant", "content": ""})]
 
     def piece(self, text: str) -> list[Event]:
-        return [self._chunk({"content": text})]
+        return [self._chunk({"content": text}, logprobs=self._logprobs())]
 
     def end(self, answer: Answer) -> list[Event]:
         events = [self._chunk({}, _finish(answer), answer.model)]
@@ -116,6 +133,7 @@ class ResponsesReply:
     end_mark = b""
 
     def __init__(self, body: ResponsesBody, number: str) -> None:
+        self.logprobs: list[Event] | None = None
         self._body = body
         self._number = number
         self._created = int(time.time())
@@ -145,8 +163,11 @@ class ResponsesReply:
             **({} if answer is None else {"hybrid": answer.as_json()}),
         }
 
+    def _part(self, text: str) -> Event:
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": self.logprobs or []}
+
     def _item(self, status: str, text: str | None) -> Event:
-        content = [] if text is None else [_part(text)]
+        content = [] if text is None else [self._part(text)]
         return {
             "id": f"msg_{self._number}",
             "type": "message",
@@ -170,18 +191,18 @@ class ResponsesReply:
             self._event("created", response=self._response("in_progress")),
             self._event("in_progress", response=self._response("in_progress")),
             self._event("output_item.added", output_index=0, item=self._item("in_progress", None)),
-            self._event("content_part.added", **self._place(), part=_part("")),
+            self._event("content_part.added", **self._place(), part={**self._part(""), "logprobs": []}),
         ]
 
     def piece(self, text: str) -> list[Event]:
-        return [self._event("output_text.delta", **self._place(), delta=text, logprobs=[])]
+        return [self._event("output_text.delta", **self._place(), delta=text, logprobs=self.logprobs or [])]
 
     def end(self, answer: Answer) -> list[Event]:
         text = answer.answer
         response = self._response("completed", answer)
         return [
-            self._event("output_text.done", **self._place(), text=text, logprobs=[]),
-            self._event("content_part.done", **self._place(), part=_part(text)),
+            self._event("output_text.done", **self._place(), text=text, logprobs=self.logprobs or []),
+            self._event("content_part.done", **self._place(), part=self._part(text)),
             self._event("output_item.done", output_index=0, item=self._item("completed", text)),
             self._event(response["status"], response=response),
         ]
@@ -189,10 +210,6 @@ class ResponsesReply:
     def fault(self, fault: HttpFault) -> list[Event]:
         event = self._event("error", code=fault.code, message=fault.message, param=fault.param)
         return [{**event, "type": "error"}]
-
-
-def _part(text: str) -> Event:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def _responses_usage(answer: Answer) -> Event:
