@@ -14,6 +14,7 @@ from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import Size, new_context
 from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
 from hybrid_cli.local.grammar import grammar_of
+from hybrid_cli.local.grammar_filter import GrammarError
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
@@ -29,7 +30,7 @@ from hybrid_cli.local.protocol import (
     Tokens,
     TokenSignal,
 )
-from hybrid_cli.local.sampler import GrammarError, Sampler
+from hybrid_cli.local.sampler import Sampler
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split, splitter_for
 from hybrid_cli.local.thinking_control import ThinkingBudget, budget_of
@@ -126,7 +127,7 @@ def new_job(
     """Return the job for `task`, limited to `longest` tokens with its prompt. Raises Failure (USAGE)."""
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
-        sampler = Sampler(task, prompt, model.vocab, grammar, model.piece)
+        sampler = Sampler(task, prompt, model.vocab, grammar, model.first_bytes, model.piece)
     except GrammarError:
         raise Failure(
             ExitStatus.USAGE, "llama.cpp cannot read the schema's grammar; simplify the schema"

@@ -34,6 +34,7 @@ class Meter:
         self._weights = np.empty(vocabulary, dtype=np.float32)
         self._ones = np.ones(vocabulary, dtype=np.float32)
         self._best = 0
+        self._total = math.nan
         self._tops: Logits | None = None
 
     def read(self, logits: Logits) -> Reading:
@@ -49,7 +50,7 @@ class Meter:
             return Reading(None, None, None)
         np.subtract(logits, top, out=shifted)
         np.exp(shifted, out=weights)
-        total = float(weights.dot(self._ones))  # twice as fast as sum()
+        total = self._total = float(weights.dot(self._ones))  # twice as fast as sum()
         if not math.isfinite(total):
             return Reading(None, None, None)
         with np.errstate(invalid="ignore"):
@@ -71,6 +72,10 @@ class Meter:
             return np.array([self._best], dtype=np.intp)
         bound = np.partition(self._tops, -count)[-count]
         return np.flatnonzero(self._shifted >= bound)
+
+    def share(self, tokens: Tokens) -> float:
+        """The probability of all `tokens` in the last row."""
+        return float(self._weights[tokens].sum()) / self._total
 
     def _second(self) -> float:
         """The second highest difference; also stores the maximum of each column for `highest`."""

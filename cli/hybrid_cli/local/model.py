@@ -11,6 +11,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
+from hybrid_cli.local.grammar_filter import FirstBytes
 from hybrid_cli.local.protocol import Task, TemplateState
 from hybrid_cli.local.tag_pattern import tag_pattern
 from hybrid_cli.local.thinking import STYLES, style_of
@@ -38,6 +39,7 @@ class Model:
         self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
         self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
         self._pieces: dict[int, bytes] = {}
+        self.first_bytes = FirstBytes(self.vocab)
 
     @property
     def can_go_back(self) -> bool:

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.grammar_filter import FirstBytes, Grammar, candidate_array
 from hybrid_cli.local.logits import Logits, Meter, Tokens
 from hybrid_cli.local.protocol import Task
 
 _PENALTY_WINDOW = 64  # tokens, llama.cpp's default
 _TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05  # its usual chain, with its usual values
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 _MAX_COMPARED = 64  # allowed tokens; more never begin one and the same text
 
 
@@ -33,45 +34,48 @@ class SampledToken(NamedTuple):
     """Under a grammar: the log-probability of the chosen text among those that the grammar allowed."""
 
 
-class GrammarError(Exception):
-    """llama.cpp cannot parse the grammar."""
-
-
 class Sampler:
     """The sampler of one sequence. It holds native memory until `close`."""
 
     def __init__(
-        self, task: Task, prompt: str, vocab: Any, grammar: str | None, piece: Callable[[int], bytes]
+        self,
+        task: Task,
+        prompt: str,
+        vocab: Any,
+        grammar: str | None,
+        first_bytes: FirstBytes,
+        piece: Callable[[int], bytes],
     ) -> None:
-        self._vocabulary: int = llama_cpp.llama_vocab_n_tokens(vocab)
+        """Raises GrammarError if llama.cpp cannot parse `grammar`."""
+        vocabulary: int = llama_cpp.llama_vocab_n_tokens(vocab)
         self._piece = piece
-        self._grammar: Any = None
-        if grammar is not None:
-            self._grammar = llama_cpp.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
-            if not self._grammar:
-                raise GrammarError
-        self._chain = _new_chain(self._vocabulary, task, own_seed(task.seed, prompt, task.sample))
+        self._grammar = None if grammar is None else Grammar(vocab, grammar, first_bytes)
+        self._chain = _new_chain(vocabulary, task, own_seed(task.seed, prompt, task.sample))
         wanted = 1 if task.temperature == 0 else _TOP_K
         # The penalty may lower as many of the highest logits as its window has tokens.
         self._candidates = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
 
     def choose(self, logits: Logits, meter: Meter, *, constrain: bool) -> SampledToken:
-        """The next token for the row `logits`, which `meter` has read; `constrain` applies the grammar."""
-        constrained = self._grammar is not None and constrain
-        ids = meter.highest(self._vocabulary if constrained else self._candidates)
-        candidates, array = _candidates(ids, logits)
-        allowed: Tokens | None = None
-        if constrained:
-            llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-            allowed = np.flatnonzero(candidates["logit"] > -np.inf)
+        """The next token for the row `logits`, which `meter` has read; `constrain` applies the grammar.
+
+        Raises Failure (WEIGHTS) if no token is allowed, because the logits are no numbers.
+        """
+        if self._grammar is None or not constrain:
+            return SampledToken(self._sample(meter.highest(self._candidates), logits))
+        allowed = self._grammar.allowed(logits, meter, max(self._candidates, _MAX_COMPARED + 1))
+        if not len(allowed):
+            raise Failure(ExitStatus.WEIGHTS, "the model's output is no numbers; its file may be damaged")
+        token = self._sample(allowed, logits)
+        self._grammar.accept(token)
+        return SampledToken(token, self._begin_one_text(allowed), self._share(token, allowed, logits))
+
+    def _sample(self, tokens: Tokens, logits: Logits) -> int:
+        """Choose one of `tokens`, which are in ascending order, by the chain."""
+        _candidates, array = candidate_array(tokens, logits)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
         token: int = array.data[array.selected].id
-        if constrained:
-            llama_cpp.llama_sampler_accept(self._grammar, token)
         llama_cpp.llama_sampler_accept(self._chain, token)
-        if allowed is None:
-            return SampledToken(token)
-        return SampledToken(token, self._begin_one_text(allowed), self._share(token, allowed, logits))
+        return token
 
     def _share(self, token: int, allowed: Tokens, logits: Logits) -> float | None:
         """Return the log-probability of `token`'s text among the `allowed` tokens, from raw logits.
@@ -105,16 +109,7 @@ class Sampler:
     def close(self) -> None:
         llama_cpp.llama_sampler_free(self._chain)
         if self._grammar is not None:
-            llama_cpp.llama_sampler_free(self._grammar)
-
-
-def _candidates(ids: Tokens, logits: Logits) -> tuple[Any, Any]:
-    """An array of the tokens `ids` with their logits, and llama.cpp's view of the same memory."""
-    candidates = np.empty(len(ids), dtype=_CANDIDATE)
-    candidates["id"] = ids
-    candidates["logit"] = logits[ids]
-    pointer = candidates.ctypes.data_as(llama_cpp.llama_token_data_p)
-    return candidates, llama_cpp.llama_token_data_array(pointer, len(ids), -1, False)
+            self._grammar.close()
 
 
 def own_seed(seed: int, prompt: str, sample: int) -> int:
