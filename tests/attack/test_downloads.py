@@ -14,8 +14,8 @@ import pytest
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights import https, incoming
 from hybrid_cli.weights import hub as hub_module
-from hybrid_cli.weights import incoming
 from hybrid_cli.weights.https import RemoteFile
 from hybrid_cli.weights.incoming import Slot
 from hybrid_cli.weights.ranges import Tuning
@@ -53,6 +53,47 @@ def test_a_head_that_trickles_is_given_up(tmp_path: Path) -> None:
     with sending(slow, 0.05) as origin, pytest.raises(Failure, match="the server sent nothing"):
         fetch(origin, Slot(tmp_path / "slot", waited=False), QUICK)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_body_that_trickles_is_given_up(tmp_path: Path, ranges: bool) -> None:
+    body = gguf()
+    length = f"Content-Length: {len(body)}\r\n"
+    head = f"206 a\r\nContent-Range: bytes 0-{len(body) - 1}/{len(body)}\r\n" if ranges else "200 a\r\n"
+    pieces = [f"HTTP/1.1 {head}{length}ETag: a\r\n\r\n".encode() + body[:8], *([b"x" * 8] * 500)]
+    slot = Slot(tmp_path / "slot", waited=False)
+    tuning = Tuning(pause=0.01, least_rate=2_000, rate_seconds=0.4)
+    started = time.monotonic()
+    with sending(pieces, 0.02) as origin, pytest.raises(Failure, match="sent less than 2 kB a second"):
+        fetch(origin, slot, tuning)
+    assert time.monotonic() - started < 5
+    assert slot.resumable == ranges  # what came stays for the next pull
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "why"),
+    [
+        ("https://host.example/m", "http://127.0.0.1:1/shutdown", "redirects to a server on this machine"),
+        ("https://host.example/m", "https://localhost/m", "redirects to a server on this machine"),
+        ("https://host.example/m", "https://a.localhost/m", "redirects to a server on this machine"),
+        ("https://host.example/m", "https://[::ffff:127.0.0.1]/m", "redirects to a server on this machine"),
+        ("https://host.example/m", "https://0.0.0.0/m", "redirects to a server on this machine"),
+        ("https://host.example/m", "http://host.example/m", "redirects to a URL without https"),
+        ("https://host.example/m", "file:///etc/passwd", "redirects to a URL without https"),
+        ("https://host.example/m", "https://cdn.example/m", None),
+        ("http://127.0.0.1:1/m", "http://127.0.0.1:2/m", None),
+    ],
+)
+def test_a_server_cannot_redirect_to_this_machine(source: str, target: str, why: str | None) -> None:
+    request = urllib.request.Request(source)  # noqa: S310  nothing is opened
+    arguments = (request, io.BytesIO(), 302, "Found", {}, target)
+    if why is None:
+        following = https._Redirects().redirect_request(*arguments)
+        assert following is not None
+        assert following.full_url == target
+    else:
+        with pytest.raises(Failure, match=why):
+            https._Redirects().redirect_request(*arguments)
 
 
 def test_an_answer_of_the_hub_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ of 1.5 GB from loopback 1.5 to 1.9 times as fast as httpx2.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 import time
@@ -135,17 +136,30 @@ def is_safe(url: str) -> bool:
         return False
 
 
+def _is_here(host: str | None) -> bool:
+    """Whether `host` is this machine, by its usual names and all its loopback addresses."""
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return host is not None and (host == "localhost" or host.endswith(".localhost"))
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to safe URLs, and sends private headers to the first origin only."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
         if not is_safe(newurl):
             fp.close()
             raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a URL without https")
+        if _is_here(after.hostname) and not _is_here(before.hostname):  # it may do something at a GET
+            fp.close()
+            raise Failure(ExitStatus.WEIGHTS, f"{req.host} redirects to a server on this machine")
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        before, after = urlsplit(req.full_url), urlsplit(newurl)
         if following is not None and (before.scheme, before.netloc) == (after.scheme, after.netloc):
             for name, value in req.unredirected_hdrs.items():
                 following.add_unredirected_header(name, value)

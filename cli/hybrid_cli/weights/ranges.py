@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,31 @@ class Tuning:
     """Failed tries in a row, without a byte between them, before the transfer gives up."""
     pause: float = 0.5
     """The wait before the first retry; it doubles with each."""
+    least_rate: int = 2_000
+    """Bytes a second, below which a download makes no sense: a day would bring 170 MB."""
+    rate_seconds: float = 300.0
+    """How long a download may be slower."""
+
+
+class Pace:
+    """Ends a download whose server sends some bytes for ever, but too few."""
+
+    def __init__(self, file: str, tuning: Tuning, done: int = 0) -> None:
+        self._file, self._tuning = file, tuning
+        self._begun, self._done = time.monotonic(), done
+
+    def check(self, done: int) -> None:
+        """Raise Failure (WEIGHTS) if too few of the `done` bytes came since the last check that counted."""
+        tuning, now = self._tuning, time.monotonic()
+        if now - self._begun < tuning.rate_seconds:
+            return
+        if done - self._done < tuning.least_rate * tuning.rate_seconds:
+            raise Failure(
+                ExitStatus.WEIGHTS,
+                f"{self._file}: the server sent less than {tuning.least_rate / 1000:g} kB a second for"
+                f" {tuning.rate_seconds:g} seconds; run the command again later",
+            )
+        self._begun, self._done = now, done
 
 
 class Ranges:
@@ -58,12 +84,14 @@ class Ranges:
         count = min(self._tuning.connections, len(self._partial.missing()))
         targets = [self._begin, *[self._work] * (count - 1), self._hash]
         threads = [threading.Thread(target=self._guarded, args=(target,), daemon=True) for target in targets]
+        pace = Pace(self._remote.file, self._tuning, self._partial.done())
         try:
             for thread in threads:
                 thread.start()
             while self._failure is None and any(thread.is_alive() for thread in threads):
                 next(thread for thread in threads if thread.is_alive()).join(_TICK)
                 progress.show(self._partial.done())
+                pace.check(self._partial.done())
         except StopIteration:  # the last thread ended between the two looks
             pass
         finally:

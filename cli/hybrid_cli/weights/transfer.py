@@ -10,7 +10,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.https import ConnectionCut, FileChanged, NotAModel, RangeResponse, RemoteFile, get
 from hybrid_cli.weights.incoming import Slot, bound_of, require_space, too_much
 from hybrid_cli.weights.partial import Partial
-from hybrid_cli.weights.ranges import CHUNK, Patience, Ranges, Tuning
+from hybrid_cli.weights.ranges import CHUNK, Pace, Patience, Ranges, Tuning
 from hybrid_cli.weights.reporter import Reporter
 
 _STARTS = 3
@@ -65,7 +65,7 @@ def _attempt(remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning)
         first = _request(remote, tuning)
         _check_size(remote, slot, first)
         if not first.is_range or first.size is None:
-            return *_whole(remote, first, slot, reporter), True
+            return *_whole(remote, first, slot, reporter, tuning), True
         require_space(slot.folder, first.size)
         partial = Partial.begin(slot.folder, first.size, tuning.segment, first.validator)
     if resumed:
@@ -124,12 +124,14 @@ def _check_size(remote: RemoteFile, slot: Slot, answer: RangeResponse) -> None:
         )
 
 
-def _whole(remote: RemoteFile, answer: RangeResponse, slot: Slot, reporter: Reporter) -> tuple[Path, str]:
+def _whole(
+    remote: RemoteFile, answer: RangeResponse, slot: Slot, reporter: Reporter, tuning: Tuning
+) -> tuple[Path, str]:
     """Download the file in one request, without ranges. Raises ConnectionCut if the response ends early."""
     path = slot.folder / "whole.part"
     require_space(slot.folder, answer.size or 0)
     bound = bound_of(slot) if answer.size is None else answer.size
-    digest, done = hashlib.sha256(), 0
+    digest, done, pace = hashlib.sha256(), 0, Pace(remote.file, tuning)
     progress = reporter.progress(remote.file, answer.size, 0)
     try:
         with path.open("wb", buffering=0) as file:
@@ -140,6 +142,7 @@ def _whole(remote: RemoteFile, answer: RangeResponse, slot: Slot, reporter: Repo
                 file.write(data)
                 digest.update(data)
                 progress.show(done)
+                pace.check(done)
     finally:
         progress.end()
         answer.close()
