@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hybrid_cli.egress.answer_limit import reasons
+from hybrid_cli.egress.answer_limit import answer_limit, reasons
 from hybrid_cli.profile.cloud_section import Server
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.serve.asked import RequestFlags
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
@@ -149,3 +152,23 @@ def test_models_that_reason_are_known_by_name(tmp_path: Path) -> None:
         "qwen3-4b-instruct",
     ]
     assert [name for name in thinking + plain if known(name)] == thinking
+
+
+@pytest.mark.parametrize(
+    ("flags", "model", "limit"),
+    [
+        (RequestFlags(max_tokens=1_000_000), "m", 100),
+        (RequestFlags(max_tokens=7), "m", 7),
+        (RequestFlags(max_tokens=1_000_000), "gpt-5-mini", 100),
+        (RequestFlags(), "m", 100),
+        (Flags(max_tokens=1_000_000), "m", 1_000_000),  # the user's own word
+    ],
+)
+def test_a_client_of_the_server_cannot_raise_the_profiles_limit(
+    home: Path, profile: Profile, flags: Flags, model: str, limit: int
+) -> None:
+    cloud = f'{{base_url: "http://127.0.0.1:9/v1", model: {model}, max_tokens: 100}}'
+    environment = Environment(None, None, None, {"HYBRID_HOME": str(home)})
+    policy = merge_policy(replace(flags, profile=str(profile(f"cloud: {cloud}\n"))), environment)
+    assert policy.cloud is not None
+    assert answer_limit(policy.cloud, policy, environment) == limit

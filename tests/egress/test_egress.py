@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -14,13 +16,15 @@ from typing import Any
 import pytest
 
 from fault_table import DOCUMENT, FAULTS, certified_cloud
+from hybrid_cli.cloud.events import END
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.prices import cost as cost_of
 from hybrid_cli.cloud.prices import is_guess as is_guess_of
 from hybrid_cli.cloud.streams import Reply as Answered
+from hybrid_cli.cloud.streams import gather
 from hybrid_cli.egress.budget import used_by, worst_cost
 from hybrid_cli.ledger.database import Ledger
-from hybrid_cli.profile.cloud_section import Extra, Server
+from hybrid_cli.profile.cloud_section import Extra, Prices, Server
 from hybrid_process import Hybrid
 from raw_server import sending
 from scripted_cloud import Reply, ScriptedCloud
@@ -231,6 +235,31 @@ def test_a_service_tier_has_its_own_price(
     worst = worst_cost(call, len(call.content()))
     assert worst is not None
     assert worst >= 512 * 2e-6  # never by the cheap tier, which may not be had
+
+
+ODD_COUNTS = [None, -1, 0, 1, 100, 10**7, 10**30, 1.5, math.nan, True, "7", [], {}]
+
+
+def test_no_count_of_a_server_uses_up_the_budget() -> None:
+    """Whatever it reports, a request costs at most a few times its reservation, and never less than nothing."""
+    server = Server(base_url="https://host.example/v1", model="m", prices=Prices(input=1, output=1))
+    call = Call(server, [{"role": "user", "content": "hi"}], 100)
+    worst = worst_cost(call, len(call.readable()))
+    assert worst is not None
+    added = 50_000 / 1e6  # a system prompt of the server's own
+    for given, answered, details in itertools.product(ODD_COUNTS, ODD_COUNTS, [None, -5, 10**9, math.nan]):
+        usage = {
+            "prompt_tokens": given,
+            "completion_tokens": answered,
+            "prompt_tokens_details": {"cached_tokens": details},
+            "completion_tokens_details": {"reasoning_tokens": details},
+        }
+        choice = {"index": 0, "delta": {"content": "hello"}, "finish_reason": "stop"}
+        events = [{"choices": [choice]}, {"choices": [], "usage": usage}, END]
+        reply = gather(events, server, lambda _text: None, lambda: None)
+        usd = cost_of(server, used_by(call, reply))
+        assert usd is not None
+        assert 0 <= usd <= 4 * worst + added, usage
 
 
 def test_the_cost_of_an_unpriced_tier_is_an_estimate(

@@ -300,6 +300,7 @@ def test_a_profile_is_read_again_when_it_changes(served: Served) -> None:
         ({"logprobs": 3}, "logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"top_logprobs": 2}, "top_logprobs"),
+        ({"store": True}, "store"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": -1}, "temperature"),
         ({"stop": [""]}, "stop"),

@@ -23,7 +23,7 @@ nvapi-{w64}|sk-or-v1-{h64}|pcsk_{a6}_{a62}|lsv2_pt_{h32}_{h10}|sk-lf-{h8}-{h4}-{
 https://hooks.slack.com/services/T{u8}/B{u8}/{a24}|sk_live_{a24}|rk_live_{a24}|whsec_{b32}|SG.{w22}.{w43}|npm_{a36}|pypi-AgEIcHlwaS5vcmc{w90}|rubygems_{h48}
 dop_v1_{h64}|{d9}:AA{w33}|SK{h32}|AC{h32}|shpat_{h32}|sq0csp-{w43}|EAAA{w60}|figd_{w40}|lin_api_{a40}|ntn_{a46}|secret_{a43}|pat{a14}.{h64}
 dapi{h32}|dp.pt.{a43}|dt0c01.{u24}.{u64}|glsa_{a32}_{h8}|glc_{b60}|NRAK-{u27}|pscale_tkn_{w43}|PMAK-{h24}-{h34}|pul-{h40}|sbp_{h40}
-hvs.{w90}|tskey-auth-{a16}-{a32}|age: AGE-SECRET-KEY-1{u58}|ops_eyJ{b200}|xkeysib-{h64}-{a16}|{h32}-us12|key-{h32}|dckr_pat_{w27}|CCIPAT_{a22}_{h40}
+hvs.{w90}|hybrid-{w43}|tskey-auth-{a16}-{a32}|age: AGE-SECRET-KEY-1{u58}|ops_eyJ{b200}|xkeysib-{h64}-{a16}|{h32}-us12|key-{h32}|dckr_pat_{w27}|CCIPAT_{a22}_{h40}
 bkua_{h40}|nfp_{a36}|ATATT3xFfGF0{w170}={u8}|ATBB{a32}|AKCp8{a68}|oy2{l43}|sqp_{h40}|{a14}.atlasv1.{w67}|LTAI{a20}|AKID{a32}|AQVN{w36}
 eyJhbGciOi{w30}.eyJ{w80}.{w43}|da2-{l26}|amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}|EZAK{a54}|duffel_live_{w43}|tfp_{w44}|alcht_{a30}|pnu_{a36}|API-{u29}
 AccountKey={b86}==;|{a76}AZDO{a4}|abc8Q~{w34}|HRKU-{w60}|fo1_{w43}|cfut_{a40}|1//0{w60}|access-production-{h8}-{h4}-{h4}-{h4}-{h12}

@@ -20,9 +20,12 @@ def answer_limit(server: Server, policy: Policy, environment: Environment) -> in
     """
     is_reasoning = reasons(server, environment)
     own = server.max_tokens or max(_REASONING if is_reasoning else _PLAIN, policy.local.sampling.max_tokens)
-    if policy.answer_tokens is None:
+    wanted = policy.answer_tokens
+    if wanted is None:
         return own
-    return max(own, policy.answer_tokens) if is_reasoning else policy.answer_tokens
+    if policy.answer_tokens_tighten and server.max_tokens is not None:
+        wanted = min(wanted, server.max_tokens)
+    return max(own, wanted) if is_reasoning else wanted
 
 
 def reasons(server: Server, environment: Environment) -> bool:

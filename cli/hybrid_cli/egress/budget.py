@@ -156,7 +156,9 @@ class Account:
 
 
 _OVERSHOOT = 4
-"""Servers count tokens differently: an answer may claim this many times the limit that was sent."""
+"""Servers count tokens differently: a reply may claim this many times what was reserved."""
+_MOST_ADDED = 50_000
+"""Tokens that a server may add to the input: a system prompt of its own, or the results of tools."""
 
 
 def worst_cost(call: Call, size: int) -> float | None:
@@ -175,10 +177,17 @@ def used_by(call: Call, reply: Reply) -> Used:
     """Return the tokens and tools of `reply`; an estimate if the server reports nothing plausible."""
     tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
     tier = reply.tier or call.server.extra.service_tier
-    # A count far over the limit that was sent cannot be true.
-    too_many = tokens_out is not None and tokens_out > _OVERSHOOT * call.max_tokens
-    if not tokens_in or tokens_out is None or (reply.text and not tokens_out) or too_many:
+    if not tokens_in or tokens_out is None or (reply.text and not tokens_out) or _is_too_much(call, reply):
         likely = estimate(len(call.readable()), reply.text, reply.tools)
         seen = image_tokens(call.server.model, len(call.images))
         return replace(likely, tokens_in=likely.tokens_in + seen, tier=tier)
     return Used(tokens_in, tokens_out, reply.cached, reply.reasoning, reply.tools, tier=tier)
+
+
+def _is_too_much(call: Call, reply: Reply) -> bool:
+    """Whether a count in `reply` is so far over what was sent that it cannot be true: it would use up the budget."""
+    worst = worst_case(len(call.readable()), call.max_tokens, call.tools)
+    most_in = worst.tokens_in + image_tokens(call.server.model, len(call.images))
+    return (reply.tokens_out or 0) > _OVERSHOOT * call.max_tokens or (
+        reply.tokens_in or 0
+    ) > _OVERSHOOT * most_in + _MOST_ADDED

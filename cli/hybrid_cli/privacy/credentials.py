@@ -88,6 +88,7 @@ CREDENTIALS = (
     row("Vault token", ("vault",), r"[sbr]\.(?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?:\.[A-Za-z0-9]{5})?(?![\w.])"),
     row("Vault unseal key", ("unseal",), r"(?i:unseal[\w ]{0,12}[: ]{1,3})(?P<value>[A-Za-z0-9+/]{43}[A-Za-z0-9+/=])(?![\w+/=])"),
     row("Yandex Cloud key", ("aqvn", "ycajea", "t1."), r"(?:AQVN[\w-]{35,38}|YCAJEA?[\w-]{19,}|t1\.[\w-]{50,}=*\.[\w-]{80,})"),
+    row("hybrid server token", ("hybrid-",), r"hybrid-(?=[^\d\s]{0,42}\d)(?=[^A-Z\s]{0,42}[A-Z])[\w-]{43}(?![\w-])"),
     # models
     row("Anthropic key", ("sk-ant-",), r"sk-ant-[\w-]{24,}"),
     row("ElevenLabs key", ("sk_",), r"sk_[a-f0-9]{48}\b"),

@@ -35,6 +35,11 @@ class Flags:
     keep_alive: str | None = None
     think: bool | None = None
 
+    @property
+    def may_only_tighten(self) -> bool:
+        """Whether these options are another program's, not the user's."""
+        return False
+
     def layers(self) -> list[Layer]:
         """One layer for each flag, named as the user wrote it."""
         flags: list[tuple[str, Any, Any]] = [
@@ -76,6 +81,8 @@ class Policy:
     log: Log
     answer_tokens: int | None
     """From --max-tokens only: a profile has a limit of its own for each side."""
+    answer_tokens_tighten: bool
+    """Whether `answer_tokens` are another program's, and cannot exceed the limit of the profile's cloud."""
     cloud_temperature: float | None
     """From --temperature only: many cloud models refuse any value but their own."""
     values: dict[str, EffectiveValue]
@@ -122,6 +129,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
         checks=profile.checks,
         log=profile.log,
         answer_tokens=flags.max_tokens,
+        answer_tokens_tighten=flags.may_only_tighten,
         cloud_temperature=flags.temperature,
         values=values,
     )

@@ -29,6 +29,10 @@ class RequestFlags(Flags):
     server_escalation: Mode | None = None
     """The mode that the server was started with."""
 
+    @property
+    def may_only_tighten(self) -> bool:
+        return True
+
     def layers(self) -> list[Layer]:
         named = [replace(layer, name=_NAMES.get(layer.name, layer.name)) for layer in super().layers()]
         if self.server_escalation is None:

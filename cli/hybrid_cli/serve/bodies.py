@@ -57,6 +57,7 @@ class _Body(msgspec.Struct, kw_only=True):
     temperature: Temperature | None = None
     hybrid: Own | None = None
     tools: Any = None
+    store: Any = None
 
 
 class ChatBody(_Body, kw_only=True):
@@ -94,6 +95,7 @@ _REFUSED = {
     "functions": "hybrid serve calls no tools of a client",
     "logit_bias": "hybrid serve does not change the logits",
     "audio": "hybrid serve answers with text only",
+    "store": "hybrid serve stores no responses; leave it out",
     "previous_response_id": "hybrid serve stores no responses; send the earlier turns as `input`",
     "conversation": "hybrid serve stores no conversations; send the earlier turns as `input`",
     "background": "hybrid serve answers at once",
