@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_cli.ui.ci import json_without_runner_commands, without_runner_commands
 from hybrid_process import Hybrid
 from loopback_hub import gguf
 from scripted_cloud import ScriptedCloud
@@ -112,3 +113,16 @@ def test_a_repositorys_profile_gives_no_command(hybrid: Hybrid, tmp_path: Path) 
         ):
             done = hybrid(*arguments, cwd=tmp_path, **CI)
             assert not COMMAND.findall(done.stdout + done.stderr), (text, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u00ad", "\u2060", "\ufe0f", "\u202e"])
+def test_characters_that_runners_ignore_hide_no_command(unseen: str) -> None:
+    """A comparison by the rules of a language, as in .NET, ignores characters without a width."""
+    for text in (f"{unseen}::error::a", f"a\n {unseen} ::error::a", f":{unseen}:error::a", f"##{unseen}vso[a]", f"#{unseen}#[a]"):  # fmt: skip
+        shown = without_runner_commands(text)
+        seen = re.sub(f"[{unseen}]", "", shown)
+        assert not COMMAND.findall(seen.encode()), text
+        assert shown.replace("\\", "") == text
+    data = json.dumps({"a": f"##{unseen}vso[b] #{unseen}#[c]"}, ensure_ascii=False)
+    assert not COMMAND.findall(re.sub(unseen, "", json_without_runner_commands(data)).encode())
+    assert json.loads(json_without_runner_commands(data)) == json.loads(data)

@@ -264,7 +264,10 @@ def test_many_callers_at_once_each_get_their_own_answer(
 def test_nonsense_on_the_socket_harms_nobody(hybrid: Hybrid, short_home: Path) -> None:
     hybrid("run", *KEEP, "Hi")
     (engine,) = loaded(short_home)
-    for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000 + b"\n", b'{"message": "Begin"}\n', b"{"):
+    deep = b"[" * 100_000 + b"]" * 100_000
+    task = b'{"messages": [], "max_tokens": 1, "template_variables": {"a": %s}}' % deep
+    begin = b'{"message": "Begin", "sequence": 1, "task": %s}\n' % task
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 1000 + b"\n", b'{"message": "Begin"}\n', b"{", begin):
         with connected(short_home) as door:
             door.sendall(data)
     half_open = connected(short_home)

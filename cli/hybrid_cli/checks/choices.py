@@ -69,16 +69,21 @@ def matching_choice(text: str, choices: Sequence[str]) -> str:
     return text
 
 
-def _readings(text: str) -> Iterator[str]:
+_MOST_LAYERS = 12
+
+
+def _readings(text: str, layers: int = _MOST_LAYERS) -> Iterator[str]:
     """Yield `text` as written, then without what wraps it and without a full stop, layer by layer."""
     yield text
+    if layers == 0:
+        return
     for pattern in _WRAPPED:
         inside = pattern.fullmatch(text)
         if inside is not None:
-            yield from _readings(inside[inside.lastindex or 0].strip())
+            yield from _readings(inside[inside.lastindex or 0].strip(), layers - 1)
     stripped = _FULL_STOP.sub("", text)
     if stripped and stripped != text:
-        yield from _readings(stripped)
+        yield from _readings(stripped, layers - 1)
 
 
 def _folded(text: str) -> str:

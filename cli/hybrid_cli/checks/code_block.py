@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 
-_FENCE = re.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[^\n`]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)", re.M | re.S
-)
+_MARK = r"(?P<fence>`{3,}(?!`)|~{3,}(?!~))"
+_FENCE = re.compile(rf"^[ \t]*{_MARK}[^\n`]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)", re.M | re.S)
 _ONLY_FENCE = re.compile(
-    r"\s*(?P<fence>```+|~~~+)[^\n`]*\n(?P<code>(?:(?!^[ \t]*(?P=fence)).*\n)*?)[ \t]*(?P=fence)\s*", re.M
+    rf"\s*{_MARK}[^\n`]*\n(?P<code>(?:(?!^[ \t]*(?P=fence)).*\n)*?)[ \t]*(?P=fence)\s*", re.M
 )
 _INLINE = re.compile(r"\s*`([^`\n]+)`\s*")
 _BARE = re.compile(

@@ -137,7 +137,7 @@ class Callers:
                 caller.searched = 0
                 self.arrivals.put((caller, message))
             caller.searched = len(caller.received)
-        except msgspec.MsgspecError:  # no engine's caller
+        except (msgspec.MsgspecError, RecursionError):  # no engine's caller
             data = b""
         if not data or len(caller.received) > _MAX_LINE:
             self._drop(caller)

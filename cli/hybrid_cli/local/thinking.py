@@ -20,6 +20,12 @@ _BARE_HARMONY = re.compile(r"(?:analysis.*?)?assistantfinal(.*\S.*)", re.DOTALL)
 _BODY_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
+_LONGEST_LEAD = 10_000
+"""Characters of spaces or of a header before a text; of endless ones each piece would take longer than the last."""
+_LONGEST_LATER = 100_000
+"""Characters of a later block of thinking. A longer one without an end is text."""
+
+
 class Split(NamedTuple):
     """The text that a piece adds to the answer, and to the thinking before it."""
 
@@ -77,7 +83,8 @@ class _Envelope:
         if self._close is None:
             start = self._held.lstrip()
             found = next((pair for pair in self._pairs if start.startswith(pair[0])), None)
-            if found is None and any(tag.startswith(start) for tag, _ in self._pairs):
+            may_begin = any(tag.startswith(start) for tag, _ in self._pairs)
+            if found is None and may_begin and len(self._held) < _LONGEST_LEAD:
                 return ""
             self._close = "" if found is None else found[1]
             self._held = self._held if found is None else start.removeprefix(found[0])
@@ -88,7 +95,7 @@ class _Envelope:
         if not self._close:
             return 0
         _, closed, rest = self._held.rpartition(self._close)
-        if closed and not rest.strip():
+        if closed and not rest.strip() and len(rest) < _LONGEST_LEAD:
             return len(closed) + len(rest)
         return partial_mark_length(self._held, [self._close])
 
@@ -127,7 +134,8 @@ class _Tagged:
         thinking = ""
         while True:
             if not self._close and not self._open_block():
-                if any(tag.startswith(self._held.lstrip()) for tag, _ in self._pairs):
+                may_open = any(tag.startswith(self._held.lstrip()) for tag, _ in self._pairs)
+                if may_open and len(self._held) < _LONGEST_LEAD:
                     return Split("", thinking)
                 return self._begin_answer(self._held, thinking)
             thought, closed, rest = self._held.partition(self._close)
@@ -137,7 +145,10 @@ class _Tagged:
             self.answering = self._has_thought = True
             self._close, self._held = "", rest
         if self._later:  # it may be no block, but the answer
-            return Split("", thinking)
+            if len(self._held) < _LONGEST_LATER:
+                return Split("", thinking)
+            self._close = ""
+            return self._begin_answer(self._later + self._held, thinking)
         keep = partial_mark_length(self._held, [self._close])
         self._held = thought[len(thought) - keep :]
         return Split("", thinking + thought[: len(thought) - keep])
@@ -212,6 +223,8 @@ class _Harmony:
                 if called is not None:
                     self._closing = "}</tool_call>"
                     return Split(f'<tool_call>{{"name": "{called[1]}", "arguments": ', ""), True
+            else:
+                self._held = header[-_LONGEST_LEAD:]
             return Split("", ""), bool(found)
         places = [(place, mark) for mark in _BODY_ENDS if (place := self._held.find(mark)) >= 0]
         if not places:
@@ -259,7 +272,7 @@ class _Detected:
             start = text.lstrip()
             if start.startswith(_HARMONY_BEGINS):
                 self._splitter = _Harmony(has_tools=False)
-            elif any(mark.startswith(start) for mark in _HARMONY_BEGINS):
+            elif len(text) < _LONGEST_LEAD and any(mark.startswith(start) for mark in _HARMONY_BEGINS):
                 return Split("", "")
             else:
                 self._splitter = _Tagged(list(TAGS.values()))

@@ -65,10 +65,13 @@ def _urls(lowered: str) -> Iterator[tuple[int, int]]:
 
 
 def _public_blocks(lowered: str) -> Iterator[tuple[int, int]]:
-    if "-----begin " in lowered:
-        for begin in _PUBLIC_BEGIN.finditer(lowered):
+    if "-----begin " not in lowered:
+        return
+    end = 0
+    for begin in _PUBLIC_BEGIN.finditer(lowered):
+        if 0 <= end < begin.end():  # the rest is searched once, however many blocks have no end
             end = lowered.find("-----end ", begin.end())
-            yield begin.start(), end if end >= 0 else begin.end()
+        yield begin.start(), end if end >= 0 else begin.end()
 
 
 _NEVER_IN_BLOBS = ("private key",)

@@ -6,8 +6,13 @@ import re
 from collections.abc import Mapping
 
 _VARIABLES = ("CI", "GITHUB_ACTIONS", "TF_BUILD")
+_UNSEEN = "\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+"""Characters that a comparison by the rules of a language ignores, as .NET's runners make it."""
 # `::` is a command only at the start of a line; `##vso[`, `##[` and `##teamcity[` are commands anywhere.
-_COMMAND = re.compile(r"(?:^|\r)\s*(?=::)|#(?=#\w*\[)", re.MULTILINE)
+_COMMAND = re.compile(
+    rf"(?:^|\r)(?:(?![\r\n])[\s{_UNSEEN}])*(?=:[{_UNSEEN}]*:)|#(?=[{_UNSEEN}]*#[\w{_UNSEEN}]*\[)",
+    re.MULTILINE,
+)
 
 
 def runs_in_ci(variables: Mapping[str, str]) -> bool:
@@ -22,7 +27,7 @@ def is_on(variables: Mapping[str, str], name: str) -> bool:
 
 def json_without_runner_commands(text: str) -> str:
     """Return JSON with the same value, in which no runner finds a command."""
-    return re.sub(r"#(?=#\w*\[)", r"\\u0023", text)
+    return re.sub(rf"#(?=[{_UNSEEN}]*#[\w{_UNSEEN}]*\[)", r"\\u0023", text)
 
 
 def without_runner_commands(text: str) -> str:

@@ -17,9 +17,8 @@ _BIDI = {
 _MAX_STRING = 4096
 """Longest string sequence, in characters. An unterminated one must not swallow the rest of the text."""
 _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,256}[ -/]{0,16}"
-_STRING = (
-    rf"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]{{0,{_MAX_STRING}}}"  # OSC, DCS, SOS, PM, APC
-)
+# OSC, DCS, SOS, PM, APC. Another one cannot begin inside: many without an end would take quadratic time.
+_STRING = rf"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9b-\x9f]{{0,{_MAX_STRING}}}"
 _ESCAPE = r"\x1b[ -/]{0,16}"
 _COMPLETE = re.compile(rf"{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)|{_ESCAPE}[0-OQ-WYZ`-~\\]")
 _INCOMPLETE = re.compile(rf"(?:{_CSI}|{_STRING}\x1b?|{_ESCAPE})\Z")
