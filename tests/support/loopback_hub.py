@@ -53,6 +53,8 @@ class Served:
     """Statuses to answer first, one a request, before the file is served."""
     ranges: bool = True
     """Whether the server supports range requests."""
+    refused_from: int | None = None
+    """The first byte of the ranges that it refuses with 416."""
     announced: int = 0
     """Bytes to add to the announced length."""
     etag: str | None = None
@@ -179,7 +181,7 @@ class LoopbackHub:
             behind = min(
                 int(wanted[2]) + 1 if wanted[2] else size + served.announced, size + served.announced
             )
-            if first >= size:
+            if first >= size or (served.refused_from is not None and first >= served.refused_from):
                 _head(handler, 416, {"Content-Length": "0"})
                 return
             headers["Content-Range"] = f"bytes {first}-{behind - 1}/{size + served.announced}"

@@ -12,6 +12,7 @@ import pytest
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import loading, memory
 from hybrid_cli.weights.gguf import check_gguf
+from hybrid_cli.weights.purpose import doubt
 from hybrid_process import Hybrid
 
 
@@ -87,6 +88,51 @@ def test_a_language_model_is_none_of_them(tmp_path: Path, metadata: dict[str, An
 
 def test_the_first_shard_may_hold_no_weights(tmp_path: Path) -> None:
     check_gguf(gguf(tmp_path / "m.gguf", {**VOCABULARY, "split.count": 3}, tensors=0))
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (b"# xet version 0\n", "a pointer of Xet"),
+        (b"tjgg\3\0\0\0", "an old file of llama.cpp"),
+        (b"\n <!DOCTYPE html><html>", "a web page; on Hugging Face, write /resolve/"),
+        (b"\x1f\x8b\x08\0", "compressed"),
+        (b"PK\3\4", "an archive"),
+        (b"\x40\0\0\0\0\0\0\0{", "in the format safetensors"),
+        (b"GGU", None),
+        (b"plain text", None),
+        (b"", None),
+    ],
+)
+def test_what_people_take_for_a_model_is_named(tmp_path: Path, start: bytes, told: str | None) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(start + bytes(64 if told else 0))
+    with pytest.raises(Failure, match="is not a GGUF model file" + (f"; it is {told}" if told else "$")):
+        check_gguf(path)
+
+
+def test_a_shard_is_used_by_its_first_file_and_with_all_others(hybrid: Hybrid, tmp_path: Path) -> None:
+    paths = [tmp_path / f"m-0000{number}-of-00005.gguf" for number in range(1, 6)]
+    for number, path in enumerate(paths[:2]):
+        gguf(path, {**VOCABULARY, "split.count": 5, "split.no": number})
+    renamed = gguf(tmp_path / "third.gguf", {**VOCABULARY, "split.count": 5, "split.no": 2})
+    for path, told in (
+        (paths[1], f"is a part of a split model; give the first one: -m {paths[0]}"),
+        (paths[0], f"missing: {paths[2].name}, {paths[3].name}, {paths[4].name}"),
+        (renamed, "is file 3 of a model split into 5; its name must end in -00003-of-00005.gguf"),
+    ):
+        done = hybrid("run", "-p", "offline", "-m", path, "hi")
+        assert (done.returncode, done.stdout) == (6, b"")
+        assert told in done.stderr.decode()
+
+
+def test_a_tokenizer_without_rules_is_told_once(hybrid: Hybrid, tmp_path: Path) -> None:
+    path = gguf(tmp_path / "old.gguf", {**VOCABULARY, "general.architecture": "x"})
+    told = b"old.gguf was converted without the rules of its tokenizer"
+    assert [hybrid("run", "-p", "offline", "-m", path, "hi").stderr.count(told) for _ in range(2)] == [1, 0]
+    assert doubt({**VOCABULARY, "tokenizer.ggml.pre": "smollm"}) is None
+    assert doubt({"tokenizer.ggml.model": "llama"}) is None
 
 
 @pytest.mark.parametrize("arguments", [("pull",), ("run", "-p", "offline", "hi", "-m")])

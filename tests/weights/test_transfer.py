@@ -73,8 +73,18 @@ def fetch(hub: LoopbackHub, tmp_path: Path) -> Fetch:
         (Served(BODY, etag=""), 0),
         (Served(BODY, ranges=False), 0),
         (Served(BODY, ranges=False, cuts=1), len(BODY) // 2),
+        (Served(BODY, refused_from=0), 0),
     ],
-    ids=["none", "cuts", "stalls", "busy", "no etag", "ignores ranges", "ignores ranges and cuts"],
+    ids=[
+        "none",
+        "cuts",
+        "stalls",
+        "busy",
+        "no etag",
+        "ignores ranges",
+        "ignores ranges and cuts",
+        "refuses ranges",
+    ],
 )
 def test_the_file_comes_whole(served: Served, sent_again: int, fetch: Fetch) -> None:
     assert fetch(served) == SHA256
@@ -95,6 +105,11 @@ def test_a_file_that_changes_starts_again(sha256: str | None, fetch: Fetch) -> N
     )
     assert other.sent >= len(OTHER)
     assert "starting again" in fetch.stderr.getvalue()
+
+
+def test_a_file_whose_last_ranges_are_refused_comes_at_once(fetch: Fetch) -> None:
+    assert fetch(Served(BODY, refused_from=len(BODY) // 2)) == SHA256
+    assert "refuses a range of it; starting again" in fetch.stderr.getvalue()
 
 
 def test_a_file_that_becomes_shorter_starts_again(fetch: Fetch) -> None:

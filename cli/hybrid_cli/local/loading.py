@@ -155,7 +155,9 @@ def _size_of(path: str) -> int:
     try:
         return sum(os.stat(one).st_size for one in _shards(path))  # noqa: PTH116
     except OSError as error:
-        raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {path}: {error.strerror}") from error
+        raise Failure(
+            ExitStatus.WEIGHTS, f"cannot read the model file {error.filename}: {error.strerror}"
+        ) from error
 
 
 def _refuse_too_large(path: str, share: float = 1.0) -> None:

@@ -6,6 +6,7 @@ length and offset stays inside the file, because llama.cpp trusts them.
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 from pathlib import Path
@@ -32,12 +33,30 @@ _INTEGERS = (0, 1, 2, 3, 4, 5, 7, 10, 11)
 """The types of integers and booleans."""
 
 
+_OTHER_FORMATS = (
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS, not the file; run: git lfs pull"),
+    (re.compile(rb"# xet version"), "a pointer of Xet; download the file itself"),
+    (re.compile(rb"(?:lm|jt|tj|fm|al)gg"), "an old file of llama.cpp; download a newer conversion"),
+    (re.compile(rb"\s*<"), "a web page; on Hugging Face, write /resolve/ in place of /blob/"),
+    (re.compile(rb"\x1f\x8b"), "compressed, perhaps by a proxy"),
+    (re.compile(rb"PK\x03\x04"), "an archive, perhaps of PyTorch; download a GGUF file"),
+    (re.compile(rb".{6}\0\0\{", re.DOTALL), "in the format safetensors; download a GGUF file"),
+)
+"""How other files begin that people take for models, and what they are."""
+
+
 class _Damaged(Exception):  # noqa: N818  becomes a Failure that names the file
     """The header contradicts the file's size, or the format."""
 
 
-def check_gguf(path: Path, name: str = "") -> None:
-    """Raise Failure (WEIGHTS) unless the file at `path` is a GGUF file with a plausible header.
+def not_a_model(name: str, start: bytes) -> str:
+    """The message for a file that begins with `start`, which is no GGUF file; it says what else the file is."""
+    other = next((what for pattern, what in _OTHER_FORMATS if pattern.match(start)), None)
+    return f"{name} is not a GGUF model file" + (f"; it is {other}" if other else "")
+
+
+def check_gguf(path: Path, name: str = "") -> dict[str, int | str]:
+    """The metadata in WANTED of the GGUF file at `path`. Raises Failure (WEIGHTS) unless its header is plausible.
 
     Messages call the file `name` if it is given: the user may not know the path.
     """
@@ -47,15 +66,15 @@ def check_gguf(path: Path, name: str = "") -> None:
         if not stat.S_ISREG(info.st_mode):  # opening a named pipe would block
             raise Failure(ExitStatus.WEIGHTS, f"{name} is not a regular file")
         with path.open("rb") as file:
-            _check(file, info.st_size, name)
+            return _check(file, info.st_size, name)
     except OSError as error:
         raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {name}: {error.strerror}") from error
 
 
-def _check(file: BinaryIO, size: int, name: str) -> None:
+def _check(file: BinaryIO, size: int, name: str) -> dict[str, int | str]:
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size or not head.startswith(MAGIC):
-        raise Failure(ExitStatus.WEIGHTS, f"{name} is not a GGUF model file")
+        raise Failure(ExitStatus.WEIGHTS, not_a_model(name, head))
     _magic, version, tensors, pairs = _HEAD.unpack(head)
     if version > 0xFFFF:  # the bytes of the version in reverse
         raise Failure(ExitStatus.WEIGHTS, f"{name} is big-endian, for another kind of machine")
@@ -75,6 +94,7 @@ def _check(file: BinaryIO, size: int, name: str) -> None:
     other = other_purpose(metadata, tensors)
     if other is not None:
         raise Failure(ExitStatus.WEIGHTS, f"{name} is {other}; hybrid needs a model that writes text")
+    return metadata
 
 
 def _read_pair(cursor: _Cursor) -> tuple[str, int | str] | None:

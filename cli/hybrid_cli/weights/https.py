@@ -24,7 +24,7 @@ from hybrid_cli import __version__
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.retry_after import retry_after
 from hybrid_cli.system.time_limit import TimeLimit
-from hybrid_cli.weights.gguf import MAGIC
+from hybrid_cli.weights.gguf import MAGIC, not_a_model
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -50,6 +50,10 @@ class FileChanged(Exception):  # noqa: N818  it makes a transfer start again
     """The file on the server is no longer the one whose download began."""
 
 
+class NoRanges(FileChanged):
+    """The server refuses ranges, or sends others: the whole file is asked for at once."""
+
+
 class ConnectionCut(Exception):  # noqa: N818  the request is sent again
     """The response ended early, or there was none."""
 
@@ -64,8 +68,8 @@ class ConnectionCut(Exception):  # noqa: N818  the request is sent again
 class NotAModel(Failure):
     """The file does not begin as a GGUF file does."""
 
-    def __init__(self, file: str) -> None:
-        super().__init__(ExitStatus.WEIGHTS, f"{file} is not a GGUF model file")
+    def __init__(self, file: str, start: bytes) -> None:
+        super().__init__(ExitStatus.WEIGHTS, not_a_model(file, start))
 
 
 class RangeResponse:
@@ -112,7 +116,7 @@ class RangeResponse:
         if self._limit.exceeded is not None:
             raise ConnectionCut(_reason(TimeoutError()))
         if self._unchecked is not None and data[: len(MAGIC)] != MAGIC[: len(data)]:
-            raise NotAModel(self._unchecked)
+            raise NotAModel(self._unchecked, data)
         self._unchecked = None
         return data
 
@@ -197,16 +201,16 @@ class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
         return self.do_open(partial(_WatchedHttps, limit=self._limit), req)
 
 
-def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResponse:
-    """Request the bytes from the first number of `span` up to the second, exclusive.
+def get(remote: RemoteFile, span: tuple[int, int] | None, patience: float) -> RangeResponse:
+    """Request the bytes from the first number of `span` up to the second, exclusive; None for the whole file.
 
-    Raises ConnectionCut if a retry may help, Failure (WEIGHTS) if not, FileChanged if the server's file is
-    too short.
+    Raises ConnectionCut if a retry may help, Failure (WEIGHTS) if not, NoRanges if the server refuses the range.
     """
     request = urllib.request.Request(remote.url)  # noqa: S310  callers check `is_safe`
     request.add_header("User-Agent", f"hybrid-cli/{__version__}")
     request.add_header("Accept-Encoding", "identity")
-    request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
+    if span is not None:
+        request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
     for name, value in remote.headers.items():
         request.add_unredirected_header(name, value)
     limit = TimeLimit()
@@ -228,14 +232,14 @@ def get(remote: RemoteFile, span: tuple[int, int], patience: float) -> RangeResp
     if limit.exceeded is not None:  # the head may look complete where the limit cut it
         response.close()
         raise ConnectionCut(_reason(TimeoutError()))
-    model = remote.file if remote.is_gguf and span[0] == 0 else None
+    model = remote.file if remote.is_gguf and (span is None or span[0] == 0) else None
     return RangeResponse(response, model, limit, patience)
 
 
 def _refusal(error: urllib.error.HTTPError, remote: RemoteFile) -> Exception:
     error.close()
     if error.code == 416:
-        return FileChanged("the file became shorter on the server")
+        return NoRanges("the server refuses a range of it")
     host = urlsplit(remote.url).netloc
     if error.code in _TRANSIENT:
         wait = retry_after(error.headers, _MAX_WAIT)

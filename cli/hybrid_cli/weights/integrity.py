@@ -14,6 +14,7 @@ from pathlib import Path
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.gguf import check_gguf
+from hybrid_cli.weights.purpose import doubt
 
 _CHUNK = 1 << 20
 
@@ -66,7 +67,9 @@ def check_file(
     now = stamp_of(look_at(path))
     if sha256 is not None and now == stamp:
         return sha256, now
-    check_gguf(path)
+    doubts = doubt(check_gguf(path))
+    if doubts is not None:
+        environment.note(f"{name or path.name} {doubts}")
     with environment.waiting(f"verifying the checksum of {name or path.name}"):
         found = sha256_of(path)
     if sha256 is not None and found != sha256:

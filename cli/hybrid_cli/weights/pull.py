@@ -15,6 +15,7 @@ from hybrid_cli.weights.integrity import look_at, sha256_of
 from hybrid_cli.weights.names import check_name, name_from_file
 from hybrid_cli.weights.other_tools import find_on_disk
 from hybrid_cli.weights.part import Part, WeightsSource
+from hybrid_cli.weights.purpose import doubt
 from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.sources import catalog_source, parse_source
 from hybrid_cli.weights.store import Manifest, Store, StoredFile, other_than_catalog
@@ -192,7 +193,9 @@ class _Pull:
             slot.resumable = False
             raise _differs(part.file, sha256, expected)
         slot.resumable = False
-        check_gguf(path, part.file)
+        doubts = doubt(check_gguf(path, part.file))
+        if doubts is not None:
+            self.reporter.say(f"{part.file} {doubts}")
         self.store.add_file(path, sha256)
         return sha256
 

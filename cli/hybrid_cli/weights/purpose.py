@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 
 WANTED = re.compile(
-    rb"general\.(?:type|architecture)|split\.count|tokenizer\.ggml\.model|[\w.-]+\.(?:pooling_type|attention\.causal)",
+    rb"general\.(?:type|architecture)|split\.(?:count|no)|tokenizer\.ggml\.(?:model|pre)|[\w.-]+\.(?:pooling_type|attention\.causal)",
     re.ASCII,
 )
-"""The keys of the metadata that `other_purpose` reads."""
+"""The keys of the metadata that are read here and for split models."""
 
 _EMBEDDING = "an embedding model, which turns text into numbers"
 _ENCODERS = (
@@ -58,3 +58,10 @@ def other_purpose(metadata: Mapping[str, int | str], tensors: int) -> str | None
     is_shard = int(metadata.get("split.count", 0) or 0) > 1  # the first one may hold no weights
     is_vocabulary = "tokenizer.ggml.model" in metadata and not tensors and not is_shard
     return _TYPES["vocab"] if is_vocabulary else None
+
+
+def doubt(metadata: Mapping[str, int | str]) -> str | None:
+    """What makes the answers of a model worse, or None. llama.cpp only logs it."""
+    if metadata.get("tokenizer.ggml.model") == "gpt2" and not metadata.get("tokenizer.ggml.pre"):
+        return "was converted without the rules of its tokenizer, so its answers may be worse; download a newer conversion"
+    return None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import ConnectionCut, FileChanged, RangeResponse, RemoteFile, get
+from hybrid_cli.weights.https import ConnectionCut, FileChanged, NoRanges, RangeResponse, RemoteFile, get
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.reporter import DownloadProgress
 
@@ -138,7 +138,7 @@ class Ranges:
         """Raise FileChanged unless `answer` belongs to the file whose download began."""
         if not answer.is_range or answer.start != at:
             answer.close()
-            raise FileChanged("the server no longer sends ranges")
+            raise NoRanges("the server no longer sends ranges")
         if answer.size != self._partial.size:
             answer.close()
             raise FileChanged("the file changed on the server")

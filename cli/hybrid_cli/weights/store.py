@@ -27,8 +27,10 @@ from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import CatalogModel, catalog, unknown_model
+from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
 from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
+from hybrid_cli.weights.shards import check_name, check_shards
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -159,6 +161,8 @@ class Store:
         """
         path = path_of(model)
         if path is not None:
+            if path.exists():
+                check_shards(path)
             return Weights(path, self.verify_path(path))
         manifest = self.find(model)
         self.verify(manifest)
@@ -219,6 +223,7 @@ class Store:
                 f" expected {mismatch.expected}; if you changed it, run: hybrid models verify --accept {path}",
             ) from None
         if found != (sha256, stamp):
+            check_name(path, check_gguf(path))
             with contextlib.suppress(OSError):  # a read-only store is verified in each run
                 _replace(record, msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), *found)))
         return found[0]

@@ -7,7 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.https import ConnectionCut, FileChanged, NotAModel, RangeResponse, RemoteFile, get
+from hybrid_cli.weights.https import (
+    ConnectionCut,
+    FileChanged,
+    NoRanges,
+    NotAModel,
+    RangeResponse,
+    RemoteFile,
+    get,
+)
 from hybrid_cli.weights.incoming import Slot, bound_of, require_space, too_much
 from hybrid_cli.weights.partial import Partial
 from hybrid_cli.weights.ranges import CHUNK, Pace, Patience, Ranges, Tuning
@@ -28,13 +36,15 @@ def transfer(
     tuning = tuning or Tuning()
     remote = replace(remote, is_gguf=slot.is_gguf)
     patience = Patience(tuning)
+    has_ranges = True
     for _ in range(_STARTS):
         try:
-            path, sha256, from_one = _attempt(remote, slot, reporter, tuning)
+            path, sha256, from_one = _attempt(remote, slot, reporter, tuning, has_ranges=has_ranges)
         except NotAModel:
             slot.clear()
             raise
         except FileChanged as change:
+            has_ranges = has_ranges and not isinstance(change, NoRanges)
             slot.clear()
             reporter.say(f"{remote.file}: {change}; starting again")
             continue
@@ -57,12 +67,14 @@ def look(remote: RemoteFile) -> RangeResponse:
     return answer
 
 
-def _attempt(remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning) -> tuple[Path, str, bool]:
+def _attempt(
+    remote: RemoteFile, slot: Slot, reporter: Reporter, tuning: Tuning, *, has_ranges: bool
+) -> tuple[Path, str, bool]:
     """The file, its sha256, and whether all bytes are known to belong to one version of it."""
-    partial = _resumable(remote, slot)
+    partial = _resumable(remote, slot) if has_ranges else None
     resumed, first = partial is not None, None
     if partial is None:
-        first = _request(remote, tuning)
+        first = _request(remote, tuning, has_ranges=has_ranges)
         _check_size(remote, slot, first)
         if not first.is_range or first.size is None:
             return *_whole(remote, first, slot, reporter, tuning), True
@@ -100,12 +112,14 @@ def _is_known(remote: RemoteFile, partial: Partial) -> bool:
     return remote.sha256 is not None or partial.validator is not None
 
 
-def _request(remote: RemoteFile, tuning: Tuning) -> RangeResponse:
+def _request(remote: RemoteFile, tuning: Tuning, *, has_ranges: bool = True) -> RangeResponse:
     """The response to the first request. It is not sent again if no server can be reached."""
     patience = Patience(tuning)
     while True:
         try:
-            return get(remote, (0, tuning.segment), tuning.patience)
+            return get(remote, (0, tuning.segment) if has_ranges else None, tuning.patience)
+        except NoRanges:
+            has_ranges = False
         except ConnectionCut as cut:
             if not cut.reached:
                 raise Failure(ExitStatus.WEIGHTS, f"cannot download {remote.file}: {cut}") from cut
