@@ -207,8 +207,11 @@ def test_a_rule_can_match_prompts_with_secrets(hybrid: Hybrid, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "hidden",
-    ["\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060", "\ufe0f", "\U000e0041", "\u3164", "\0", "\x1b[01;31m"],
-)
+    [
+        "\u200b", "\u00ad", "\ufeff", "\u202e", "\u2060", "\ufe0f", "\U000e0041", "\u3164", "\0", "\x1b[01;31m", "\x9b1m",
+        "x\b", "\ufffc", "\x1b]8;;http://a.example\x07", "\x1b]0;a\x1b\\", "\x9dnote\x9c",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("place", [1, 4, 20])
 def test_invisible_characters_do_not_hide_a_credential(hidden: str, place: int) -> None:
     token = "ghp_" + some(36)
@@ -216,3 +219,10 @@ def test_invisible_characters_do_not_hide_a_credential(hidden: str, place: int) 
     text = f"Gr\u00fc\u00dfe{hidden}: {split} ok"
     (found,) = find(text, ["secret"])
     assert text[found.start : found.end] == split
+
+
+def test_characters_that_only_a_model_reads_do_not_hide_a_credential() -> None:
+    token = "".join(chr(0xE0000 + ord(one)) for one in "ghp_" + some(36))
+    text = f"Hello {token} there"
+    (found,) = find(text, ["secret"])
+    assert text[found.start : found.end] == token

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from hybrid_cli.checks.json_schema import read_schema
-from hybrid_cli.egress.prompt_rules import RequestFacts
+from hybrid_cli.egress.prompt_rules import RequestFacts, known_tags, under_rules
 from hybrid_cli.profile.languages import LANGUAGES, NAMES, codes_of
 from hybrid_cli.profile.loader import read_profile
 from hybrid_cli.profile.patterns import check_pattern, compiled
+from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.rules import rule_on
 from hybrid_cli.profile.schema import Rule, When
 from hybrid_cli.prompt import Question, Request, Turn
 from hybrid_cli.prompt_files.collect import PromptFile
+from hybrid_cli.ui.environment import Environment
 from hybrid_process import HELLO, Hybrid
 from scripted_cloud import ScriptedCloud
 
@@ -130,6 +132,25 @@ def test_the_first_match_counts_in_a_layer_and_the_strictest_layer_wins() -> Non
         ("(?i)projekt müller", "Projekt <b>Müller</b>"),
         ("(?i)projekt müller", "Рrоjеkt Müllеr"),
         ("(?i)проект", "пpoeкт"),
+        ("(?i)projekt", "ᴘʀᴏᴊᴇᴋᴛ"),
+        ("(?i)projekt", "🅿🆁🅾🅹🅴🅺🆃"),
+        ("(?i)projekt", "⒫⒭⒪⒥⒠⒦⒯"),
+        ("(?i)projekt", "🇵🇷🇴🇯🇪🇰🇹"),
+        ("(?i)aurora", "ɑurorɑ"),
+        ("(?i)wales", "ᎳᎪᏞᎬᏚ"),
+        ("(?i)souq", "Տօսզ"),
+        ("(?i)paris", "ꓑꓮꓣꓲꓢ"),
+        ("projekt", "".join(chr(0xE0000 + ord(one)) for one in "projekt")),
+        ("projekt", "pro<!-- not yet -->jekt"),
+        ("projekt", f"pro<span style='{'x' * 300}'>jekt</span>"),
+        ("projekt", "pro<span\nid=a>jekt</span>"),
+        ("projekt", "".join(f"{one}\b{one}" for one in "projekt")),
+        ("projekt", "_\bp_\brojekt"),
+        ("projekt", "pro\x1b]8;;http://a.example\x1b\\jekt\x1b]8;;\x1b\\"),
+        ("projekt", "pro\x9b1mjekt"),
+        ("projekt", "pro\ufffcjekt"),
+        ("projekt", r"\160rojekt"),
+        ("projekt", r"\N{LATIN SMALL LETTER P}rojekt"),
         ("\U0001f512", r"\ud83d\udd12"),
         ("^geheim$", r"g\u0065heim"),
     ],
@@ -144,6 +165,17 @@ def test_a_pattern_matches_the_visible_text(pattern: str, prompt: str) -> None:
     ):
         assert rule_on(rules, RequestFacts(request, frozenset())) is not None
     assert rule_on(rules, RequestFacts(Request(Question("Was ist das?", ""), None), frozenset())) is None
+
+
+@pytest.mark.parametrize(
+    "given", ["Private", " private ", "PRI\u200bVATE", "ｐｒｉｖａｔｅ", "рrіvаtе", "ᴘʀɪᴠᴀᴛᴇ", "x,private"]
+)
+def test_a_tag_is_meant_however_it_is_written(given: str, profile: Profile, home: Path) -> None:
+    path = profile("escalation: {rules: [{when: {tags: [private]}, then: forbid}]}\n")
+    environment = Environment(None, None, None, {"HYBRID_HOME": str(home)})
+    policy = merge_policy(Flags(profile=str(path)), environment)
+    facts = RequestFacts(Request(Question("Hi", ""), None), known_tags([given], policy, environment))
+    assert under_rules(policy, facts)[0].mode == "forbid"
 
 
 def test_every_text_that_would_leave_is_searched() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hybrid_cli.cloud.payload import sent_forms
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.privacy.readable_text import readable_forms, readable_patterns
+from hybrid_cli.privacy.readable_text import readable_forms, readable_patterns, with_plain_letters
 from hybrid_cli.privacy.visible_text import visible
 from hybrid_cli.profile.patterns import compiled
 from hybrid_cli.profile.policy import Policy
@@ -79,8 +79,9 @@ def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -
 
     Raises Failure (USAGE) for a tag that looks like a mistyped one: a rule that protects must not miss it.
     """
-    tags = frozenset(folded_tag(tag) for word in given for tag in word.split(",") if tag.strip())
+    words = [tag for word in given for tag in word.split(",") if tag.strip()]
     known = {folded_tag(tag) for _, rule in policy.rules for tag in rule.when.tags or ()}
+    tags = frozenset(_as_known(tag, known) for tag in words)
     for tag in sorted(tags - known):
         close = nearest(tag, known)
         if close is not None:
@@ -89,6 +90,13 @@ def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -
             )
         environment.note(f"no rule of the profile uses the tag `{shorten(tag)}`")
     return tags
+
+
+def _as_known(tag: str, known: Collection[str]) -> str:
+    """Return `tag` as rules compare it: one that only looks like a known tag is meant to be that one."""
+    folded = folded_tag(tag)
+    looks = folded_tag(with_plain_letters(folded))
+    return looks if looks in known and folded not in known else folded
 
 
 def under_rules(policy: Policy, facts: RequestFacts) -> tuple[Policy, Ruling | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from urllib.parse import unquote_to_bytes
 
 _TAIL = "[89ABab][0-9A-Fa-f]"
@@ -11,7 +12,7 @@ ESCAPE = re.compile(
     r"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}"  # one character in two halves
     rf"|%[C-Fc-f][0-9A-Fa-f](?:%{_TAIL}){{1,3}}|=[C-F][0-9A-F](?:=[89AB][0-9A-F]){{1,3}}"
     rf"|\\x[C-Fc-f][0-9A-Fa-f](?:\\x{_TAIL}){{1,3}}|\\3[0-7]{{2}}(?:\\2[0-7]{{2}}){{1,3}}"  # bytes of UTF-8
-    r"|\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
+    r"|\\N\{[A-Z][A-Z0-9 -]{1,80}\}|\\[01][0-7]{2}|\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[\\/\"'nrtbf])"
     r"|%[0-9A-Fa-f]{2}|=[0-9A-F]{2}|=\r?\n|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 )
 """The escape of one character."""
@@ -29,6 +30,10 @@ def decoded(escape: str) -> str:
         character = unquote_to_bytes(escape).decode("latin-1")
     elif escape[0] == "=":
         character = chr(int(escape[1:], 16)) if escape[1] not in "\r\n" else ""
+    elif escape[1] == "N":
+        character = _of_name(escape[3:-1])
+    elif escape[1] in "01":
+        character = chr(int(escape[1:], 8))
     elif len(escape) == 2:
         character = _CONTROLS.get(escape[1], escape[1])
     elif len(escape) == 12:
@@ -44,6 +49,13 @@ def _of_utf_8(escape: str) -> str:
         int(octal, 8) if octal else int(first or second, 16) for first, second, octal in _BYTE.findall(escape)
     )
     return data.decode("utf-8", "replace")
+
+
+def _of_name(name: str) -> str:
+    try:
+        return unicodedata.lookup(name)
+    except KeyError:
+        return name
 
 
 def _of_number(hexadecimal: str) -> str:

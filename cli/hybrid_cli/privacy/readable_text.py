@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from hybrid_cli.privacy.escapes import ESCAPE, decoded
-from hybrid_cli.privacy.visible_text import look_of, visible
+from hybrid_cli.privacy.visible_text import look_of, visible, with_tags_shown
 from hybrid_cli.profile.patterns import compiled
 
 _SPACES = re.compile(r"[^\S\n]")
@@ -22,14 +22,19 @@ _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0
 """Marks that no composed letter has, such as a line through the letters."""
 _MARKS_ON_LETTERS = re.compile(rf"(?<=\w){_MARKS.pattern}")
 _PLUS = re.compile(r"(?<=\w)\+(?=\w)")
-_MARKUP = re.compile(r"[*`~]{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|</?[A-Za-z][^<>\n]{0,60}>|\n[ \t>#|*/]{1,40}")
-"""Emphasis and tags, and the signs that begin the lines of quotations and comments."""
+_MARKUP = re.compile(
+    r"[*`~]{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|</?[A-Za-z][^<>]*>|<!--[^<>]{0,400}-->|\n[ \t>#|*/]{1,40}"
+)
+"""Emphasis, tags and comments, and the signs that begin the lines of quotations and comments."""
 
 
 def readable_forms(text: str) -> Iterator[str]:
     """Yield `text` as a reader sees it: plain, with escapes decoded, and without markup; each in two widths of space."""
     seen = _seen(text)
     yield from _plain_forms(seen)
+    shown = with_tags_shown(text)
+    if shown is not None:
+        yield _seen(shown)
     for _ in range(2):  # JSON in JSON, or in a URL
         if ESCAPE.search(seen) is None:
             break
@@ -53,7 +58,7 @@ def readable_patterns(pattern: str) -> Iterator[Any]:
     readable = _MARKS_ON_LETTERS.sub("", _SPACES.sub(" ", unicodedata.normalize("NFC", "".join(literal))))
     forms = [readable]
     if "[" not in readable:  # a range of letters would become another one
-        forms.append(_with_plain_letters(readable))
+        forms.append(with_plain_letters(readable))
     for form in dict.fromkeys(forms):
         with suppress(ValueError):
             yield compiled(form)
@@ -67,7 +72,7 @@ def _seen(text: str) -> str:
 def _plain_forms(seen: str) -> Iterator[str]:
     compatible = unicodedata.normalize("NFKC", seen)
     plain = _without_marks(seen)
-    for form in dict.fromkeys((seen, compatible, plain, _with_plain_letters(plain))):
+    for form in dict.fromkeys((seen, compatible, plain, with_plain_letters(plain))):
         yield form
         yield _MANY_SPACES.sub(" ", form)
 
@@ -76,9 +81,11 @@ def _without_marks(text: str) -> str:
     return text if text.isascii() else _MARKS.sub("", text)
 
 
-def _with_plain_letters(text: str) -> str:
+def with_plain_letters(text: str) -> str:
     """`text` with ASCII letters for those of other scripts that look like them."""
     looks = {
-        ord(one): look for one in set(text) if one.isalpha() and not one.isascii() and (look := look_of(one))
+        ord(one): look
+        for one in set(text)
+        if not one.isascii() and (look := look_of(one)) is not None and look.isalpha()
     }
     return text.translate(looks)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hybrid_cli.privacy.escapes import ESCAPE, decoded
-from hybrid_cli.privacy.visible_text import INVISIBLE, look_of
+from hybrid_cli.privacy.visible_text import INVISIBLE, look_of, with_tags_shown
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ def readings(text: str) -> Iterator[Reading]:
     reading = _lines_to_read_again(text)
     if reading is None:
         return
+    shown = with_tags_shown(reading.text)
+    if shown is not None:
+        yield Reading(shown, reading.starts, reading.ends)
     for change in (_visible, _plain, _decoded, _decoded, _joined):
         changed = change(reading)
         if changed is not None:
@@ -99,7 +102,7 @@ def _may_wrap(text: str, end: int) -> bool:
 
 
 _TRIGGERS = (
-    (("\\",), re.compile(r"\\(?:[uxU][0-9A-Fa-f{]|[\\/\"']|[nrtbf](?=\w))")),
+    (("\\",), re.compile(r"\\(?:[uxU][0-9A-Fa-f{]|[\\/\"']|[nrtbf](?=\w)|N\{|[01][0-7]{2})")),
     (("%",), re.compile(r"%[0-9A-Fa-f]{2}")),
     (("=3D", "=\n", "=\r\n"), re.compile(r"=[0-9A-F]{2}|=\r?\n")),
     (("&",), re.compile(r"&(?:#|[A-Za-z]{2,8};)")),
@@ -117,7 +120,7 @@ def _lines_to_read_again(text: str) -> Reading | None:
     """The lines of `text` that another reading would change, each with the lines beside it."""
     patterns = [pattern for marks, pattern in _TRIGGERS if any(mark in text for mark in marks)]
     others = [one for one in set(text) if (look_of(one) if not one.isascii() else one < " " or one == "\x7f")]
-    invisible = _UNSEEN.findall("".join(set(text)))
+    invisible = filter(_UNSEEN.fullmatch, set(text))
     unusual = "".join({*(one for one in others if one not in "\t\n\r\v\f"), *invisible})
     if unusual:
         patterns.append(re.compile(f"[{re.escape(unusual)}]"))

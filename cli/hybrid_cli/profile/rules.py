@@ -50,8 +50,9 @@ def rule_on(rules: Sequence[tuple[str, Rule]], facts: Facts) -> Ruling | None:
 
 
 def folded_tag(tag: str) -> str:
-    """`tag` as it is compared: without spaces around it, in lower case and composed characters."""
-    return unicodedata.normalize("NFC", tag.strip().casefold())
+    """`tag` as it is compared: without spaces around it and invisible characters, in lower case and compatible letters."""
+    seen = "".join(one for one in tag if unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def _codes(languages: Sequence[str]) -> frozenset[str]:
