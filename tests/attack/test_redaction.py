@@ -94,7 +94,7 @@ AGAIN: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_that_was_found_is_found_wherever_else_it_stands(secret: str) -> None:
+def test_a_secret_that_was_found_is_found_in_the_whole_request(secret: str) -> None:
     """A password is found beside its name, and known from then on: in another line, turn or encoding."""
     value = SECRETS[secret](random.Random(4))
     named = f'{{"db_password": {json.dumps(value)}}}'

@@ -1,4 +1,4 @@
-"""Find values that are known to be sensitive wherever else they stand, also encoded.
+"""Find values that are known to be sensitive in a whole request, also encoded.
 
 They are the clouds' own keys, and what the scan found in a request: a password is found beside its name, and the same
 password in a log line only because it is known by then.
@@ -32,7 +32,7 @@ class KnownValue:
 
 
 def values_in(text: str, spans: Collection[SensitiveSpan]) -> Iterator[KnownValue]:
-    """The values of `spans` in `text`: each as it stands there and as it is read, and the secrets among its words."""
+    """The values of `spans` in `text`: each as written and as it is read, and the secrets among its words."""
     for span in spans:
         for reading in readings(text[span.start : span.end]):
             value = reading.text.removesuffix(GAP).strip()
@@ -93,12 +93,12 @@ def _occurrences(text: str, literals: Mapping[str, KnownValue]) -> Iterator[tupl
             for length in lengths.get(text[start : start + first], ()):
                 end = min(start + length, len(text))
                 value = literals.get(text[start:end])
-                if value is not None and _may_stand(text, start, end, value):
+                if value is not None and _is_whole(text, start, end, value):
                     yield start, end, value
 
 
-def _may_stand(text: str, start: int, end: int, value: KnownValue) -> bool:
-    """Whether what stands between `start` and `end` is the value, not a part of another word."""
+def _is_whole(text: str, start: int, end: int, value: KnownValue) -> bool:
+    """Whether the text between `start` and `end` is the value, not a part of another word."""
     if value.kind == "secret" and end - start >= _DISTINCT:
         return True
     return not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())

@@ -40,7 +40,7 @@ _TAG_CHARACTERS = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
 
 
 def with_tags_shown(text: str) -> str | None:
-    """`text` with the ASCII characters that its tag characters stand for, which only a model reads; None without any."""
+    """`text` with the ASCII characters that its tag characters encode, which only a model reads; None without any."""
     shown = text.translate(_TAG_CHARACTERS)
     return None if shown == text else shown
 
