@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hybrid_cli.cascade.answer import (
     Answer,
@@ -29,12 +29,9 @@ from hybrid_cli.checks.choices import matching_choice
 from hybrid_cli.checks.json_schema import json_in
 from hybrid_cli.checks.refusal import is_refusal
 from hybrid_cli.checks.tool_calls import ToolName
-from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import Permission, confirm, permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
-from hybrid_cli.egress.reply_check import show_lost_text
-from hybrid_cli.egress.send import Handoff, Sent, send
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion
@@ -48,6 +45,9 @@ from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+
+if TYPE_CHECKING:  # late, as most runs send nothing
+    from hybrid_cli.egress.send import Handoff, Sent
 
 
 class Route(Enum):
@@ -214,6 +214,8 @@ class Cascade:
             return self._kept(decision, "kept")
         if decision.permission.denied is not None:
             return self._denied(decision, decision.permission.denied)
+        from hybrid_cli.egress.send import Handoff
+
         request, policy = self._outgoing(decision.local)
         handoff = Handoff(request, policy, decision.verdict.reason, decision.verdict.explanation)
         try:
@@ -242,6 +244,8 @@ class Cascade:
 
     def _handed_off(self, decision: Decision, handoff: Handoff) -> Answer:
         """Return the cloud's answer."""
+        from hybrid_cli.egress.send import send
+
         request = handoff.request
         first_token: list[float] = []
         stop = StopStrings(request.stop)
@@ -290,6 +294,8 @@ class Cascade:
             text = json_in(text)
         problem = problem_of(text, request, self.environment, is_cut=is_cut)
         if problem is not None:
+            from hybrid_cli.egress.reply_check import show_lost_text
+
             show_lost_text(text, self.environment)
             raise Failure(ExitStatus.CHECK, f"the cloud's answer {problem}")
         return text
@@ -367,6 +373,8 @@ class Cascade:
 
 def _why_not(failure: Failure) -> str:
     """Say whether a prompt was not handed off at all, or was handed off in vain."""
+    from hybrid_cli.cloud.faults import CloudFault
+
     sent = isinstance(failure, CloudFault) or failure.status is ExitStatus.CHECK
     return f"{'the handoff failed' if sent else 'not handed off'}: {failure}"
 

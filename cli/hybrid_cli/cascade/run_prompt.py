@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
 from hybrid_cli.cascade.conversations import Conversation, conversation_of
-from hybrid_cli.cascade.dry_run import as_lines, make_plan
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.session import choose_engine, engine_of, guard
 from hybrid_cli.cascade.shadow import Shadows
@@ -155,6 +154,8 @@ def _answer(
         if "image_generation" in options.tools:
             output.require_image_output()
         if options.dry_run:
+            from hybrid_cli.cascade.dry_run import make_plan
+
             plan = make_plan(request, cascade.policy, cascade.ruling, environment)
             _show_plan(plan, options, output, environment)
             return 0, shadows
@@ -255,6 +256,8 @@ def _show_plan(plan: dict[str, Any], options: RunOptions, output: Output, enviro
     if options.as_json:
         output.finish("", plan)
     else:
+        from hybrid_cli.cascade.dry_run import as_lines
+
         for line in as_lines(plan):
             environment.write_stderr(f"{one_line(line)}\n")
     if "forbidden" in plan:  # as the run itself would end

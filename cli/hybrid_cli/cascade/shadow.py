@@ -24,7 +24,6 @@ from hybrid_cli.checks.agreement import agreement
 from hybrid_cli.egress.backpressure import Backpressure
 from hybrid_cli.egress.permission import permission_for
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules
-from hybrid_cli.egress.send import Handoff, send
 from hybrid_cli.exit_status import Failure, Interrupted
 from hybrid_cli.gate.features import CHECKPOINTS, VERSION, answer_signals, running_mean
 from hybrid_cli.gate.verdict import LocalResult
@@ -157,6 +156,8 @@ def main() -> None:
 
 
 def _send(shadow: Shadow, tags: frozenset[str], policy: Policy, environment: Environment) -> None:
+    from hybrid_cli.egress.send import Handoff, send  # late, as most commands send nothing
+
     request = shadow.request
     policy, ruling = under_rules(policy, RequestFacts(request, tags))
     if ruling is not None or not _may_send(request, policy, environment):
