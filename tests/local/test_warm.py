@@ -20,6 +20,7 @@ import pytest
 from hybrid_cli.local.context import Size
 from hybrid_cli.local.protocol import Event, Finished, Task
 from hybrid_process import Hybrid, environment
+from ways_out import ATTEMPTS, attempt
 
 KEEP = ("-p", "offline", "--keep-alive", "60s", "--max-tokens", "16", "--allow-truncated")
 
@@ -331,6 +332,25 @@ def test_the_engine_cannot_leave_and_holds_no_secret(hybrid: Hybrid, short_home:
         with contextlib.suppress(OSError):  # closed in between
             sockets.append(str(one.readlink()))
     assert sum(one.startswith("socket:") for one in sockets) <= 2  # its own, and that of this question
+
+
+def test_a_connection_to_the_engine_opens_no_way_out(hybrid: Hybrid, short_home: Path) -> None:
+    """It is made before the guard of a run under forbid. Each attempt is a process of its own."""
+    hybrid("run", *KEEP, "Hi")
+    path = socket_of(short_home)
+    connect = (
+        f"import os; folder = os.open({str(path.parent)!r}, os.O_RDONLY); engine = socket.socket(socket.AF_UNIX)\n"
+        f"engine.connect(f'/proc/self/fd/{{folder}}/{path.name}'); assert b'Ready' in engine.recv(1000)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as tcp:
+        other = Path(os.environ.get("TMPDIR", "/tmp")) / f"hybrid-test-{os.getpid()}"  # noqa: S108  a short address
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as unix:
+            unix.bind(str(other))
+            unix.listen()
+            port = tcp.getsockname()[1]
+            ways = {name: attempt(name, "seccomp", port, str(other), connect) for name in ATTEMPTS}
+            other.unlink()
+    assert ways == dict.fromkeys(ATTEMPTS, "blocked")
 
 
 def test_without_a_private_folder_nothing_stays(hybrid: Hybrid, home: Path) -> None:

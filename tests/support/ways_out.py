@@ -58,6 +58,7 @@ if THREADED: thread.start()
 def earlier_thread():
     go.set(); thread.join()
     if failed: raise failed[0]
+BEFORE
 GUARD
 try:
     ATTEMPT
@@ -67,11 +68,14 @@ finally: go.set()
 """
 
 
-def attempt(name: str, guard: str, port: int, unix: str) -> str:
-    """Try to reach a listener at `port` or at the path `unix`; return `out` or `blocked`."""
+def attempt(name: str, guard: str, port: int, unix: str, before: str = "") -> str:
+    """Try to reach a listener at `port` or at the path `unix`; return `out` or `blocked`.
+
+    `before` is Python code that runs before the guard.
+    """
     body = ATTEMPTS[name].replace("\n", "\n    ")
     code = _PRELUDE.replace("THREADED", str(name == "earlier thread"))
-    code = code.replace("GUARD", GUARDS[guard]).replace("ATTEMPT", body)
+    code = code.replace("GUARD", GUARDS[guard]).replace("ATTEMPT", body).replace("BEFORE", before)
     done = subprocess.run(
         [sys.executable, "-c", code, str(port), unix], capture_output=True, text=True, timeout=30, check=False
     )
