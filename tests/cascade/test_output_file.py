@@ -16,6 +16,7 @@ from hybrid_cli.cascade.output_file import OutputFile
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
+from hybrid_process import environment as clean_shell
 from scripted_cloud import Reply, ScriptedCloud
 
 
@@ -107,6 +108,17 @@ def test_what_a_device_does_not_take_is_kept_elsewhere(
         assert begin == "hybrid: /dev/full cannot be written: No space left on device"
         assert Path(place).read_text() == "The cloud says hello.\n"
         assert Path(place).parent == home / "state"
+
+
+def test_an_answer_to_stdout_keeps_the_position_of_a_file(
+    search_path: str, cloud: ScriptedCloud, profile: Callable[..., Path], home: Path, tmp_path: Path
+) -> None:
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    places = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+    runs = "".join(f"hybrid run -q -p {path} -o {place} hi </dev/null; echo after;" for place in places)
+    variables = clean_shell(home, PATH=search_path, HYBRID_CONSENT=cloud.origin)
+    subprocess.run(["sh", "-c", f"({runs}) > log"], env=variables, cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "log").read_text() == "The cloud says hello.\nafter\n" * len(places)
 
 
 def test_answers_that_no_disk_takes_are_printed(small_disk: Path) -> None:

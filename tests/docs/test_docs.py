@@ -313,6 +313,14 @@ NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybri
         ("rnu", "no command `rnu`; did you mean `run`?"),
         ("run --no x", "run has no option `--no`; did you mean `--no-stdin`?"),
         ("run --nope x", "run has no option `--nope`; see hybrid run --help"),
+        (
+            "run '- [ ] milk?'",
+            'text that begins with a dash looks like an option; put -- before it: hybrid run -- "- ..."',
+        ),
+        (
+            "run '--find me'",
+            'text that begins with a dash looks like an option; put -- before it: hybrid run -- "- ..."',
+        ),
         ("run -p", "-p needs a value: NAME|PATH; see hybrid run --help"),
         (
             "usage --by",
@@ -324,7 +332,7 @@ NO_DATE = "--since must be a date such as 2026-11-24, 2026-11 or 2026; see hybri
     ],
 )
 def test_a_mistyped_word_is_told_with_the_nearest(hybrid: Hybrid, line: str, says: str) -> None:
-    done = hybrid(*line.split())
+    done = hybrid(*shlex.split(line))
     assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", f"hybrid: {says}\n")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hybrid_cli.cloud.dialects import REMEDIES, Dialect, after_refusal, first_dialect
+from hybrid_cli.cloud.faults import of_setup
 from hybrid_cli.cloud.payload import Call
 from hybrid_cli.cloud.refusals import refused_field, wait_in
 from hybrid_cli.profile.cloud_section import Extra, Server, Timeouts
@@ -87,6 +88,13 @@ SENT = ("model", "messages", "stream", "stream_options", "max_tokens", "temperat
 )  # fmt: skip
 def test_the_field_that_a_refusal_names(body: Any, field: str | None) -> None:
     assert refused_field(body, SENT) == field
+
+
+def test_a_package_that_cannot_be_imported_is_no_missing_proxy() -> None:
+    server = Server(base_url="https://x.example/v1", model="m")
+    told = str(of_setup(ImportError("polluted"), server))
+    assert "a package of Python cannot be imported (polluted); is PYTHONPATH set?" in told
+    assert "socksio" in str(of_setup(ImportError("Using SOCKS proxy, but 'socksio' is missing"), server))
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,53 @@ def test_yaml_is_refused_unless_its_lines_are_wanted(name: str, tmp_path: Path) 
             assert len(list(Source(pipe.files, pipe.record_kind(), environment))) == count
 
 
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        ("- name: a\n  v: 1\n- name: b\n  v: 2\n", "YAML"),
+        ("# shop\nitems:\n  - milk\n  - tea\n", "YAML"),
+        ("---\nname: a\n---\nname: b\n", "YAML"),
+        ('<?xml version="1.0"?>\n<a/>\n', "XML or HTML"),
+        ("<!DOCTYPE html>\n<html>\n", "XML or HTML"),
+        ("ERROR: disk\nWARN: fan\n", None),
+        ("- buy milk: now\n- call Ann\n", None),
+        ("Dear Ann:\n\nthanks\n", None),
+        ("--- a/x\n+++ b/x\n", None),
+        ("<b>bold</b> claim\n", None),
+        ("", None),
+    ],
+)
+def test_text_that_looks_like_another_format_is_told(content: str, form: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text(content)
+    for options, is_told in (({}, form is not None), ({"each": "line"}, False)):
+        stderr = io.StringIO()
+        pipe = PipeOptions("Is it?", (path,), **options)  # type: ignore[arg-type]
+        records = list(Source(pipe.files, pipe.record_kind(), Environment(None, None, stderr, {})))
+        assert [record.raw.decode() for record in records] == content.splitlines()
+        told = f"hybrid: {path} looks like {form}, but is read by lines; convert it to JSON, or confirm it: --each line\n"
+        assert stderr.getvalue() == (told if is_told else "")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\x1f\x8brest", "gzip; unpack it"),
+        (b"PK\3\4rest", "a zip archive or a document of Office"),
+        (b"PAR1rest", "Parquet"),
+        (b"%PDF-1.7\n", "a PDF; hybrid run -f reads it"),
+    ],
+)
+def test_a_format_that_is_no_text_is_refused(content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(content)
+    for each in ("line", "csv", "jsonl", "nul", "para"):
+        pipe = PipeOptions("Is it?", (path,), each=each)  # type: ignore[arg-type]
+        with pytest.raises(Failure, match=f"in.csv is {told}") as failure:
+            list(Source(pipe.files, pipe.record_kind(), Environment(None, None, io.StringIO(), {})))
+        assert failure.value.status is ExitStatus.USAGE
+
+
 def test_csv_on_stdin_is_called_stdin(hybrid: Hybrid) -> None:
     done = hybrid("pipe", "-p", "offline", "--each", "csv", "--dry-run", "Is it?", stdin=b"a;a\n1;2\n")
     assert done.returncode == 2

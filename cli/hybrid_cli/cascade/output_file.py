@@ -15,6 +15,12 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.files import Replacement, replacing
 from hybrid_cli.ui.environment import Environment
 
+_OWN_STREAMS = {
+    place: number
+    for number, name in ((1, "stdout"), (2, "stderr"))
+    for place in (f"/dev/{name}", f"/dev/fd/{number}", f"/proc/self/fd/{number}")
+}
+"""The descriptors of hybrid's own output by their paths."""
 _MEMORY = 64_000_000
 """Bytes of content that are held in memory; more of it waits in a temporary file."""
 
@@ -38,6 +44,11 @@ class OutputFile:
 
     def _open(self) -> None:
         path = self._path
+        stream = _OWN_STREAMS.get(str(path))
+        if stream is not None:
+            # To open it would begin a new position: whatever writes to the stream next would overwrite the answer.
+            self._device = _Device(os.fdopen(os.dup(stream), "ab"), self._save_elsewhere)
+            return
         if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
             # /dev/stdout, for example, is a file that other programs write to as well: append, never replace
             self._device = _Device(path.open("ab"), self._save_elsewhere)

@@ -1,15 +1,31 @@
-"""Whether input is JSON Lines, where the command line does not say so."""
+"""What form input has, where the command line does not say so."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import PurePath
 
+from hybrid_cli.exit_status import ExitStatus, Failure
+
 _SUFFIXES = (".jsonl", ".ndjson")
 _LOOKS_AT = 1 << 20
 """Bytes read at most to find the end of the first line."""
+_PACKED = {
+    b"\x1f\x8b": "gzip; unpack it, for example with zcat",
+    b"\x28\xb5\x2f\xfd": "zstd; unpack it, for example with zstdcat",
+    b"PK\x03\x04": "a zip archive or a document of Office; convert it, for example to CSV",
+    b"PAR1": "Parquet; convert it, for example to CSV",
+    b"SQLite format 3": "a database of SQLite; export a table, for example as CSV",
+    b"%PDF-": "a PDF; hybrid run -f reads it",
+}
+"""How formats that are no text begin, and what to do."""
+_YAML = re.compile(
+    rb"\s*(?:%YAML|---\s*\n\s*\S|(?:#[^\n]*\n)*(?:[\w-]+:[ \t]*\n(?:[ \t]+|- )[\w\"'-]|- [\w-]+: [^\n]*\n[ \t]+[\w-]+:))"
+)
+_MARKUP = re.compile(rb"\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
 
 
 def is_named_jsonl(name: str) -> bool:
@@ -31,3 +47,17 @@ def begins_with_object(chunks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
     except (ValueError, RecursionError):
         found = False
     return found, chain(seen, chunks)
+
+
+def refuse_packed(head: bytes, name: str) -> None:
+    """Raise Failure (USAGE) if input that begins with `head` is in a format that is no text."""
+    for start, what in _PACKED.items():
+        if head.startswith(start):
+            raise Failure(ExitStatus.USAGE, f"{name} is {what}")
+
+
+def looks_like(head: bytes) -> str | None:
+    """The name of a text format that hybrid reads by lines only, if `head` looks like its beginning."""
+    if _MARKUP.match(head):
+        return "XML or HTML"
+    return "YAML" if _YAML.match(head) else None

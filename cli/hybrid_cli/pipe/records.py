@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl
+from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl, looks_like, refuse_packed
 from hybrid_cli.pipe.json_text import MOST_BYTES, JsonValue, begins_like_json, json_values
 from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.prompt import refuse_utf_16
@@ -154,7 +154,13 @@ class Source:
         if not found and self.each == "by content":
             found, chunks = begins_with_object(chunks)
         if not found:
-            return "line", chunks
+            head = next(chunks, b"")
+            form = looks_like(head)
+            if form is not None:
+                self._environment.note(
+                    f"{_name_of(path)} looks like {form}, but is read by lines; convert it to JSON, or confirm it: --each line"
+                )
+            return "line", chain([head], chunks)
         self._environment.note(f"reading {_name_of(path)} as JSON Lines; to read plain lines: --each line")
         return "jsonl", chunks
 
@@ -251,6 +257,7 @@ def _chunks(descriptor: int, path: Path, each: Input) -> Iterator[bytes]:
     start = os.read(descriptor, _READ_SIZE)
     while 0 < len(start) < len(_BOM) and _BOM.startswith(start) and (more := os.read(descriptor, _READ_SIZE)):
         start += more
+    refuse_packed(start, _name_of(path))
     if each != "nul":
         refuse_utf_16(start, _name_of(path))
     yield start.removeprefix(_BOM)

@@ -44,6 +44,8 @@ def usage_failure(error: TyperException) -> Failure:
 
 
 def _unknown_option(error: Any, context: Any, path: str) -> str:
+    if " " in error.option_name:
+        return f'text that begins with a dash looks like an option; put -- before it: {path} -- "- ..."'
     known = [name for option in context.command.get_params(context) for name in option.opts]
     return f"{_command(path)} has no option `{error.option_name}`; {hint(error.option_name, known, path)}"
 
