@@ -90,10 +90,12 @@ def test_the_field_that_a_refusal_names(body: Any, field: str | None) -> None:
     assert refused_field(body, SENT) == field
 
 
-def test_a_package_that_cannot_be_imported_is_no_missing_proxy() -> None:
+def test_a_package_that_cannot_be_used_is_no_missing_proxy() -> None:
     server = Server(base_url="https://x.example/v1", model="m")
-    told = str(of_setup(ImportError("polluted"), server))
-    assert "a package of Python cannot be imported (polluted); is PYTHONPATH set?" in told
+    for error in (ImportError("polluted"), AttributeError("polluted")):
+        assert "a package of Python cannot be used (polluted); is PYTHONPATH set?" in str(
+            of_setup(error, server)
+        )
     assert "socksio" in str(of_setup(ImportError("Using SOCKS proxy, but 'socksio' is missing"), server))
 
 

@@ -200,8 +200,8 @@ def of_setup(error: Exception, server: Server) -> CloudFault:
     """The fault for settings of this system with which no request can be made."""
     if isinstance(error, ImportError) and "socks" in str(error).lower():
         what = "the SOCKS proxy needs the package `socksio`; run: pip install socksio"
-    elif isinstance(error, ImportError):
-        what = f"a package of Python cannot be imported ({error}); is PYTHONPATH set?"
+    elif isinstance(error, (ImportError, AttributeError)):  # AttributeError: of another module with that name
+        what = f"a package of Python cannot be used ({error}); is PYTHONPATH set?"
     elif isinstance(error, OSError):  # includes TLS errors
         what = "SSL_CERT_FILE or SSL_CERT_DIR names no readable certificates"
     else:
