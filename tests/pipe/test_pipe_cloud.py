@@ -266,12 +266,20 @@ def test_denied_records_name_the_cause_and_the_remedy(
     assert (done.returncode, cloud.received) == (0, [])
 
 
-@pytest.mark.parametrize(("mode", "code"), [("auto", 0), ("force", 4)])
+@pytest.mark.parametrize(
+    ("escalation", "code"),
+    [
+        ("mode: auto", 4),  # on_cloud_failure: fail is the built-in default, as if the key were refused
+        ("mode: auto, on_cloud_failure: answer, on_denied: fail", 0),
+        ("mode: auto, rules: [{when: {matches: Is}, then: force}]", 4),
+        ("mode: force", 4),
+    ],
+)
 def test_without_a_key_nobody_is_asked_for_consent(
-    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], mode: str, code: int
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path], escalation: str, code: int
 ) -> None:
     section = cloud.section(", key: {env: MY_KEY}")
-    path = profile(f"{section}escalation: {{mode: {mode}, target: {{threshold: 1.0}}}}\n")
+    path = profile(f"{section}escalation: {{{escalation}, target: {{threshold: 1.0}}}}\n")
     arguments = ["run", "-p", str(path), *CHOICES, "Is it?"]
     child = pexpect.spawn(
         command, arguments, env=environment(home, TERM="xterm"), timeout=60, encoding="utf-8"

@@ -147,7 +147,7 @@ class Cascade:
             raise Failure(ExitStatus.DENIED, str(denied))
         if demand is not None and demand.failure is not None:
             raise Failure(ExitStatus.DENIED, f"{demand.explanation}; not handed off: {denied}")
-        answers_anyway = self.policy.escalation.on_denied == "answer" or self._kept_by_rule()
+        answers_anyway = self._answers_without(permission) or self._kept_by_rule()
         local = self._local_model().answer(permission, is_final=denied is not None and answers_anyway)
         verdict, call = local.verdict, local.result.call
         if demand is not None and verdict.failure is None:
@@ -161,6 +161,12 @@ class Cascade:
         elif self._kept_by_rule() and verdict.failure is None:
             route, verdict = Route.KEEP, replace(verdict, reason="rule", stage="policy")
         return Decision(route, verdict, permission, local, self.stopwatch.elapsed())
+
+    def _answers_without(self, permission: Permission) -> bool:
+        """Return whether the local answer serves although the handoff was denied, or has no key."""
+        escalation = self.policy.escalation
+        is_policy = permission.status is ExitStatus.DENIED
+        return (escalation.on_denied if is_policy else escalation.on_cloud_failure) == "answer"
 
     def _local_model(self) -> LocalModel:
         return LocalModel(
@@ -235,8 +241,8 @@ class Cascade:
         if verdict.failure is not None:
             self.output.end_line()
             raise Failure(verdict.failure.status, f"{verdict.failure}; not handed off: {denied}")
-        if self.policy.escalation.on_denied == "fail":
-            raise Failure(ExitStatus.DENIED, f"{verdict.clause}; not handed off: {denied}")
+        if not self._answers_without(decision.permission):
+            raise Failure(decision.permission.status, f"{verdict.clause}; not handed off: {denied}")
         answer = self._kept(decision, "denied")
         self.denials.append(denied)
         self._warn(f"{verdict.clause}; not handed off: {denied}")

@@ -44,6 +44,8 @@ class Permission:
     must_ask: bool
     """The user must confirm first: the mode is `ask`, or there is no consent to this cloud yet."""
     fallbacks: tuple[Fallback, ...] = ()
+    status: ExitStatus = ExitStatus.DENIED
+    """The exit code of `denied`: KEY if there is no key, as when a request fails for want of one."""
 
     @property
     def is_granted(self) -> bool:
@@ -129,7 +131,7 @@ def confirm(
     if missing is not None:  # a yes would send nothing
         if reason == "forced":
             raise Failure(ExitStatus.KEY, missing)
-        return replace(permission, denied=missing, must_ask=False)
+        return replace(permission, denied=missing, must_ask=False, status=ExitStatus.KEY)
     with backpressure.asking:
         denied = _ask(requests, policy.cloud, policy, reason, environment, backpressure)
     return replace(permission, denied=denied, must_ask=False, has_consent=denied is None)
