@@ -85,6 +85,8 @@ class Request:
     """Images that the prompt is about."""
     tools: tuple[Tool, ...] = ()
     """Hosted tools to use, which only a cloud offers."""
+    unsent: tuple[str, ...] = ()
+    """Texts that do not leave, but show which values of the prompt are secrets, such as a record below its header."""
     tool_argument: str | None = None
     """What the local model asks the tool for; None if the user asked for the tool, in the prompt."""
 

@@ -89,6 +89,8 @@ def test_a_table_of_secrets_is_read_in_linear_time() -> None:
         "a,password\n",
         "| password |\n|---|\n",
         '("password", "',
+        "copy a (password) from stdin;\n1\n",
+        "insert into a (password) values ('",
         '"name": "password", "value": "a1b2", ',
     ):
         find(unit * (200_000 // len(unit)), ["secret"])
@@ -151,6 +153,9 @@ CLEAN = {
     "go.sum": "\n".join(f"example.org/keystore v1.2.{n} h1:{filled('{b43}', random.Random(n))}=" for n in range(40)),
     "checksums": "\n".join(f"{filled('{h64}', random.Random(n))}  src/api_token.py" for n in range(40)),
     "RECORD": "\n".join(f"pkg/_credential{n}.py,sha256={filled('{w43}', random.Random(n))},120" for n in range(40)),
+    "RECORD in the Base64 of URLs": "\n".join(f"pkg/a{n}.py,sha256={filled('{w43}', random.Random(n))},120" for n in range(4_000)),
+    "drawing": '<svg viewBox="0 0 24 24"><path d="M4111 1111 1111 1111 12.5 3z"/></svg> {"d": "m1,2 4111 1111 1111 1111"}\n',
+    "rows of SQL": "INSERT INTO t (id, password) VALUES (1, NULL), (2, 'unknown'), (3, 'changeme1');\nCOPY t (id, token) FROM stdin;\n1\t\\N\n\\.\na\tx9k2m4q7w1z5b8n3\n",
     "docker": "\n".join(f"image: registry.example/key@sha256:{filled('{h64}', random.Random(n))}" for n in range(40)),
     "UUIDs": "\n".join(f"key {filled('{h8}-{h4}-{h4}-{h4}-{h12}', random.Random(n))}" for n in range(40)),
     "commands": "ssh -p 22 ann@h\nmysql -u root -p db\ndocker run -p 8080:80 x\ncp -p a b\nmkdir -p a/b1c2d3\npatch -p1 < x\n",

@@ -113,3 +113,29 @@ def test_no_cloud_sees_the_key_of_another(hybrid: Hybrid, profile: Profile, tmp_
     assert len(contents) >= 1, done.stderr
     for content in contents:
         assert not [key for key in keys.values() if key in content]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("name,password", "ann,%s"),
+        ("name;api_token", "ann;%s"),
+        ("| name | password |", "| ann | %s |"),
+        ("user\tsecret", "ann\t%s"),
+    ],
+)
+def test_a_line_below_a_header_is_scanned_as_its_row(
+    header: str, row: str, hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    """`hybrid pipe` sends lines one by one, and only the first one says which column holds secrets."""
+    secrets = ["Xk92mQ7pLz4t", "b7Tq1ZxW83nd"]
+    text = "\n".join([header, *(row % secret for secret in secrets), "no row"]).encode()
+    for on_secret, sent in (("forbid", 2), ("redact", 4)):
+        cloud.received.clear()
+        path = profile(f"{cloud.section()}escalation: {{mode: force}}\nprivacy: {{on_secret: {on_secret}}}\n")
+        done = hybrid("pipe", "-p", path, "--each", "line", "Who?", stdin=text, HYBRID_CONSENT=cloud.origin)
+        assert (done.returncode == 0) == (on_secret == "redact"), done.stderr
+        contents = [request.body["messages"][-1]["content"] for request in cloud.received]
+        assert len(contents) == sent
+        assert not any(secret in content for secret in secrets for content in contents), contents
+        assert not any(header in content and "ann" in content for content in contents)

@@ -71,7 +71,7 @@ class RequestFacts:
     def has_secret(self) -> bool:
         from hybrid_cli.privacy.scan import find
 
-        return any(find(text, ["secret"]) for text in self._texts)
+        return any(find(text, ["secret"]) for text in (*self._texts, *self.request.unsent))
 
 
 def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -> frozenset[str]:

@@ -48,7 +48,8 @@ def scanned_call(
     is_plain = not screen(guides, policy.privacy, environment.variables, keys).vault.counts
     files = [(file.name, file.text) for file in request.question.files]
     messages = outgoing_messages(request, server)
-    kept = [message["content"] for message in request.messages()] if request.tools else []
+    whole = [message["content"] for message in request.messages()] if request.tools else []
+    kept = [*whole, *request.unsent]
     screened = screen(messages, policy.privacy, environment.variables, keys, files, kept)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import PurePath
 
@@ -25,6 +25,8 @@ _PACKED = {
 _YAML = re.compile(
     rb"\s*(?:%YAML|---\s*\n\s*\S|(?:#[^\n]*\n)*(?:[\w-]+:[ \t]*\n(?:[ \t]+|- )[\w\"'-]|- [\w-]+: [^\n]*\n[ \t]+[\w-]+:))"
 )
+_LONGEST_HEADING = 2_000
+"""Bytes of a table's header."""
 _MARKUP = re.compile(rb"\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
 
 
@@ -61,3 +63,15 @@ def looks_like(head: bytes) -> str | None:
     if _MARKUP.match(head):
         return "XML or HTML"
     return "YAML" if _YAML.match(head) else None
+
+
+def with_heading(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str]]:
+    """Yield each line with the first one as its heading, if that is the header of a table with secrets; else with ""."""
+    from hybrid_cli.privacy.paired_values import names_a_secret
+
+    heading = ""
+    for number, line in lines:
+        yield number, line, heading
+        if number == 1 and len(line) < _LONGEST_HEADING:
+            text = line.decode("utf-8", "replace")
+            heading = text if names_a_secret(text) else ""

@@ -32,8 +32,8 @@ from hybrid_cli.weights.store import Weights
 
 THINKING = "off"
 """Whether the local model thinks about a record, unless the profile says: thousands of thoughts take days."""
-_NEVER_SET = ("checks_cut", "top_logprobs")
-"""Fields of a request that no record sets; without them the keys of earlier versions hold."""
+_NO_SETTINGS = ("checks_cut", "top_logprobs", "unsent")
+"""Fields of a request that are no settings of a record; without them the keys of earlier versions hold."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,14 @@ class Instruction:
         """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
         if record.problem is not None:
             raise Failure(ExitStatus.USAGE, record.problem)
-        return self._request(self.template.text(record))
+        text = self.template.text(record)
+        return self._request(text, (f"{record.heading}\n{record.text}",) if record.heading else ())
 
     def examples(self) -> list[Request]:
         """Return requests about two records without a common beginning."""
         return [self._request(text) for text in self.template.examples()]
 
-    def _request(self, text: str) -> Request:
+    def _request(self, text: str, unsent: tuple[str, ...] = ()) -> Request:
         return Request(
             Question(
                 self.text,
@@ -79,6 +80,7 @@ class Instruction:
             form=form_instruction(self.schema, self.choices),
             code_only=self.code_only,
             allows_truncated=self.allows_truncated,
+            unsent=unsent,
         )
 
     def scheduler_request(
@@ -174,7 +176,7 @@ class RecordCascades:
     @cached_property
     def _settings_hash(self) -> Any:
         examples = [
-            {name: value for name, value in asdict(request).items() if name not in _NEVER_SET}
+            {name: value for name, value in asdict(request).items() if name not in _NO_SETTINGS}
             for request in self.instruction.examples()
         ]
         local = self.policy.local

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.pipe.input_form import begins_with_object, is_named_jsonl, looks_like, refuse_packed
+from hybrid_cli.pipe.input_form import (
+    begins_with_object,
+    is_named_jsonl,
+    looks_like,
+    refuse_packed,
+    with_heading,
+)
 from hybrid_cli.pipe.json_text import MOST_BYTES, JsonValue, begins_like_json, json_values
 from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.prompt import refuse_utf_16
@@ -49,6 +55,8 @@ class Record:
     """None for stdin."""
     line: int | None = None
     """The line on which it begins, from 1; None if the input has no lines."""
+    heading: str = ""
+    """The table's header above a line, if it names a column of secrets: the scan then finds them in the line."""
 
     def name(self, number: int) -> str:
         """Return a name for messages: the record's `number` in the input, and its file and line."""
@@ -249,7 +257,9 @@ def _records(each: Each, chunks: Iterable[bytes]) -> Iterator[tuple[int | None, 
     elif each == "jsonl":
         yield from ((line, _json(raw)) for line, raw in lines if raw.strip())
     else:
-        yield from ((line, _text(raw)) for line, raw in lines)
+        yield from (
+            (line, replace(_text(raw), heading=heading)) for line, raw, heading in with_heading(lines)
+        )
 
 
 def _chunks(descriptor: int, path: Path, each: Input) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from hybrid_cli.privacy.assignments import Span, is_secret_value, least_run_after, places_of_names
 
@@ -14,6 +15,7 @@ _NO_WORD = re.compile(r"[\d!#$%^~@]")
 def paired_values(text: str, lowered: str) -> Iterator[Span]:
     """The spans of secret values that fields, calls or columns give to names; `lowered` is `text` in lower case."""
     yield from _value_fields(text, lowered)
+    yield from _inserted(text, lowered)
     table_end = 0
     for place in sorted(set(places_of_names(text, lowered))):
         for pattern in _AFTER_NAME:
@@ -87,6 +89,66 @@ def _is_secret(text: str, place: int, found: re.Match[str]) -> bool:
     return least_run is not None and is_secret_value(found["value"], least_run, is_quoted=True)
 
 
+# ---- rows of SQL ------------------------------------------------------------------------------------------------
+
+_ROWS = re.compile(
+    r"(?:into|copy)\s{1,20}(?:[\w$]|[.`\"\[\]]){1,120}\s{0,20}\((?P<names>[^()]{1,2000})\)\s{0,20}(?:values\s{0,20}(?=\()|from stdin;?\r?\n(?P<copy>))",
+    re.IGNORECASE,
+)
+_ROW = re.compile(r"\s{0,200},?\s{0,200}\(")
+_SQL_CELL = re.compile(
+    r"\s{0,200}(?:(?:[NEBX]|_\w{1,20}\s?)?'(?P<quoted>(?:[^'\\]|''|\\.)*)'|(?P<plain>[^,()';]{0,400}(?:\([^()]{0,400}\))?[^,()';]{0,400}))\s{0,200}(?P<end>[,)])"
+)
+
+
+def _inserted(text: str, lowered: str) -> Iterator[Span]:
+    """The spans of values that `INSERT INTO t (name, password) VALUES (...)`, or `COPY`, puts into such columns."""
+    if " into " not in lowered and "copy " not in lowered:
+        return
+    covered = 0
+    for rows in _ROWS.finditer(text):
+        if rows.start() < covered:  # data of the rows before
+            continue
+        names = [name.strip(' `"[]\r\n\t') for name in rows["names"].split(",")]
+        runs = [least_run_after(name, 0, len(name)) for name in names]
+        if not any(runs):
+            continue
+        read = _copied if rows["copy"] is not None else _values
+        for cells in read(text, rows.end()):
+            covered = cells[-1][1] if cells else covered
+            for run, (start, end) in zip(runs, cells):  # noqa: B905  a row may be cut
+                if run is not None and is_secret_value(text[start:end], run, is_quoted=True):
+                    yield start, end
+
+
+def _values(text: str, place: int) -> Iterator[list[Span]]:
+    """The spans of the cells of each row in brackets from `place` on."""
+    while (row := _ROW.match(text, place)) is not None:
+        cells: list[Span] = []
+        place = row.end()
+        while (cell := _SQL_CELL.match(text, place)) is not None:
+            cells.append(cell.span("plain" if cell["quoted"] is None else "quoted"))
+            place = cell.end()
+            if cell["end"] == ")":
+                break
+        yield cells
+        if cell is None:
+            return
+
+
+def _copied(text: str, place: int) -> Iterator[list[Span]]:
+    """The spans of the cells of each line with tabs from `place` on, up to the line that ends them."""
+    while place < len(text) and not text.startswith("\\.", place):
+        end = text.find("\n", place)
+        end = len(text) if end < 0 else end
+        cells: list[Span] = []
+        for cell in text[place:end].split("\t"):
+            cells.append((place, place + len(cell)))
+            place += len(cell) + 1
+        yield cells
+        place = end + 1
+
+
 # ---- tables: CSV and TSV, Markdown, and what databases print ----------------------------------------------------
 
 _CELLS = {
@@ -102,33 +164,54 @@ _LONGEST_HEADER = 2_000
 _TRIMMED = re.compile(r"[*`'\s]*")
 
 
-def _columns(text: str, line: int) -> tuple[list[Span], int]:
-    """The spans of secrets in the rows below the table's header that begins at `line`, if it is one; and its end."""
-    end = text.find("\n", line)
-    none: tuple[list[Span], int] = [], (end if end >= 0 else len(text)) + 1
+def names_a_secret(line: str) -> bool:
+    """Whether `line` is the header of a table with a column of secrets."""
+    header = _header(line, 0, len(line))
+    return header is not None and bool(header.runs)
+
+
+class _Table(NamedTuple):
+    mark: str
+    """Separates the cells."""
+    width: int
+    runs: dict[int, int]
+    """The least run of a secret in each column that holds secrets."""
+
+
+def _header(text: str, line: int, end: int) -> _Table | None:
+    """The table whose header is the line from `line` to `end`; None if it is no header."""
     mark = next((one for one in ("|", "\t", ";", ",") if text.find(one, line, end) >= 0), None)
     if mark is None or not 0 <= end - line <= _LONGEST_HEADER:
-        return none
+        return None
     names = [text[start:stop].strip("*` ") for start, stop in _cells(text, line, mark)]
     if len(names) < 2 or any(name and _HEADER.fullmatch(name) is None for name in names):
-        return none
+        return None
     runs = {
         column: run
         for column, name in enumerate(names)
         if (run := least_run_after(name.replace(" ", "_"), 0, len(name))) is not None
     }
+    return _Table(mark, len(names), runs)
+
+
+def _columns(text: str, line: int) -> tuple[list[Span], int]:
+    """The spans of secrets in the rows below the table's header that begins at `line`, if it is one; and its end."""
+    end = text.find("\n", line)
+    table = _header(text, line, end)
+    if table is None:
+        return [], (end if end >= 0 else len(text)) + 1
     spans: list[Span] = []
-    while runs and end < len(text):
+    while table.runs and end < len(text):
         line = end + 1
-        row = _cells(text, line, mark)
+        row = _cells(text, line, table.mark)
         next_end = text.find("\n", line)
         next_end = len(text) if next_end < 0 else next_end
-        if len(row) != len(names) and not _is_rule(text, line, next_end):
+        if len(row) != table.width and not _is_rule(text, line, next_end):
             break
         end = next_end
         spans += (
             row[column]
-            for column, run in runs.items()
+            for column, run in table.runs.items()
             if column < len(row) and is_secret_value(text[slice(*row[column])], run, is_quoted=True)
         )
     return spans, end + 1

@@ -45,11 +45,23 @@ def cards(text: str) -> Iterator[SensitiveSpan]:
         if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1 or not _luhn(digits):
             continue
         if len(groups) > 1:
-            is_card = tuple(map(len, groups)) in _CARD_GROUPS and not _is_in_dump(text, match.start())
+            is_numbers = _is_in_dump(text, match.start()) or _is_in_drawing(text, match.start())
+            is_card = tuple(map(len, groups)) in _CARD_GROUPS and not is_numbers
         else:
             is_card = _IDENTIFIER.search(text, max(0, match.start() - 40), match.start()) is None
         if is_card:
             yield SensitiveSpan("card", "card number", match.start(), match.end())
+
+
+_DRAWING = re.compile(
+    r"(?<![\w-])(?:d|points|viewBox|values|transform|matrix)\\?[\"']?\s{0,2}[=:(]\s{0,2}\\?[\"']?[-+\d\s.,()MLHVCSQTAZEmlhvcsqtaze]*\Z"
+)
+_LONGEST_DRAWING = 4_000
+
+
+def _is_in_drawing(text: str, place: int) -> bool:
+    """Whether `place` is among the coordinates of a drawing, as in the path of an SVG."""
+    return _DRAWING.search(text, max(0, place - _LONGEST_DRAWING), place) is not None
 
 
 _OFFSET = re.compile(r"[0-9a-f]{6,16}(?::|  )[ 0-9a-f]*\Z")

@@ -109,11 +109,17 @@ _PREFIX = re.compile(
 )
 
 
+_CHECKSUM = re.compile(r"sha(?:1|224|256|384|512)[=:-][\w-]{0,90}\Z", re.ASCII)
+"""A checksum in the Base64 of URLs, as in the RECORD of a Python package; its underscores end no prefix."""
+
+
 def _prefixed(text: str) -> Iterator[SensitiveSpan]:
     """Keys of vendors that the table does not know, but that have a prefix as most do: `abc_live_...`."""
     for match in _AFTER_PREFIX.finditer(text):
         prefix = _PREFIX.search(text, max(0, match.start() - 32), match.start())
-        if prefix is not None and not is_placeholder(match[0]):
+        if prefix is None or _CHECKSUM.search(text, max(0, match.start() - 100), match.start()):
+            continue
+        if not is_placeholder(match[0]):
             yield SensitiveSpan("secret", "key with a prefix", prefix.start(), match.end())
 
 
