@@ -1,4 +1,4 @@
-"""What form input has, where the command line does not say so."""
+"""What form input has, where the command line does not say so; and lines that belong together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import PurePath
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.prompt_files.decoding import MAX_BYTES
 
 _SUFFIXES = (".jsonl", ".ndjson")
 _LOOKS_AT = 1 << 20
@@ -75,3 +76,20 @@ def with_heading(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, byte
         if number == 1 and len(line) < _LONGEST_HEADING:
             text = line.decode("utf-8", "replace")
             heading = text if names_a_secret(text) else ""
+
+
+def paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield blocks of lines between blank lines, each with the number of its first line."""
+    held: list[bytes] = []
+    first = size = 0
+    for number, line in lines:
+        if line.strip():
+            first = first if held else number
+            if size <= MAX_BYTES:
+                held.append(line)
+            size += len(line) + 1
+        elif held:
+            yield first, b"\n".join(held)
+            held, size = [], 0
+    if held:
+        yield first, b"\n".join(held)

@@ -22,6 +22,7 @@ from hybrid_cli.pipe.input_form import (
     begins_with_object,
     is_named_jsonl,
     looks_like,
+    paragraphs,
     refuse_packed,
     with_heading,
 )
@@ -253,7 +254,7 @@ def _records(each: Each, chunks: Iterable[bytes]) -> Iterator[tuple[int | None, 
         return
     lines = enumerate(map(_without_ends, pieces), 1)
     if each == "para":
-        yield from ((line, _text(raw)) for line, raw in _paragraphs(lines))
+        yield from ((line, _text(raw)) for line, raw in paragraphs(lines))
     elif each == "jsonl":
         yield from ((line, _json(raw)) for line, raw in lines if raw.strip())
     else:
@@ -295,23 +296,6 @@ def split_chunks(chunks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
 def _without_ends(line: bytes) -> bytes:
     """The line without a carriage return, and without the byte order mark that joined files have in the middle."""
     return line.removesuffix(b"\r").removeprefix(_BOM)
-
-
-def _paragraphs(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield blocks of lines between blank lines, each with the number of its first line."""
-    held: list[bytes] = []
-    first = size = 0
-    for number, line in lines:
-        if line.strip():
-            first = first if held else number
-            if size <= MAX_BYTES:
-                held.append(line)
-            size += len(line) + 1
-        elif held:
-            yield first, b"\n".join(held)
-            held, size = [], 0
-    if held:
-        yield first, b"\n".join(held)
 
 
 def _problem(raw: bytes) -> str | None:
