@@ -13,7 +13,7 @@ import pytest
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.verdict import EvalVerdict, verdict_on
-from hybrid_cli.gate.calibration import Promise, store
+from hybrid_cli.gate.calibration import Promise, SampledPart, store
 from hybrid_cli.gate.features import answer_signals
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -154,7 +154,7 @@ def test_a_target_without_a_calibration_is_a_sentence_not_an_error(tmp_path: Pat
             ["With wrong_at_most=0.2 (profile default), hybrid keeps no answer of tiny."],
         ),
         (
-            EvalVerdict("p", "threshold=1", 0.0, None, None, None, None, "it is broken"),
+            EvalVerdict("p", "threshold=1", 0.0, None, None, None, None, problem="it is broken"),
             ["threshold=1 (profile p): it is broken."],
         ),
     ],
@@ -162,3 +162,42 @@ def test_a_target_without_a_calibration_is_a_sentence_not_an_error(tmp_path: Pat
 def test_the_sentences(found: EvalVerdict, lines: list[str]) -> None:
     assert found.lines("tiny") == lines
     assert found.as_json()["kept"] == found.kept
+
+
+def test_the_verdict_says_what_samples_cost_and_buy(tmp_path: Path, profile: Profile) -> None:
+    """Of ten long answers, six are compared: four agree and are kept; without samples none would be."""
+    agreements = [1.0] * 4 + [0.0] * 2 + [None] * 4
+    rows = []
+    for number, agreement in enumerate(agreements):
+        row = made_row(str(number), wrong=agreement == 0.0, mean=-1.0, form="long")
+        signals = answer_signals([-1.0] * 60, 10, FIRST)
+        if agreement is not None:
+            signals = {**signals, "agreement": agreement}
+        rows.append(msgspec.structs.replace(row, signals=signals))
+    promises = [Promise("wrong_at_most", 0.2, 0.2)]
+    world = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+    store(made_calibration(WEIGHTS, *promises, sampled=SampledPart([9, 9, -9], promises)), world)
+    policy = merge_policy(
+        Flags(profile=str(profile("escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"))), world
+    )
+    asked = [LabelledQuestion(f"Is {row.key} right?", "x", "text") for row in rows]
+    found = verdict_on(asked, rows, policy, Weights(tmp_path / "none", WEIGHTS), world)
+    assert (found.kept, found.wrong_of_kept) == (0.4, 0.0)
+    assert (found.compared, found.kept_without_samples) == (0.6, 0.0)
+    told = "For that, 60% of the answers are compared with samples; without them, hybrid would keep 0%."
+    assert told in found.lines("m")
+
+
+def test_samples_that_a_calibration_does_not_know_are_named(tmp_path: Path, profile: Profile) -> None:
+    world = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+    store(made_calibration(WEIGHTS, Promise("wrong_at_most", 0.2, 0.2)), world)
+    policy = merge_policy(
+        Flags(profile=str(profile("escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"))), world
+    )
+    asked = [LabelledQuestion("Is it right?", "x", "text")]
+    found = verdict_on(
+        asked, [made_row("a", wrong=False)], policy, Weights(tmp_path / "none", WEIGHTS), world
+    )
+    assert found.compared is None
+    assert isinstance(world.stderr, io.StringIO)
+    assert "escalation.samples has no effect" in world.stderr.getvalue()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import msgspec
 
 from hybrid_cli.cloud import prices
 from hybrid_cli.cloud.payload import Call
@@ -34,6 +36,9 @@ class EvalVerdict:
     """Right answers with handoffs; None without the cloud's outcomes."""
     usd_per_1000: float | None
     """The estimated cost of the handoffs of 1,000 prompts."""
+    compared: float | None = None
+    """The share of answers that are compared with samples; None if the profile has none."""
+    kept_without_samples: float | None = None
     problem: str | None = None
     """Why the target cannot be used with this model, or keeps nothing."""
 
@@ -55,6 +60,11 @@ class EvalVerdict:
                 f"With {setting}, hybrid keeps {self.kept:.0%} of the answers of {model};"
                 f" of these, {self.wrong_of_kept:.0%} are wrong{cloud}."
             ]
+        if self.compared is not None and self.kept_without_samples is not None:
+            lines.append(
+                f"For that, {self.compared:.0%} of the answers are compared with samples; without them, hybrid would"
+                f" keep {self.kept_without_samples:.0%}."
+            )
         if self.accuracy is not None:
             lines.append(f"With handoffs, {self.accuracy:.0%} of all answers are right.")
         if self.usd_per_1000 is not None:
@@ -78,7 +88,7 @@ def verdict_on(
     try:
         criterion = criterion_of(policy, weights, environment)
     except Failure as failure:
-        return EvalVerdict(policy.profile, text, 0.0, None, None, None, None, str(failure))
+        return EvalVerdict(policy.profile, text, 0.0, None, None, None, None, problem=str(failure))
     pairs = list(zip(questions, measured, strict=True))
     rows: list[Row] = []
     off: list[tuple[LabelledQuestion, Row]] = []
@@ -97,7 +107,36 @@ def verdict_on(
         cloud_wrong_of_kept=_share_wrong([bool(row.cloud_right) for row in rows]) if knows_cloud else None,
         accuracy=round(sum(right) / len(right), 4) if knows_cloud else None,
         usd_per_1000=_usd_per_1000(off, len(pairs), policy),
+        **_samples(criterion, pairs, policy, weights, environment),
         problem=criterion.keeps_nothing,
+    )
+
+
+def _samples(
+    criterion: Criterion,
+    pairs: Sequence[tuple[LabelledQuestion, Row]],
+    policy: Policy,
+    weights: Weights,
+    environment: Environment,
+) -> dict[str, float]:
+    """Return how many answers are compared with samples, and how many would be kept without."""
+    if not criterion.shifts:
+        return {}
+    escalation = msgspec.structs.replace(policy.escalation, samples=0)
+    plain = criterion_of(replace(policy, escalation=escalation), weights, environment)
+    compared = [_is_compared(criterion, question, row) for question, row in pairs]
+    kept = [_keeps(plain, question, row) for question, row in pairs]
+    return {
+        "compared": round(sum(compared) / len(pairs), 4),
+        "kept_without_samples": round(sum(kept) / len(pairs), 4),
+    }
+
+
+def _is_compared(criterion: Criterion, question: LabelledQuestion, row: Row) -> bool:
+    return (
+        row.is_usable
+        and "agreement" in row.signals
+        and criterion.for_request(request_for(question)).samples_wanted(row.signals) > 0
     )
 
 
