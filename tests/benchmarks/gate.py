@@ -26,11 +26,11 @@ import numpy as np
 from hybrid_cli.evaluate import rows as row_files
 from hybrid_cli.evaluate import thresholds
 from hybrid_cli.evaluate.fit_local import fit_local, local_scores, unseen_local_scores
-from hybrid_cli.evaluate.fit_samples import fit_shifts, has_samples, sampled_scores, unseen_sampled_scores
+from hybrid_cli.evaluate.fit_samples import fit_shifts, sampled_scores
 from hybrid_cli.evaluate.metrics import Curve, Interval, Numbers, auroc, bootstrap
 from hybrid_cli.evaluate.promises import Outcomes
 from hybrid_cli.evaluate.rows import Row
-from hybrid_cli.gate.calibration import SHIPPED, Calibration, Promise, SampledPart, as_text
+from hybrid_cli.gate.calibration import SHIPPED, Calibration, as_text
 from hybrid_cli.gate.local_score import LocalScore
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -154,15 +154,13 @@ def left_out(name: str, known: Sequence[Row], tasks: Sequence[Row], *, sampled: 
         score = local_scores(fit_local(rest), out)
         if sampled:
             score = sampled_scores(out, score, fit_shifts(rest, unseen_local_scores(rest, "task")))
-        parts.append(Scored.of("", score, wrong(out), promised(rest, sampled=sampled)))
+        parts.append(Scored.of("", score, wrong(out), promised(rest)))
     return Scored.joined(name, parts)
 
 
-def promised(rows: Sequence[Row], *, sampled: bool = False) -> dict[str, float | None]:
+def promised(rows: Sequence[Row]) -> dict[str, float | None]:
     """Return each profile's threshold, by scores of fits that saw no row of the same task."""
     score, label, tasks = unseen_local_scores(rows, "task"), wrong(rows), [row.task for row in rows]
-    if sampled:
-        score = unseen_sampled_scores(rows, score, "task")
     return {
         profile: thresholds.wrong_on_average(score, label, limit, tasks) for profile, limit in LIMITS.items()
     }
@@ -239,27 +237,18 @@ def ship(answered: Answered, model: str, name: str) -> None:
     weights = Store(environment).locate(policy.local.model)
     fitted = [*answered.exam, *answered.public]
     score = unseen_local_scores(fitted, "task")
+    found = Outcomes(fitted, score, None, None)
     calibration = Calibration(
         model=name,
         weights=weights.sha256,
         size=weights.path.stat().st_size,
         rows=len(fitted),
         score=rounded(fit_local(fitted)),
-        promises=promises(fitted, score),
-        sampled=SampledPart(
-            [round(shift, 5) for shift in fit_shifts(fitted, score)],
-            promises(fitted, unseen_sampled_scores(fitted, score, "task")),
-        )
-        if has_samples(fitted)
-        else None,
+        promises=[*found.promises("escalate_at_most"), *found.promises("wrong_at_most")],
+        shifts=[round(shift, 5) for shift in fit_shifts(fitted, score)],
     )
     SHIPPED.mkdir(exist_ok=True)
     (SHIPPED / f"{name}.json").write_bytes(as_text(calibration))
-
-
-def promises(rows: Sequence[Row], score: Numbers) -> list[Promise]:
-    found = Outcomes(rows, score, None, None)
-    return [*found.promises("escalate_at_most"), *found.promises("wrong_at_most")]
 
 
 def rounded(score: LocalScore) -> LocalScore:

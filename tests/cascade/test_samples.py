@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_cli.gate.calibration import Promise, SampledPart, as_text
+from hybrid_cli.gate.calibration import Promise, as_text
 from hybrid_cli.weights.catalog import shipped_catalog
 from hybrid_process import Hybrid
 from made_rows import made_calibration
@@ -24,7 +24,7 @@ SAMPLES = "escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"
 def calibrate(home: Path, shifts: list[float]) -> None:
     promises = [Promise("wrong_at_most", 0.2, 0.5, 0.5)]
     calibration = made_calibration(
-        shipped_catalog()["smollm2-135m"].files[0].sha256, *promises, sampled=SampledPart(shifts, promises)
+        shipped_catalog()["smollm2-135m"].files[0].sha256, *promises, shifts=shifts
     )
     folder = home / "config" / "calibrations"
     folder.mkdir(parents=True, exist_ok=True)

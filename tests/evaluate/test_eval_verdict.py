@@ -13,7 +13,7 @@ import pytest
 from hybrid_cli.evaluate.questions import LabelledQuestion
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.verdict import EvalVerdict, verdict_on
-from hybrid_cli.gate.calibration import Promise, SampledPart, store
+from hybrid_cli.gate.calibration import Promise, store
 from hybrid_cli.gate.features import answer_signals
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -176,7 +176,7 @@ def test_the_verdict_says_what_samples_cost_and_buy(tmp_path: Path, profile: Pro
         rows.append(msgspec.structs.replace(row, signals=signals))
     promises = [Promise("wrong_at_most", 0.2, 0.2)]
     world = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
-    store(made_calibration(WEIGHTS, *promises, sampled=SampledPart([9, 9, -9], promises)), world)
+    store(made_calibration(WEIGHTS, *promises, shifts=[9, 9, -9]), world)
     policy = merge_policy(
         Flags(profile=str(profile("escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"))), world
     )

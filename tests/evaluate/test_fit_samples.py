@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hybrid_cli.evaluate.fit_local import unseen_local_scores
-from hybrid_cli.evaluate.fit_samples import COUNT, fit_shifts, has_samples, unseen_sampled_scores
+from hybrid_cli.evaluate.fit_samples import COUNT, fit_shifts, unseen_sampled_scores
 from hybrid_cli.evaluate.metrics import auroc
 from hybrid_cli.evaluate.rows import Row, right
 from made_rows import made_rows
@@ -65,6 +65,5 @@ def test_agreement_that_tells_nothing_changes_nothing() -> None:
     assert fit_shifts(rows, unseen_local_scores(rows, "key")) == pytest.approx([0.0] * 3, abs=0.35)
 
 
-def test_rows_without_samples_are_told_apart(rows: list[Row]) -> None:
-    assert has_samples(rows)
-    assert not has_samples(rows[::3])
+def test_rows_without_samples_say_nothing(rows: list[Row]) -> None:
+    assert fit_shifts(rows[::3], unseen_local_scores(rows[::3], "key")) == []

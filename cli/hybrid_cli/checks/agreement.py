@@ -9,6 +9,7 @@ SHORT = 5
 """Words. Longer answers agree only if they are equal."""
 _WORD = re.compile(r"[^\W_]+(?:[.,]\d+)*")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+_PLACEHOLDER = re.compile(r"<[^<>]*>")
 _LIST_MARK = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+)")
 
 
@@ -30,10 +31,11 @@ def agreement(local: str, cloud: str) -> float | None:
 def result_of(text: str) -> float | None:
     """Return the number that a calculated answer comes to: the last one in its last line; None if there is none.
 
-    The number of a list's item is not counted.
+    Lines of signs alone, as after a formula, and of placeholders (`<number>`) do not count as the last one. The number of
+    a list's item is not counted.
     """
-    *_, last = text.strip().splitlines() or [""]
-    found = _NUMBER.findall(_LIST_MARK.sub("", last, count=1))
+    lines = [line for line in text.splitlines() if _WORD.search(_PLACEHOLDER.sub("", line))]
+    found = _NUMBER.findall(_LIST_MARK.sub("", lines[-1], count=1)) if lines else []
     return float(found[-1].replace(",", "")) if found else None
 
 

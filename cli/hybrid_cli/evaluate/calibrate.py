@@ -11,13 +11,13 @@ from hybrid_cli.evaluate import early_exit, rows, thresholds
 from hybrid_cli.evaluate.collect import EvalInput, Evaluation
 from hybrid_cli.evaluate.fit_cloud import CloudOutcome, fit_cloud
 from hybrid_cli.evaluate.fit_local import fit_local, left_out_by
-from hybrid_cli.evaluate.fit_samples import fit_shifts, has_samples
+from hybrid_cli.evaluate.fit_samples import fit_shifts
 from hybrid_cli.evaluate.promises import TARGETS, Outcomes
 from hybrid_cli.evaluate.rows import Row
 from hybrid_cli.evaluate.shadow_rows import traffic_rows
 from hybrid_cli.evaluate.unseen import unseen_scores
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.gate.calibration import Calibration, Promise, SampledPart, TargetName, store
+from hybrid_cli.gate.calibration import Calibration, Promise, TargetName, store
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, Policy, merge_policy
 from hybrid_cli.ui.environment import Environment
@@ -80,29 +80,25 @@ def calibrate(
     if outcomes and any(row.cloud_right is None for row in measured):
         outcomes = []
     wanted = target or _of_profile(policy)
-    by = left_out_by(measured)
-    found = Outcomes(measured, *unseen_scores(measured, outcomes, by), delta)
-    compared = found
-    if has_samples(measured):
-        compared = Outcomes(measured, *unseen_scores(measured, outcomes, by, sampled=True), delta)
+    found = Outcomes(measured, *unseen_scores(measured, outcomes, left_out_by(measured)), delta)
     calibration = Calibration(
         model=policy.local.model,
         weights=weights.sha256,
         size=weights.size,
         rows=len(measured),
         score=fit_local(measured),
-        promises=_promises(found, wanted),
+        promises=[
+            promise
+            for name in TARGETS
+            for promise in found.promises(name, wanted.value if wanted.name == name else None)
+        ],
         delta=delta,
         cloud=policy.cloud.model if outcomes and policy.cloud is not None else None,
         cloud_score=fit_cloud(outcomes) if outcomes else None,
-        sampled=None
-        if compared is found
-        else SampledPart(fit_shifts(measured, found.wrong_score), _promises(compared, wanted)),
+        shifts=fit_shifts(measured, found.wrong_score),
     )
     path = store(calibration, environment)
-    found = compared
-    promises = calibration.promises if calibration.sampled is None else calibration.sampled.promises
-    promise = calibration.promise(wanted.name, wanted.value, sampled=True)
+    promise = calibration.promise(wanted.name, wanted.value)
     bound = _bound(wanted, measured)
     if promise is None or promise.keep_to is None:
         reason = f"{policy.local.model} cannot keep {wanted.name}={wanted.value:g}; {bound}; {_at_best(wanted, found)}"
@@ -117,16 +113,8 @@ def calibrate(
         "cloud": calibration.cloud,
         "bound": bound,
         **_kept(wanted, promise, found),
-        "promises": [_as_json(one) for one in promises],
+        "promises": [_as_json(one) for one in calibration.promises],
     }
-
-
-def _promises(found: Outcomes, wanted: CalibrationTarget) -> list[Promise]:
-    return [
-        promise
-        for name in TARGETS
-        for promise in found.promises(name, wanted.value if wanted.name == name else None)
-    ]
 
 
 def _measured(

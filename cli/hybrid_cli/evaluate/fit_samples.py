@@ -18,16 +18,13 @@ _NEWTON_STEPS = 40
 _FOLDS = 10
 
 
-def has_samples(rows: Sequence[Row]) -> bool:
-    """Return whether the answers of some rows were compared with samples."""
-    return any(_agreement(row) is not None for row in rows)
-
-
 def fit_shifts(rows: Sequence[Row], wrong: Numbers) -> list[float]:
     """Return what each number of agreeing samples adds to the log odds of "wrong" (logistic, ridge, Newton's method).
 
-    `wrong` has each row's probability of "wrong", by a fit that did not see it.
+    `wrong` has each row's probability of "wrong", by a fit that did not see it. Empty if no row was compared.
     """
+    if all(_agreement(row) is None for row in rows):
+        return []
     label = 1 - right(rows)
     shifts = []
     for agreeing in range(COUNT + 1):
@@ -62,9 +59,9 @@ def unseen_sampled_scores(rows: Sequence[Row], wrong: Numbers, by: LeftOut) -> N
 
 
 def sampled_scores(rows: Sequence[Row], wrong: Numbers, shifts: Sequence[float]) -> Numbers:
-    """Return the scores `wrong` with the agreement of samples counted by `shifts`."""
+    """Return the scores `wrong` with the agreement of samples counted by `shifts`, which may be empty."""
     found = wrong.copy()
-    for place, row in enumerate(rows):
+    for place, row in enumerate(rows if shifts else ()):
         agreement = _agreement(row)
         if agreement is not None and np.isfinite(wrong[place]):
             found[place] = shifted(float(wrong[place]), shifts, agreement)

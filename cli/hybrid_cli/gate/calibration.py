@@ -22,6 +22,8 @@ from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 
 SHIPPED = Path(__file__).with_name("calibrations")
+_NUMBERS_OF_AGREEING = 3
+"""None, one or both of two samples."""
 _MARGIN = 1e-9
 
 TargetName = Literal["escalate_at_most", "wrong_at_most", "quality_at_least"]
@@ -51,18 +53,6 @@ class Promise(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError("its threshold is no probability")
 
 
-class SampledPart(msgspec.Struct, frozen=True):
-    """What is different if near the threshold more samples are compared with the answer."""
-
-    shifts: list[float]
-    """Added to the log odds of "wrong" if none, one, ... all of the samples agree with the answer."""
-    promises: list[Promise]
-
-    def __post_init__(self) -> None:
-        if len(self.shifts) < 2:
-            raise ValueError("it has no sample")
-
-
 class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of one model's answers."""
 
@@ -82,8 +72,8 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
     """The cloud model whose outcomes were known, if any."""
     cloud_score: CloudScore | None = None
     """Given, the promises but `wrong_at_most` are about the expected gain of a handoff."""
-    sampled: SampledPart | None = None
-    """For `escalation.samples`; None if no answer was compared with samples."""
+    shifts: list[float] = []
+    """What none, one, ... all samples that agree add to the log odds of "wrong", for `escalation.samples`; may be empty."""
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -92,15 +82,15 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
             raise ValueError("it lacks a form of answers")
         if any(len(form.wrong) != kinds or form.deviation <= 0 for form in self.score.forms.values()):
             raise ValueError("its score cannot be read")
+        if len(self.shifts) not in (0, _NUMBERS_OF_AGREEING):
+            raise ValueError("its samples cannot be read")
 
-    def promise(self, target: str, value: float, *, sampled: bool = False) -> Promise | None:
-        """Return the promise for `target`: that of `value`, or the next stricter one; None if there is none.
-
-        With `sampled` it is the one that counts on samples.
-        """
+    def promise(self, target: str, value: float) -> Promise | None:
+        """Return the promise for `target`: that of `value`, or the next stricter one; None if there is none."""
         sign = _STRICTER[target]
-        promises = self.sampled.promises if sampled and self.sampled is not None else self.promises
-        kept = [one for one in promises if one.target == target and (one.value - value) * sign >= -_MARGIN]
+        kept = [
+            one for one in self.promises if one.target == target and (one.value - value) * sign >= -_MARGIN
+        ]
         return min(kept, key=lambda one: abs(one.value - value), default=None)
 
     def misfit(self, target: str, cloud: str | None) -> str | None:

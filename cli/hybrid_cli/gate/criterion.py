@@ -161,17 +161,13 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
         )
     cloud = policy.cloud.model if policy.cloud is not None else None
     reason = "there is none" if calibration is None else calibration.misfit(name, cloud)
-    sampled = calibration.sampled if calibration is not None and policy.escalation.samples else None
-    if policy.escalation.samples and sampled is None:
+    shifts = tuple(calibration.shifts) if calibration is not None and policy.escalation.samples else ()
+    if policy.escalation.samples and not shifts:
         environment.note(
             f"escalation.samples has no effect, because the calibration of {policy.local.model} has no samples; run:"
             f" hybrid calibrate -m {policy.local.model} (with the same profile)"
         )
-    promise = (
-        None
-        if calibration is None or reason
-        else calibration.promise(name, value, sampled=sampled is not None)
-    )
+    promise = None if calibration is None or reason else calibration.promise(name, value)
     if calibration is None or promise is None:
         raise Failure(
             ExitStatus.USAGE,
@@ -182,5 +178,4 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
     if promise.keep_to is None:
         broken = f"{policy.local.model} cannot keep {name}={value:g}; use a larger model or a weaker promise"
         return Criterion(1.0, calibration, promise, keeps_nothing=broken)
-    shifts = () if sampled is None else sampled.shifts
     return Criterion(1 - promise.keep_to, calibration, promise, shifts=shifts)

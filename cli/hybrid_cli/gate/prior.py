@@ -36,7 +36,7 @@ def prior_of(weights: Weights) -> Calibration:
         promises=promises,
         cloud=None,
         cloud_score=None,
-        sampled=None,
+        shifts=[],
     )
 
 
