@@ -50,7 +50,8 @@ def scanned_call(
     messages = outgoing_messages(request, server)
     whole = [message["content"] for message in request.messages()] if request.tools else []
     kept = [*whole, *request.unsent]
-    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept)
+    known = environment.known_secrets
+    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept, known)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

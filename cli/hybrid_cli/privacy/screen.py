@@ -20,6 +20,7 @@ Message = dict[str, str]
 
 _SCANNER_SECONDS = 20
 _MAX_NAMED = 5
+_MOST_KNOWN = 10_000
 _MIN_KEY_LENGTH = 8
 """Characters. Shorter keys are dummies for servers that check none, and may be ordinary words."""
 _PLACES = {"system": "the system message", "user": "the prompt", "assistant": "an earlier answer"}
@@ -41,18 +42,21 @@ def screen(
     keys: Collection[str] = (),
     files: Sequence[tuple[str, str]] = (),
     kept: Sequence[str] = (),
+    known: set[KnownValue] | None = None,
 ) -> Screened:
     """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
 
     `files` are names and texts that the last message contains in this order: a refusal names a file and its line.
     `kept` are texts of the request that do not leave: a secret that is found in them is one in `messages`, too.
+    So are those in `known`, to which this adds what it finds.
 
     Raises Failure (DENIED) for a secret under `on_secret: forbid`, and if a scan fails: nothing leaves
     unscanned.
     """
     kinds: list[Kind] = [kind for kind in privacy.redact if kind != "secret"]
     texts = [message["content"] for message in messages]
-    found = _found(texts, kept, kinds, privacy, variables, keys)
+    values = {KnownValue(key, "secret", "the cloud's own key") for key in keys if len(key) >= _MIN_KEY_LENGTH}
+    found = _found(texts, kept, kinds, privacy, variables, values, set() if known is None else known)
     if privacy.on_secret == "forbid":  # noqa: S105  no password
         _refuse_secrets(messages, found, files)
     vault = Vault(texts)
@@ -69,17 +73,18 @@ def _found(
     kinds: list[Kind],
     privacy: Privacy,
     variables: Mapping[str, str],
-    keys: Collection[str],
+    values: set[KnownValue],
+    known: set[KnownValue],
 ) -> list[list[SensitiveSpan]]:
-    """The spans in each of `texts`: what the scan finds, and the same values elsewhere in `texts`."""
-    known = {KnownValue(key, "secret", "the cloud's own key") for key in keys if len(key) >= _MIN_KEY_LENGTH}
+    """The spans in each of `texts`: what the scan finds, and the same values, `values` and `known` elsewhere."""
     all_texts = [*texts, *kept]
     found = [_scan(text, ["secret", *kinds], privacy, variables) for text in all_texts]
-    known.update(
-        value for text, spans in zip(all_texts, found, strict=True) for value in values_in(text, spans)
-    )
+    new = {value for text, spans in zip(all_texts, found, strict=True) for value in values_in(text, spans)}
+    values |= new | set(known)
+    if len(known) < _MOST_KNOWN:
+        known.update(value for value in new if value.kind == "secret")
     return [
-        merged([*spans, *known_spans(text, known)])
+        merged([*spans, *known_spans(text, values)])
         for text, spans in zip(texts, found, strict=False)  # without those of `kept`
     ]
 

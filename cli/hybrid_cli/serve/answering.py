@@ -94,6 +94,7 @@ class Answering:
             verbosity=-1,
             run_id=os.urandom(8).hex(),  # a limit for each run is one for each request
             command_keys={},
+            known_secrets=set(),  # of one client; another one's prompts stay as they are
             status_line=StatusLine(),
         )
 

@@ -56,6 +56,8 @@ class Environment:
     """Variables hidden from libraries and child processes, such as API keys."""
     command_keys: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
     """The API key that each key command printed last."""
+    known_secrets: set[Any] = field(default_factory=set, repr=False)
+    """The secrets that the scan has found in this process (`privacy.known_values`), so that later prompts lack them, too."""
     status_line: StatusLine = field(default_factory=StatusLine, repr=False)
 
     @classmethod
