@@ -45,6 +45,7 @@ from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.projector import reads_images
 
 if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.egress.send import Handoff, Sent
@@ -131,8 +132,8 @@ class Cascade:
             return gate.ruled(self.ruling.rule)
         if self.request.tools:
             return gate.needs_tool(self.request.tools)
-        if self.request.images:
-            return gate.needs_sight()
+        if self.request.images and not reads_images(self.policy, self.environment):
+            return gate.needs_sight("the local model cannot read images")
         if self.policy.escalation.sticky and self.request.was_handed_off:
             return gate.ruled("the conversation was handed off before (escalation.sticky)")
         return gate.forced() if self.policy.forced_by is not None else None

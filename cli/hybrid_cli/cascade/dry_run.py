@@ -19,6 +19,7 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.profile.rules import Ruling
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.projector import reads_images
 from hybrid_cli.weights.store import Store
 
 
@@ -35,7 +36,7 @@ def make_plan(
         "cloud": "none" if cloud is None else f"{cloud.model} at {origin_of(cloud.base_url)}",
         "key": "none" if cloud is None else key_source(cloud.key),
         "rule": "none" if ruling is None else f"{ruling.then} ({ruling.rule})",
-        "handoff": permission.denied or _when(request, policy, ruling),
+        "handoff": permission.denied or _when(request, policy, ruling, environment),
         "characters": sum(len(message["content"]) for message in request.messages()),
     }
     if cloud is not None and policy.mode != "forbid":
@@ -120,13 +121,14 @@ def _model_state(policy: Policy, environment: Environment) -> str:
     return f"{policy.local.model} (ready)"
 
 
-def _when(request: Request, policy: Policy, ruling: Ruling | None) -> str:
+def _when(request: Request, policy: Policy, ruling: Ruling | None, environment: Environment) -> str:
     if ruling is not None and ruling.then == "local":
         return "never"
     if policy.mode == "force" or request.tools:
         return "always"
     asked = ", after your confirmation" if policy.mode == "ask" else ""
-    if ruling is not None and ruling.then == "force":
+    is_blind = request.images and not reads_images(policy, environment)
+    if is_blind or (ruling is not None and ruling.then == "force"):
         return f"always{asked}"
     shadow = policy.escalation.shadow
     after = (

@@ -28,6 +28,7 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.projector import projector_of, verify_projector
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -70,8 +71,13 @@ class LocalModel:
             weights = Store(self.environment).locate(self.policy.local.model)
             criterion = self.criterion or criterion_of(self.policy, weights, self.environment)
             criterion = criterion.for_request(self.request)
+            projector = projector_of(self.policy, weights)
+            if self.request.images and projector is not None:
+                verify_projector(projector, self.environment)
             return self._run_and_judge(weights, criterion, permission, is_final=is_final)
         except Failure as failure:
+            if failure.status is ExitStatus.DENIED:  # the engine says so of an image
+                return LocalAnswer(gate.needs_sight(str(failure)))
             if failure.status is not ExitStatus.WEIGHTS:
                 raise
             return LocalAnswer(gate.unavailable(failure))

@@ -23,6 +23,7 @@ from hybrid_cli.profile.schema import as_thinking
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Weights
 
 
@@ -45,6 +46,7 @@ def new_request(
         require_enforcement=policy.escalation.require_enforcement,
         mmap_over_memory=local.mmap_over_memory,
         gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
+        projector=projector_of(policy, weights),
     )
 
 
@@ -66,6 +68,7 @@ def new_task(request: Request, policy: Policy, offered: Collection[ToolName] = (
         thinking="auto" if local.thinking is None else as_thinking(local.thinking),
         template_variables=local.template.variables,
         top_logprobs=request.top_logprobs,
+        images=[image.content for image in request.images],
     )
 
 

@@ -17,6 +17,7 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.system.runtime_folder import may_be_warm, runtime_folder
 from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -110,6 +111,7 @@ def warm_settings(weights: Weights, policy: Policy) -> SchedulerRequest:
         threads=None if local.threads == "auto" else local.threads,
         mmap_over_memory=local.mmap_over_memory,
         gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
+        projector=projector_of(policy, weights),
     )
 
 

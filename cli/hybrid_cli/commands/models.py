@@ -222,7 +222,7 @@ def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
         elif accept:
             store.accept(path)
         else:
-            store.verify_path(path, afresh=True)
+            store.verify_path(path, "any", afresh=True)
     except Failure as failure:
         if failure.status is not ExitStatus.WEIGHTS:
             raise

@@ -19,6 +19,11 @@ from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Weights
 
+_NO_IMAGES = (
+    "no calibration covers images; to judge their answers by a threshold, set escalation.target.threshold"
+)
+"""No promise is kept that was not measured."""
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -51,6 +56,8 @@ class Criterion:
         )
         if self.calibration is None:
             return criterion
+        if request.images:
+            return replace(criterion, keeps_nothing=_NO_IMAGES)
         kinds = prompt_kinds().shares(
             request.question, has_schema=criterion.has_schema, choices=len(request.choices)
         )

@@ -126,9 +126,9 @@ def needs_tool(tools: tuple[str, ...]) -> Verdict:
     return _without_answer("tool", "policy", f"it needs {', '.join(tools)}")
 
 
-def needs_sight() -> Verdict:
-    """Return the verdict for images: no local model of hybrid can read them."""
-    return _without_answer("capability", "fit", "the local model cannot read images")
+def needs_sight(why: str) -> Verdict:
+    """Return the verdict for images that the local model cannot read."""
+    return _without_answer("capability", "fit", why)
 
 
 def called(call: ToolCall) -> Verdict:

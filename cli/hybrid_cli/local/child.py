@@ -81,7 +81,7 @@ class _Child:
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
             if message.require_enforcement:
                 require_guard(self._enforcement)
-            self._confine(message.path, getattr(message, "cache_folder", None))
+            self._confine(message.path, getattr(message, "cache_folder", None), message.projector)
             # In parallel with the imports, because it releases the GIL.
             self._loader.load(
                 message.path,
@@ -127,12 +127,12 @@ class _Child:
         else:
             Scheduler(self._loader, message, LineInbox(self._lines), self._emit).run()
 
-    def _confine(self, path: str, cache_folder: str | None) -> None:
+    def _confine(self, path: str, cache_folder: str | None, projector: str | None = None) -> None:
         """Confine the process in the file system, once."""
         from hybrid_cli.local.confinement import confine_engine
 
         if self._confined is None:
-            self._confined = confine_engine(path, cache_folder)
+            self._confined = confine_engine(path, cache_folder, projector)
 
 
 def require_guard(enforcement: Enforcement) -> None:

@@ -1,4 +1,4 @@
-"""Which files the engine process may use: the model to read, Python's own, and no other."""
+"""Which files the engine process may use: the model and its projector to read, Python's own, and no other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PROCESSORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/null")
 _SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf\Z", re.IGNORECASE)
 
 
-def confine_engine(model: str, cache_folder: str | None) -> bool:
-    """Confine the engine to `model` and the prefix cache, irrevocably; return whether the kernel can do that."""
+def confine_engine(model: str, cache_folder: str | None, projector: str | None = None) -> bool:
+    """Confine the engine to its files, irrevocably; return whether the kernel can do that."""
     libraries = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix]
     libraries += os.environ.get("LD_LIBRARY_PATH", "").split(":")
     devices = [path for pattern in _PROCESSORS for path in glob.glob(pattern)]  # noqa: PTH207
@@ -28,7 +28,8 @@ def confine_engine(model: str, cache_folder: str | None) -> bool:
         os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103
         devices.append(cache_folder)
     parent = f"/proc/{os.getppid()}/stat"  # whose share of the processor counts
-    return confine([*_SYSTEM, parent, *filter(None, libraries), *_files_of(model)], devices)
+    files = [*_files_of(model), *([] if projector is None else [os.path.realpath(projector)])]
+    return confine([*_SYSTEM, parent, *filter(None, libraries), *files], devices)
 
 
 def _files_of(model: str) -> list[str]:

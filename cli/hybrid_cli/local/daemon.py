@@ -39,7 +39,8 @@ def main() -> None:
     from hybrid_cli.local.warm_scheduler import WarmScheduler
 
     request = msgspec.json.decode(settings, type=SchedulerRequest)
-    confine_engine(request.path, os.path.dirname(name))  # noqa: PTH120  where the socket will be removed
+    folder = os.path.dirname(name)  # noqa: PTH120  where the socket will be removed
+    confine_engine(request.path, folder, request.projector)
     status = Status(request.path, weights_id, os.getpid(), 0, 0, 0.0, 0.0)
     place = os.lstat(name)
     callers = Callers(listener, enforcement)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.thinking_control import ThinkingBudget
 from hybrid_cli.local.threads import ThreadCount
+
+if TYPE_CHECKING:  # late, as few prompts have images
+    from hybrid_cli.local.projector import PromptImages
 
 _LOOP_CHECK_EVERY = 16  # tokens
 
@@ -54,6 +57,10 @@ class SequenceJob:
     """Tokens that probably follow, to be verified in the next step."""
     top_logprobs: int | None = None
     """See `Task`."""
+    images: PromptImages | None = None
+    """The images of the prompt that are still to be decoded."""
+    saved: int = 0
+    """How many positions fewer than tokens the images took: with M-RoPE, many tokens share one."""
 
     def pending(self, room: int) -> list[int]:
         """The next tokens to decode, at most `room` of them."""
@@ -144,12 +151,14 @@ class Decoder:
         """Decode the common prefix of all prompts. `prefix_slot` already holds `held` tokens of it."""
         if held > len(prefix):
             llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, len(prefix), -1)
-        for start in range(min(held, len(prefix)), len(prefix), BATCH):
-            part = prefix[start : start + BATCH]
-            self._decode(
-                [(token, start + place, self.prefix_slot, False) for place, token in enumerate(part)]
-            )
+        self._read(prefix, min(held, len(prefix)), self.prefix_slot)
         self._prefix, self._used = prefix, len(prefix)
+
+    def _read(self, tokens: list[int], start: int, slot: int, saved: int = 0) -> None:
+        """Decode `tokens` from `start` on into `slot`."""
+        for first in range(start, len(tokens), BATCH):
+            part = tokens[first : first + BATCH]
+            self._decode([(token, first + place - saved, slot, False) for place, token in enumerate(part)])
 
     def admit(self, job: SequenceJob) -> None:
         """Give `job` a slot, and delete an earlier job's tokens there.
@@ -212,6 +221,8 @@ class Decoder:
         if not self._size.unified:
             self._close_gaps()
         self._draft()
+        for job in self.active:
+            self._read_images(job)
         entries: list[tuple[int, int, int, bool]] = []
         due: list[tuple[SequenceJob, range]] = []
         for job, tokens in self._next_tokens(self.active):
@@ -220,7 +231,8 @@ class Decoder:
             if tokens and whole:
                 due.append((job, range(len(entries) + first, len(entries) + len(tokens))))
             entries += [
-                (token, job.position + place, job.slot, place >= first) for place, token in enumerate(tokens)
+                (token, job.position + place - job.saved, job.slot, place >= first)
+                for place, token in enumerate(tokens)
             ]
             job.position += len(tokens)
         started = time.perf_counter()
@@ -235,6 +247,15 @@ class Decoder:
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
                 self.release(job)
+
+    def _read_images(self, job: SequenceJob) -> None:
+        """Decode the prompt of `job` up to the end of its last image. Other sequences wait meanwhile."""
+        images, job.images = job.images, None
+        for image in () if images is None else images.places:
+            self._read(job.prompt[: image.start], job.position, job.slot, job.saved)
+            image.decode(self._context, image.start - job.saved, job.slot)
+            job.position = image.start + image.tokens
+            job.saved += image.tokens - image.positions
 
     def _draft(self) -> None:
         """Draft the next tokens of a sequence that is alone; beside others each draft would be a pass of its own."""

@@ -19,6 +19,7 @@ from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.prefix_cache import PrefixCache
+from hybrid_cli.local.prompt_images import ReadPrompt, read_prompt
 from hybrid_cli.local.protocol import (
     Done,
     Event,
@@ -58,8 +59,8 @@ class Inference:
         not fit in memory.
         """
         model = self._load(request)
-        prompts = [model.prompt(task) for task in request.tasks]
-        tokens = [model.tokens(prompt) for prompt in prompts]
+        prompts = [read_prompt(task, model, self._loader, request.projector) for task in request.tasks]
+        tokens = [prompt.tokens for prompt in prompts]
         seconds = self._loader.take_load_seconds()
         emit(Loaded(seconds, sum(map(len, tokens)), model.template_state, *self._loader.gpu))
         limit = min(request.context or model.trained_context, model.trained_context)
@@ -68,11 +69,11 @@ class Inference:
         size = Size.for_tasks(tokens, [task.max_tokens for task in request.tasks], limit, room)
         jobs = []
         try:
-            for number, (task, prompt, ids) in enumerate(zip(request.tasks, prompts, tokens, strict=True)):
-                if len(ids) + min(task.room, size.longest // 2) >= size.longest:
-                    emit(Finished(number, "overflow", tokens_in=len(ids), tokens_out=0))
+            for number, (task, prompt) in enumerate(zip(request.tasks, prompts, strict=True)):
+                if len(prompt.tokens) + min(task.room, size.longest // 2) >= size.longest:
+                    emit(Finished(number, "overflow", tokens_in=len(prompt.tokens), tokens_out=0))
                 else:
-                    jobs.append(new_job(model, number, task, prompt, ids, size.longest))
+                    jobs.append(new_job(model, number, task, prompt, size.longest))
             if jobs:
                 self._decode(model, request, jobs, size, threads, emit)
             else:
@@ -87,6 +88,7 @@ class Inference:
             mmap_over_memory=request.mmap_over_memory,
             gpu_layers=request.gpu_layers,
             context=request.context,
+            beside=request.projector if any(task.images for task in request.tasks) else None,
         )
         if self._model is None or self._path != request.path:  # a later model may get the same handle
             self._model, self._path = Model(self._loader.handle), request.path
@@ -106,7 +108,8 @@ class Inference:
             threads = ThreadCount(request.threads)
         threads.update()
         context = new_context(model, size, threads.value, self._loader)
-        cache = PrefixCache.of(request, model, context)
+        # The cache finds prompts by their tokens, and images have none.
+        cache = None if any(job.images for job in jobs) else PrefixCache.of(request, model, context)
         try:
             decoder = Decoder(model, context, size, threads, EventWriter(emit))
             try:
@@ -121,21 +124,21 @@ class Inference:
             llama_cpp.llama_free(context)
 
 
-def new_job(
-    model: Model, number: int, task: Task, prompt: str, tokens: list[int], longest: int
-) -> SequenceJob:
+def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: int) -> SequenceJob:
     """Return the job for `task`, limited to `longest` tokens with its prompt. Raises Failure (USAGE)."""
+    text, tokens, images = prompt
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
-        sampler = Sampler(task, prompt, model.vocab, grammar, model.first_bytes, model.piece)
+        sampler = Sampler(task, text, model.vocab, grammar, model.first_bytes, model.piece)
     except GrammarError:
         raise Failure(
             ExitStatus.USAGE, "llama.cpp cannot read the schema's grammar; simplify the schema"
         ) from None
-    stream = AnswerStream(splitter_for(model.style, prompt, has_tools=bool(task.tools)), task.stop)
+    stream = AnswerStream(splitter_for(model.style, text, has_tools=bool(task.tools)), task.stop)
     choices = Choices(model, task.choices) if task.choices else None
     max_tokens = min(task.max_tokens, longest - len(tokens))
-    lookup = Lookup(tokens) if task.drafts and choices is None and model.can_go_back else None
+    may_draft = task.drafts and choices is None and images is None and model.can_go_back
+    lookup = Lookup(tokens) if may_draft else None
     budget = ThinkingBudget(budget_of(task.thinking), model.tokens_within)
     return SequenceJob(
         number,
@@ -147,6 +150,7 @@ def new_job(
         choices=choices,
         lookup=lookup,
         top_logprobs=task.top_logprobs,
+        images=images,
     )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.devices import ASSUMED_CONTEXT, Device, Layers, attempts, devices, layers_that_fit
+
+if TYPE_CHECKING:
+    from hybrid_cli.local.projector import Projector
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _OUT_OF_MEMORY = re.compile(r"alloc|out.?of.?(?:\w+)?memory", re.IGNORECASE)
@@ -43,6 +48,7 @@ class Loader:
         self._asked: tuple[str, int | None] | None = None
         self.gpu = Offload()
         self.handle: Any = None
+        self._projector: Projector | None = None
         self._seconds = 0.0
 
     def load(
@@ -52,8 +58,11 @@ class Loader:
         mmap_over_memory: bool = False,
         gpu_layers: int | None = None,
         context: int | None = None,
+        beside: str | None = None,
     ) -> None:
         """Load the model at `path` into `handle`, and say in `gpu` what a GPU holds. Raises Failure (WEIGHTS).
+
+        The memory must also hold the file `beside`, which will be loaded next.
 
         `gpu_layers`: None for as many as fit beside the cache of `context` tokens. If a GPU has too little memory
         after all, it gets fewer layers, and at last none.
@@ -65,6 +74,7 @@ class Loader:
         if asked == self._asked:
             return
         if self._asked is not None:
+            self._projector = None  # it points into the model
             llama_cpp.llama_model_free(self.handle)
             self._asked = self.handle = None
         started = time.monotonic()
@@ -74,7 +84,8 @@ class Loader:
         first = _first_attempt(gpu_layers, layers, gpus)
         for number in attempts(first):
             if not is_mapped:
-                _refuse_too_large(path, 1.0 if layers is None else _share_in_memory(number, layers, gpus))
+                share = 1.0 if layers is None else _share_in_memory(number, layers, gpus)
+                _refuse_too_large(path, share, beside)
             self.handle = _call(path, mmap_over_memory, number)
             if self.handle:
                 break
@@ -86,6 +97,18 @@ class Loader:
         self._asked = asked
         self._seconds = time.monotonic() - started
 
+    def projector(self, path: str | None) -> Projector:
+        """Return the projector at `path`, loaded for the model. Raises Failure (WEIGHTS)."""
+        from hybrid_cli.local.projector import Projector  # late, as few prompts have images
+
+        if path is None:
+            raise Failure(ExitStatus.WEIGHTS, "the model has no projector for images; set local.projector")
+        if self._projector is None or self._projector.path != path:
+            self._projector = None
+            _refuse_too_large(path, may_map=False)
+            self._projector = Projector(path, self)
+        return self._projector
+
     def take_load_seconds(self) -> float:
         """Return the seconds of the last load, once; 0 if nothing was loaded since the last call."""
         seconds, self._seconds = self._seconds, 0.0
@@ -93,13 +116,19 @@ class Loader:
 
     def reason(self, call: Any, *arguments: Any) -> str:
         """llama.cpp's message on why `call` failed: the call is repeated with its errors recorded."""
-        self._errors.clear()
-        llama_cpp.llama_log_set(self._keep, None)
-        try:
+        with self.recording():
             call(*arguments)
-        finally:
-            llama_cpp.llama_log_set(self._drop, None)
         return self._errors[0] if self._errors else "no reason given"
+
+    @contextlib.contextmanager
+    def recording(self, set_log: Any = llama_cpp.llama_log_set) -> Iterator[list[str]]:
+        """Yield the list in which the errors of the block are recorded, of the library that `set_log` is for."""
+        self._errors.clear()
+        set_log(self._keep, None)
+        try:
+            yield self._errors
+        finally:
+            set_log(self._drop, None)
 
     def _keep_error(self, level: int, text: bytes, _data: object) -> None:
         if level == _ERROR:
@@ -160,15 +189,20 @@ def _size_of(path: str) -> int:
         ) from error
 
 
-def _refuse_too_large(path: str, share: float = 1.0) -> None:
-    """Raise Failure (WEIGHTS) if this share of the weights does not fit into memory, before the kernel kills the process."""
-    size = round(_size_of(path) * share)
+def _refuse_too_large(
+    path: str, share: float = 1.0, beside: str | None = None, *, may_map: bool = True
+) -> None:
+    """Raise Failure (WEIGHTS) if this share of the weights does not fit into memory, before the kernel kills the process.
+
+    A file that will be loaded `beside` them counts, too.
+    """
+    size = round(_size_of(path) * share) + (0 if beside is None else _size_of(beside))
     free = memory.available()
     if free is not None and size > free:
         raise Failure(
             ExitStatus.WEIGHTS,
             f"{path} needs {memory.as_text(size)} of memory, but only {memory.as_text(free)} are free;"
-            " use a smaller model, or set local.mmap_over_memory, which is slow",
+            f" use a smaller model{', or set local.mmap_over_memory, which is slow' if may_map else ''}",
         )
 
 

@@ -52,12 +52,13 @@ class Model:
     def template(self) -> str:
         return self._template
 
-    def prompt(self, task: Task) -> str:
-        """The rendered chat; control tags inside messages become plain text.
+    def prompt(self, task: Task, before_last: str = "") -> str:
+        """The rendered chat; control tags inside messages become plain text, except in `before_last`.
 
-        If the template ignores the tools, the system message gets a note on them.
+        That text begins the last message. If the template ignores the tools, the system message gets a note on them.
         """
         plain = [{**message, "content": self._without_tags(message["content"])} for message in task.messages]
+        plain[-1]["content"] = f"{before_last}{plain[-1]['content']}"
         if not task.tools:
             return self._rendered(plain, task)
         rendered = self._rendered(plain, task, task.tools)
@@ -105,8 +106,11 @@ class Model:
 
     def tokens(self, prompt: str) -> list[int]:
         """The tokens of a rendered prompt, with BOS once: many templates write it themselves."""
-        doubled = bool(self._bos) and prompt.startswith(self._bos)
-        return self._encode(prompt, add_special=not doubled, parse_special=True)
+        return self._encode(prompt, add_special=self.lacks_bos(prompt), parse_special=True)
+
+    def lacks_bos(self, prompt: str) -> bool:
+        """Whether the tokenizer has to add BOS to a rendered prompt, if the model wants it."""
+        return not (self._bos and prompt.startswith(self._bos))
 
     def tokens_within(self, text: str) -> list[int]:
         """The tokens of a text that continues a prompt; tags in it become control tokens."""

@@ -99,6 +99,8 @@ class Task(msgspec.Struct, frozen=True):
     """More variables for the chat template."""
     top_logprobs: int | None = None
     """How many alternatives are reported with each token's log-probability; None to report neither."""
+    images: list[bytes] = []
+    """Files of images that the last message is about."""
 
 
 class Describe(_Message, frozen=True):
@@ -126,6 +128,8 @@ class LocalRequest(_Message, frozen=True):
     """Whether the weights may be larger than the free memory."""
     gpu_layers: int | None = None
     """Layers that a GPU holds; None for as many as fit."""
+    projector: str | None = None
+    """The path of what turns images into the model's input; it is loaded for the first image."""
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -141,6 +145,7 @@ class SchedulerRequest(_Message, frozen=True):
     require_enforcement: bool = False
     mmap_over_memory: bool = False
     gpu_layers: int | None = None
+    projector: str | None = None
 
 
 class Begin(_Message, frozen=True):

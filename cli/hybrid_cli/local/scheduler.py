@@ -24,6 +24,7 @@ from hybrid_cli.local.decode import Decoder, SequenceJob
 from hybrid_cli.local.inference import Emit, EventWriter, new_job
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
+from hybrid_cli.local.prompt_images import read_prompt
 from hybrid_cli.local.protocol import (
     Begin,
     Cancel,
@@ -158,6 +159,7 @@ class Scheduler:
         self._writer = _SchedulerWriter(emit, self.flush_seconds)
         self._model = model = Model(loader.handle)
         self._threads = ThreadCount(request.threads)
+        self._projector = request.projector
         self._limit = min(request.context or model.trained_context, model.trained_context)
         self._slots = request.slots or slots_for(usable_cores())
         examples = [model.tokens(model.prompt(task)) for task in request.examples]
@@ -203,17 +205,15 @@ class Scheduler:
         while (found := self._inbox.next(wait=wait)) is not None:
             number, task = found
             try:
-                prompt = self._model.prompt(task)
-                tokens = self._model.tokens(prompt)
-                self._inbox.admitted(number, len(tokens), self._model.template_state)
-                if len(tokens) + min(task.room, self._limit // 2) < self._limit:
-                    return new_job(self._model, number, task, prompt, tokens, self._limit)
+                prompt = read_prompt(task, self._model, self._loader, self._projector)
+                size = len(prompt.tokens)
+                self._inbox.admitted(number, size, self._model.template_state)
+                if size + min(task.room, self._limit // 2) < self._limit:
+                    return new_job(self._model, number, task, prompt, self._limit)
             except Failure as failure:
                 self._emit(Refused(number, failure.status.name, str(failure)))
             else:
-                self._emit(
-                    Finished(number, "overflow", tokens_in=len(tokens), tokens_out=0, context=self._limit)
-                )
+                self._emit(Finished(number, "overflow", tokens_in=size, tokens_out=0, context=self._limit))
         return None
 
     def _lane_for(self, job: SequenceJob) -> Lane | None:

@@ -28,6 +28,7 @@ from hybrid_cli.prompt import Question, Request
 from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Weights
 
 THINKING = "off"
@@ -97,6 +98,7 @@ class Instruction:
             require_enforcement=policy.escalation.require_enforcement,
             mmap_over_memory=local.mmap_over_memory,
             gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
+            projector=projector_of(policy, weights),
         )
 
 

@@ -72,12 +72,15 @@ def _check_base(
 def _check_files(
     data: dict[str, Any], check_model: Callable[[str], None], report: Callable[[str, object], None]
 ) -> None:
-    """Report a model or a schema that does not exist."""
+    """Report a model, a projector or a schema that does not exist."""
     model, schema = lookup(data, "local.model"), lookup(data, "checks.schema")
+    projector = lookup(data, "local.projector")
     if isinstance(model, str) and model not in ("", DEFAULT):
         try:
             check_model(model)
         except Failure as failure:
             report("local.model", failure)
+    if isinstance(projector, str) and projector not in ("auto", "off") and not Path(projector).is_file():
+        report("local.projector", f"no such file: {projector}")
     if isinstance(schema, str) and not Path(schema).is_file():
         report("checks.schema", f"no such file: {schema}")

@@ -210,6 +210,9 @@ def with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         is_path = isinstance(name, str) and ("/" in name or name.lower().endswith(".gguf"))
         return absolute(name) if is_path else name
 
+    def projector(name: Any) -> Any:
+        return name if name in ("auto", "off") else absolute(name)
+
     def command(words: Any) -> Any:
         if not isinstance(words, list):
             return words
@@ -219,6 +222,7 @@ def with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     changes: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (("local", "model"), model),
+        (("local", "projector"), projector),
         (("cloud", "key", "file"), absolute),
         (("cloud", "fallbacks", "key", "file"), absolute),
         (("checks", "schema"), absolute),

@@ -77,6 +77,7 @@ def strictest(settings: Sequence[Setting]) -> Setting:
 
 RULES: dict[str, MergeRule] = {
     "local.model": _last,
+    "local.projector": _last,
     "local.context": _last,
     "local.threads": _last,
     "local.gpu_layers": _last,

@@ -69,6 +69,14 @@ class Local(Section, frozen=True):
         Meta(min_length=1),
         says("default (see: hybrid models default), a name (hybrid models ls --all), or a GGUF file's path."),
     ] = DEFAULT
+    projector: Annotated[
+        str,
+        Meta(min_length=1),
+        says(
+            "What reads images for the model: auto (the only mmproj*.gguf beside the model's file), a GGUF file's path,"
+            ' or "off".'
+        ),
+    ] = "auto"
     context: Annotated[
         PositiveInt | Literal["auto"],
         says("Context window in tokens; auto: what the prompt needs, up to what the model was trained for."),

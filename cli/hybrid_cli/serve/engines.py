@@ -65,6 +65,7 @@ class Engines:
             require_enforcement=request.require_enforcement,
             mmap_over_memory=request.mmap_over_memory,
             gpu_layers=request.gpu_layers,
+            projector=request.projector,
         )
         start = _Start(request.weights_id, scheduler, keep)
         found = self._loaded.get(start.key)

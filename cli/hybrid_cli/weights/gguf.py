@@ -6,14 +6,15 @@ length and offset stays inside the file, because llama.cpp trusts them.
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.weights.purpose import WANTED, other_purpose
+from hybrid_cli.weights.purpose import WANTED, no_projector, other_purpose
 
 MAGIC = b"GGUF"
 _HEAD = struct.Struct("<4sIQQ")
@@ -31,6 +32,14 @@ _FIXED_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12
 """The size of a metadata value by its type."""
 _INTEGERS = (0, 1, 2, 3, 4, 5, 7, 10, 11)
 """The types of integers and booleans."""
+_BLOCKS = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
+    12: (256, 144), 13: (256, 176), 14: (256, 210), 30: (1, 2),
+}  # fmt: skip
+"""Values and bytes of a block by a tensor's type (ggml.h): F32, F16, Q4_0 to Q6_K, BF16. Others are not measured."""
+
+Wanted = Literal["model", "projector", "any"]
+"""What a file should be: a model that writes text, a projector for images, or either."""
 
 
 _OTHER_FORMATS = (
@@ -55,8 +64,10 @@ def not_a_model(name: str, start: bytes) -> str:
     return f"{name} is not a GGUF model file" + (f"; it is {other}" if other else "")
 
 
-def check_gguf(path: Path, name: str = "") -> dict[str, int | str]:
-    """The metadata in WANTED of the GGUF file at `path`. Raises Failure (WEIGHTS) unless its header is plausible.
+def check_gguf(path: Path, name: str = "", wanted: Wanted = "model") -> dict[str, int | str]:
+    """The metadata in WANTED of the GGUF file at `path`.
+
+    Raises Failure (WEIGHTS) unless its header is plausible, and the file of the kind that is `wanted`.
 
     Messages call the file `name` if it is given: the user may not know the path.
     """
@@ -66,12 +77,12 @@ def check_gguf(path: Path, name: str = "") -> dict[str, int | str]:
         if not stat.S_ISREG(info.st_mode):  # opening a named pipe would block
             raise Failure(ExitStatus.WEIGHTS, f"{name} is not a regular file")
         with path.open("rb") as file:
-            return _check(file, info.st_size, name)
+            return _check(file, info.st_size, name, wanted)
     except OSError as error:
         raise Failure(ExitStatus.WEIGHTS, f"cannot read the model file {name}: {error.strerror}") from error
 
 
-def _check(file: BinaryIO, size: int, name: str) -> dict[str, int | str]:
+def _check(file: BinaryIO, size: int, name: str, wanted: Wanted) -> dict[str, int | str]:
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size or not head.startswith(MAGIC):
         raise Failure(ExitStatus.WEIGHTS, not_a_model(name, head))
@@ -85,14 +96,19 @@ def _check(file: BinaryIO, size: int, name: str) -> dict[str, int | str]:
             raise _Damaged
         cursor = _Cursor(file, size)
         metadata = dict(pair for _ in range(pairs) if (pair := _read_pair(cursor)) is not None)
-        for _ in range(tensors):
-            _walk_tensor(cursor, size)
+        ends = [_tensor_end(cursor, size) for _ in range(tensors)]
+        if cursor.position + max(ends, default=0) > size:
+            raise _Damaged
     except _Damaged:
         raise Failure(
             ExitStatus.WEIGHTS, f"{name} is damaged: its header claims more data than the file has"
         ) from None
-    other = other_purpose(metadata, tensors)
-    if other is not None:
+    other, no_sight = other_purpose(metadata, tensors), no_projector(metadata, tensors)
+    if wanted == "projector" and no_sight is not None:
+        raise Failure(
+            ExitStatus.WEIGHTS, f"{name} is {no_sight}; local.projector needs a projector for images (mmproj)"
+        )
+    if other is not None and (wanted == "model" or (wanted == "any" and no_sight is not None)):
         raise Failure(ExitStatus.WEIGHTS, f"{name} is {other}; hybrid needs a model that writes text")
     return metadata
 
@@ -112,14 +128,18 @@ def _read_pair(cursor: _Cursor) -> tuple[str, int | str] | None:
     return None
 
 
-def _walk_tensor(cursor: _Cursor, size: int) -> None:
+def _tensor_end(cursor: _Cursor, size: int) -> int:
+    """Read a tensor's description; return where its data ends, from the start of all data."""
     cursor.string(_MAX_KEY_BYTES)
     dimensions = cursor.unsigned(4)
     if dimensions > _MAX_DIMENSIONS:
         raise _Damaged
-    cursor.skip(8 * dimensions + 4)
-    if cursor.unsigned(8) > size:
+    values = math.prod(cursor.unsigned(8) for _ in range(dimensions))
+    in_block, block_bytes = _BLOCKS.get(cursor.unsigned(4), (1, 0))
+    offset = cursor.unsigned(8)
+    if offset > size:
         raise _Damaged
+    return offset + values // in_block * block_bytes
 
 
 class _Cursor:
@@ -127,7 +147,12 @@ class _Cursor:
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
+        self._size = size
         self._left = size - _HEAD.size
+
+    @property
+    def position(self) -> int:
+        return self._size - self._left
 
     def skip(self, count: int) -> None:
         if count > self._left:

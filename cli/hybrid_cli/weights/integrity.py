@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.gguf import check_gguf
+from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.purpose import doubt
 
 _CHUNK = 1 << 20
@@ -57,17 +57,22 @@ def look_at(path: Path, name: str = "") -> os.stat_result:
 
 
 def check_file(
-    path: Path, sha256: str | None, stamp: Stamp | None, environment: Environment, name: str = ""
+    path: Path,
+    sha256: str | None,
+    stamp: Stamp | None,
+    environment: Environment,
+    name: str = "",
+    wanted: Wanted = "model",
 ) -> tuple[str, Stamp]:
     """The checksum and stamp of the model file at `path`. The progress message calls it `name` if given.
 
     The file is not read if its stamp is still `stamp`. Raises Failure (WEIGHTS) if the checksum is not
-    `sha256` (None: not known yet), the header is damaged, or others may change the file.
+    `sha256` (None: not known yet), the header is damaged or not of what is `wanted`, or others may change the file.
     """
     now = stamp_of(look_at(path))
     if sha256 is not None and now == stamp:
         return sha256, now
-    doubts = doubt(check_gguf(path))
+    doubts = doubt(check_gguf(path, wanted=wanted))
     if doubts is not None:
         environment.note(f"{name or path.name} {doubts}")
     with environment.waiting(f"verifying the checksum of {name or path.name}"):

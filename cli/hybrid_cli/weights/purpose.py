@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 
 WANTED = re.compile(
-    rb"general\.(?:type|architecture)|split\.(?:count|no)|tokenizer\.ggml\.(?:model|pre)|[\w.-]+\.(?:pooling_type|attention\.causal)",
+    rb"general\.(?:type|architecture)|split\.(?:count|no)|tokenizer\.ggml\.(?:model|pre)|clip\.has_vision_encoder"
+    rb"|[\w.-]+\.(?:pooling_type|attention\.causal)",
     re.ASCII,
 )
 """The keys of the metadata that are read here and for split models."""
 
+PROJECTOR = "a projector for images (mmproj), a part of a multimodal model"
 _EMBEDDING = "an embedding model, which turns text into numbers"
 _ENCODERS = (
     "bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "modern-bert", "jina-bert-v2", "jina-bert-v3", "eurobert",
@@ -18,7 +20,7 @@ _ENCODERS = (
 )  # fmt: skip
 _OTHERS = {
     "t5": "an encoder-decoder model (T5)",
-    "clip": "a projector for images (mmproj), a part of a multimodal model",
+    "clip": PROJECTOR,
     "wavtokenizer-dec": "a speech decoder",
     "diffusion": "an image model",
     "sd1": "an image model",
@@ -28,8 +30,8 @@ _OTHERS = {
 }
 _TYPES = {
     "adapter": "a LoRA adapter, a change to another model",
-    "mmproj": _OTHERS["clip"],
-    "projector": _OTHERS["clip"],
+    "mmproj": PROJECTOR,
+    "projector": PROJECTOR,
     "imatrix": "an importance matrix, which helps to make models smaller",
     "vocab": "a vocabulary without weights",
     "controlvector": "a control vector, a change to another model",
@@ -65,3 +67,11 @@ def doubt(metadata: Mapping[str, int | str]) -> str | None:
     if metadata.get("tokenizer.ggml.model") == "gpt2" and not metadata.get("tokenizer.ggml.pre"):
         return "was converted without the rules of its tokenizer, so its answers may be worse; download a newer conversion"
     return None
+
+
+def no_projector(metadata: Mapping[str, int | str], tensors: int) -> str | None:
+    """What the file is instead of a projector for images, in plain words; None for such a projector."""
+    other = other_purpose(metadata, tensors)
+    if other == PROJECTOR:
+        return None if metadata.get("clip.has_vision_encoder") else "a projector for audio"
+    return other or "a model that writes text"

@@ -27,7 +27,7 @@ from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import CatalogModel, catalog, unknown_model
-from hybrid_cli.weights.gguf import check_gguf
+from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
 from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
 from hybrid_cli.weights.shards import check_name, check_shards
@@ -83,6 +83,8 @@ class Weights(NamedTuple):
 
     path: Path
     sha256: str
+    projector: Path | None = None
+    """The file that belongs to the model and turns images into its input; it is not verified yet."""
 
     @property
     def size(self) -> int:
@@ -163,7 +165,8 @@ class Store:
         if path is not None:
             if path.exists():
                 check_shards(path)
-            return Weights(path, self.verify_path(path))
+            beside = list(path.parent.glob("mmproj*.gguf"))
+            return Weights(path, self.verify_path(path), beside[0] if len(beside) == 1 else None)
         manifest = self.find(model)
         self.verify(manifest)
         with contextlib.suppress(OSError):  # a read-only store does not record the last use
@@ -206,7 +209,7 @@ class Store:
             ) from None
         return msgspec.structs.replace(file, stamp=stamp)
 
-    def verify_path(self, path: Path, *, afresh: bool = False) -> str:
+    def verify_path(self, path: Path, wanted: Wanted = "model", *, afresh: bool = False) -> str:
         """The sha256 of the file at `path`. Raises Failure (WEIGHTS) if it changed since its first use."""
         record = self._record_of(path)
         try:
@@ -215,7 +218,7 @@ class Store:
             known = None
         sha256, stamp = (known.sha256, known.stamp) if known is not None else (None, None)
         try:
-            found = check_file(path, sha256, None if afresh else stamp, self._environment)
+            found = check_file(path, sha256, None if afresh else stamp, self._environment, wanted=wanted)
         except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
@@ -223,14 +226,14 @@ class Store:
                 f" expected {mismatch.expected}; if you changed it, run: hybrid models verify --accept {path}",
             ) from None
         if found != (sha256, stamp):
-            check_name(path, check_gguf(path))
+            check_name(path, check_gguf(path, wanted=wanted))
             with contextlib.suppress(OSError):  # a read-only store is verified in each run
                 _replace(record, msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), *found)))
         return found[0]
 
     def accept(self, path: Path) -> str:
         """Trust the current content of the file at `path`; returns its sha256."""
-        sha256, stamp = check_file(path, None, None, self._environment)
+        sha256, stamp = check_file(path, None, None, self._environment, wanted="any")
         _replace(
             self._record_of(path),
             msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), sha256, stamp)),
