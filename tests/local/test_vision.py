@@ -6,6 +6,7 @@ be tested is the way: that an image changes what the model computes, and that ev
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from hybrid_cli.local import loading, memory
 from hybrid_cli.local.worker import SPAWN
 from hybrid_cli.prompt import Question, Request
 from hybrid_process import Hybrid, environment
+from loopback_hub import LoopbackHub, Served
 from made_images import images
 from made_projector import write_projector
 from scripted_cloud import Reply, ScriptedCloud
@@ -299,6 +301,49 @@ def test_the_profile_names_the_projector(
     (tmp_path / "bad.yaml").write_text("version: 1\nlocal: {projector: none.gguf}\n")
     checked = hybrid("profile", "check", tmp_path / "bad.yaml")
     assert (checked.returncode, b"no such file" in checked.stdout + checked.stderr) == (2, True)
+
+
+def test_a_catalog_model_comes_with_its_projector(
+    hybrid: Hybrid, model_file: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Both files are one model: pulled, verified, repaired and deleted together."""
+    own = tmp_path / "own"
+    blobs = own / "data" / "blobs"
+    blobs.mkdir(parents=True)
+    os.link(model_file, blobs / model_file.name)
+    (own / "config").mkdir()
+    content = (folder / "mmproj-model.gguf").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    image = ("run", "-p", "offline", *SHORT, "-m", "seeing", "-i", folder / "red.png", "What?")
+    with LoopbackHub() as hub:
+        hub.files["/mmproj-seeing.gguf"] = Served(content)
+        (own / "config" / "models.yaml").write_text(
+            f"seeing:\n  licence: MIT\n  sources: ['{hub.origin}/{{file}}']\n"
+            f"  files: [{{name: m.gguf, size: {model_file.stat().st_size}, sha256: {model_file.stem}}}]\n"
+            f"  projector: {{name: mmproj-seeing.gguf, size: {len(content)}, sha256: {sha256}}}\n"
+        )
+
+        def run(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+            return hybrid(*arguments, HYBRID_HOME=str(own))
+
+        done = run(*image)
+        assert (done.returncode, b"seeing is not downloaded; run: hybrid pull seeing" in done.stderr) == (
+            6,
+            True,
+        )
+        assert run("pull", "seeing").returncode == 0
+        shown = json.loads(run("models", "show", "seeing", "--json").stdout)
+        assert [file["sha256"] for file in shown["files"]] == [model_file.stem, sha256]
+        assert shown["size"] == model_file.stat().st_size + len(content)
+        assert run(*image).returncode == 0
+        blob = blobs / f"{sha256}.gguf"
+        blob.chmod(0o644)
+        blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert b"the weights of seeing changed" in run(*image).stderr
+        assert run("pull", "seeing").returncode == 0
+        assert run(*image).returncode == 0
+    assert run("models", "rm", "--force", "seeing").returncode == 0
+    assert list(blobs.iterdir()) == []
 
 
 def test_memory_must_hold_the_projector_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

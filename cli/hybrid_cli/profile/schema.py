@@ -73,8 +73,8 @@ class Local(Section, frozen=True):
         str,
         Meta(min_length=1),
         says(
-            "What reads images for the model: auto (the only mmproj*.gguf beside the model's file), a GGUF file's path,"
-            ' or "off".'
+            "What reads images for the model: auto (the catalog's, or the only mmproj*.gguf beside the model's file), a"
+            ' GGUF file\'s path, or "off".'
         ),
     ] = "auto"
     context: Annotated[

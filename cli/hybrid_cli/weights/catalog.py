@@ -48,6 +48,8 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: Annotated[list[str | Annotated[list[str], Meta(min_length=2)]], Meta(min_length=1)]
     """Tried in this order; `{file}` stands for a file's name. A list has the file in parts, in order."""
     licence: str
+    projector: CatalogFile | None = None
+    """The file that lets the model read images (mmproj), from the same sources."""
     summary: str = ""
     """What the model is good for, in a few words."""
     good_for: Literal["general", "code", "reasoning"] = "general"
@@ -63,9 +65,14 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A doubt about this entry, which `hybrid pull` prints."""
 
     @property
+    def every_file(self) -> list[CatalogFile]:
+        """The model's files and its projector."""
+        return [*self.files, *([] if self.projector is None else [self.projector])]
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        return sum(file.size for file in self.every_file)
 
     @property
     def bytes_per_token(self) -> float:

@@ -27,14 +27,16 @@ def describe(manifest: Manifest, store: Store, environment: Environment) -> dict
         "source": manifest.source,
         "last_used": store.last_used(manifest.name),
         "profiles": profiles_with(manifest.name, default_model(environment), environment),
-        "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in manifest.files],
+        "files": [
+            {"name": file.name, "size": file.size, "sha256": file.sha256} for file in manifest.every_file
+        ],
         "linked_to": _links(manifest, store),
     }
 
 
 def _links(manifest: Manifest, store: Store) -> list[str]:
     """The targets of those files that are links to another tool's."""
-    blobs = [store.blob(file.sha256) for file in manifest.files]
+    blobs = [store.blob(file.sha256) for file in manifest.every_file]
     return [str(blob.readlink()) for blob in blobs if blob.is_symlink()]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.catalog import catalog
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -23,8 +24,9 @@ def reads_images(policy: Policy, environment: Environment) -> bool:
     """Whether the policy's local model has a projector, as far as that is known without reading it."""
     try:
         weights = Store(environment).locate(policy.local.model)
-    except Failure:  # the cascade reports it if it needs the model
-        return False
+    except Failure:  # reported by whoever needs the model
+        entry = catalog(environment).get(policy.local.model)
+        return entry is not None and entry.projector is not None and policy.local.projector != "off"
     return projector_of(policy, weights) is not None
 
 

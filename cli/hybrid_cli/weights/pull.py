@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.capacity import recommended
 from hybrid_cli.weights.catalog import SMALL, CatalogFile, CatalogModel, catalog, unknown_model
-from hybrid_cli.weights.gguf import check_gguf
+from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
 from hybrid_cli.weights.integrity import look_at, sha256_of
@@ -70,7 +70,7 @@ class _Pull:
 
     def from_catalog(self, name: str, model: str, entry: CatalogModel) -> Manifest:
         """Pull a catalog model. Each file must have the catalog's checksum, whatever the source says."""
-        self._require_own_name(name, [file.sha256 for file in entry.files], model)
+        self._require_own_name(name, [file.sha256 for file in entry.every_file], model)
         stored = self.store.manifest(name)
         if stored is not None and self._is_of(stored, entry):
             return self._done(stored, f"{name} is already stored and verified", cached=True)
@@ -78,9 +78,13 @@ class _Pull:
         if entry.caution:
             self.reporter.say(f"note on {model}: {entry.caution}")
         self.reporter.event("start", name=name, size=entry.size, licence=entry.licence)
-        used = [self._fetch_from_any(file, entry.sources) for file in entry.files]
+        used = [self._fetch_from_any(file, entry.sources, "model") for file in entry.files]
         files = [self.store.file_record(file.name, file.sha256) for file in entry.files]
-        manifest = self.store.add(name, files, entry.licence, used[0])
+        projector = None
+        if (file := entry.projector) is not None:
+            self._fetch_from_any(file, entry.sources, "projector")
+            projector = self.store.file_record(file.name, file.sha256)
+        manifest = self.store.add(name, files, entry.licence, used[0], projector)
         return self._done(manifest, f"stored as {name}")
 
     def _is_of(self, stored: Manifest, entry: CatalogModel) -> bool:
@@ -100,7 +104,7 @@ class _Pull:
             return False
         return True
 
-    def _fetch_from_any(self, file: CatalogFile, sources: list[str | list[str]]) -> str:
+    def _fetch_from_any(self, file: CatalogFile, sources: list[str | list[str]], wanted: Wanted) -> str:
         """Fetch `file` from the first source that has it, unless it is stored; returns the source."""
         with Incoming(self.reporter.environment).slot(file.sha256) as slot:
             if self.store.has(file.sha256, file.name):
@@ -108,12 +112,12 @@ class _Pull:
                 return catalog_source(sources[0], file).text
             found = find_on_disk(file.name, file.size, file.sha256, self.reporter.environment)
             if found is not None:
-                self._fetch(linked(found, file.sha256), slot, file.sha256)
+                self._fetch(linked(found, file.sha256), slot, file.sha256, wanted)
                 return str(found)
             for number, place in enumerate(sources, start=1):
                 source = catalog_source(place, file)
                 try:
-                    self._fetch_from(source, file, slot)
+                    self._fetch_from(source, file, slot, wanted)
                 except Failure as failure:
                     if number == len(sources) or failure.status is not ExitStatus.WEIGHTS:
                         raise
@@ -123,7 +127,7 @@ class _Pull:
                     return source.text
         raise AssertionError("the last source returns or raises")
 
-    def _fetch_from(self, source: WeightsSource, file: CatalogFile, slot: Slot) -> None:
+    def _fetch_from(self, source: WeightsSource, file: CatalogFile, slot: Slot, wanted: Wanted) -> None:
         self.reporter.event("source", file=file.name, source=source.text)
         (part,) = [part for part in source.find(self.reporter) if part.file == file.name]
         if part.sha256 not in (None, file.sha256):
@@ -132,7 +136,7 @@ class _Pull:
             message = f"{file.name} at {source.text} has {part.size} bytes, expected {file.size}"
             raise Failure(ExitStatus.WEIGHTS, message)
         slot.most = file.size
-        self._fetch(part, slot, file.sha256)
+        self._fetch(part, slot, file.sha256, wanted)
 
     def from_source(self, source: WeightsSource, name: str | None) -> Manifest:
         """Pull from a source that the user names. Its checksum must match, if the source gives one."""
@@ -153,7 +157,7 @@ class _Pull:
         entry = catalog(self.reporter.environment).get(name)
         if entry is None:
             return
-        wanted = [file.sha256 for file in entry.files]
+        wanted = [file.sha256 for file in entry.every_file]
         if len(found) != len(wanted) or any(
             one not in (None, other) for one, other in zip(found, wanted, strict=True)
         ):
@@ -182,7 +186,7 @@ class _Pull:
             return None
         return stored.sha256 if self._is_intact(manifest) else None
 
-    def _fetch(self, part: Part, slot: Slot, expected: str | None) -> str:
+    def _fetch(self, part: Part, slot: Slot, expected: str | None, wanted: Wanted = "model") -> str:
         """Fetch and verify `part`, then move it into the store; returns its checksum."""
         path, sha256 = part.fetch(slot, self.reporter)
         look_at(path, part.file)
@@ -193,7 +197,7 @@ class _Pull:
             slot.resumable = False
             raise _differs(part.file, sha256, expected)
         slot.resumable = False
-        doubts = doubt(check_gguf(path, part.file))
+        doubts = doubt(check_gguf(path, part.file, wanted))
         if doubts is not None:
             self.reporter.say(f"{part.file} {doubts}")
         self.store.add_file(path, sha256)

@@ -51,22 +51,29 @@ class Manifest(msgspec.Struct, frozen=True):
     files: list[StoredFile]
     licence: str
     source: str
+    projector: StoredFile | None = None
+    """The file that lets the model read images."""
+
+    @property
+    def every_file(self) -> list[StoredFile]:
+        """The model's files and its projector."""
+        return [*self.files, *([] if self.projector is None else [self.projector])]
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        return sum(file.size for file in self.every_file)
 
     @property
     def sha256(self) -> str:
-        """The file's checksum; for shards the sha256 of their checksums, one a line, in order."""
+        """The model file's checksum; for shards the sha256 of their checksums, one a line, in order."""
         if len(self.files) == 1:
             return self.files[0].sha256
         return hashlib.sha256("".join(f"{file.sha256}\n" for file in self.files).encode()).hexdigest()
 
     def has_files_of(self, entry: CatalogModel) -> bool:
         """Whether the files are those of the catalog's `entry`."""
-        return [file.sha256 for file in self.files] == [file.sha256 for file in entry.files]
+        return [file.sha256 for file in self.every_file] == [file.sha256 for file in entry.every_file]
 
 
 def other_than_catalog(name: str, what: str) -> Failure:
@@ -171,7 +178,8 @@ class Store:
         self.verify(manifest)
         with contextlib.suppress(OSError):  # a read-only store does not record the last use
             self._touch(model)
-        return Weights(self.path(manifest), manifest.sha256)
+        projector = None if manifest.projector is None else self.blob(manifest.projector.sha256)
+        return Weights(self.path(manifest), manifest.sha256, projector)
 
     def path(self, manifest: Manifest) -> Path:
         """The path of the model; of shards the first."""
@@ -187,11 +195,13 @@ class Store:
         entry = catalog(self._environment).get(manifest.name)
         if entry is not None and not manifest.has_files_of(entry):
             raise other_than_catalog(manifest.name, f"the stored {manifest.name}")
-        checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.files]
-        if checked != manifest.files:
+        checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.every_file]
+        if checked != manifest.every_file:
             with contextlib.suppress(OSError):  # a read-only store is verified in each run
                 time = (self._manifests / f"{manifest.name}.json").stat().st_mtime_ns
-                self._write(msgspec.structs.replace(manifest, files=checked))
+                count = len(manifest.files)
+                projector = next(iter(checked[count:]), None)
+                self._write(msgspec.structs.replace(manifest, files=checked[:count], projector=projector))
                 os.utime(self._manifests / f"{manifest.name}.json", ns=(time, time))  # of the pull, as before
 
     def _verify_stored(self, file: StoredFile, name: str, afresh: bool) -> StoredFile:
@@ -200,7 +210,9 @@ class Store:
         if not path.exists():
             raise Failure(ExitStatus.WEIGHTS, f"the weights file of {name} is missing; {again}")
         try:
-            _, stamp = check_file(path, file.sha256, None if afresh else file.stamp, self._environment, name)
+            _, stamp = check_file(
+                path, file.sha256, None if afresh else file.stamp, self._environment, name, "any"
+            )
         except Mismatch as mismatch:
             raise Failure(
                 ExitStatus.WEIGHTS,
@@ -247,7 +259,7 @@ class Store:
     def has(self, sha256: str, name: str) -> bool:
         """Whether a file with that checksum is stored; it is hashed again. Messages call it `name`."""
         try:
-            check_file(self.blob(sha256), sha256, None, self._environment, name)
+            check_file(self.blob(sha256), sha256, None, self._environment, name, "any")
         except Failure:
             return False
         return True
@@ -271,9 +283,16 @@ class Store:
         info = self.blob(sha256).stat()
         return StoredFile(name, sha256, info.st_size, stamp_of(info), validator)
 
-    def add(self, name: str, files: list[StoredFile], licence: str, source: str) -> Manifest:
+    def add(
+        self,
+        name: str,
+        files: list[StoredFile],
+        licence: str,
+        source: str,
+        projector: StoredFile | None = None,
+    ) -> Manifest:
         """Record stored `files` as the model `name`."""
-        manifest = Manifest(name, files, licence, source)
+        manifest = Manifest(name, files, licence, source, projector)
         if len(files) > 1:
             self._link_shards(manifest)
         self._write(manifest)
@@ -312,7 +331,7 @@ class Store:
     def prune(self) -> int:
         """Delete every file that no model needs; returns the bytes freed."""
         kept = self.manifests()
-        blobs = {file.sha256 for manifest in kept for file in manifest.files}
+        blobs = {file.sha256 for manifest in kept for file in manifest.every_file}
         freed = 0
         for blob in (self.folder / "blobs").glob("*"):
             if blob.stem not in blobs:
