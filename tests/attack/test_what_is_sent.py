@@ -144,16 +144,12 @@ def test_a_line_below_a_header_is_scanned_as_its_row(
 def test_a_secret_of_one_record_does_not_leave_with_a_later_one(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:
-    lines = [
-        "db_password=Xk92mQ7pLz4t",
-        "plain",
-        "retrying with Xk92mQ7pLz4t",
-        f"base64 {'WGs5Mm1RN3BMejR0'}",
-    ]
-    for policy, sent in (("forbid", 1), ("redact", 4)):
+    plain = ["plain"] * 60  # more than are handed off side by side
+    lines = ["db_password=Xk92mQ7pLz4t", *plain, "retrying with Xk92mQ7pLz4t", "base64 WGs5Mm1RN3BMejR0"]
+    for policy, sent in (("forbid", 60), ("redact", 63)):
         cloud.received.clear()
         path = profile(f"{cloud.section()}escalation: {{mode: force}}\nprivacy: {{on_secret: {policy}}}\n")
-        arguments = ("pipe", "-p", path, "--each", "line", "--jobs", "1", "Why?")
+        arguments = ("pipe", "-p", path, "--each", "line", "Why?")
         done = hybrid(*arguments, stdin="\n".join(lines).encode(), HYBRID_CONSENT=cloud.origin)
         contents = [request.body["messages"][-1]["content"] for request in cloud.received]
         assert not any(one in content for one in ("Xk92", "WGs5") for content in contents), (done, contents)
