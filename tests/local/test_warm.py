@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -466,6 +467,51 @@ def test_a_following_turn_decodes_only_what_is_new(model_file: Path, monkeypatch
     read = [event.tokens_in for event in events if isinstance(event, Finished)]
     assert decoded[0] == read[0]
     assert decoded[1] <= read[1] - read[0] + 8  # the template ends an open turn otherwise than a closed one
+
+
+def test_sequences_share_their_passes_once_a_lane_holds_them_all(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single one beside the others would cost a pass over the weights of its own for each token."""
+    from hybrid_cli.local.decode import Decoder
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.protocol import SchedulerRequest
+    from hybrid_cli.local.scheduler import Inbox
+    from hybrid_cli.local.warm_scheduler import WarmScheduler
+
+    story = [
+        Task([{"role": "user", "content": f"Tell story {number}."}], max_tokens=20) for number in range(8)
+    ]
+    waves = [story[:4], story[4:], story[:1]]
+    steps: list[tuple[int, int]] = []
+    whole = Decoder.step
+
+    class Waves(Inbox):
+        def poll(self) -> None:
+            """Nothing arrives while others are answered."""
+
+        def _wait(self) -> None:
+            steps.append((0, 0))
+            for number, task in enumerate(waves.pop(0) if waves else ()):
+                self._begin(10 * len(waves) + number, task)
+            self.ended = not self.has_more
+
+    def count(self: Decoder) -> None:
+        steps.append((id(self), len(self.active)))
+        whole(self)
+
+    monkeypatch.setattr(Decoder, "step", count)
+    loader = Loader()
+    loader.load(str(model_file))
+    events: list[Event] = []
+    WarmScheduler(loader, SchedulerRequest(str(model_file), [], 4, threads=1), Waves(), events.append).run()
+    begins = [place for place, step in enumerate(steps) if step == (0, 0)]
+    first, second, third = (steps[a + 1 : b] for a, b in itertools.pairwise(begins))
+    assert len(dict.fromkeys(lane for lane, _ in first)) == 2, "the first one began alone"
+    assert len(dict.fromkeys(lane for lane, _ in second)) == 1
+    assert max(active for _, active in second) == 4
+    assert {active for _, active in third} == {1}
+    assert sum(isinstance(event, Finished) for event in events) == 9
 
 
 def test_a_size_for_one_sequence_has_no_second() -> None:

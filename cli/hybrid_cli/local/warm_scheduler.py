@@ -11,6 +11,9 @@ _ALONE = 4096
 """Tokens for a single sequence: a conversation of many turns, and almost no memory until they are used."""
 _EACH = 1024
 """Tokens for each of many sequences."""
+_WORTH_A_PASS = 256
+"""Tokens. A lane beside a busy one costs a pass over the weights for each token of an answer, so it must save more of
+the prompt."""
 
 
 class WarmScheduler(Scheduler):
@@ -22,7 +25,7 @@ class WarmScheduler(Scheduler):
         fitting = [lane for lane in self._lanes if job.cells <= lane.size.longest]
         ready = [lane for lane in fitting if lane.decoder.has_room(job)]
         if ready:
-            return max(ready, key=lambda lane: (_reusable(lane, job), not lane.has_all_slots))
+            return max(ready, key=lambda lane: (_saved(lane, job), lane.has_all_slots))
         busy = [lane for lane in self._lanes if lane.decoder.active]
         if any(lane.has_all_slots for lane in fitting):
             return None
@@ -49,6 +52,8 @@ class WarmScheduler(Scheduler):
         return True
 
 
-def _reusable(lane: Lane, job: SequenceJob) -> int:
+def _saved(lane: Lane, job: SequenceJob) -> int:
+    """Return the tokens that `job` saves in `lane`: what is held of its prompt, and the passes of a lane that is busy."""
     decoder = lane.decoder
-    return decoder.reusable(job) if isinstance(decoder, KeepingDecoder) else 0
+    held = decoder.reusable(job) if isinstance(decoder, KeepingDecoder) else 0
+    return held + (_WORTH_A_PASS if decoder.active else 0)

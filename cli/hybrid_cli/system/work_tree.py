@@ -38,7 +38,10 @@ def work_tree_of(path: Path, variables: Mapping[str, str]) -> Path | None:
             if folder in own:
                 break
             marks = _MARKS if folder in settings else _MARKS + _SOURCE_MARKS
-            if str(folder) in checkouts or any(os.path.lexists(folder / mark) for mark in marks):
+            place = str(
+                folder
+            )  # every command looks for hundreds of names, and a Path takes longer than the look
+            if place in checkouts or any(os.path.lexists(f"{place}/{mark}") for mark in marks):
                 return folder
     return None
 
