@@ -195,9 +195,9 @@ class Decoder:
         """Move sequences into lower free slots.
 
         If each sequence has its own buffer, llama.cpp decodes only adjacent slots together: a gap would cost
-        another pass over the weights, a move costs a copy of one buffer.
+        another pass over the weights, a move costs a copy of one buffer. A sequence alone has no gap beside it.
         """
-        while self._free:
+        while self._free and len(self.active) > 1:
             last, gap = max(self.active, key=lambda job: job.slot), min(self._free)
             if last.slot < gap:
                 return
