@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from hybrid_cli.cascade.output_file import OutputFile
@@ -19,7 +20,8 @@ from hybrid_cli.pipe.sink import Objects
 from hybrid_cli.ui.ci import json_without_runner_commands
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.sources import parse_source
-from hybrid_process import Hybrid
+from hybrid_process import Hybrid, environment
+from scripted_cloud import ScriptedCloud
 
 CALL = json.dumps({"name": "web_search", "arguments": {"query": "my private file"}})
 
@@ -119,3 +121,25 @@ def test_check_quotes_no_file_that_a_profile_extends(hybrid: Hybrid, tmp_path: P
     assert done.returncode == 2
     assert b"shadow.yaml" in done.stdout
     assert b"private" not in done.stdout + done.stderr
+
+
+def test_no_text_of_a_server_or_a_file_reaches_the_terminal_as_a_command(
+    command: str, home: Path, hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    """A server names its model as it likes, and `conversations` shows that name later."""
+    name = "m\x1b]52;c;aGk=\x07\x1b[2J\u202e"
+    cloud.model = name
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    done = hybrid("run", "-p", path, "-c", "talk", "--json", "hi", HYBRID_CONSENT=cloud.origin)
+    assert json.loads(done.stdout)["model"] == name
+    (home / "config" / "templates").mkdir(parents=True)
+    (home / "config" / "templates" / "evil.md").write_text(f"{{input}} {name}")
+    for arguments in (
+        ["conversations", "show", "talk"],
+        ["conversations", "ls"],
+        ["templates", "show", "evil"],
+    ):
+        child = pexpect.spawn(command, arguments, env=environment(home, TERM="xterm"), timeout=60)
+        shown = child.read()
+        assert b"m" in shown
+        assert not any(one in shown for one in (b"\x1b]", b"\x1b[2J", b"\x07", "\u202e".encode())), shown

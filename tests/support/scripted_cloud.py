@@ -51,6 +51,8 @@ class ScriptedCloud:
         self.replies = [Reply()]
         self.respond: Callable[[dict[str, Any]], Reply] | None = None
         """Computes the reply from the request's body, instead of `replies`."""
+        self.model = "scripted"
+        """The model that each chunk names."""
         self.tier: str | None = None
         """The service tier named in each chunk."""
         self.received: list[Received] = []
@@ -134,12 +136,22 @@ class ScriptedCloud:
                 handler.wfile.write(b"data: {this is no JSON\n\n")
         self._chunk(handler, {"delta": {}, "finish_reason": reply.finish_reason})
         if reply.usage is not None:
-            self._data(handler, json.dumps({**_FRAME, "choices": [], "usage": reply.usage}))
+            self._data(
+                handler, json.dumps({**_FRAME, "model": self.model, "choices": [], "usage": reply.usage})
+            )
         self._data(handler, "[DONE]")
 
     def _chunk(self, handler: BaseHTTPRequestHandler, choice: dict[str, Any]) -> None:
         self._data(
-            handler, json.dumps({**_FRAME, "service_tier": self.tier, "choices": [{"index": 0, **choice}]})
+            handler,
+            json.dumps(
+                {
+                    **_FRAME,
+                    "model": self.model,
+                    "service_tier": self.tier,
+                    "choices": [{"index": 0, **choice}],
+                }
+            ),
         )
 
     def _data(self, handler: BaseHTTPRequestHandler, data: str) -> None:

@@ -65,12 +65,16 @@ def list_conversations(context: typer.Context, as_json: AsJson = False) -> None:
 def show(context: typer.Context, name: Name) -> None:
     """Print a conversation, each message below the name of its writer."""
     from hybrid_cli.cascade.conversations import path_of, read
-    from hybrid_cli.ui.sanitize import plain
+    from hybrid_cli.ui.sanitize import one_line, plain, reveal_bidi
 
     environment: Environment = context.obj.environment
     for message in read(path_of(name, environment)):
         writer = message.role if message.model is None else f"{message.model} ({message.answered_by})"
-        environment.print_lines(f"{writer}:", *plain(message.content).splitlines(), "")
+        text = plain(message.content)
+        shown = reveal_bidi(text) if environment.stdout_is_terminal() else text
+        environment.print_lines(
+            f"{one_line(writer)}:", *shown.split("\n"), ""
+        )  # a server chose the model's name
 
 
 @app.command(

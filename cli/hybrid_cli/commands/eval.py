@@ -139,6 +139,7 @@ def evaluate(
     from hybrid_cli.evaluate.collect import EvalInput, show_estimate
     from hybrid_cli.evaluate.evaluation import as_lines, evaluate_gate
     from hybrid_cli.profile.policy import Flags
+    from hybrid_cli.ui.sanitize import one_line
 
     invocation: Invocation = context.obj
     invocation.environment.verbosity += verbose
@@ -159,4 +160,4 @@ def evaluate(
     if as_json:
         invocation.environment.print_json(report)
     else:
-        invocation.environment.print_lines(*as_lines(report, verbose=verbose))
+        invocation.environment.print_lines(*map(one_line, as_lines(report, verbose=verbose)))

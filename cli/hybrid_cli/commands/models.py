@@ -124,7 +124,7 @@ def default(
         found = default_model(environment)
         if found is None:
             raise Failure(ExitStatus.WEIGHTS, "no model is downloaded yet; run: hybrid pull")
-        environment.print_lines(found)
+        environment.print_lines(one_line(found))
         return
     Store(environment).find(name)
     choose_model(name, environment)
@@ -203,7 +203,7 @@ def verify(
         if one["message"]:
             environment.error(one["message"])
         elif not as_json and environment.verbosity >= 0:
-            environment.print_lines(f"{model}: verified")
+            environment.print_lines(f"{one_line(model)}: verified")
     if as_json:
         environment.print_json(found)
     failed = sum(not one["verified"] for one in found)
