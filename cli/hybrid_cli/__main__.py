@@ -22,10 +22,13 @@ def main() -> int:
         return 0
     import gc
     import os
+    import resource
     import signal
 
     from hybrid_cli.exit_status import ExitStatus, Interrupted
 
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the file of a crash would hold prompts and keys
     os.environ.pop("SSLKEYLOGFILE", None)  # with the secrets in that file anybody can read the traffic
     gc.set_threshold(_COLLECTION_THRESHOLD)
     sys.unraisablehook = redeliver

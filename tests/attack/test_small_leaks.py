@@ -143,3 +143,19 @@ def test_no_text_of_a_server_or_a_file_reaches_the_terminal_as_a_command(
         shown = child.read()
         assert shown.strip()
         assert not any(one in shown for one in (b"\x1b]", b"\x1b[2J", b"\x07", "\u202e".encode())), shown
+
+
+def test_a_crash_leaves_no_file_with_the_prompt(
+    command: str, home: Path, cloud: ScriptedCloud, profile: Callable[..., Path]
+) -> None:
+    """The limit of `hybrid` holds for its engine and its commands, too, which inherit it."""
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    verify = "sh -c 'test $(ulimit -S -c) = 0'"
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -c unlimited && exec "$0" "$@"', command, "run", "-p", str(path), "--verify", verify, "hi"],
+        env={**environment(home), "HYBRID_CONSENT": cloud.origin},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
