@@ -42,6 +42,7 @@ _hybrid_value() {
     'pipe --template') kind=text ;;
     'pipe --prompt-template'|'pipe -t') kind=template ;;
     'pipe --var') kind=text ;;
+    'pipe --file'|'pipe -f') kind=file ;;
     'pipe --system'|'pipe -s') kind=text ;;
     'pipe --choices') kind=text ;;
     'pipe --schema') kind=file ;;
@@ -152,7 +153,7 @@ _hybrid_options() {
   case $1 in
     '') words='--version --quiet -q --color --help -h' ;;
     'run') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --tool --continue -c --conversation --drop-oldest --file -f --image -i --prompt-template -t --var --editor --system -s --no-stdin --max-tokens --think --no-think --temperature --seed --timeout --schema --choices --exit-code --code -x --verify --stop --allow-truncated --json --output -o --stream --raw --render --show-thinking --copy --dry-run --verbose -v --quiet -q --color --help -h' ;;
-    'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --prompt-template -t --var --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
+    'pipe') words='--profile -p --model -m --keep-alive --escalation --cloud --cloud-model --tag --each --delimiter --field --template --prompt-template -t --var --file -f --system -s --choices --schema --code -x --verify --stop --max-tokens --allow-truncated --think --no-think --temperature --seed --timeout --jobs --cloud-jobs --cluster --output -o --jsonl --key --resume --unordered --fail-fast --dry-run --verbose -v --quiet -q --color --help -h' ;;
     'serve') words='--listen --profile -p --escalation --keep-alive --parallel --allow-origin --grace --show-token --verbose -v --quiet -q --color --help -h' ;;
     'mcp') words='--profile -p --model -m --quiet -q --color --help -h' ;;
     'pull') words='--name --small --best --patient --list --json --quiet -q --color --help -h' ;;

@@ -133,6 +133,7 @@ complete -c hybrid -n '__hybrid_at pipe' -l field -x -d 'Show the model only thi
 complete -c hybrid -n '__hybrid_at pipe' -l template -x -d 'Show the model this text, with fields in braces: \'Title: {title}\''
 complete -c hybrid -n '__hybrid_at pipe' -l prompt-template -s t -x -a '(__hybrid_templates)' -d 'Use this prompt template. See: hybrid templates'
 complete -c hybrid -n '__hybrid_at pipe' -l var -x -d 'Set a variable of the template. Repeatable'
+complete -c hybrid -n '__hybrid_at pipe' -l file -s f -r -F -d 'Add a file, or the files of a folder, to the prompt for each record. Repeatable'
 complete -c hybrid -n '__hybrid_at pipe' -l system -s s -x -d 'Set the system message'
 complete -c hybrid -n '__hybrid_at pipe' -l choices -x -d 'Allow only these answers'
 complete -c hybrid -n '__hybrid_at pipe' -l schema -r -F -d 'Accept only JSON of this form: a JSON Schema, or fields such as \'name, age int\''

@@ -39,6 +39,8 @@ class Question:
     """"" if there is none."""
     context_follows: bool = False
     """Whether the context comes after the prompt, as a pipe's record does, so that all its prompts begin alike."""
+    shared: str = ""
+    """Text before the prompt, of the files that all records of a pipe share."""
     files: tuple[PromptFile, ...] = ()
     """The texts that context and prompt were made of, in their order: files, the text on stdin, a template's input."""
 
@@ -112,7 +114,8 @@ class Request:
         question = self.question
         content = f"{question.prompt}\n{self.form}" if self.form else question.prompt
         if question.context_follows:
-            content = f"{content}\n\n{question.context}" if content else question.context
+            parts = (question.shared, content, question.context)
+            content = "\n\n".join(part for part in parts if part)
         elif question.context.strip():
             content = f"{question.context.rstrip()}\n\n{content}"
         system = [] if self.system is None else [{"role": "system", "content": self.system}]

@@ -354,3 +354,27 @@ def test_the_summary_costs_agree_with_the_ledger(
     (told,) = re.findall(rb"3 records: 0 kept, 1 handed off, 0 denied, 2 failed, \$([0-9.]+),", done.stderr)
     assert float(told) == pytest.approx(spent, abs=0.01)
     assert spent > 0
+
+
+def test_files_come_before_the_instruction_of_each_record(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    """They are sent, scanned and known to rules like files of `hybrid run`, and kept answers are found again."""
+    (tmp_path / "glossary.md").write_text("fox: Fuchs\n")
+    path = profile(cloud.section() + "escalation: {mode: force}\n")
+    arguments = ("pipe", "-p", path, "-f", "glossary.md", "Translate.", "--resume", "out.jsonl")
+    for _ in range(2):
+        done = hybrid(*arguments, stdin=b"a fox\ntwo\n", cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+        assert done.returncode == 0, done.stderr
+    sent = sorted(one.body["messages"][-1]["content"] for one in cloud.received)
+    begin = "File `glossary.md`:\n```\nfox: Fuchs\n```\n\nTranslate.\n\n"
+    assert sent == [f"{begin}a fox", f"{begin}two"]
+    (tmp_path / "glossary.md").write_text("fox: Rotfuchs\n")
+    hybrid(*arguments, stdin=b"two\n", cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+    assert len(cloud.received) == 3  # the old answer was about another glossary
+    (tmp_path / "glossary.md").write_text(f"key: {'sk-' + 'proj-' + 'Ab3dEf6hIj9kLmN0pQr5tUvW' * 2}\n")
+    done = hybrid(*arguments, stdin=b"three\n", cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, len(cloud.received)) == (3, 3), done.stderr
+    assert b"line 1 of `glossary.md`" in done.stderr
+    done = hybrid("pipe", "-f", "-", "Translate.", stdin=b"a\n", cwd=tmp_path)
+    assert (done.returncode, b"in a pipe, stdin has the records" in done.stderr) == (2, True)

@@ -203,7 +203,6 @@ def test_pipe_has_the_options_of_run() -> None:
     run, pipe = ({option.long for option in nodes[name,].options} for name in ("run", "pipe"))
     one_answer = {
         "--tool",
-        "--file",
         "--editor",
         "--copy",
         "--image",

@@ -180,6 +180,17 @@ Files = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+SharedFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        callback=some_texts,
+        help="Add a file, or the files of a folder, to the prompt for each record. Repeatable.",
+        rich_help_panel=INPUT,
+    ),
+]
 Images = Annotated[
     list[str] | None,
     typer.Option(

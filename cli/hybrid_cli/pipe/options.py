@@ -15,6 +15,7 @@ from hybrid_cli.pipe.record_kinds import Each, Input
 from hybrid_cli.pipe.template import RecordTemplate, field_template, user_template
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import prompt_of
+from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
@@ -46,6 +47,8 @@ class PipeOptions:
     """The name of a stored template, in which `{input}` is the record."""
     variables: tuple[str, ...] = ()
     """Its variables, as `NAME=VALUE`."""
+    shared_files: tuple[str, ...] = ()
+    """Paths of files and folders that come before the instruction, for each record."""
     system: str | None = None
     tags: frozenset[str] = frozenset()
     schema: str | None = None
@@ -82,6 +85,7 @@ class PipeOptions:
         command = self.verify or tuple(policy.checks.verify or ())
         require_command(command, environment.variables)
         text, suffix = self._texts(environment)
+        files, shared = self._shared(environment)
         return Instruction(
             text,
             self._template(),
@@ -94,7 +98,20 @@ class PipeOptions:
             self.stop,
             self.allow_truncated,
             suffix,
+            files,
+            shared,
         )
+
+    def _shared(self, environment: Environment) -> tuple[tuple[PromptFile, ...], str]:
+        """Return the files for each record, and their texts as the model sees them. Raises Failure (USAGE)."""
+        if not self.shared_files:
+            return (), ""
+        from hybrid_cli.prompt_files.collect import as_context, read_files  # late, as most pipes have none
+
+        if "-" in self.shared_files:
+            raise Failure(ExitStatus.USAGE, "-f - is for hybrid run; in a pipe, stdin has the records")
+        files = tuple(read_files(self.shared_files, environment))
+        return files, as_context(files)
 
     def _texts(self, environment: Environment) -> tuple[str, str]:
         """Return the texts before and after each record. Raises Failure (USAGE)."""

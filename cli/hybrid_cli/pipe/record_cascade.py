@@ -53,6 +53,10 @@ class Instruction:
     allows_truncated: bool = False
     suffix: str = ""
     """The text after the record, from a prompt template."""
+    files: tuple[PromptFile, ...] = ()
+    """Files that come before the text, for each record."""
+    shared: str = ""
+    """Their texts, as the model sees them."""
 
     def request_for(self, record: Record) -> Request:
         """Return the request about `record`. Raises Failure (USAGE) if the record has a problem."""
@@ -71,7 +75,8 @@ class Instruction:
                 self.text,
                 f"{text}{self.suffix}",
                 context_follows=True,
-                files=(PromptFile("the record", text),) if self.suffix else (),
+                shared=self.shared,
+                files=(*self.files, PromptFile("the record", text)) if self.suffix or self.files else (),
             ),
             self.system,
             self.stop,
