@@ -55,11 +55,12 @@ class FirstBytes:
 
     def _build(self) -> Tokens:
         first, lengths = self._first_bytes()
+        ends = [token for token in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, token)]
+        first[ends], lengths[ends] = 0, 0  # a grammar goes by what they are, not by their text
         alone = np.flatnonzero(lengths == 1)
         probed, places = np.unique(first[alone], return_index=True)
         self._probes = np.sort(alone[places])
         first[(first > 0) & ~np.isin(first, probed)] = 0
-        first[[token for token in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, token)]] = 0
         return first
 
     def _first_bytes(self) -> tuple[Tokens, Tokens]:
