@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import platform
 import re
 import select
@@ -22,6 +23,7 @@ import pytest
 from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
+from hybrid_cli.local.worker import SPAWN
 from hybrid_cli.profile.policy import Flags
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
@@ -165,6 +167,7 @@ def test_required_enforcement_holds_for_the_worker_in_every_mode(
     path.write_text("version: 1\nescalation: {mode: auto, require_enforcement: true}\n")
     done = subprocess.run(
         [sys.executable, "-c", _RUN_UNDER, level, home, path],
+        env={name: value for name, value in os.environ.items() if name != SPAWN},
         capture_output=True,
         text=True,
         timeout=120,
