@@ -53,7 +53,7 @@ CASES: dict[str, tuple[int, tuple[str, ...], Callable[[str], object]]] = {
     "fence": (5_000, ("~", "`", "~~~\n", "```a\nb\n", " "), lambda text: unfenced(text, "only the code")),
     "choices": (4_000, ('"', "*a", "'\"", "```\n", "."), lambda text: matching_choice(text, ("yes", "no"))),
     "scan": (10_000, ("password=", 'key="', "eyJ", "://a:", "a,b\n", "|a|\n"), lambda text: find(text, ["secret"])),
-    "embedded files": (100_000, ("-----begin public key-----", ";base64,"), lambda text: list(without_embedded_files(text, []))),
+    "embedded files": (100_000, ("-----begin public key-----", "-----begin public key-----\nab+c==\n", ";base64,"), lambda text: list(without_embedded_files(text, []))),
 }  # fmt: skip
 """The length of the first text, what it repeats, and what reads it."""
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hybrid_cli.privacy.extent import opens_quote, quoted_end, run_end, token_end, value_end
-from hybrid_cli.privacy.harmless import is_placeholder
+from hybrid_cli.privacy.harmless import is_placeholder, is_template
 
 Span = tuple[int, int]
 
@@ -158,10 +158,10 @@ def _is_likely(text: str, start: int, opened: int | None, least_run: int, *, is_
 
 def is_secret_value(value: str, least_run: int, *, is_quoted: bool) -> bool:
     """Whether `value`, which a name announces as a secret, is one, and neither a placeholder nor ordinary words."""
-    words = value.split()
-    return not is_placeholder(value) and (
-        any(_looks_random(word, least_run, is_quoted=is_quoted) for word in words) or _is_in_groups(words)
-    )
+    if is_template(value):
+        return False
+    words = [word for word in value.split() if not is_placeholder(word)]
+    return any(_looks_random(word, least_run, is_quoted=is_quoted) for word in words) or _is_in_groups(words)
 
 
 _GROUP = re.compile(r"(?=[A-Za-z]{0,7}\d)(?=\d{0,7}[A-Za-z])[A-Za-z0-9]{3,8}")

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 
 _PLACEHOLDER = re.compile(
-    r"\[a-z|example|changeme|change[-_]me|placeholder|your[-_]|redacted|dummy|(?<![a-z0-9])x{4}|x{4}(?![a-z0-9])|x{8}|\*{3}|\.{3}|^pass(?:word)?$"
-    r"|^[$%][({]{0,2}[A-Za-z_][\w.]*[)}%]{0,2}$|^[$%#]?\{|^<[\w .-]+>?$|^%\(|^\$\(",
+    r"\[a-z|example|changeme|change[-_]me|placeholder|your[-_]|redacted|dummy|(?<![a-z0-9])x{4}|x{4}(?![a-z0-9])|x{8}|\*{3}|\.{3}|^pass(?:word)?$",
     re.IGNORECASE | re.ASCII,
+)
+_TEMPLATE = re.compile(
+    r"[$%][({]{0,2}[A-Za-z_][\w.]*[)}%]{0,2}\Z|[$%#]?\{|<[\w .-]+>?\Z|%\(|\$\(", re.IGNORECASE | re.ASCII
 )
 _FILLER = re.compile(r"0123456789abcdef|1234567890abc", re.IGNORECASE)
 _RUN_OF_ONE = re.compile(r"(.)\1{7,}", re.IGNORECASE)
@@ -35,7 +37,12 @@ def is_placeholder(value: str) -> bool:
     """Whether `value` is a substitute for a secret, as in examples and templates."""
     if len(value) > _LONGEST:
         return False
-    return _PLACEHOLDER.search(value) is not None or _is_filled(value)
+    return is_template(value) or _PLACEHOLDER.search(value) is not None or _is_filled(value)
+
+
+def is_template(value: str) -> bool:
+    """Whether `value` is the name of a variable, or another expression that a program fills in."""
+    return len(value) <= _LONGEST and _TEMPLATE.match(value) is not None
 
 
 def _is_filled(value: str) -> bool:
@@ -44,9 +51,15 @@ def _is_filled(value: str) -> bool:
 
 
 _EMBEDDED = re.compile(
-    r"data:(?:image|font|audio|video|application/(?:font|x-font|pdf|wasm))[\w/+.;=-]{0,80};base64,[a-z0-9+/=_-]+"
+    r"data:(?:image|font|audio|video|application/(?:font|x-font|pdf|wasm))[\w/+.;=-]{0,80};base64,[a-z0-9+/_-]+={0,2}"
 )
-_PUBLIC_BEGIN = re.compile(r"-----begin (?![a-z0-9 ]{0,40}private)[a-z0-9 ]{2,40}-----")
+_BETWEEN = r"[\s\"'|>,#*\\]"
+"""Signs between the lines of Base64: line ends, also escaped, and what quotes or comments begin lines with."""
+_PUBLIC_BLOCK = re.compile(
+    rf"-----begin (?![a-z0-9 ]{{0,40}}private)[a-z0-9 ]{{2,40}}-----(?:{_BETWEEN}{{1,20}}(?:version|comment|charset): [^\n]{{0,80}})*{_BETWEEN}*"
+    rf"(?:[a-z0-9+/]+={{0,2}}{_BETWEEN}+)*(?:=[a-z0-9+/]{{4}}{_BETWEEN}+)?-----end "
+)
+"""A certificate or a public key: nothing but Base64, so that no text inside passes for a part of it."""
 
 
 def without_embedded_files(lowered: str, found: Iterable[SensitiveSpan]) -> Iterator[SensitiveSpan]:
@@ -65,13 +78,8 @@ def _urls(lowered: str) -> Iterator[tuple[int, int]]:
 
 
 def _public_blocks(lowered: str) -> Iterator[tuple[int, int]]:
-    if "-----begin " not in lowered:
-        return
-    end = 0
-    for begin in _PUBLIC_BEGIN.finditer(lowered):
-        if 0 <= end < begin.end():  # the rest is searched once, however many blocks have no end
-            end = lowered.find("-----end ", begin.end())
-        yield begin.start(), end if end >= 0 else begin.end()
+    if "-----begin " in lowered:
+        yield from (one.span() for one in _PUBLIC_BLOCK.finditer(lowered))
 
 
 _NEVER_IN_BLOBS = ("private key",)
