@@ -103,6 +103,10 @@ def test_the_options_choose_a_cloud_for_one_run(world: Environment) -> None:
             r"^cloud: base_url: `ftp://a.example` is not an origin; write it like https://api.openai.com$",
         ),
         ({"cloud": "http://a.example/v1", "cloud_model": "m"}, "is not encrypted"),
+        (
+            {"cloud": "http://0.0.0.0:11434/v1", "cloud_model": "m"},
+            "use 127.0.0.1 for a server on this machine",
+        ),
         ({"cloud_model": "m", "profile": "offline"}, "the profile sets none"),
     ):
         with pytest.raises(Failure, match=expected):
