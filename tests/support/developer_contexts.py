@@ -77,6 +77,8 @@ CONTEXTS = {
     "after a certificate that is cut": "-----BEGIN CERTIFICATE-----\nMIIB\npassword: %s\n-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n",
     "signed message": "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\npassword: %s\n-----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----\n",
     "after an image": '{"icon": "data:image/png;base64,iVBORw0KGgo=", "password": "%s"}',
+    "after a quote that never closes": 'secret="a1b2c3d4e5f6g7\npassword = "%s"\n',
+    "after an apostrophe": "the token's a1B2c3D4e5 was cut\napi_token: '%s'\n",
     "SQL, columns": "INSERT INTO users (id, name, password) VALUES (1, 'ann', '%s');",
     "SQL, many rows": "insert into `app`.`users` (`password`, `note`) values ('changeme', 'it''s'),\n  (E'%s', now()), (NULL, f(1, 2))",
     "SQL, copy": "COPY public.users (id, api_token, email) FROM stdin;\n1\t%s\ta@b.example\n\\.\n",

@@ -25,7 +25,9 @@ def assignments(text: str, lowered: str) -> Iterator[Span]:
             continue
         span = _clear_value(text, place) or _generated_value(text, place)
         if span is not None:
-            covered = span[1]
+            # A quote that never closes ends at the quote of a later line, whose name counts, too.
+            newline = text.find("\n", *span)
+            covered = span[1] if newline < 0 else newline
             yield span
 
 
