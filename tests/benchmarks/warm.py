@@ -2,32 +2,30 @@
 
     python tests/benchmarks/warm.py GGUF [--server PATH] [--llm PATH --llm-model NAME] [--rounds 7]
 
-PATH of --server is `llama-server`, built from the source package of the installed llama-cpp-python (its
-vendor/llama.cpp, with -DLLAMA_CURL=OFF). The two sides of a row take turns, so that what else the machine does meets
-both; medians and the load are printed.
+PATH of --server is llama-server as for serve.py. PATH of --llm is `llm` with the plugin llm-gguf, and NAME a model that
+it has for the same file. The two sides of a row take turns, so that what else the machine does meets both; medians and
+the load are printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from serve import Measure, llama_server, row, write_profile
 
 from hybrid_cli.cascade.warm_models import loaded_models
 from hybrid_cli.system.runtime_folder import may_be_warm, runtime_folder
 from hybrid_cli.ui.environment import Environment
 
-Measure = Callable[[], float]
 HYBRID = str(Path(sys.executable).parent / "hybrid")
 PROMPT = (
     "Write a short story about a red fox who lives near a river and likes to read old books number {} there."
@@ -43,8 +41,10 @@ class Bench:
     """One model and a home of its own."""
 
     def __init__(self, chosen: argparse.Namespace, home: str) -> None:
-        self.model, self.rounds = str(chosen.model.resolve()), chosen.rounds
+        self.chosen, self.rounds = chosen, chosen.rounds
         self.variables = {**os.environ, "HYBRID_HOME": home}
+        self.model = str(chosen.model.resolve())
+        write_profile(home, self.model, chosen.threads)
         self._number = 0
 
     def run(self, *options: str, prompt: str | None = None) -> list[str]:
@@ -52,7 +52,7 @@ class Bench:
         self._number += 1
         text = PROMPT.format(self._number) if prompt is None else prompt
         limits = ["--max-tokens", "16", "--allow-truncated"]
-        return [HYBRID, "run", "-q", "-p", "offline", "-m", self.model, *limits, *options, text]
+        return [HYBRID, "run", "-q", "-p", "bench", *limits, *options, text]
 
     def unload(self) -> None:
         subprocess.run([HYBRID, "models", "unload", "-q"], env=self.variables, check=True)
@@ -81,30 +81,24 @@ class Bench:
         return taken
 
     def row(self, name: str, aim: str, ours: Measure, theirs: Measure) -> None:
-        """Measure in turns and print both medians and the median of the ratios."""
-        ours(), theirs()
-        pairs = [(ours(), theirs()) for _ in range(self.rounds)]
-        mine, peer = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
-        load = os.getloadavg()[0]
-        print(f"{name:<52} {mine:>8.3f} {peer:>8.3f} {ratio:>6.2f}  {aim:<7} load {load:.1f}", flush=True)
+        row(name, aim, self.rounds, ours, theirs)
 
 
 def cold_and_warm(bench: Bench) -> None:
-    cold_home = tempfile.mkdtemp()
-    cold = Bench(argparse.Namespace(model=Path(bench.model), rounds=bench.rounds), cold_home)
-    bench.row(
-        "16 tokens: s, warm and cold",
-        "<= 0.35",
-        lambda: bench.seconds(bench.warm()),
-        lambda: cold.seconds(cold.run()),
-    )
-    bench.row(
-        "first byte: s, warm and cold",
-        "<= 0.25",
-        lambda: bench.first_byte(bench.warm("--stream")),
-        lambda: cold.first_byte(cold.run("--stream")),
-    )
+    with tempfile.TemporaryDirectory() as home:
+        cold = Bench(bench.chosen, home)
+        bench.row(
+            "16 tokens: s, warm and cold",
+            "<= 0.35",
+            lambda: bench.seconds(bench.warm()),
+            lambda: cold.seconds(cold.run()),
+        )
+        bench.row(
+            "first byte: s, warm and cold",
+            "<= 0.25",
+            lambda: bench.first_byte(bench.warm("--stream")),
+            lambda: cold.first_byte(cold.run("--stream")),
+        )
 
 
 def second_turn(bench: Bench) -> None:
@@ -127,38 +121,20 @@ def second_turn(bench: Bench) -> None:
 
 
 def one_liners(bench: Bench, llm: str, llm_model: str) -> None:
+    system = ("-s", "Answer with one word.")  # llm-gguf has no limit on tokens
+
     def ours() -> float:
-        return sum(bench.seconds(bench.warm(prompt=question)) for question in QUESTIONS)
+        return sum(bench.seconds(bench.warm(*system, prompt=question)) for question in QUESTIONS)
 
     def theirs() -> float:
-        return sum(
-            bench.seconds([llm, "-m", llm_model, "--no-stream", "-o", "max_tokens", "16", question])
-            for question in QUESTIONS
-        )
+        command = [llm, "-m", llm_model, "--no-log", *system]
+        return sum(bench.seconds([*command, question]) for question in QUESTIONS)
 
     bench.row("ten one-liners: s, warm and llm", "<= 0.33", ours, theirs)
 
 
-@contextlib.contextmanager
-def llama_server(path: str, model: str) -> Iterator[str]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    command = [path, "-m", model, "--port", str(port), "-t", "2", "-c", "4096", "--no-webui"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            for _ in range(600):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                    break
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
 def against_server(bench: Bench, path: str) -> None:
-    with llama_server(path, bench.model) as origin:
+    with llama_server(path, bench.model) as server:
         count = iter(range(1_000_000))
 
         def curl() -> float:
@@ -167,7 +143,13 @@ def against_server(bench: Bench, path: str) -> None:
                 "max_tokens": 16,
                 "temperature": 0,
             }
-            command = ["curl", "-s", f"{origin}/v1/chat/completions", "-d", json.dumps(body)]
+            command = [
+                "curl",
+                "-s",
+                f"http://127.0.0.1:{server.port}/v1/chat/completions",
+                "-d",
+                json.dumps(body),
+            ]
             return bench.seconds(command)
 
         bench.row(
@@ -226,6 +208,7 @@ def main() -> None:
     parser.add_argument("--llm")
     parser.add_argument("--llm-model", default="gguf")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", default="auto")
     parser.add_argument("--only", default="")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
