@@ -28,7 +28,7 @@ from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.policy import merge_policy
 from hybrid_cli.prompt import Question
 from hybrid_cli.prompt_files.collect import read_text_file
-from hybrid_cli.serve.answering import Answering
+from hybrid_cli.serve.answering import Answering, collect_garbage_often
 from hybrid_cli.serve.asked import Asked, RequestFlags
 from hybrid_cli.serve.engines import Engines
 from hybrid_cli.serve.exchange import Exchange
@@ -61,6 +61,7 @@ def serve_agents(profile: str, model: str | None, environment: Environment) -> N
         server.tool()(_with_plain_errors(tool))
     logging.disable()  # a traceback could show a prompt
     _end_at_signals()
+    collect_garbage_often()
     try:
         asyncio.run(server.run_stdio_async())
     finally:

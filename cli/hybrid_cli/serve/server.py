@@ -19,7 +19,7 @@ from hybrid_cli.guard.forbid import wipe_start_environment
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.serve.access import read_token
-from hybrid_cli.serve.answering import Answering
+from hybrid_cli.serve.answering import Answering, collect_garbage_often
 from hybrid_cli.serve.application import Endpoints, new_application
 from hybrid_cli.serve.engines import Engines
 from hybrid_cli.serve.listening import Listener, listen
@@ -61,6 +61,7 @@ def serve(options: ServeOptions, environment: Environment) -> None:
         answering = Answering(environment, engines, enforcement, options.keep_alive, options.escalation)
         endpoints = Endpoints(answering, options.profile, options.parallel)
         application = new_application(endpoints, token, listener.host, options.allowed_origins)
+        collect_garbage_often()
         environment.note(f"listening on {listener.where}; stop with Ctrl-C")
         _run(application, endpoints, listener, options.grace, notifier)
     finally:
