@@ -70,6 +70,8 @@ def mistake(words: list[str], tree: CommandNode) -> str | None:
     command, rest = tree, list(words)
     while rest:
         word = rest.pop(0)
+        if word == "--":  # only arguments follow
+            return None
         if word.startswith("-") and word != "-":
             name, equals, value = word.partition("=")
             option = next((one for one in command.options if name in one.names), None)
