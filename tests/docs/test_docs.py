@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import shutil
@@ -67,11 +68,10 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 def mistake(words: list[str], tree: CommandNode) -> str | None:
     """What the command tree does not know of `words`; words in capitals and ... stand for others."""
-    command, rest = tree, list(words)
+    command = tree
+    rest = list(itertools.takewhile(lambda word: word != "--", words))  # only arguments follow
     while rest:
         word = rest.pop(0)
-        if word == "--":  # only arguments follow
-            return None
         if word.startswith("-") and word != "-":
             name, equals, value = word.partition("=")
             option = next((one for one in command.options if name in one.names), None)
