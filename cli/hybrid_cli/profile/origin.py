@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  never listened on here
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PLAIN = re.compile(r"[!-~]*")
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?|[0-9a-f.]*:[0-9a-f:.]*")
@@ -42,12 +41,24 @@ def origin_of(url: str) -> str:
         raise OriginError("the URL of a cloud must not contain a user or a password")
     if parts.query or parts.fragment:
         raise OriginError("the URL of a cloud must not contain a query or a fragment")
-    if parts.scheme == "http" and host in _EVERY_ADDRESS:
-        raise OriginError(f"`{url}` is an address to listen on; use 127.0.0.1 for a server on this machine")
     if parts.scheme == "http" and host not in _LOOPBACK:
+        if _is_unspecified(host):
+            raise OriginError(
+                f"`{url}` is an address to listen on; use 127.0.0.1 for a server on this machine"
+            )
         raise OriginError(f"`{url}` is not encrypted; use https (http works for this machine only)")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def _is_unspecified(host: str) -> bool:
+    """Whether `host` is 0.0.0.0 or ::, as OLLAMA_HOST often has it."""
+    from ipaddress import ip_address  # late, as few hosts get here
+
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def is_loopback(url: str) -> bool:
