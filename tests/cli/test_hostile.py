@@ -287,7 +287,7 @@ def test_a_deleted_working_folder(command: str, home: Path, tmp_path: Path) -> N
         (5 * 10**21, 3, (None, 3)),
         (1e308, 3, (None, 3)),
         (True, None, (None, None)),
-        ("5", [3], (None, None)),
+        ("5", [3], (5, None)),
     ],
 )
 def test_implausible_token_usage_of_a_server_is_ignored(

@@ -195,8 +195,8 @@ def test_an_image_that_does_not_fit_is_a_reason_to_hand_off(
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
-    """A projector that takes a minute for an image: 6,400 patches, each of which attends to all, 400 times."""
-    return write_projector(tmp_path_factory.mktemp("slow") / "slow.gguf", image=1120, layers=400)
+    """A projector that takes a minute for an image: 6,400 patches, each of which attends to all, 150 times."""
+    return write_projector(tmp_path_factory.mktemp("slow") / "slow.gguf", image=1120, hidden=64, layers=150)
 
 
 def test_a_slow_image_ends_at_the_deadline(

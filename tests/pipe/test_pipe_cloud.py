@@ -225,8 +225,8 @@ def test_a_reservation_waits_while_others_are_open() -> None:
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360.0),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, 0.02),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1.5"}, 1.5),
-        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, 0.0),
-        ({"x-ratelimit-remaining-requests": "0"}, 0.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "soon"}, None),
+        ({"x-ratelimit-remaining-requests": "0"}, None),
     ],
 )
 def test_the_pause_that_rate_limit_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
