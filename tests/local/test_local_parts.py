@@ -55,6 +55,27 @@ def test_threads_give_way_to_other_processes() -> None:
             loop.wait()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+def test_what_ran_while_the_engine_rested_does_not_count() -> None:
+    cores = usable_cores()
+    if cores < 2:
+        pytest.skip("one core leaves nothing to choose")
+    loop = "import time\nwhile time.process_time() < 0.6: pass"
+
+    def after_a_rest(*, is_told: bool) -> int:
+        count = ThreadCount()
+        count.value, begun = cores, time.monotonic()
+        for other in [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(cores)]:
+            other.wait()
+        if is_told:
+            count.rested(time.monotonic() - begun)
+        count.update()
+        return count.value
+
+    assert after_a_rest(is_told=True) == cores
+    assert after_a_rest(is_told=False) < cores  # so the test can fail
+
+
 def test_usable_cores_keep_to_the_affinity() -> None:
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     code += "from hybrid_cli.local.threads import usable_cores; print(usable_cores())"

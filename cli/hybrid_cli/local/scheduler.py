@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ class Scheduler:
 
     def _new_job(self, *, wait: bool) -> SequenceJob | None:
         """Return the next task as a job, after refusing tasks that cannot be generated."""
-        while (found := self._inbox.next(wait=wait)) is not None:
+        while (found := self._next_task(wait=wait)) is not None:
             number, task = found
             try:
                 prompt = read_prompt(task, self._model, self._loader, self._projector)
@@ -215,6 +216,12 @@ class Scheduler:
             else:
                 self._emit(Finished(number, "overflow", tokens_in=size, tokens_out=0, context=self._limit))
         return None
+
+    def _next_task(self, *, wait: bool) -> tuple[int, Task] | None:
+        begun = time.monotonic()
+        found = self._inbox.next(wait=wait)
+        self._threads.rested(time.monotonic() - begun)
+        return found
 
     def _lane_for(self, job: SequenceJob) -> Lane | None:
         """Return a lane with room for `job`, allocated if necessary; None if the job has to wait."""

@@ -49,6 +49,14 @@ class ThreadCount:
         changed, self.value = value != self.value, value
         return changed
 
+    def rested(self, seconds: float) -> None:
+        """Measure anew after `seconds` without work: what other processes did meanwhile may have ended.
+
+        Without this, a program that calls the engine slows it down by its own start.
+        """
+        if self._then is not None and seconds >= _WINDOW:
+            self._then = _Usage.now()
+
 
 def automatic_threads() -> tuple[int, str]:
     """Return the number of threads that would decode now, and the reasons. Measures the load for 0.25 s."""
