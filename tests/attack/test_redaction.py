@@ -123,7 +123,7 @@ def test_known_values_are_found_as_words_only() -> None:
         "ip 10.1.2.3, mail a@b.example, card 4111111111111111",
         "order id: 4111111111111111, x110.1.2.34",
     ]
-    privacy = Privacy(on_secret="redact", redact=["ip", "email", "card"])  # noqa: S106
+    privacy = Privacy(on_secret="redact", redact=["ip", "email", "card"])  # noqa: S106  a word, no password
     first, second = (
         one["content"]
         for one in screen([{"role": "user", "content": one} for one in texts], privacy, {}).messages[1:]

@@ -123,3 +123,24 @@ def test_answers_and_signals_are_those_of_the_whole_vocabulary(
     assert [signal.logprob for signal in quick.signals] == pytest.approx(
         [signal.logprob for signal in whole.signals], abs=6e-3
     )
+
+
+def test_an_answer_that_no_token_fits_ends_with_a_reason(vocab: Any) -> None:
+    """Damaged weights compute what is no number; llama.cpp would abort at a token that its grammar forbids."""
+    from hybrid_cli.exit_status import ExitStatus, Failure
+    from hybrid_cli.local.bindings import llama_cpp
+    from hybrid_cli.local.grammar import grammar_of
+    from hybrid_cli.local.grammar_filter import FirstBytes
+    from hybrid_cli.local.logits import Meter
+    from hybrid_cli.local.protocol import Task
+    from hybrid_cli.local.sampler import Sampler
+
+    size = llama_cpp.llama_vocab_n_tokens(vocab)
+    logits, meter = np.full(size, np.nan, dtype=np.float32), Meter(size)
+    meter.read(logits)
+    grammar = grammar_of(json.dumps(SCHEMAS["object"]))
+    sampler = Sampler(Task([], 1), "", vocab, grammar, FirstBytes(vocab), lambda _token: b"")
+    with pytest.raises(Failure, match="no numbers") as raised:
+        sampler.choose(logits, meter, constrain=True)
+    sampler.close()
+    assert raised.value.status is ExitStatus.WEIGHTS

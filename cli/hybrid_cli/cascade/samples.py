@@ -9,7 +9,7 @@ import msgspec
 from hybrid_cli.checks.agreement import result_of
 from hybrid_cli.gate.local_score import answer_form
 from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.local.protocol import Engine, LocalRequest, Task, Tokens
+from hybrid_cli.local.protocol import Engine, LocalRequest, Tokens
 from hybrid_cli.prompt import Request
 
 TEMPERATURE = 0.7
@@ -25,17 +25,13 @@ def is_comparable(result: LocalResult, request: Request) -> bool:
     return form == "long" and is_sound and result_of(result.text) is not None
 
 
-def samples_of(task: Task, count: int) -> list[Task]:
-    """Return the tasks of `count` further samples of a prompt. Each draws for itself."""
-    return [
+def sampled_request(request: LocalRequest, count: int) -> LocalRequest:
+    """Return the request for `count` further samples of each task: decoded side by side, each drawing for itself."""
+    tasks = [
         msgspec.structs.replace(task, temperature=TEMPERATURE, sample=number)
+        for task in request.tasks
         for number in range(1, count + 1)
     ]
-
-
-def sampled_request(request: LocalRequest, count: int) -> LocalRequest:
-    """Return the request for `count` further samples of each task; they are decoded side by side."""
-    tasks = [sample for task in request.tasks for sample in samples_of(task, count)]
     return msgspec.structs.replace(request, tasks=tasks)
 
 

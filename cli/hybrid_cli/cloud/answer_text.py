@@ -38,7 +38,7 @@ class AnswerText:
         self._emit(text.removesuffix(self._half))
 
     def add_message(self, text: str) -> None:
-        """Add what is missing of a message: a whole one after its pieces, or else one that is a piece itself."""
+        """Add the rest of a whole message after its pieces, or all of a message that is itself a piece."""
         if text and not self.value:
             self._is_of_messages = True
         self.add(text if self._is_of_messages else _rest(text, self.value))

@@ -93,7 +93,7 @@ def known_tags(given: Iterable[str], policy: Policy, environment: Environment) -
 
 
 def _as_known(tag: str, known: Collection[str]) -> str:
-    """Return `tag` as rules compare it: one that only looks like a known tag is meant to be that one."""
+    """Return `tag` as rules compare it; a look-alike of a known tag counts as that tag."""
     folded = folded_tag(tag)
     looks = folded_tag(with_plain_letters(folded))
     return looks if looks in known and folded not in known else folded

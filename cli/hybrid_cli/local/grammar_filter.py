@@ -37,7 +37,7 @@ class FirstBytes:
         self._size: int = llama_cpp.llama_vocab_n_tokens(vocab)
         self._calls = 0
         self._table: Tokens | None = None
-        """The first byte of each token; 0 for one that is always a candidate, -1 for one without text."""
+        """The first byte of each token; 0: always a candidate, -1: without text."""
         self._probes: Tokens = np.empty(0, dtype=np.intp)
         """For each first byte the token that is this byte alone; it is allowed if any other of that byte is."""
 
@@ -64,15 +64,21 @@ class FirstBytes:
         return first
 
     def _first_bytes(self) -> tuple[Tokens, Tokens]:
-        """Return the first byte and the length of each token's text, control tokens' too; -1 and 0 without a text."""
+        """Return the first byte and the length of each token's text, control tokens' too.
+
+        They are -1 and 0 without a text, 0 and 0 for a text that is too long to read.
+        """
         buffer = ctypes.create_string_buffer(_LONGEST)
         text = memoryview(buffer).cast("B")
         piece, vocab = llama_cpp.llama_token_to_piece, self._vocab
-        found = [
-            (text[0], length) if (length := piece(vocab, token, buffer, _LONGEST, 0, True)) > 0 else (-1, 0)
-            for token in range(self._size)
-        ]
-        first, lengths = np.array(found, dtype=np.intp).T
+        lengths = np.zeros(self._size, dtype=np.intp)
+        first = np.full(self._size, -1, dtype=np.intp)
+        for token in range(self._size):
+            length = piece(vocab, token, buffer, _LONGEST, 0, True)
+            if length > 0:
+                first[token], lengths[token] = text[0], length
+            elif length < 0:  # the buffer is too small
+                first[token] = 0
         return first, lengths
 
 

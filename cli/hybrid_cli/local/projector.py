@@ -28,7 +28,7 @@ _NO_FOLDER = b"/dev/null"
 """In the place of ffmpeg's folder: libmtmd would start ffmpeg for an image that it cannot read."""
 _FUNCTION = re.compile(r"\A(\w+: )+(error: )?")
 _unused_tokens = itertools.count(-2, -1)
-"""What stands for an image's vectors in a list of tokens: each number once, so that no two images look alike."""
+"""Placeholders for an image's vectors in a list of tokens. Each number is used once, so no two images look alike."""
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def every(folder: str, silent: list[str]) -> Iterator[tuple[WarmEngine, Status]]
         engine = _connect(name, _PATIENCE)
         if engine is None:
             _remove_if_dead(folder, name)
-            silent += [name] if os.path.exists(name) else []  # noqa: PTH110
+            silent += [name] if os.path.exists(name) else []  # noqa: PTH110  a name, as elsewhere here
             continue
         try:
             engine.send(AskStatus())
