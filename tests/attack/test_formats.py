@@ -153,6 +153,7 @@ CLEAN = {
     "go.sum": "\n".join(f"example.org/keystore v1.2.{n} h1:{filled('{b43}', random.Random(n))}=" for n in range(40)),
     "checksums": "\n".join(f"{filled('{h64}', random.Random(n))}  src/api_token.py" for n in range(40)),
     "RECORD": "\n".join(f"pkg/_credential{n}.py,sha256={filled('{w43}', random.Random(n))},120" for n in range(40)),
+    "RECORD whose checksums begin like escapes": "\n".join(f"pkg/a{n}.py,sha256={n:02X}k9td_{filled('{a36}', random.Random(n))},120" for n in range(256)),
     "RECORD in the Base64 of URLs": "\n".join(f"pkg/a{n}.py,sha256={filled('{w43}', random.Random(n))},120" for n in range(4_000)),
     "drawing": '<svg viewBox="0 0 24 24"><path d="M4111 1111 1111 1111 12.5 3z"/></svg> {"d": "m1,2 4111 1111 1111 1111"}\n',
     "rows of SQL": "INSERT INTO t (id, password) VALUES (1, NULL), (2, 'unknown'), (3, 'changeme1');\nCOPY t (id, token) FROM stdin;\n1\t\\N\n\\.\na\tx9k2m4q7w1z5b8n3\n",

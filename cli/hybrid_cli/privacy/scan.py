@@ -109,8 +109,11 @@ _PREFIX = re.compile(
 )
 
 
-_CHECKSUM = re.compile(r"sha(?:1|224|256|384|512)[=:-][\w-]{0,90}\Z", re.ASCII)
-"""A checksum in the Base64 of URLs, as in the RECORD of a Python package; its underscores end no prefix."""
+_CHECKSUM = re.compile(r"sha(?:1|224|256|384|512)\W?[\w-]{0,90}\Z", re.ASCII)
+"""A checksum in the Base64 of URLs, as in the RECORD of a Python package; its underscores end no prefix.
+
+Another reading may have taken the sign before it for an escape: `=92` is one in quoted-printable.
+"""
 
 
 def _prefixed(text: str) -> Iterator[SensitiveSpan]:
