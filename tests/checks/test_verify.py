@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,12 +38,15 @@ def test_a_command_judges_the_answer(command: list[str], outcome: str | None) ->
     assert verify(command, "forty two\n", os.environ) == outcome
 
 
-def test_it_gets_no_secret_and_its_file_is_private_and_goes() -> None:
+def test_it_gets_no_secret_and_its_file_is_private_and_goes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests verify at the same time
     seen = "import os, sys; p = sys.argv[1]; s = os.stat(os.path.dirname(p)).st_mode & 0o77"
-    code = f"{seen}; sys.exit(1 if s or {{'CANARY_KEY', 'PLAIN'}} & set(os.environ) or 'LC_ALL' not in os.environ else 0)"
+    code = f"{seen}; sys.exit(1 if s or not p.startswith({str(tmp_path)!r}) or {{'CANARY_KEY', 'PLAIN'}} & set(os.environ) or 'LC_ALL' not in os.environ else 0)"
     variables = {**os.environ, "CANARY_KEY": "sk-canary", "PLAIN": "x", "LC_ALL": "C"}
     assert verify([*PYTHON, code, "{file}"], "x", variables) is None
-    assert list(Path(os.environ.get("TMPDIR", "/tmp")).glob("hybrid-*/answer")) == []  # noqa: S108
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_cannot_outlive_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
