@@ -59,6 +59,8 @@ SHOWS = {
     "R1": ("<think>\n", "<think>\n", "<think>\n", "<think>\n"),
 }
 """What the prompt has under auto, off, on and a budget of 64; "" for none of what the others have."""
+CANNOT_BE_OFF = {"gpt-oss", "R1"}
+"""Families that think less, or as before, when they are told not to."""
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
@@ -72,10 +74,11 @@ def test_the_variables_of_each_family(family: str) -> None:
             eos="",
             variables=switch_variables(template, setting),  # type: ignore[arg-type]
         )
-        for setting in ("auto", "off", "on", 64)
+        for setting in ("auto", "off", "on", 64, None)
     ]
     marks = {mark for mark in SHOWS[family] if mark}
-    for prompt, shown in zip(prompts, SHOWS[family], strict=True):
+    unset = SHOWS[family][0 if family in CANNOT_BE_OFF else 1]
+    for prompt, shown in zip(prompts, [*SHOWS[family], unset], strict=True):
         assert shown in prompt
         if not shown:
             assert not any(mark in prompt for mark in marks)
@@ -214,14 +217,16 @@ def test_a_budget_holds_with_channels_choices_and_schemas(engine: Inference, thi
 def test_variables_of_the_user_win(engine: Inference, thinkers: Any) -> None:
     path = thinkers("switch")
     assert style_of(TEMPLATES["GLM"]) == "think"
-    answer, thinking, _, _ = answered(engine, path, thinking="off")
-    assert ("Paris" in answer, thinking) == (True, "")
+    for setting in ("off", None):
+        answer, thinking, _, _ = answered(engine, path, thinking=setting)
+        assert ("Paris" in answer, thinking) == (True, "")
     own = {"enable_thinking": False}
     assert answered(engine, path, thinking="on", template_variables=own)[:2] == (answer, "")
-    assert answered(engine, path, thinking="on", max_tokens=8)[0] == ""
+    for setting in ("on", "auto"):
+        assert answered(engine, path, thinking=setting, max_tokens=8)[0] == ""
 
 
-def test_run_thinks_as_the_template_does_and_pipe_does_not(
+def test_run_thinks_where_the_template_has_no_switch_and_pipe_does_not(
     hybrid: Hybrid, thinkers: Any, profile: Callable[..., Path]
 ) -> None:
     model = thinkers("opened")

@@ -93,7 +93,7 @@ class Task(msgspec.Struct, frozen=True):
     """Tokens that the context must have left for the answer, up to half of it; else the task overflows."""
     drafts: bool = True
     """Whether repeated text is drafted and verified, rather than decoded token by token."""
-    thinking: int | Literal["auto", "on", "off"] = "auto"
+    thinking: int | Literal["auto", "on", "off"] | None = None
     """See `thinking_control.Thinking`."""
     template_variables: dict[str, Any] = {}
     """More variables for the chat template."""

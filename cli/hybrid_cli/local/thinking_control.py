@@ -13,8 +13,11 @@ from typing import Any, Literal, Union
 
 from hybrid_cli.local.stream import AnswerStream
 
-Thinking = Union[int, Literal["auto", "on", "off"]]  # noqa: UP007  msgspec evaluates it, also on Python 3.10
-"""`auto`: what the template does by itself; a number: think for so many tokens at most; `off`: for none."""
+Thinking = Union[int, Literal["auto", "on", "off"], None]  # noqa: UP007  msgspec evaluates it, also on Python 3.10
+"""`auto`: what the template does by itself; a number: think for so many tokens at most; `off`: for none.
+
+None: `off` where the template has a switch for it, since such a model is trained to answer without; else `auto`.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def switch_variables(template: str, thinking: Thinking) -> dict[str, Any]:
     """Return the variables that switch thinking in the chat `template`, with their values."""
     if thinking == "auto":
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for switch in SWITCHES:
         # Not the field of a message, and not a text: `message.thinking`, "thinking".
         if re.search(rf"(?<![.\w'\"]){switch.variable}\b(?!['\"])", template):
@@ -57,6 +60,8 @@ def _value(switch: Switch, template: str, thinking: Thinking) -> Any:
     named = [
         one for one in switch.off if not isinstance(one, str) or re.search(rf"['\"]{one}['\"]", template)
     ]
+    if thinking is None:
+        return named[0] if named and (named[0] == "none" or not isinstance(named[0], str)) else None
     if budget_of(thinking) == 0:
         return named[0] if named else switch.off[-1]
     if switch.is_budget:

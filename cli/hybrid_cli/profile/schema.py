@@ -114,7 +114,7 @@ class Local(Section, frozen=True):
         if_wrong('must be auto, "on", "off" or a number of tokens'),
         says(
             'Whether the model thinks before it answers: auto (as its template does by itself), "on", "off", or at most'
-            " so many tokens; if not set, off for `hybrid pipe`, else auto."
+            " so many tokens; if not set, off for `hybrid pipe` and for models whose template can switch it off."
         ),
     ] = None
     template: Template = Template()
