@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.system.files import locked
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.capacity import best
-from hybrid_cli.weights.catalog import SMALL, catalog
+from hybrid_cli.weights.catalog import SMALL, catalog, catalog_entry, shipped_catalog
 from hybrid_cli.weights.gguf import check_gguf
 from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.names import shards_of
@@ -131,6 +132,19 @@ def test_another_file_under_a_name_of_the_catalog_is_refused(hybrid: Hybrid, hom
     record.write_text(record.read_text().replace('"own"', '"smollm2-135m"'))
     told = lines(hybrid("run", "-m", "smollm2-135m", "hi"), ExitStatus.WEIGHTS)
     assert "the stored smollm2-135m is not the catalog's" in told[-1]
+
+
+def test_a_model_is_looked_up_as_in_the_whole_catalog(home: Path) -> None:
+    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
+    for name, entry in shipped_catalog().items():
+        assert catalog_entry(name, environment) == entry
+    for name in ("none", "smollm2", "files", "  files", "smollm2-135m:", ""):
+        assert catalog_entry(name, environment) is None, name
+    own = "smollm2-135m:\n  files: [{name: o.gguf, size: 1, sha256: %s}]\n  sources: ['hf:a/b/{file}']\n  licence: MIT\n"
+    (home / "config").mkdir(parents=True)
+    (home / "config/models.yaml").write_text(own % SHA256)
+    for name in ("smollm2-135m", "qwen2.5-coder-1.5b"):
+        assert catalog_entry(name, environment) == catalog(environment)[name]
 
 
 @pytest.mark.parametrize(

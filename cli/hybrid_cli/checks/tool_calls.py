@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hybrid_cli.privacy.readings import readings
 from hybrid_cli.profile.modes import Tool
 
 ToolName = Literal[Tool, "handoff"]
@@ -90,6 +89,8 @@ def find_tool_call(answer: str, offered: Collection[ToolName], prompt: Sequence[
     calls = list(_calls(answer.strip()))
     if not calls or not all(call is not None and call.name in offered for call in calls):
         return None
+    from hybrid_cli.privacy.readings import readings
+
     own = calls[0]
     given = {one for text in prompt for reading in readings(text) for one in _calls_anywhere(reading.text)}
     return None if own in given else own

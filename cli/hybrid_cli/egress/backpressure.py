@@ -7,9 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from hybrid_cli.cloud.faults import CloudFault
 from hybrid_cli.exit_status import ExitStatus, Failure
+
+if TYPE_CHECKING:  # a run without a handoff pays for no faults
+    from hybrid_cli.cloud.faults import CloudFault
 
 Reservation = tuple[int, float | None]
 """A row of the ledger, and its worst case in USD; None if the price is unknown."""
@@ -40,6 +43,8 @@ class Backpressure:
 
         Raises the fault that holds it back if the wait is longer than `longest` seconds; None waits any time.
         """
+        from hybrid_cli.cloud.faults import CloudFault
+
         with self._changed:
             while (left := self._held.get(origin, 0.0) - self._clock()) > 0:
                 reason = self._reasons[origin]

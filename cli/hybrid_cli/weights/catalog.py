@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,13 +17,14 @@ from hybrid_cli.profile.section import if_wrong
 from hybrid_cli.profile.strict_yaml import parse_strict
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
-from hybrid_cli.weights.names import check_name
+from hybrid_cli.weights.names import check_name, is_name
 
 RECOMMENDED = "qwen2.5-coder-1.5b"
 """What `hybrid pull` takes where it fits."""
 SMALL = "smollm2-135m"
 """What it takes elsewhere: this model runs on any machine."""
 USER_CATALOG = "models.yaml"
+_SHIPPED = Path(__file__).with_name("catalog.yaml")
 
 Sha256 = Annotated[
     str, Meta(pattern="^[0-9a-f]{64}$"), if_wrong("must be a sha256: 64 hexadecimal digits in lower case")
@@ -90,13 +92,29 @@ def catalog(environment: Environment) -> dict[str, CatalogModel]:
     return {**entries, **_read(own)} if own.is_file() else entries
 
 
+def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:
+    """The model of that name; None if there is none. Raises Failure (USAGE) if the user's file is invalid.
+
+    Every run looks its model up. Of the package's catalog only the model's own lines are parsed, which takes a tenth of
+    the time of the whole.
+    """
+    if (environment.config_folder / USER_CATALOG).is_file():
+        return catalog(environment).get(name)
+    lines = re.search(rb"^%s:\n(?:[ #].*\n)+" % re.escape(name.encode()), _SHIPPED.read_bytes(), re.MULTILINE)
+    return None if lines is None or not is_name(name) else _entries(lines[0], _SHIPPED)[name]
+
+
 def shipped_catalog() -> dict[str, CatalogModel]:
     """The models of the package's own catalog, by name."""
-    return _read(Path(__file__).with_name("catalog.yaml"))
+    return _read(_SHIPPED)
 
 
 def _read(path: Path) -> dict[str, CatalogModel]:
-    document = parse_strict(path.read_bytes())
+    return _entries(path.read_bytes(), path)
+
+
+def _entries(content: bytes, path: Path) -> dict[str, CatalogModel]:
+    document = parse_strict(content)
     for line, message in sorted(document.mistakes.items()):
         raise Failure(ExitStatus.USAGE, f"{path}:{line}: {message}")
     if document.data is not None and not isinstance(document.data, dict):

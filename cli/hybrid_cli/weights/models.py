@@ -10,7 +10,7 @@ from hybrid_cli.profile.layers import SYSTEM_FILE, project_files
 from hybrid_cli.profile.loader import profile_folders, read_whole
 from hybrid_cli.profile.schema import Local
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import catalog, unknown_model
+from hybrid_cli.weights.catalog import catalog, catalog_entry, unknown_model
 from hybrid_cli.weights.incoming import Incoming
 from hybrid_cli.weights.names import path_of
 from hybrid_cli.weights.store import Manifest, Store
@@ -53,7 +53,7 @@ def require_known(model: str, environment: Environment) -> None:
 
 def catalog_facts(name: str, environment: Environment) -> dict[str, Any]:
     """The catalog's description of a model; empty if the catalog does not have it."""
-    entry = catalog(environment).get(name)
+    entry = catalog_entry(name, environment)
     if entry is None:
         return {}
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import catalog
+from hybrid_cli.weights.catalog import catalog_entry
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -25,7 +25,7 @@ def reads_images(policy: Policy, environment: Environment) -> bool:
     try:
         weights = Store(environment).locate(policy.local.model)
     except Failure:  # reported by whoever needs the model
-        entry = catalog(environment).get(policy.local.model)
+        entry = catalog_entry(policy.local.model, environment)
         return entry is not None and entry.projector is not None and policy.local.projector != "off"
     return projector_of(policy, weights) is not None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.capacity import recommended
-from hybrid_cli.weights.catalog import SMALL, CatalogFile, CatalogModel, catalog, unknown_model
+from hybrid_cli.weights.catalog import SMALL, CatalogFile, CatalogModel, catalog, catalog_entry, unknown_model
 from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
@@ -33,7 +33,7 @@ def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:
     if source is not None:
         return pull_source(source, name, reporter)
     store = Store(reporter.environment)
-    entry = catalog(reporter.environment).get(model)
+    entry = catalog_entry(model, reporter.environment)
     if entry is None:
         raise unknown_model(model, store.names(), reporter.environment)
     with store.pull_lock():
@@ -154,7 +154,7 @@ class _Pull:
 
     def _require_own_name(self, name: str, found: list[str | None], what: str) -> None:
         """Raise Failure (WEIGHTS) if the catalog has other files under `name`; unknown checksums are None."""
-        entry = catalog(self.reporter.environment).get(name)
+        entry = catalog_entry(name, self.reporter.environment)
         if entry is None:
             return
         wanted = [file.sha256 for file in entry.every_file]

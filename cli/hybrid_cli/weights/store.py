@@ -26,7 +26,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import CatalogModel, catalog, unknown_model
+from hybrid_cli.weights.catalog import CatalogModel, catalog, catalog_entry, unknown_model
 from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
 from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
@@ -192,7 +192,7 @@ class Store:
 
         A file whose stamp has not changed since the last check is read again only if `afresh`.
         """
-        entry = catalog(self._environment).get(manifest.name)
+        entry = catalog_entry(manifest.name, self._environment)
         if entry is not None and not manifest.has_files_of(entry):
             raise other_than_catalog(manifest.name, f"the stored {manifest.name}")
         checked = [self._verify_stored(file, manifest.name, afresh) for file in manifest.every_file]
