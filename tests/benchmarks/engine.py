@@ -25,6 +25,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from typos import prompt_with_typos
+
 from hybrid_cli.local.protocol import Event, LocalRequest, Task, Tokens
 from hybrid_cli.local.threads import SPIN_COUNT
 from hybrid_cli.local.worker import Worker
@@ -264,6 +266,45 @@ def prefix(bench: Bench) -> None:
         )
 
 
+def long_prompt(bench: Bench) -> None:
+    """First token of a prompt of about 2,000 tokens that was never seen before, the load included."""
+
+    def prompt() -> str:
+        lines = [f"Line {number}: the quick brown fox {number} jumps over the dog." for number in range(125)]
+        return "\n".join([str(time.monotonic()), *lines, "Who jumps?"])
+
+    def ours() -> float:
+        command = [bench.hybrid, "run", "-p", "offline", "-m", bench.model, "--max-tokens", "1"]
+        return seconds([*command, "--allow-truncated", prompt()])
+
+    def theirs() -> float:
+        command = [
+            bench.tool("llama-completion"),
+            "-m",
+            bench.model,
+            "-p",
+            prompt(),
+            "-n",
+            "1",
+            "--temp",
+            "0",
+        ]
+        return seconds([*command, "-t", "2", "-st", "--jinja", "--no-display-prompt", "--no-warmup"])
+
+    bench.row("2,000 tokens, one of the answer: s, llama-completion", "<= 1.00", ours, theirs)
+
+
+def corrected_copy(bench: Bench) -> None:
+    """A text of 289 words with its typos corrected: whole commands."""
+    prompt = prompt_with_typos()
+    ours = [bench.hybrid, "run", "-p", "offline", "-m", bench.model, "--max-tokens", "400", prompt]
+    native = [bench.tool("llama-completion"), "-m", bench.model, "-p", prompt, "-n", "400", "--temp", "0"]
+    native += ["-t", "2", "-st", "--jinja", "--no-display-prompt", "--no-warmup"]
+    bench.row(
+        "typos corrected: s, llama-completion", "<= 0.60", lambda: seconds(ours), lambda: seconds(native)
+    )
+
+
 def peak_memory(command: list[str]) -> float:
     """The most proportional memory (PSS, MB) of a command's processes together at any sample."""
     process = subprocess.Popen(
@@ -309,6 +350,8 @@ ROWS = {
     "batch": batches,
     "threads": follow_load,
     "prefix": prefix,
+    "long": long_prompt,
+    "typos": corrected_copy,
     "worker": worker_cost,
     "memory": memory,
 }

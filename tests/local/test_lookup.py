@@ -19,7 +19,7 @@ def warmed(tokens: list[int]) -> Lookup:
     """A lookup that knows how long a step takes."""
     lookup = Lookup(tokens)
     for _ in range(3):
-        lookup.verified(0, 0, 0.05)
+        lookup.verified(0, 0.05)
     return lookup
 
 
@@ -43,27 +43,40 @@ def test_the_longest_match_wins() -> None:
     assert lookup.draft()[:1] == [5]
 
 
-def test_drafts_that_fail_become_rare_and_come_back() -> None:
-    lookup = warmed([1, 2, 3, 4, 5, 1, 2, 3, 4])
-    for _ in range(20):
-        if lookup.draft():
-            lookup.verified(1, 0, 0.08)
+def test_text_that_stops_repeating_is_not_drafted_and_comes_back() -> None:
+    again = list(range(100, 160))
+    lookup = warmed([*again, *again[:12]])
+    lookup.add(again[12:20])
+    assert lookup.draft() == again[20 : 20 + len(lookup.draft())] != []
+    for start in range(0, 58, 2):  # two tokens of the text go on otherwise each time
+        lookup.add([*again[start : start + 2], 500 + start])
+    lookup.add(again[:2])
     assert lookup.draft() == []
-    for _ in range(400):
-        lookup.verified(0, 0, 0.05)
+    lookup.add(again[2:40])
     assert lookup.draft() != []
 
 
-def test_a_machine_on_which_longer_passes_cost_more_drafts_less() -> None:
+def test_the_longer_a_text_repeats_the_longer_are_the_drafts() -> None:
+    again = list(range(100, 300))
+    lookup = warmed([*again, *again[:2]])
     lengths = []
-    for share in (0.05, 0.4, 1.2):
-        lookup = warmed([*range(40), *range(30)])
-        for _ in range(30):
-            lookup.draft()
-            lookup.verified(4, 3, 0.05 * (1 + 4 * share))
+    for start in range(2, 140):
+        lookup.add([again[start]])
         lengths.append(len(lookup.draft()))
-    assert lengths == sorted(lengths, reverse=True)
-    assert lengths[0] > lengths[-1]
+    assert lengths[0] < lengths[-1] == MAX_DRAFT
+
+
+def test_the_costs_of_passes_decide() -> None:
+    """Passes of 8 are slow on this machine, and passes of 16 are not: a draft has 3 tokens or 15, never 7."""
+    again = list(range(100, 300))
+    lookup = warmed([*again, *again[:100]])
+    lookup.add(again[100:160])
+    for tokens, cost in ((2, 1.5), (3, 2.1), (4, 2.5), (8, 7.9), (16, 8.0), (32, 20.0)):
+        lookup.verified(tokens - 1, 0.05 * cost)
+    assert len(lookup.draft()) == 15
+    for _ in range(60):
+        lookup.verified(15, 1.0)
+    assert len(lookup.draft()) == 3
 
 
 def answer(engine: Any, path: Path, prompt: str, **task: Any) -> tuple[str, list[float | None]]:
@@ -103,7 +116,7 @@ def test_answers_and_signals_are_those_without_drafts(
 
     monkeypatch.setattr(Decoder, "_decode", count)
     # Cheap passes, so that drafts are tried whatever else the machine does.
-    monkeypatch.setattr(Lookup, "_share_of_a_token", 0.05)
+    monkeypatch.setattr(Lookup, "_cost", lambda _, tokens: 1 + 0.05 * tokens)
     engine = Inference(Loader())
     prompt = f"Repeat this list three times: {LIST}."
     plain, signals = answer(engine, model_file, prompt, drafts=False, **task)

@@ -282,7 +282,7 @@ class Decoder:
         if job.lookup is not None:
             job.lookup.add(job.produced[before:])
             if seconds is not None and before:
-                job.lookup.verified(len(draft), accepted, seconds)
+                job.lookup.verified(len(draft), seconds)
         return reason
 
     def _next_tokens(self, jobs: list[SequenceJob]) -> list[tuple[SequenceJob, list[int]]]:
