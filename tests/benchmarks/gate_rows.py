@@ -176,13 +176,13 @@ def main() -> None:
     }
     environment = Environment.of_process()
     policy = merge_policy(Flags(model=chosen.model), environment)
-    if chosen.samples:
-        policy = replace(policy, escalation=msgspec.structs.replace(policy.escalation, samples=COUNT))
+    samples = COUNT if chosen.samples else 0
+    policy = replace(policy, escalation=msgspec.structs.replace(policy.escalation, samples=samples))
     weights = Store(environment).locate(policy.local.model)
     for name, asked in parts.items():
         file = chosen.folder / f"{name}.jsonl"
         data = EvalInput(None, "all", None, file, "none")
-        work = Evaluation(data, asked, [], policy, weights, SavedRows.read(file), environment)
+        work = Evaluation(data, asked, [], policy, weights, SavedRows.read(file, samples), environment)
         work.begin(agreed=True)
         if not chosen.dry_run:
             rows = work.measure(None)

@@ -189,7 +189,7 @@ def test_the_verdict_says_what_samples_cost_and_buy(tmp_path: Path, profile: Pro
 
 
 def test_samples_that_a_calibration_does_not_know_are_named(tmp_path: Path, profile: Profile) -> None:
-    world = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+    world = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)}, verbosity=1)
     store(made_calibration(WEIGHTS, Promise("wrong_at_most", 0.2, 0.2)), world)
     policy = merge_policy(
         Flags(profile=str(profile("escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"))), world

@@ -225,6 +225,26 @@ def test_the_report_holds_every_figure_and_its_baselines() -> None:
     json.dumps(told, allow_nan=False)
 
 
+def test_long_answers_without_samples_are_asked_again_for_a_profile_that_compares_them(
+    tmp_path: Path,
+) -> None:
+    questions = [LabelledQuestion(f"What is {n}+1?", str(n + 1), "number") for n in range(4)]
+
+    def answer(asked: Sequence[LabelledQuestion]) -> Iterator[tuple[LabelledQuestion, LocalResult]]:
+        for question in asked:
+            tokens = 60 if question.prompt < "What is 2" else 5
+            yield (
+                question,
+                LocalResult("3", "stop", [-0.1] * tokens, tokens_in=5, tokens_out=tokens, first=FIRST),
+            )
+
+    def count_new(samples: int) -> int:
+        saved = SavedRows.read(tmp_path / "rows.jsonl", samples)
+        return len(list(answered(questions, answer, lambda *_: True, "weights", saved)))
+
+    assert [count_new(samples) for samples in (0, 0, 2, 2, 0)] == [4, 0, 2, 0, 0]
+
+
 def test_answered_rows_are_kept_and_used_again(tmp_path: Path) -> None:
     questions = [
         LabelledQuestion(f"What is {n}+1?", str(n + 1), "number", cloud_correct=True) for n in range(5)

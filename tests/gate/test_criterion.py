@@ -138,6 +138,26 @@ def test_only_targets_that_count_handoffs_weigh_the_gain() -> None:
         assert found > 1 - wrong  # so bad a cloud is seldom worth a handoff
 
 
+@pytest.mark.parametrize(
+    ("shifts", "drawn", "wanted"),
+    [
+        pytest.param([9, 9, -9], [], True, id="both must agree"),
+        pytest.param([9, 9, -9], [True], True, id="the second decides"),
+        pytest.param([9, 9, -9], [False], False, id="both can no longer agree"),
+        pytest.param([9, -9, -9], [False], True, id="one must agree"),
+        pytest.param([9, -9, -9], [True], False, id="one agrees"),
+        pytest.param([9, 9, -9], [True, True], False, id="all are drawn"),
+        pytest.param([0.1, 0, -0.1], [], False, id="far from the threshold"),
+        pytest.param([], [], False, id="a calibration without samples"),
+    ],
+)
+def test_a_sample_is_drawn_only_if_it_may_decide(
+    shifts: list[float], drawn: list[bool], wanted: bool
+) -> None:
+    unsure = Criterion(0.9, made_calibration(), KEEP, shifts=shifts)
+    assert unsure.for_request(request()).wants_sample(SIGNALS, drawn) == wanted
+
+
 def test_nothing_is_kept_if_no_threshold_keeps_the_promise() -> None:
     sure = made_calibration(score=made_score(bias=-1e9))
     none = Criterion(1.0, sure, Promise("wrong_at_most", 0.1, None), keeps_nothing="it cannot")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
-from hybrid_cli.cascade.samples import agreeing_share, is_comparable, sampled_request, sampled_texts
+from hybrid_cli.cascade.samples import agrees, is_comparable, sampled_request, sampled_texts
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.code_block import first_code_block, unfenced
@@ -108,20 +108,23 @@ class LocalModel:
         return LocalAnswer(gate.judge(judged, criterion), result, stages, observation)
 
     def _compare_with_samples(self, weights: Weights, criterion: Criterion, result: LocalResult) -> None:
-        """Set the agreement of further samples, if that may change whether the answer is kept."""
-        count = criterion.samples_wanted(gate.signals_of(result))
-        if not count or not is_comparable(result, self.request) or self.engine is None:
+        """Draw samples as long as the next may change whether the answer is kept, and set their agreement."""
+        signals = gate.signals_of(result)
+        drawn: list[bool] = []
+        if self.engine is None or not is_comparable(result, self.request):
             return
-        request = new_request(self.request, self.policy, weights, self.environment, self.offers)
         begun = self.stopwatch.elapsed()
-        with self.environment.waiting(f"comparing the answer with {count} more samples"):
-            samples = sampled_texts(self.engine, sampled_request(request, count))
-        result.agreement = agreeing_share(result.text, samples)
-        agreeing = round(result.agreement * count)
-        self.environment.detail(
-            f"the answer is near the threshold, so it was compared with {count} more samples: {agreeing} of {count}"
-            f" give the same number ({self.stopwatch.elapsed() - begun:.1f} s)"
-        )
+        while criterion.wants_sample(signals, drawn):
+            request = new_request(self.request, self.policy, weights, self.environment, self.offers)
+            with self.environment.waiting("comparing the answer with a sample"):
+                (text,) = sampled_texts(self.engine, sampled_request(request, [len(drawn) + 1]))
+            drawn.append(agrees(result.text, text))
+        if drawn:
+            result.agreement = sum(drawn) / len(drawn)
+            self.environment.detail(
+                f"the answer is near the threshold; samples drawn: {len(drawn)}, with the same number: {sum(drawn)}"
+                f" ({self.stopwatch.elapsed() - begun:.1f} s)"
+            )
 
     def _drop_oldest(self, result: LocalResult) -> None:
         """Leave out the oldest turns of a history that is too long, and say so."""

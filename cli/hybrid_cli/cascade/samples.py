@@ -25,12 +25,12 @@ def is_comparable(result: LocalResult, request: Request) -> bool:
     return form == "long" and is_sound and result_of(result.text) is not None
 
 
-def sampled_request(request: LocalRequest, count: int) -> LocalRequest:
-    """Return the request for `count` further samples of each task: decoded side by side, each drawing for itself."""
+def sampled_request(request: LocalRequest, numbers: Sequence[int]) -> LocalRequest:
+    """Return the request for further samples of each task, by their numbers from 1: each draws for itself."""
     tasks = [
         msgspec.structs.replace(task, temperature=TEMPERATURE, sample=number)
         for task in request.tasks
-        for number in range(1, count + 1)
+        for number in numbers
     ]
     return msgspec.structs.replace(request, tasks=tasks)
 
@@ -44,7 +44,6 @@ def sampled_texts(engine: Engine, request: LocalRequest) -> list[str]:
     return texts
 
 
-def agreeing_share(text: str, samples: Sequence[str]) -> float:
-    """Return the share of the samples that come to the same number as `text`."""
-    result = result_of(text)
-    return sum(result_of(sample) == result for sample in samples) / len(samples)
+def agrees(text: str, sample: str) -> bool:
+    """Return whether a sample comes to the same number as `text`."""
+    return result_of(sample) == result_of(text)

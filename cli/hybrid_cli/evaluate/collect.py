@@ -99,7 +99,8 @@ class Evaluation:
         asked, beyond = data.questions()
         questions = _each_once(asked, environment)
         weights = Store(environment).locate(policy.local.model)
-        return cls(data, questions, beyond, policy, weights, SavedRows.read(data.rows), environment)
+        saved = SavedRows.read(data.rows, policy.escalation.samples)
+        return cls(data, questions, beyond, policy, weights, saved, environment)
 
     def estimate(self) -> EvalEstimate:
         """The estimate of the remaining work."""
@@ -156,9 +157,8 @@ class Evaluation:
     @property
     def source(self) -> str:
         """Identifies the local model and its sampling, for the rows' keys."""
-        samples = self.policy.escalation.samples
         sampling = msgspec.json.encode(self.policy.local.sampling).decode()
-        return f"{self.weights.sha256} {sampling}{f' {samples} samples' if samples else ''}"
+        return f"{self.weights.sha256} {sampling}"
 
     @property
     def _is_live(self) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 
 from hybrid_cli.cascade.local_answer import doubt_of, tidied
 from hybrid_cli.cascade.local_run import collect, new_request
-from hybrid_cli.cascade.samples import agreeing_share, is_comparable, sampled_request, sampled_texts
+from hybrid_cli.cascade.samples import agrees, is_comparable, sampled_request, sampled_texts
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.json_schema import checked_schema
 from hybrid_cli.evaluate.questions import LabelledQuestion
@@ -72,9 +72,10 @@ class LocalAnswers:
     def _compare(self, request: LocalRequest, results: Sequence[LocalResult]) -> None:
         """Set the agreement of each task's samples with its result."""
         count = self.policy.escalation.samples
-        texts = sampled_texts(self.engine, sampled_request(request, count))
+        texts = sampled_texts(self.engine, sampled_request(request, range(1, count + 1)))
         for number, result in enumerate(results):
-            result.agreement = agreeing_share(result.text, texts[number * count : (number + 1) * count])
+            samples = texts[number * count : (number + 1) * count]
+            result.agreement = sum(agrees(result.text, sample) for sample in samples) / count
 
 
 def request_for(question: LabelledQuestion) -> Request:

@@ -51,6 +51,8 @@ class Row(msgspec.Struct, frozen=True):
     cloud_right: bool | None
     seconds: float | None = None
     """The time since the previous answer: many are generated side by side."""
+    samples: int = 0
+    """How many samples a comparable answer was compared with; `signals` then has their agreement."""
 
     def __post_init__(self) -> None:
         if not set(NAMES) <= set(self.signals) or len(self.running) != len(CHECKPOINTS):
@@ -82,16 +84,20 @@ _KINDS: dict[bytes, type[Row | CloudRow]] = {b'{"key":': Row, b'{"asked":': Clou
 
 @dataclass
 class SavedRows:
-    """Rows by key, and the file that they are saved to. Without a file they end with the process."""
+    """Rows by key, and the file that they are saved to. Without a file they end with the process.
+
+    Long answers that were compared with fewer than `samples` samples are left out, so that they are asked again.
+    """
 
     file: Path | None
+    samples: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
     cloud: dict[str, CloudRow] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, file: Path | None) -> SavedRows:
+    def read(cls, file: Path | None, samples: int = 0) -> SavedRows:
         """The rows in `file`, which need not exist. Raises Failure (USAGE) if it is not a file of rows."""
-        saved = cls(file)
+        saved = cls(file, samples)
         if file is None:
             return saved
         if not file.parent.is_dir():
@@ -114,7 +120,8 @@ class SavedRows:
 
     def _hold(self, row: Row | CloudRow) -> None:
         if isinstance(row, Row):
-            self.rows[row.key] = row
+            if row.form != "long" or row.samples >= self.samples:
+                self.rows[row.key] = row
         else:
             self.cloud[row.asked] = row
 
@@ -128,7 +135,7 @@ def answered(
     before = time.monotonic()
     for question, result in answer(list(missing.values())):
         now = time.monotonic()
-        row = _row(question, result, source, score, now - before)
+        row = _row(question, result, source, score, now - before, saved.samples)
         before = now
         saved.add(row)
         yield row
@@ -148,7 +155,9 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _row(question: LabelledQuestion, result: LocalResult, source: str, score: Scorer, seconds: float) -> Row:
+def _row(
+    question: LabelledQuestion, result: LocalResult, source: str, score: Scorer, seconds: float, samples: int
+) -> Row:
     return Row(
         key=key_of(question, source),
         task=question.task,
@@ -168,6 +177,7 @@ def _row(question: LabelledQuestion, result: LocalResult, source: str, score: Sc
         local_right=score(question, result.text),
         cloud_right=None,
         seconds=round(seconds, 3),
+        samples=samples,
     )
 
 

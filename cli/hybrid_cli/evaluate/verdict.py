@@ -136,7 +136,7 @@ def _is_compared(criterion: Criterion, question: LabelledQuestion, row: Row) -> 
     return (
         row.is_usable
         and "agreement" in row.signals
-        and criterion.for_request(request_for(question)).samples_wanted(row.signals) > 0
+        and criterion.for_request(request_for(question)).wants_sample(row.signals, [])
     )
 
 

@@ -101,14 +101,14 @@ class Criterion:
             wrong = shifted(wrong, self.shifts, agreement)
         return 1 - (wrong if self.cloud_right is None else handoff_gain(wrong, self.cloud_right))
 
-    def samples_wanted(self, signals: Signals) -> int:
-        """Return how many samples to compare with the answer: 0 unless their agreement may change the decision."""
+    def wants_sample(self, signals: Signals, drawn: Sequence[bool]) -> bool:
+        """Return whether one more sample may change the decision, after those drawn: whether each agrees."""
         most = len(self.shifts) - 1
         decisions = set()
-        for agreeing in range(most + 1):
+        for agreeing in range(sum(drawn), most - len(drawn) + sum(drawn) + 1):
             confidence = self.confidence({**signals, "agreement": agreeing / most})
             decisions.add(confidence is not None and self.keeps(confidence))
-        return most if len(decisions) > 1 else 0
+        return len(decisions) > 1
 
     def heads_for_handoff(self, signals: Signals) -> bool:
         """Return whether a running answer is heading for a handoff."""
@@ -154,7 +154,7 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
     target = policy.escalation.target
     if target.threshold is not None:
         if policy.escalation.samples:
-            environment.note("escalation.samples has no effect with a plain threshold; set wrong_at_most")
+            environment.detail("escalation.samples has no effect with a plain threshold; set wrong_at_most")
         return Criterion(target.threshold)
     ((name, value),) = [
         (name, value) for name in target.__struct_fields__ if (value := getattr(target, name)) is not None
@@ -170,7 +170,7 @@ def criterion_of(policy: Policy, weights: Weights, environment: Environment) -> 
     reason = "there is none" if calibration is None else calibration.misfit(name, cloud)
     shifts = tuple(calibration.shifts) if calibration is not None and policy.escalation.samples else ()
     if policy.escalation.samples and not shifts:
-        environment.note(
+        environment.detail(
             f"escalation.samples has no effect, because the calibration of {policy.local.model} has no samples; run:"
             f" hybrid calibrate -m {policy.local.model} (with the same profile)"
         )

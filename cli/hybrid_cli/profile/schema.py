@@ -220,8 +220,8 @@ class Escalation(Section, frozen=True):
     samples: Annotated[
         Literal[0, 2],
         says(
-            "2: compare a long calculated answer near the threshold with two more samples, if a handoff is possible."
-            " More right answers are kept, but they take about three times as long. Needs a calibration with samples."
+            "2: compare a long calculated answer near the threshold with up to two more samples, if a handoff is"
+            " possible. More right answers are kept, but they take about twice as long. Needs a calibration with samples."
         ),
     ] = 0
     sticky: Annotated[
