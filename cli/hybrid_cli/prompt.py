@@ -43,6 +43,8 @@ class Question:
     """Text before the prompt, of the files that all records of a pipe share."""
     files: tuple[PromptFile, ...] = ()
     """The texts that context and prompt were made of, in their order: files, the text on stdin, a template's input."""
+    template_head: str = ""
+    """The beginning of the prompt that a template wrote, whatever its input."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ class Request:
     def was_handed_off(self) -> bool:
         """Whether a cloud has answered an earlier turn."""
         return any(turn.by_cloud for turn in self.history)
+
+    @property
+    def template_head(self) -> str:
+        """The beginning of all messages that a template wrote; "" if they begin with other text."""
+        begins = self.system is None and not self.history and not self.question.context.strip()
+        return self.question.template_head if begins else ""
 
     def without_oldest(self, tokens: int, limit: int) -> Request:
         """Return the request without as many of the oldest turns as its `tokens` exceed `limit`, at least one.
@@ -183,7 +191,8 @@ def _by_template(
     prompt = template.text(given)
     if not prompt.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
-    return Question(prompt, context, files=(*files, PromptFile("the prompt", given)) if given else files)
+    files = (*files, PromptFile("the prompt", given)) if given else files
+    return Question(prompt, context, files=files, template_head=template.head)
 
 
 def prompt_of(argument: str, environment: Environment) -> str:

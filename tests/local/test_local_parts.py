@@ -239,7 +239,7 @@ def test_the_cache_is_off_unless_asked_for_and_where_logging_is_forbidden(
 ) -> None:
     def is_on(path: Path) -> bool:
         environment = Environment(None, None, None, {"HYBRID_HOME": str(home)})
-        return merge_policy(Flags(profile=str(path)), environment).keeps_prefixes
+        return merge_policy(Flags(profile=str(path)), environment).keeps_prefixes is True
 
     assert not is_on(profile("escalation: {mode: forbid}\n"))
     assert not is_on(profile("local: {prefix_cache: true}\nlog: {prompts: false}\n"))
@@ -247,6 +247,36 @@ def test_the_cache_is_off_unless_asked_for_and_where_logging_is_forbidden(
     assert is_on(path)
     assert hybrid("run", "-p", path, "--schema", '{"const": 1}', stdin=TEXT.encode()).returncode == 0
     assert len(list((home / "cache").rglob("*.prefix"))) == 1
+
+
+def test_only_what_a_template_writes_is_cached_by_default(hybrid: Hybrid, profile: Any, home: Path) -> None:
+    template = home / "config" / "templates" / "long.md"
+    template.parent.mkdir(parents=True)
+    template.write_text(f"{TEXT * 3}\n\nWhat does {{input}} mean?")
+    asked = ("run", "-p", "offline", "-t", "long", "--schema", '{"const": 1}')
+
+    def entries() -> list[Path]:
+        return list((home / "cache").rglob("*.prefix"))
+
+    for others in (
+        ("--system", "Be brief."),
+        ("-p", profile("log: {prompts: false}\nescalation: {mode: forbid}\n")),
+    ):
+        assert hybrid(*asked, *others, "a fox").returncode == 0
+        assert entries() == []
+    assert hybrid(*asked, "a fox").returncode == 0
+    (entry,) = entries()
+    count = int.from_bytes(entry.read_bytes()[8:16], "little")
+    assert hybrid(*asked, "the name of a place far away, which only this prompt has").returncode == 0
+    assert entries() == [entry]  # nothing else was stored
+    used = json.loads(hybrid(*asked, "--json", "a fox").stdout)["usage"]["local"]["in"]
+    assert 256 <= count <= used - len(["a", "fox", "mean?"])
+    before = entry.stat().st_mtime_ns
+    os.utime(entry, ns=(before - 10**9, before - 10**9))
+    assert hybrid(*asked, "a cat").returncode == 0
+    assert entry.stat().st_mtime_ns >= before  # it was read
+    assert hybrid("run", "-p", "offline", TEXT * 4, "--schema", '{"const": 1}').returncode == 0
+    assert entries() == [entry]
 
 
 def test_a_projects_no_to_logging_is_one_to_the_cache(

@@ -106,7 +106,7 @@ STRICT: dict[str, Callable[[Any], Any]] = {
     "limits.of_profile.calls_per_month": lower,
     "limits.tools": lambda tools: set(TOOLS) - set(TOOLS if tools is None else tools),
     "log.prompts": lambda prompts: not prompts,
-    "local.prefix_cache": lambda kept: not kept,
+    "local.prefix_cache": (True, "templates", False).index,
     "escalation.sticky": lambda sticky: not sticky,
 }
 

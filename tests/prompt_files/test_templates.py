@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hybrid_cli.egress.prompt_rules import RequestFacts
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.prompt import Question, Request, read_question
+from hybrid_cli.prompt import Question, Request, Turn, read_question
 from hybrid_cli.prompt_files.templates import PromptTemplate, filled_template
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
@@ -62,7 +63,8 @@ def test_mistakes_are_one_line(world: Environment, name: str, given: list[str], 
 
 def test_a_template_without_input_takes_no_prompt(world: Environment) -> None:
     template = filled_template("joke", [], world)
-    assert read_question(None, world, may_read=False, template=template) == Question("Tell a joke.", "")
+    question = read_question(None, world, may_read=False, template=template)
+    assert question == Question("Tell a joke.", "", template_head="Tell a joke.")
     with pytest.raises(Failure, match=r"has no \{input\}, so it takes no PROMPT"):
         read_question("about cats", world, may_read=False, template=template)
     review = filled_template("review", ["language=C"], world)
@@ -75,6 +77,21 @@ def test_a_rule_sees_the_input_alone(world: Environment) -> None:
     template = filled_template("review", ["language=C"], world)
     question = read_question("SECRET PLAN", world, may_read=False, template=template)
     assert RequestFacts(Request(question, None), frozenset()).matches("^SECRET PLAN$")
+
+
+def test_the_head_of_a_template_is_what_every_prompt_with_it_begins_with() -> None:
+    template = PromptTemplate("a", "As {{json}} {} in {language}: {input}", {"language": "secret"})
+    assert template.head == "As {json} {} in "
+    assert template.text("x").startswith(template.head)
+    assert PromptTemplate("a", "{input}").head == ""
+    question = Question("As x", "", template_head="As ")
+    assert Request(question, None).template_head == "As "
+    for request in (
+        Request(question, "Be brief."),
+        Request(question, None, history=(Turn("user", "Hi"),)),
+        Request(replace(question, context="a file"), None),
+    ):
+        assert request.template_head == ""
 
 
 def test_a_pipe_fills_one_input(world: Environment) -> None:

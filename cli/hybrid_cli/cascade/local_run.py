@@ -35,13 +35,15 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
-    local = policy.local
+    local, keeps = policy.local, policy.keeps_prefixes
+    head = request.template_head if keeps == "templates" else None
     return LocalRequest(
         path=str(weights.path.absolute()),
         tasks=[new_task(request, policy, offered)],
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
-        cache_folder=str(environment.cache_folder / "prefixes") if policy.keeps_prefixes else None,
+        cache_folder=str(environment.cache_folder / "prefixes") if keeps is True or head else None,
+        cached_head=head,
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,
         mmap_over_memory=local.mmap_over_memory,

@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
-from hybrid_cli.local.context import Size, new_context
+from hybrid_cli.local.context import Size, common_length, new_context
 from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.grammar_filter import GrammarError
@@ -116,12 +118,24 @@ class Inference:
                 held = cache.load(jobs[0].prompt, decoder.prefix_slot) if cache is not None else 0
                 kept = decoder.run(jobs, held)
                 if cache is not None:
+                    kept = min(kept, _cacheable(request, model, jobs[0].prompt))
                     cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=held)
                 emit(Done(size.longest, cached=held if cache is not None else 0))
             finally:
                 decoder.close()
         finally:
             llama_cpp.llama_free(context)
+
+
+def _cacheable(request: LocalRequest, model: Model, prompt: list[int]) -> int:
+    """Return how many tokens of the first task's prompt may be cached."""
+    if request.cached_head is None:
+        return len(prompt)
+    task = request.tasks[0]
+    messages = [*task.messages[:-1], {**task.messages[-1], "content": request.cached_head}]
+    return common_length(
+        [prompt, model.tokens(model.prompt(msgspec.structs.replace(task, messages=messages)))]
+    )
 
 
 def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: int) -> SequenceJob:

@@ -1,8 +1,8 @@
 """The prefix cache: prompts' states on disk, so that a repeated system prompt, file or example costs no time.
 
-An entry is the state (KV cache) of one whole prompt. A later prompt uses the entry with the longest common
-prefix, up to the first difference. An entry contains the prompt in clear text, so the cache is used only if
-the user allowed prompts on disk.
+An entry is the state (KV cache) of a prompt, or of the beginning that a prompt template wrote. A later prompt uses the
+entry with the longest common prefix, up to the first difference. An entry contains its tokens in clear text, so whole
+prompts are stored only if the user allowed prompts on disk.
 
 - `FOLDER/KEY/*.prefix`: the entries of one model, template and build of llama.cpp; a file's modification time
   is that of its last use, and the oldest are deleted first
@@ -79,8 +79,11 @@ class PrefixCache:
         return 0
 
     def save(self, prompt: list[int], slot: int, *, reused: int) -> None:
-        """Save the state of `prompt` from `slot`, unless little of it is new. Never raises OSError."""
-        if len(prompt) - reused < MIN_TOKENS:
+        """Save the state of `prompt`, with which `slot` begins, unless little of it is new. Never raises OSError.
+
+        What follows in the slot is deleted.
+        """
+        if len(prompt) - reused < MIN_TOKENS or not self._cut(slot, len(prompt)):
             return
         state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, slot))()
         if len(state) > MAX_BYTES // 2:
@@ -96,6 +99,10 @@ class PrefixCache:
                 file.write(_HEAD.pack(_MAGIC, len(prompt), len(state), digest.digest()))
                 file.write(tokens)
                 file.write(state)
+
+    def _cut(self, slot: int, length: int) -> bool:
+        """Return whether the slot could be cut to its first `length` tokens."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1))
 
     def _entries(self) -> list[Path]:
         try:

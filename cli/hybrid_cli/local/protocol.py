@@ -120,6 +120,8 @@ class LocalRequest(_Message, frozen=True):
     """None adapts to the machine's load."""
     cache_folder: str | None = None
     """Where prefixes are cached; None for no cache."""
+    cached_head: str | None = None
+    """The beginning of the last message that may be cached; None for the whole prompt."""
     weights_id: str = ""
     """Identifies these weights in the cache."""
     require_enforcement: bool = False

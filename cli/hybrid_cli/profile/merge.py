@@ -35,7 +35,7 @@ def _prefer(strict: str) -> MergeRule:
     return lambda settings: next((setting for setting in settings if setting[1] == strict), settings[-1])
 
 
-def _strictest_of(*values: str) -> MergeRule:
+def _strictest_of(*values: str | bool) -> MergeRule:
     """The first layer with the value that comes first in `values`."""
     return lambda settings: min(settings, key=lambda setting: values.index(setting[1]))
 
@@ -81,7 +81,7 @@ RULES: dict[str, MergeRule] = {
     "local.context": _last,
     "local.threads": _last,
     "local.gpu_layers": _last,
-    "local.prefix_cache": _least,
+    "local.prefix_cache": _strictest_of(False, "templates", True),
     "local.mmap_over_memory": _last,
     "local.lookup": _last,
     "local.keep_alive": _last,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud
@@ -89,10 +89,13 @@ class Policy:
     """The effective value of each key, with its layer and the values refused."""
 
     @property
-    def keeps_prefixes(self) -> bool:
-        """Whether the prefix cache may store prompts on disk. A layer with `log.prompts: false` forbids that."""
+    def keeps_prefixes(self) -> Literal["templates"] | bool:
+        """Whether the prefix cache may store prompts on disk, or only the beginnings that templates write.
+
+        A layer with `log.prompts: false` forbids both.
+        """
         log = self.values["log.prompts"]
-        return self.local.prefix_cache and (log.value or log.layer == BUILT_IN)
+        return self.local.prefix_cache if log.value or log.layer == BUILT_IN else False
 
 
 def merge_policy(flags: Flags, environment: Environment) -> Policy:

@@ -90,11 +90,13 @@ class Local(Section, frozen=True):
         says("Layers that the GPU holds; auto: as many as fit into its free memory; 0: none."),
     ] = "auto"
     prefix_cache: Annotated[
-        bool,
+        Literal["templates"] | bool,
+        if_wrong("must be templates, true or false"),
         says(
-            "Store the state after a long prompt on disk, unencrypted; the same prompt then starts at once."
+            "Store the state after a long beginning on disk, unencrypted; the next prompt with it starts at once."
+            " templates: of what a template (`-t`) writes; true: of every prompt; false: none."
         ),
-    ] = False
+    ] = "templates"
     mmap_over_memory: Annotated[
         bool, says("Run a model that is larger than the free memory from its file on disk; slow.")
     ] = False

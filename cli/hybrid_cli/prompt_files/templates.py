@@ -42,6 +42,12 @@ class PromptTemplate:
     def takes_input(self) -> bool:
         return INPUT in self.variables
 
+    @property
+    def head(self) -> str:
+        """The text before the first variable."""
+        places = (found.start() for found in _VARIABLE.finditer(self.source) if found["name"])
+        return self._filled(self.source[: next(places, len(self.source))], {})
+
     def text(self, given: str = "") -> str:
         """Return the prompt, with `given` as its input."""
         return self._filled(self.source, {**self.values, INPUT: given})
