@@ -7,6 +7,7 @@ model's weights once for all sequences. The prompts' common prefix is decoded on
 from __future__ import annotations
 
 import ctypes
+import itertools
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -262,7 +263,9 @@ class Decoder:
         for job in self.active:
             job.draft = []
         if len(self.active) == 1 and (job := self.active[0]).produced and job.lookup is not None:
-            job.draft = job.lookup.draft()[: job.max_tokens - len(job.produced) - 1]
+            draft = job.lookup.draft()[: job.max_tokens - len(job.produced) - 1]
+            # Nothing follows the end of an answer, and a text in the prompt ends with the same token.
+            job.draft = list(itertools.takewhile(lambda token: not self._model.ends(token), draft))
 
     def _verify(self, job: SequenceJob, rows: range, seconds: float | None) -> str | None:
         """Extend `job` by the output rows of its last token and its draft, as far as the draft is right.
