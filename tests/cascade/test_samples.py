@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from hybrid_cli.cascade.samples import sampled_request
 from hybrid_cli.gate.calibration import Promise, as_text
+from hybrid_cli.gate.verdict import LocalResult
+from hybrid_cli.local.protocol import LocalRequest, Task
 from hybrid_cli.weights.catalog import shipped_catalog
 from hybrid_process import Hybrid
 from made_rows import made_calibration
@@ -94,3 +97,15 @@ def test_no_sample_is_drawn_in_vain(
     found, told = answer(shifts, *arguments, text=text, prompt=prompt)
     assert "agreement" not in found["handoff"]["signals"]
     assert "samples drawn" not in told
+
+
+def test_no_sample_is_much_longer_than_the_answer() -> None:
+    tasks = [Task([{"role": "user", "content": "2 + 2?"}], most) for most in (512, 100)]
+    answers = [LocalResult("4", logprobs=[-0.1] * 60) for _ in tasks]
+    request = sampled_request(LocalRequest("m.gguf", tasks), answers, [1, 2])
+    assert [(task.sample, task.max_tokens) for task in request.tasks] == [
+        (1, 120),
+        (2, 120),
+        (1, 100),
+        (2, 100),
+    ]

@@ -117,7 +117,7 @@ class LocalModel:
         while criterion.wants_sample(signals, drawn):
             request = new_request(self.request, self.policy, weights, self.environment, self.offers)
             with self.environment.waiting("comparing the answer with a sample"):
-                (text,) = sampled_texts(self.engine, sampled_request(request, [len(drawn) + 1]))
+                (text,) = sampled_texts(self.engine, sampled_request(request, [result], [len(drawn) + 1]))
             drawn.append(agrees(result.text, text))
         if drawn:
             result.agreement = sum(drawn) / len(drawn)

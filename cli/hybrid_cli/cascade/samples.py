@@ -14,6 +14,8 @@ from hybrid_cli.prompt import Request
 
 TEMPERATURE = 0.7
 """High enough for samples that differ where the model is unsure, and that are still sensible."""
+_LONGEST = 2
+"""Times the tokens of the answer."""
 
 
 def is_comparable(result: LocalResult, request: Request) -> bool:
@@ -25,11 +27,21 @@ def is_comparable(result: LocalResult, request: Request) -> bool:
     return form == "long" and is_sound and result_of(result.text) is not None
 
 
-def sampled_request(request: LocalRequest, numbers: Sequence[int]) -> LocalRequest:
-    """Return the request for further samples of each task, by their numbers from 1: each draws for itself."""
+def sampled_request(
+    request: LocalRequest, answers: Sequence[LocalResult], numbers: Sequence[int]
+) -> LocalRequest:
+    """Return the request for further samples of each task's answer, by their numbers from 1: each draws for itself.
+
+    A sample of more than twice the answer's tokens is cut off: it hardly comes to the same number, and takes long.
+    """
     tasks = [
-        msgspec.structs.replace(task, temperature=TEMPERATURE, sample=number)
-        for task in request.tasks
+        msgspec.structs.replace(
+            task,
+            temperature=TEMPERATURE,
+            sample=number,
+            max_tokens=min(task.max_tokens, _LONGEST * len(answer.logprobs)),
+        )
+        for task, answer in zip(request.tasks, answers, strict=True)
         for number in numbers
     ]
     return msgspec.structs.replace(request, tasks=tasks)

@@ -72,7 +72,7 @@ class LocalAnswers:
     def _compare(self, request: LocalRequest, results: Sequence[LocalResult]) -> None:
         """Set the agreement of each task's samples with its result."""
         count = self.policy.escalation.samples
-        texts = sampled_texts(self.engine, sampled_request(request, range(1, count + 1)))
+        texts = sampled_texts(self.engine, sampled_request(request, results, range(1, count + 1)))
         for number, result in enumerate(results):
             samples = texts[number * count : (number + 1) * count]
             result.agreement = sum(agrees(result.text, sample) for sample in samples) / count
