@@ -294,6 +294,13 @@ def long_prompt(bench: Bench) -> None:
     bench.row("2,000 tokens, one of the answer: s, llama-completion", "<= 1.00", ours, theirs)
 
 
+def brief_answer(bench: Bench) -> None:
+    """A short answer from a cold start, for which the weights stay as they are, against one token more allowed."""
+    command = [bench.hybrid, "run", "-p", "offline", "-m", bench.model, "Name the capital of France."]
+    brief, longer = [*command, "--max-tokens", "64"], [*command, "--max-tokens", "65"]
+    bench.row("brief answer: s, with rearranged weights", "", lambda: seconds(brief), lambda: seconds(longer))
+
+
 def corrected_copy(bench: Bench) -> None:
     """A text of 289 words with its typos corrected: whole commands."""
     prompt = prompt_with_typos()
@@ -352,6 +359,7 @@ ROWS = {
     "prefix": prefix,
     "long": long_prompt,
     "typos": corrected_copy,
+    "brief": brief_answer,
     "worker": worker_cost,
     "memory": memory,
 }

@@ -88,6 +88,7 @@ class _Child:
                 mmap_over_memory=message.mmap_over_memory,
                 gpu_layers=message.gpu_layers,
                 context=message.context,
+                rearranges=not (isinstance(message, LocalRequest) and message.is_brief),
             )
             self._imports.join()
             self._generate(message)

@@ -46,6 +46,7 @@ class Loader:
         llama_cpp.llama_log_set(self._drop, None)
         llama_cpp.llama_backend_init()
         self._asked: tuple[str, int | None] | None = None
+        self._is_rearranged = False
         self.gpu = Offload()
         self.handle: Any = None
         self._projector: Projector | None = None
@@ -59,20 +60,26 @@ class Loader:
         gpu_layers: int | None = None,
         context: int | None = None,
         beside: str | None = None,
-    ) -> None:
+        rearranges: bool = True,
+    ) -> bool:
         """Load the model at `path` into `handle`, and say in `gpu` what a GPU holds. Raises Failure (WEIGHTS).
+
+        Return whether there is a new handle: the earlier one is freed.
 
         The memory must also hold the file `beside`, which will be loaded next.
 
         `gpu_layers`: None for as many as fit beside the cache of `context` tokens. If a GPU has too little memory
         after all, it gets fewer layers, and at last none.
 
+        `rearranges`: whether llama.cpp may copy the weights into an order that its kernels decode with faster. A model
+        that is loaded so already stays so.
+
         With `mmap_over_memory` the weights may be larger than the free memory: they are mapped, and the kernel
         reads the parts that are needed again and again.
         """
         asked = (path, gpu_layers)
-        if asked == self._asked:
-            return
+        if asked == self._asked and self._is_rearranged >= rearranges:
+            return False
         if self._asked is not None:
             self._projector = None  # it points into the model
             llama_cpp.llama_model_free(self.handle)
@@ -86,16 +93,18 @@ class Loader:
             if not is_mapped:
                 share = 1.0 if layers is None else _share_in_memory(number, layers, gpus)
                 _refuse_too_large(path, share, beside)
-            self.handle = _call(path, mmap_over_memory, number)
+            only_mapped = mmap_over_memory or not rearranges
+            self.handle = _call(path, only_mapped, number)
             if self.handle:
                 break
-            reason = self.reason(_call, path, mmap_over_memory, number)
+            reason = self.reason(_call, path, only_mapped, number)
             if not (number and any(map(_OUT_OF_MEMORY.search, self._errors))):
                 raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
         wanted = first if gpus else gpu_layers or 0
         self.gpu = Offload(number, wanted if number < wanted else 0, bool(gpus))
-        self._asked = asked
+        self._asked, self._is_rearranged = asked, rearranges
         self._seconds = time.monotonic() - started
+        return True
 
     def projector(self, path: str | None) -> Projector:
         """Return the projector at `path`, loaded for the model. Raises Failure (WEIGHTS)."""
