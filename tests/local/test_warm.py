@@ -377,6 +377,12 @@ def test_keep_alive_0_ends_a_loaded_model(hybrid: Hybrid, short_home: Path) -> N
     until(lambda: not is_alive(engine["pid"]))
 
 
+def test_looking_at_a_loaded_model_does_not_keep_it(hybrid: Hybrid, short_home: Path) -> None:
+    hybrid("run", *KEEP[:3], "1s", *KEEP[4:], "Hi")
+    (engine,) = loaded(short_home)
+    until(lambda: not loaded(short_home) and not is_alive(engine["pid"]))  # it asks every few milliseconds
+
+
 @pytest.mark.slow
 def test_a_hundred_requests_with_random_kills(hybrid: Hybrid, short_home: Path, command: str) -> None:
     """Each ends with the right answer or says that its engine is gone; nothing stays that nobody uses."""

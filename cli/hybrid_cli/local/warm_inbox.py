@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
@@ -72,10 +73,9 @@ class WarmInbox(Inbox):
             self._arrive(*self._callers.arrivals.get())
 
     def _wait(self) -> None:
-        try:
+        with contextlib.suppress(queue.Empty):
             self._arrive(*self._callers.arrivals.get(timeout=_TICK_SECONDS))
-        except queue.Empty:
-            self._end_if_unused()
+        self._end_if_unused()  # also after a message: asking for the status again and again keeps nothing loaded
 
     def break_down(self, failure: Failure) -> None:
         """Give `failure` to the next caller that asks for an answer, then end: the model cannot be used."""
@@ -91,7 +91,9 @@ class WarmInbox(Inbox):
             return
         free = memory.available()
         is_over = self._keep is not None and now - self._last_caller >= self._keep
-        self.ended = is_over or not self._is_wanted() or (free is not None and free < _LEAST_MEMORY)
+        self.ended = (
+            self.ended or is_over or not self._is_wanted() or (free is not None and free < _LEAST_MEMORY)
+        )
 
     def _arrive(self, caller: Caller, message: Message | Gone) -> None:
         caller.only_watches = caller.only_watches or isinstance(message, AskStatus)
