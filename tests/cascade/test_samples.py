@@ -25,6 +25,10 @@ PROMPT = "Tell the history of the Eiffel Tower in one paragraph, with the year i
 SAMPLES = "escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"
 
 
+ANSWERS = SAMPLES.replace("samples", "on_denied: answer, on_cloud_failure: answer, samples")
+KEY = "ghp_" + "A7b9C1d3E5f7G9h1J3k5L7m9N1p3Q5r7S9t1"
+
+
 def calibrate(home: Path, shifts: list[float]) -> None:
     promises = [Promise("wrong_at_most", 0.2, 0.5, 0.5)]
     calibration = made_calibration(
@@ -85,6 +89,11 @@ def told_count(told: str) -> int:
         pytest.param([9, 0, -9], ["--escalation", "forbid"], SAMPLES, PROMPT, id="nothing may leave"),
         pytest.param([9, 0, -9], [], SAMPLES, "Say hello.", id="a short answer"),
         pytest.param([9, 0, -9], [], SAMPLES.replace("2,", "0,", 1), PROMPT, id="it is off"),
+        pytest.param([9, 0, -9], [], ANSWERS, f"{PROMPT} My key is {KEY}.", id="a secret may not leave"),
+        pytest.param([9, 0, -9], ["--escalation", "ask"], ANSWERS, PROMPT, id="nobody can be asked"),
+        pytest.param(
+            [9, 0, -9], [], f"{ANSWERS}limits: {{calls_per_day: 0}}\n", PROMPT, id="the limit is reached"
+        ),
     ],
 )
 def test_no_sample_is_drawn_in_vain(

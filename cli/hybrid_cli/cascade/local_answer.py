@@ -16,6 +16,7 @@ from hybrid_cli.checks.plain_sense import nonsense
 from hybrid_cli.checks.tool_calls import ToolName, find_tool_call, is_broken, may_begin
 from hybrid_cli.checks.verify import verify
 from hybrid_cli.egress.permission import Permission, prefetch_sdk
+from hybrid_cli.egress.prospects import may_be_sent
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion, criterion_of
@@ -99,22 +100,28 @@ class LocalModel:
         if result.call is not None:
             return LocalAnswer(gate.called(result.call), result, stages)
         observation = observe(result, weights.sha256, self.policy, self.environment)
-        if permission.denied is None:
-            self._compare_with_samples(weights, criterion, result)
-            stages = stage_scores(result, criterion)
+        self._compare_with_samples(weights, criterion, result, permission)
+        stages = stage_scores(result, criterion)
         judged = result
         if result.finish_reason == "length" and self.request.allows_truncated:
             judged = replace(result, finish_reason="stop")
         return LocalAnswer(gate.judge(judged, criterion), result, stages, observation)
 
-    def _compare_with_samples(self, weights: Weights, criterion: Criterion, result: LocalResult) -> None:
-        """Draw samples as long as the next may change whether the answer is kept, and set their agreement."""
+    def _compare_with_samples(
+        self, weights: Weights, criterion: Criterion, result: LocalResult, permission: Permission
+    ) -> None:
+        """Draw samples as long as the next may decide whether the answer is handed off, and set their agreement."""
         signals = gate.signals_of(result)
         drawn: list[bool] = []
-        if self.engine is None or not is_comparable(result, self.request):
+        if (
+            self.engine is None
+            or not is_comparable(result, self.request)
+            or not criterion.wants_sample(signals, drawn)
+            or not may_be_sent(self.request, self.policy, permission, self.environment)
+        ):
             return
         begun = self.stopwatch.elapsed()
-        while criterion.wants_sample(signals, drawn):
+        while criterion.wants_sample(signals, drawn) and self._has_time_for(result):
             request = new_request(self.request, self.policy, weights, self.environment, self.offers)
             with self.environment.waiting("comparing the answer with a sample"):
                 (text,) = sampled_texts(self.engine, sampled_request(request, [result], [len(drawn) + 1]))
@@ -125,6 +132,11 @@ class LocalModel:
                 f"the answer is near the threshold; samples drawn: {len(drawn)}, with the same number: {sum(drawn)}"
                 f" ({self.stopwatch.elapsed() - begun:.1f} s)"
             )
+
+    def _has_time_for(self, result: LocalResult) -> bool:
+        """Return whether the time limit leaves as long as the answer took, which a sample may take again."""
+        limit = self.policy.limits.seconds
+        return limit is None or limit - self.stopwatch.elapsed() > (result.seconds or 0)
 
     def _drop_oldest(self, result: LocalResult) -> None:
         """Leave out the oldest turns of a history that is too long, and say so."""

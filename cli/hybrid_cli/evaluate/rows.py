@@ -57,6 +57,8 @@ class Row(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not set(NAMES) <= set(self.signals) or len(self.running) != len(CHECKPOINTS):
             raise ValueError("signals are missing")
+        if not 0 <= (self.signals.get("agreement") or 0) <= 1:
+            raise ValueError("the agreement of samples is no share")
         if len(self.kinds) != len(prompt_kinds().kinds):
             raise ValueError("the prompt's kinds are missing")
 
