@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,9 @@ class Sampler:
         self._piece = piece
         self._grammar = None if grammar is None else Grammar(vocab, grammar, first_bytes)
         self._chain = _new_chain(vocabulary, task, own_seed(task.seed, prompt, task.sample))
-        wanted = 1 if task.temperature == 0 else _TOP_K
+        self.is_greedy = task.temperature == 0
+        self._penalty = task.repeat_penalty
+        wanted = 1 if self.is_greedy else _TOP_K
         # The penalty may lower as many of the highest logits as its window has tokens.
         self._candidates = wanted if task.repeat_penalty == 1 else wanted + _PENALTY_WINDOW
 
@@ -68,6 +70,16 @@ class Sampler:
         token = self._sample(allowed, logits)
         self._grammar.accept(token)
         return SampledToken(token, self._begin_one_text(allowed), self._share(token, allowed, logits))
+
+    def lead(self, logits: Logits, meter: Meter, produced: Sequence[int]) -> float:
+        """Return how far the best token of the row is ahead of the second, in nats, after the penalty on what repeats."""
+        tokens = meter.highest(self._candidates + 1)
+        values = logits[tokens].astype(np.float64)
+        if self._penalty != 1:
+            repeated = np.isin(tokens, produced[-_PENALTY_WINDOW:])
+            values[repeated] *= np.where(values[repeated] > 0, 1 / self._penalty, self._penalty)
+        second, best = np.partition(values, -2)[-2:]
+        return float(best - second)
 
     def _sample(self, tokens: Tokens, logits: Logits) -> int:
         """Choose one of `tokens`, which are in ascending order, by the chain."""
