@@ -128,3 +128,60 @@ def test_answers_and_signals_are_those_without_drafts(
     assert other == pytest.approx(signals, abs=2e-3)  # llama.cpp's last digits depend on the tokens of a pass
     if len(signals) > 40 and "temperature" not in task:
         assert len(passes) - without < without
+
+
+@pytest.mark.parametrize("close", [2.0, 1e9])
+def test_a_close_choice_is_decoded_alone(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch, close: float
+) -> None:
+    """Wherever a draft is given up, and even if all of them are, the answer goes on from there."""
+    from hybrid_cli.local import decode
+    from hybrid_cli.local.inference import Inference
+    from hybrid_cli.local.loading import Loader
+
+    engine = Inference(Loader())
+    prompt = f"Repeat this list three times: {LIST}."
+    plain = answer(engine, model_file, prompt, drafts=False)
+    left: list[bool] = []
+    whole = decode.Decoder._is_close
+
+    def is_close(self: decode.Decoder, job: decode.SequenceJob, row: int) -> bool:
+        left.append(whole(self, job, row))
+        return left[-1]
+
+    monkeypatch.setattr(decode, "_CLOSE", close)
+    monkeypatch.setattr(decode.Decoder, "_is_close", is_close)
+    monkeypatch.setattr(Lookup, "_cost", lambda _, tokens: 1 + 0.05 * tokens)
+    text, signals = answer(engine, model_file, prompt)
+    assert text == plain[0]
+    assert signals == pytest.approx(plain[1], abs=2e-3)
+    assert any(left)
+    assert all(left) == (close == 1e9)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "produced", "lead"),
+    [(1.0, [], 1.0), (1.0, [0], 1.0), (2.0, [], 1.0), (2.0, [0], 1.0), (2.0, [0, 1], 0.5), (2.0, [2], 1.0)],
+)
+def test_the_lead_counts_the_penalty(
+    model_file: Path, penalty: float, produced: list[int], lead: float
+) -> None:
+    import numpy as np
+
+    from hybrid_cli.local.loading import Loader
+    from hybrid_cli.local.logits import Meter
+    from hybrid_cli.local.model import Model
+    from hybrid_cli.local.sampler import Sampler
+
+    loader = Loader()
+    loader.load(str(model_file))
+    model = Model(loader.handle)
+    sampler = Sampler(
+        Task([], 1, repeat_penalty=penalty), "", model.vocab, None, model.first_bytes, model.piece
+    )
+    logits = np.full(model.vocabulary_size, -9.0, dtype=np.float32)
+    logits[:3] = 4.0, 3.0, 1.0  # with a penalty of 2 the first falls to 2, the second to 1.5
+    meter = Meter(model.vocabulary_size)
+    meter.read(logits)
+    assert sampler.lead(logits, meter, produced) == pytest.approx(lead)
+    sampler.close()
