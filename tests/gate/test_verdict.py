@@ -9,7 +9,7 @@ import pytest
 from hybrid_cli.exit_status import ExitStatus
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.features import answer_signals
-from hybrid_cli.gate.verdict import LocalResult, judge
+from hybrid_cli.gate.verdict import LocalResult, StageScore, judge
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,15 @@ def test_a_missing_signal_is_never_confident() -> None:
     assert confidence([0.0, None, 0.0]) is None
     assert confidence([math.log(0.25), math.log(1.0)]) == pytest.approx(0.5)
     assert judge(LocalResult("yes", "stop", [None]), Criterion(0.0)).reason == "unsure"
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "told"),
+    [
+        (0.7041, 0.7047, "0.704, below the threshold 0.705"),
+        (0.8, 0.7, "0.80, at least the threshold 0.70"),
+        (0.7, 0.7, "0.70, at least the threshold 0.70"),
+    ],
+)
+def test_a_score_and_its_threshold_are_told_apart(score: float, threshold: float, told: str) -> None:
+    assert StageScore("tokens", 8, score, threshold).describe() == f"confidence after 8 tokens {told}"

@@ -138,7 +138,7 @@ def test_a_model_is_looked_up_as_in_the_whole_catalog(home: Path) -> None:
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
     for name, entry in shipped_catalog().items():
         assert catalog_entry(name, environment) == entry
-    for name in ("none", "smollm2", "files", "  files", "smollm2-135m:", ""):
+    for name in ("none", "smollm2", "files", "  files", "smollm2-135m:", "", "\udcff"):
         assert catalog_entry(name, environment) is None, name
     own = "smollm2-135m:\n  files: [{name: o.gguf, size: 1, sha256: %s}]\n  sources: ['hf:a/b/{file}']\n  licence: MIT\n"
     (home / "config").mkdir(parents=True)

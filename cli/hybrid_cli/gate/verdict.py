@@ -48,7 +48,8 @@ class StageScore(msgspec.Struct, frozen=True):
         if self.threshold is None:
             return f"{when} {self.score:.2f}"
         side = "below" if self.score < self.threshold else "at least"
-        return f"{when} {self.score:.2f}, {side} the threshold {self.threshold:.2f}"
+        score, threshold = _told_apart(self.score, self.threshold)
+        return f"{when} {score}, {side} the threshold {threshold}"
 
 
 @dataclass
@@ -180,13 +181,16 @@ def _unsure(confidence: float | None, criterion: Criterion) -> str | None:
         return "unsure (a signal is missing)"
     if criterion.keeps_nothing is not None:
         return criterion.keeps_nothing
-    return None if criterion.keeps(confidence) else f"unsure ({_below(confidence, criterion.threshold)})"
+    if criterion.keeps(confidence):
+        return None
+    return "unsure ({} < {})".format(*_told_apart(confidence, criterion.threshold))
 
 
-def _below(score: float, threshold: float) -> str:
+def _told_apart(score: float, threshold: float) -> tuple[str, str]:
     """Return both numbers, with as many digits as it takes to tell them apart."""
     digits = next((n for n in (2, 3, 4) if f"{score:.{n}f}" != f"{threshold:.{n}f}"), 5)
-    return f"{score:.{digits}f} < {threshold:.{digits}f}"
+    digits = 2 if score == threshold else digits
+    return f"{score:.{digits}f}", f"{threshold:.{digits}f}"
 
 
 def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
@@ -196,7 +200,7 @@ def given_up(result: LocalResult, criterion: Criterion, tokens: int) -> Verdict:
     explanation = f"unsure after {tokens} tokens"
     threshold = criterion.early_threshold(tokens)
     if confidence is not None and threshold is not None:
-        explanation += f" ({confidence:.2f} < {threshold:.2f})"
+        explanation += " ({} < {})".format(*_told_apart(confidence, threshold))
     signals = {"mean_logprob": mean}
     failure = Failure(ExitStatus.DENIED, f"the local answer was given up: {explanation}")
     return Verdict("unsure", "tokens", explanation, confidence, criterion.threshold, signals, failure)

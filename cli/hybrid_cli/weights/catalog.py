@@ -100,8 +100,10 @@ def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:
     """
     if (environment.config_folder / USER_CATALOG).is_file():
         return catalog(environment).get(name)
+    if not is_name(name):
+        return None
     lines = re.search(rb"^%s:\n(?:[ #].*\n)+" % re.escape(name.encode()), _SHIPPED.read_bytes(), re.MULTILINE)
-    return None if lines is None or not is_name(name) else _entries(lines[0], _SHIPPED)[name]
+    return None if lines is None else _entries(lines[0], _SHIPPED)[name]
 
 
 def shipped_catalog() -> dict[str, CatalogModel]:
