@@ -85,7 +85,7 @@ class Inference:
                 job.sampler.close()
 
     def _load(self, request: LocalRequest) -> Model:
-        is_new = self._loader.load(
+        self._loader.load(
             request.path,
             mmap_over_memory=request.mmap_over_memory,
             gpu_layers=request.gpu_layers,
@@ -93,8 +93,7 @@ class Inference:
             beside=request.projector if any(task.images for task in request.tasks) else None,
             rearranges=not request.is_brief,
         )
-        # A later model may get the same handle as an earlier one.
-        if self._model is None or is_new or self._path != request.path:
+        if self._model is None or self._path != request.path:  # a later model may get the same handle
             self._model, self._path = Model(self._loader.handle), request.path
         return self._model
 

@@ -46,7 +46,6 @@ class Loader:
         llama_cpp.llama_log_set(self._drop, None)
         llama_cpp.llama_backend_init()
         self._asked: tuple[str, int | None] | None = None
-        self._is_rearranged = False
         self.gpu = Offload()
         self.handle: Any = None
         self._projector: Projector | None = None
@@ -61,10 +60,8 @@ class Loader:
         context: int | None = None,
         beside: str | None = None,
         rearranges: bool = True,
-    ) -> bool:
+    ) -> None:
         """Load the model at `path` into `handle`, and say in `gpu` what a GPU holds. Raises Failure (WEIGHTS).
-
-        Return whether there is a new handle: the earlier one is freed.
 
         The memory must also hold the file `beside`, which will be loaded next.
 
@@ -72,14 +69,14 @@ class Loader:
         after all, it gets fewer layers, and at last none.
 
         `rearranges`: whether llama.cpp may copy the weights into an order that its kernels decode with faster. A model
-        that is loaded so already stays so.
+        that is loaded already stays as it is.
 
         With `mmap_over_memory` the weights may be larger than the free memory: they are mapped, and the kernel
         reads the parts that are needed again and again.
         """
         asked = (path, gpu_layers)
-        if asked == self._asked and self._is_rearranged >= rearranges:
-            return False
+        if asked == self._asked:
+            return
         if self._asked is not None:
             self._projector = None  # it points into the model
             llama_cpp.llama_model_free(self.handle)
@@ -102,9 +99,8 @@ class Loader:
                 raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
         wanted = first if gpus else gpu_layers or 0
         self.gpu = Offload(number, wanted if number < wanted else 0, bool(gpus))
-        self._asked, self._is_rearranged = asked, rearranges
+        self._asked = asked
         self._seconds = time.monotonic() - started
-        return True
 
     def projector(self, path: str | None) -> Projector:
         """Return the projector at `path`, loaded for the model. Raises Failure (WEIGHTS)."""
