@@ -288,9 +288,8 @@ class Decoder:
             if reason is not None or job.produced[count:] != [expected]:
                 break
         wrong = len(draft) - rows.index(row)
-        if (
-            wrong or job.is_close
-        ):  # forget what was wrong, and the token before a close choice, which is decoded again
+        if wrong or job.is_close:
+            # Forget what was wrong, and the token before a close choice, which is decoded again.
             job.position -= wrong + job.is_close
             llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1)
         if job.lookup is not None:
