@@ -70,7 +70,7 @@ def engine_side(path: str) -> Parts:
 
     def import_engine() -> None:
         import hybrid_cli.local.inference
-        import hybrid_cli.local.loading  # noqa: F401
+        import hybrid_cli.local.loading  # noqa: F401  only the time of the import counts
 
     parts.timed("import llama.cpp and numpy", import_engine)
     from hybrid_cli.local.bindings import llama_cpp

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_cli.cascade.samples import sampled_request
+from hybrid_cli.cascade.samples import has_time, sampled_request
 from hybrid_cli.gate.calibration import Promise, as_text
 from hybrid_cli.gate.verdict import LocalResult
 from hybrid_cli.local.protocol import LocalRequest, Task
@@ -23,8 +23,6 @@ Profile = Callable[..., Path]
 PROMPT = "Tell the history of the Eiffel Tower in one paragraph, with the year it was built."
 """The small model's answer is long enough, has a number in its last line, and calculates nothing wrongly."""
 SAMPLES = "escalation: {samples: 2, target: {wrong_at_most: 0.2}}\n"
-
-
 ANSWERS = SAMPLES.replace("samples", "on_denied: answer, on_cloud_failure: answer, samples")
 KEY = "ghp_" + "A7b9C1d3E5f7G9h1J3k5L7m9N1p3Q5r7S9t1"
 
@@ -118,3 +116,12 @@ def test_no_sample_is_much_longer_than_the_answer() -> None:
         (1, 100),
         (2, 100),
     ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "elapsed", "expected"), [(None, 1e6, True), (60, 10, True), (60, 40, False), (60, 70, False)]
+)
+def test_a_sample_needs_as_much_time_as_the_answer(
+    limit: float | None, elapsed: float, expected: bool
+) -> None:
+    assert has_time(LocalResult("4", seconds=30.0), elapsed, limit) == expected

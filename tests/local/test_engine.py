@@ -15,6 +15,7 @@ from hybrid_cli.local.protocol import (
     Event,
     Finished,
     LocalRequest,
+    SchedulerRequest,
     Task,
     Tokens,
     TokenSignal,
@@ -392,7 +393,6 @@ def test_weights_are_rearranged_unless_the_answer_is_brief(
     """Whether llama.cpp rearranges depends on format and processor, so what counts is that it may."""
     from hybrid_cli.local import loading
     from hybrid_cli.local.bindings import llama_cpp
-    from hybrid_cli.local.inference import Inference
 
     loads: list[bool] = []
     whole = llama_cpp.llama_model_load_from_file
@@ -410,11 +410,14 @@ def test_weights_are_rearranged_unless_the_answer_is_brief(
         ([Task(question, 512, choices=["yes", "no"])], [False]),
         ([Task(text, 4), Task(question, 4)], [True]),
     ):
-        engine = Inference(loading.Loader())
+        loader = loading.Loader()
         loads.clear()
         for task in tasks:
-            engine.answer(LocalRequest(str(model_file), [task], threads=1), lambda _event: None)
+            loader.load_for(LocalRequest(str(model_file), [task]))
         assert loads == expected
+    loads.clear()
+    loading.Loader().load_for(SchedulerRequest(str(model_file), [Task(question, 4)], None))
+    assert loads == [True]  # others may follow
     assert not LocalRequest("m", [Task(question, 65)]).is_brief
     assert not LocalRequest("m", [Task(question, 4, images=[b"x"])]).is_brief
     assert not LocalRequest("m", [Task(question, 4), Task(question, 512)]).is_brief

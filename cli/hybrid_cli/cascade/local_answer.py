@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
-from hybrid_cli.cascade.samples import agrees, is_comparable, sampled_request, sampled_texts
+from hybrid_cli.cascade.samples import agrees, has_time, is_comparable, sampled_request, sampled_texts
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.code_block import first_code_block, unfenced
@@ -121,7 +121,8 @@ class LocalModel:
         ):
             return
         begun = self.stopwatch.elapsed()
-        while criterion.wants_sample(signals, drawn) and self._has_time_for(result):
+        limit = self.policy.limits.seconds
+        while criterion.wants_sample(signals, drawn) and has_time(result, self.stopwatch.elapsed(), limit):
             request = new_request(self.request, self.policy, weights, self.environment, self.offers)
             with self.environment.waiting("comparing the answer with a sample"):
                 (text,) = sampled_texts(self.engine, sampled_request(request, [result], [len(drawn) + 1]))
@@ -132,11 +133,6 @@ class LocalModel:
                 f"the answer is near the threshold; samples drawn: {len(drawn)}, with the same number: {sum(drawn)}"
                 f" ({self.stopwatch.elapsed() - begun:.1f} s)"
             )
-
-    def _has_time_for(self, result: LocalResult) -> bool:
-        """Return whether the time limit leaves as long as the answer took, which a sample may take again."""
-        limit = self.policy.limits.seconds
-        return limit is None or limit - self.stopwatch.elapsed() > (result.seconds or 0)
 
     def _drop_oldest(self, result: LocalResult) -> None:
         """Leave out the oldest turns of a history that is too long, and say so."""

@@ -27,6 +27,14 @@ def is_comparable(result: LocalResult, request: Request) -> bool:
     return form == "long" and is_sound and result_of(result.text) is not None
 
 
+def has_time(result: LocalResult, elapsed: float, limit: float | None) -> bool:
+    """Return whether the time limit leaves as long as the answer took: a sample may take that again.
+
+    `elapsed` and `limit` are the seconds of the whole command; a limit of None never ends.
+    """
+    return limit is None or limit - elapsed > (result.seconds or 0)
+
+
 def sampled_request(
     request: LocalRequest, answers: Sequence[LocalResult], numbers: Sequence[int]
 ) -> LocalRequest:

@@ -83,13 +83,7 @@ class _Child:
                 require_guard(self._enforcement)
             self._confine(message.path, getattr(message, "cache_folder", None), message.projector)
             # In parallel with the imports, because it releases the GIL.
-            self._loader.load(
-                message.path,
-                mmap_over_memory=message.mmap_over_memory,
-                gpu_layers=message.gpu_layers,
-                context=message.context,
-                rearranges=not (isinstance(message, LocalRequest) and message.is_brief),
-            )
+            self._loader.load_for(message)
             self._imports.join()
             self._generate(message)
         # Other messages belong to a scheduler that has already failed.

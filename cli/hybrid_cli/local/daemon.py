@@ -56,12 +56,7 @@ def main() -> None:
             inbox.break_down(Failure(ExitStatus.FAILURE, reason))
             return
         try:
-            loader.load(
-                request.path,
-                mmap_over_memory=request.mmap_over_memory,
-                gpu_layers=request.gpu_layers,
-                context=request.context,
-            )
+            loader.load_for(request)
         except Failure as failure:
             inbox.break_down(failure)
         while not inbox.ended:

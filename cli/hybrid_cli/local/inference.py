@@ -85,14 +85,7 @@ class Inference:
                 job.sampler.close()
 
     def _load(self, request: LocalRequest) -> Model:
-        self._loader.load(
-            request.path,
-            mmap_over_memory=request.mmap_over_memory,
-            gpu_layers=request.gpu_layers,
-            context=request.context,
-            beside=request.projector if any(task.images for task in request.tasks) else None,
-            rearranges=not request.is_brief,
-        )
+        self._loader.load_for(request)
         if self._model is None or self._path != request.path:  # a later model may get the same handle
             self._model, self._path = Model(self._loader.handle), request.path
         return self._model

@@ -17,6 +17,7 @@ from hybrid_cli.local.devices import ASSUMED_CONTEXT, Device, Layers, attempts, 
 
 if TYPE_CHECKING:
     from hybrid_cli.local.projector import Projector
+    from hybrid_cli.local.protocol import LocalRequest, SchedulerRequest
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
 _OUT_OF_MEMORY = re.compile(r"alloc|out.?of.?(?:\w+)?memory", re.IGNORECASE)
@@ -50,6 +51,17 @@ class Loader:
         self.handle: Any = None
         self._projector: Projector | None = None
         self._seconds = 0.0
+
+    def load_for(self, request: LocalRequest | SchedulerRequest) -> None:
+        """Load the model of `request` as it wants it. Raises Failure (WEIGHTS)."""
+        self.load(
+            request.path,
+            mmap_over_memory=request.mmap_over_memory,
+            gpu_layers=request.gpu_layers,
+            context=request.context,
+            beside=request.projector if request.has_images else None,
+            rearranges=not request.is_brief,
+        )
 
     def load(
         self,

@@ -11,7 +11,7 @@ and `End` after the last one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, Protocol, Union
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import msgspec
 
@@ -140,13 +140,20 @@ class LocalRequest(_Message, frozen=True):
     """The path of what turns images into the model's input; it is loaded for the first image."""
 
     @property
+    def has_images(self) -> bool:
+        """Whether the projector will be loaded, too."""
+        return any(task.images for task in self.tasks)
+
+    @property
     def is_brief(self) -> bool:
         """Whether few tokens are decoded, and few read: rearranging the weights would then take longer than it saves."""
-        return all(
-            (task.choices or task.max_tokens <= _BRIEF_ANSWER)
-            and sum(len(message["content"]) for message in task.messages) <= _BRIEF_PROMPT
-            and not task.images
-            for task in self.tasks
+        return (
+            all(
+                (task.choices or task.max_tokens <= _BRIEF_ANSWER)
+                and sum(len(message["content"]) for message in task.messages) <= _BRIEF_PROMPT
+                for task in self.tasks
+            )
+            and not self.has_images
         )
 
 
@@ -158,6 +165,9 @@ class SchedulerRequest(_Message, frozen=True):
     """Two tasks. The common prefix of their prompts is decoded once and shared by all tasks."""
     slots: int | None
     """Maximum sequences in parallel; None for the fastest number on this machine."""
+    has_images: ClassVar[bool] = False
+    """Which sequences come is not known yet, nor whether they have images."""
+    is_brief: ClassVar[bool] = False
     context: int | None = None
     threads: int | None = None
     require_enforcement: bool = False
