@@ -15,7 +15,6 @@ from hybrid_cli.local.protocol import (
     Event,
     Finished,
     LocalRequest,
-    SchedulerRequest,
     Task,
     Tokens,
     TokenSignal,
@@ -385,39 +384,3 @@ def test_a_template_that_is_not_used_is_told_once(
         notes = [line for line in done.stderr.decode().splitlines() if "chat template" in line]
         assert len(notes) == bool(told), done.stderr
         assert all(f"{model} has a chat template that {told}; using ChatML" in note for note in notes)
-
-
-def test_weights_are_rearranged_unless_the_answer_is_brief(
-    model_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether llama.cpp rearranges depends on format and processor, so what counts is that it may."""
-    from hybrid_cli.local import loading
-    from hybrid_cli.local.bindings import llama_cpp
-
-    loads: list[bool] = []
-    whole = llama_cpp.llama_model_load_from_file
-
-    def load(path: bytes, parameters: Any) -> Any:
-        loads.append(parameters.use_extra_bufts)
-        return whole(path, parameters)
-
-    monkeypatch.setattr(llama_cpp, "llama_model_load_from_file", load)
-    monkeypatch.setattr(loading, "has_sound_kernels", lambda: True)
-    question = [{"role": "user", "content": "Is ice cold?"}]
-    text = [{"role": "user", "content": "Ice is cold. " * 90}]
-    for tasks, expected in (
-        ([Task(question, 4), Task(text, 4)], [False]),  # what is loaded stays as it is
-        ([Task(question, 512, choices=["yes", "no"])], [False]),
-        ([Task(text, 4), Task(question, 4)], [True]),
-    ):
-        loader = loading.Loader()
-        loads.clear()
-        for task in tasks:
-            loader.load_for(LocalRequest(str(model_file), [task]))
-        assert loads == expected
-    loads.clear()
-    loading.Loader().load_for(SchedulerRequest(str(model_file), [Task(question, 4)], None))
-    assert loads == [True]  # others may follow
-    assert not LocalRequest("m", [Task(question, 65)]).is_brief
-    assert not LocalRequest("m", [Task(question, 4, images=[b"x"])]).is_brief
-    assert not LocalRequest("m", [Task(question, 4), Task(question, 512)]).is_brief

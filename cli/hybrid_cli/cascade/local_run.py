@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from hybrid_cli.cascade.measured_layouts import read_layouts
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.tool_calls import ToolName, tool_definitions
 from hybrid_cli.gate.verdict import LocalResult
@@ -49,6 +50,7 @@ def new_request(
         mmap_over_memory=local.mmap_over_memory,
         gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
         projector=projector_of(policy, weights),
+        layouts=read_layouts(weights.sha256, environment),
     )
 
 

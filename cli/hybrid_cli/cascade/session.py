@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hybrid_cli.cascade.measured_layouts import read_layouts
 from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
@@ -68,7 +69,7 @@ def _warm_engine(
         weights = Store(environment).locate(policy.local.model)
     except (Failure, OSError):  # the cascade reports it if it needs the model
         return None
-    settings = warm_settings(weights, policy)
+    settings = warm_settings(weights, policy, environment)
     changes = keep != 0 or is_asked_for
     with environment.waiting("waiting for the process that keeps the model loaded"):
         return warm_engine(folder, weights.sha256, settings, keep, may_start=keep != 0, changes_keep=changes)
@@ -100,7 +101,7 @@ def warm_engine(
     return engine
 
 
-def warm_settings(weights: Weights, policy: Policy) -> SchedulerRequest:
+def warm_settings(weights: Weights, policy: Policy, environment: Environment) -> SchedulerRequest:
     """Return what decides which warm engine answers."""
     local = policy.local
     return SchedulerRequest(
@@ -112,6 +113,7 @@ def warm_settings(weights: Weights, policy: Policy) -> SchedulerRequest:
         mmap_over_memory=local.mmap_over_memory,
         gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
         projector=projector_of(policy, weights),
+        layouts=read_layouts(weights.sha256, environment),
     )
 
 

@@ -11,6 +11,7 @@ from hybrid_cli.commands.options import OPTIONS, OUTPUT
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
+    from hybrid_cli.ui.environment import Environment
     from hybrid_cli.weights.reporter import Reporter
     from hybrid_cli.weights.store import Manifest
 
@@ -94,7 +95,15 @@ def pull(
     if small:
         model = SMALL
     stored = pull_recommended(name, reporter) if model is None else pull_weights(model, name, reporter)
+    _measure(stored, invocation.environment)
     _say_how_to_calibrate(stored, reporter)
+
+
+def _measure(stored: Manifest, environment: Environment) -> None:
+    from hybrid_cli.cascade.measured_layouts import measure_layouts
+    from hybrid_cli.weights.store import Store
+
+    measure_layouts(stored.sha256, Store(environment).path(stored), stored.size, environment)
 
 
 def _say_how_to_calibrate(stored: Manifest, reporter: Reporter) -> None:

@@ -18,7 +18,14 @@ from hybrid_cli.local.threads import SPIN_COUNT, ThreadCount
 
 if TYPE_CHECKING:  # late: the model loads while the rest is imported
     from hybrid_cli.local.loading import Loader
-    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, Message, SchedulerRequest
+    from hybrid_cli.local.protocol import (
+        Describe,
+        Event,
+        LocalRequest,
+        MeasureLayouts,
+        Message,
+        SchedulerRequest,
+    )
 
 Emit = Callable[["Event"], None]
 
@@ -74,10 +81,12 @@ class _Child:
 
     def answer(self, message: Message) -> None:
         """Answer one message. Raises Failure."""
-        from hybrid_cli.local.protocol import Describe, LocalRequest, SchedulerRequest
+        from hybrid_cli.local.protocol import Describe, LocalRequest, MeasureLayouts, SchedulerRequest
 
         if isinstance(message, Describe):
             self._describe(message)
+        elif isinstance(message, MeasureLayouts):
+            self._measure(message)
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
             if message.require_enforcement:
                 require_guard(self._enforcement)
@@ -110,6 +119,14 @@ class _Child:
             self._loader.load(message.path)
             seconds = round(self._loader.take_load_seconds(), 4)
             self._emit(Loaded(seconds, 0, "used", *self._loader.gpu))
+        self._emit(Done())
+
+    def _measure(self, message: MeasureLayouts) -> None:
+        from hybrid_cli.local.layout_speeds import measure
+        from hybrid_cli.local.protocol import Done, Measured
+
+        self._confine(message.path, None)
+        self._emit(Measured(measure(message.path, message.kernels)))
         self._emit(Done())
 
     def _generate(self, message: LocalRequest | SchedulerRequest) -> None:

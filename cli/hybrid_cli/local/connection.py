@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, NoReturn
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:  # late: the worker is forked before anything heavy is imported
-    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, Message
+    from hybrid_cli.local.protocol import Describe, Event, LocalRequest, MeasureLayouts, Message
 
 
 class Connection:
@@ -19,7 +19,7 @@ class Connection:
         self._requests = requests
         self._events = events
 
-    def events(self, request: LocalRequest | Describe) -> Iterator[Event]:
+    def events(self, request: LocalRequest | Describe | MeasureLayouts) -> Iterator[Event]:
         """Send one request and yield its events, up to and including `Done`.
 
         Raises Failure if the engine cannot answer or its process dies (a native crash, or no memory).

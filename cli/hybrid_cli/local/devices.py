@@ -52,6 +52,17 @@ def devices() -> list[Device]:
         return []
 
 
+def kernels() -> str:
+    """Return what decides how fast the CPU computes: llama.cpp's version and the processor."""
+    processor = next((one.description for one in devices() if one.kind == "CPU"), "")
+    try:
+        version = llama_cpp._lib.ggml_commit
+    except AttributeError:
+        return processor
+    version.restype = ctypes.c_char_p
+    return f"{_text(version())} {processor}"
+
+
 def backends() -> list[str]:
     """Return the names of the backends in this build, such as CPU and CUDA."""
     try:

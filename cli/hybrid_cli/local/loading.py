@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.devices import ASSUMED_CONTEXT, Device, Layers, attempts, devices, layers_that_fit
+from hybrid_cli.local.devices import (
+    ASSUMED_CONTEXT,
+    Device,
+    Layers,
+    attempts,
+    devices,
+    kernels,
+    layers_that_fit,
+)
+from hybrid_cli.local.layouts import UNMEASURED
 
 if TYPE_CHECKING:
     from hybrid_cli.local.projector import Projector
@@ -53,14 +62,17 @@ class Loader:
         self._seconds = 0.0
 
     def load_for(self, request: LocalRequest | SchedulerRequest) -> None:
-        """Load the model of `request` as it wants it. Raises Failure (WEIGHTS)."""
+        """Load the model of `request` as it wants it, in the faster layout. Raises Failure (WEIGHTS)."""
+        layouts = request.layouts
+        if layouts is None or layouts.kernels != kernels():
+            layouts = UNMEASURED
         self.load(
             request.path,
             mmap_over_memory=request.mmap_over_memory,
             gpu_layers=request.gpu_layers,
             context=request.context,
             beside=request.projector if request.has_images else None,
-            rearranges=not request.is_brief,
+            rearranges=request.rearranging_pays(layouts),
         )
 
     def load(

@@ -3,9 +3,9 @@
 Both are lines of JSON through a pipe, encoded by msgspec with the class name as a tag. The parent does not trust
 the engine: decoding checks every type.
 
-The parent sends one `Describe`, `LocalRequest` or `SchedulerRequest`. The engine answers with events, the last of
-which is `Done` or `Failed`. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for single sequences,
-and `End` after the last one.
+The parent sends one `Describe`, `MeasureLayouts`, `LocalRequest` or `SchedulerRequest`. The engine answers with
+events, the last of which is `Done` or `Failed`. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for
+single sequences, and `End` after the last one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import msgspec
+
+from hybrid_cli.local.layouts import Layouts, tokens_of_answer, tokens_of_prompt
 
 Kind = Literal["content", "first", "forced", "hidden"]
 """How a token belongs to the answer.
@@ -103,16 +105,17 @@ class Task(msgspec.Struct, frozen=True):
     """Files of images that the last message is about."""
 
 
-_BRIEF_ANSWER = 64
-"""Tokens. A model of 1.1 GB decodes one in 46 ms, or in 38 ms with rearranged weights, which take 650 ms to load."""
-_BRIEF_PROMPT = 1000
-"""Characters. On some processors a prompt is read faster with rearranged weights, on others slower."""
-
-
 class Describe(_Message, frozen=True):
     """Describe llama.cpp's build, and load the model at `path` if there is one."""
 
     path: str | None
+
+
+class MeasureLayouts(_Message, frozen=True):
+    """Measure the model at `path` in both layouts of its weights, unless it was on these `kernels`."""
+
+    path: str
+    kernels: str
 
 
 class LocalRequest(_Message, frozen=True):
@@ -138,23 +141,22 @@ class LocalRequest(_Message, frozen=True):
     """Layers that a GPU holds; None for as many as fit."""
     projector: str | None = None
     """The path of what turns images into the model's input; it is loaded for the first image."""
+    layouts: Layouts | None = None
+    """How fast the model is in each layout of its weights; None if that was not measured."""
 
     @property
     def has_images(self) -> bool:
         """Whether the projector will be loaded, too."""
         return any(task.images for task in self.tasks)
 
-    @property
-    def is_brief(self) -> bool:
-        """Whether few tokens are decoded, and few read: rearranging the weights would then take longer than it saves."""
-        return (
-            all(
-                (task.choices or task.max_tokens <= _BRIEF_ANSWER)
-                and sum(len(message["content"]) for message in task.messages) <= _BRIEF_PROMPT
-                for task in self.tasks
-            )
-            and not self.has_images
+    def rearranging_pays(self, layouts: Layouts) -> bool:
+        """Whether it is faster with rearranged weights, the time for loading them included."""
+        prompts = (
+            tokens_of_prompt(sum(len(message["content"]) for message in task.messages), len(task.images))
+            for task in self.tasks
         )
+        answers = (tokens_of_answer(task.max_tokens, is_choice=bool(task.choices)) for task in self.tasks)
+        return layouts.rearranging_pays_once(max(prompts), max(answers))
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -167,13 +169,20 @@ class SchedulerRequest(_Message, frozen=True):
     """Maximum sequences in parallel; None for the fastest number on this machine."""
     has_images: ClassVar[bool] = False
     """Which sequences come is not known yet, nor whether they have images."""
-    is_brief: ClassVar[bool] = False
     context: int | None = None
     threads: int | None = None
     require_enforcement: bool = False
     mmap_over_memory: bool = False
     gpu_layers: int | None = None
     projector: str | None = None
+    layouts: Layouts | None = None
+
+    def rearranging_pays(self, layouts: Layouts) -> bool:
+        """Whether prompts and answers of usual lengths are faster with rearranged weights.
+
+        With examples there are many prompts at hand, so their answers are decoded together.
+        """
+        return layouts.rearranging_pays(batched=bool(self.examples))
 
 
 class Begin(_Message, frozen=True):
@@ -209,7 +218,7 @@ class Unload(_Message, frozen=True):
 
 
 Message = Union[  # noqa: UP007  no | before 3.11
-    Describe, LocalRequest, SchedulerRequest, Begin, Cancel, End, Keep, AskStatus, Unload
+    Describe, MeasureLayouts, LocalRequest, SchedulerRequest, Begin, Cancel, End, Keep, AskStatus, Unload
 ]
 
 
@@ -248,6 +257,12 @@ class Described(_Event, frozen=True):
     available: int | None
     confined: bool | None = None
     """Whether the process is confined in the file system; None if it was not tried, as no model was named."""
+
+
+class Measured(_Event, frozen=True):
+    """The speeds of both layouts; None where there is no choice."""
+
+    layouts: Layouts | None
 
 
 class Loaded(_Event, frozen=True):
@@ -333,5 +348,5 @@ class Status(_Event, frozen=True):
 
 SequenceEvent = Union[Tokens, Finished]  # noqa: UP007
 Event = Union[  # noqa: UP007
-    Ready, Described, Loaded, Tokens, Finished, Refused, Done, Failed, Status
+    Ready, Described, Measured, Loaded, Tokens, Finished, Refused, Done, Failed, Status
 ]

@@ -29,6 +29,7 @@ from hybrid_cli.local.protocol import (
     Event,
     Keep,
     LocalRequest,
+    MeasureLayouts,
     Ready,
     SchedulerRequest,
     Status,
@@ -52,7 +53,7 @@ class WarmEngine(Connection):
         self._door = door
         self._cold: Worker | None = None
 
-    def events(self, request: LocalRequest | Describe) -> Iterator[Event]:
+    def events(self, request: LocalRequest | Describe | MeasureLayouts) -> Iterator[Event]:
         """Yield as `Connection.events` does; an engine that is gone before its first event is replaced by a worker."""
         events = super().events(request)
         try:

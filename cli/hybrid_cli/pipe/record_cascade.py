@@ -11,6 +11,7 @@ from typing import Any
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade, Decision
 from hybrid_cli.cascade.local_run import new_task
+from hybrid_cli.cascade.measured_layouts import read_layouts
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow
 from hybrid_cli.cascade.shared_engine import EngineSlot, SharedEngine
@@ -90,7 +91,12 @@ class Instruction:
         )
 
     def scheduler_request(
-        self, weights: Weights, policy: Policy, slots: int | None, threads: int | None = None
+        self,
+        weights: Weights,
+        policy: Policy,
+        environment: Environment,
+        slots: int | None,
+        threads: int | None = None,
     ) -> SchedulerRequest:
         """Return the engine's request for all records. The profile's thread count wins over `threads`."""
         local = policy.local
@@ -104,6 +110,7 @@ class Instruction:
             mmap_over_memory=local.mmap_over_memory,
             gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
             projector=projector_of(policy, weights),
+            layouts=read_layouts(weights.sha256, environment),
         )
 
 

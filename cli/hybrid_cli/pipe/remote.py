@@ -214,9 +214,8 @@ class Node:
             )
         cores = job.cores.get(ray.get_runtime_context().get_node_id(), usable_cores())
         threads = cores if cores < usable_cores() else None
-        engine = SharedEngine(
-            Worker.spawn(), job.instruction.scheduler_request(weights, policy, job.jobs, threads)
-        )
+        request = job.instruction.scheduler_request(weights, policy, environment, job.jobs, threads)
+        engine = SharedEngine(Worker.spawn(), request)
         return job.cascades(environment, engine)
 
     def _decide_batch(self, batch: Batch) -> Batch:

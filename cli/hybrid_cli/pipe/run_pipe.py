@@ -86,7 +86,7 @@ def _on_this_machine(
             cascades.criterion = criterion_of(policy, weights, environment)
             if cascades.criterion.keeps_nothing is not None and policy.mode != "forbid":
                 environment.note(cascades.criterion.keeps_nothing)
-            request = cascades.instruction.scheduler_request(weights, policy, options.jobs)
+            request = cascades.instruction.scheduler_request(weights, policy, environment, options.jobs)
             cascades.engine = SharedEngine(
                 engine, request, lambda loaded: report_loaded(loaded, policy.local.model, environment)
             )

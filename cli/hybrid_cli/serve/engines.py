@@ -66,6 +66,7 @@ class Engines:
             mmap_over_memory=request.mmap_over_memory,
             gpu_layers=request.gpu_layers,
             projector=request.projector,
+            layouts=request.layouts,
         )
         start = _Start(request.weights_id, scheduler, keep)
         found = self._loaded.get(start.key)

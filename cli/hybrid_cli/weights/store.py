@@ -4,6 +4,7 @@
 - `blobs/SHA256.gguf`: a read-only file, or a link to another tool's file
 - `shards/SHA256/`: links with the names under which llama.cpp looks for the shards of a split model
 - `paths/`: the checksums of models that are used by path
+- `speeds/SHA256.json`: how fast a model was on this machine (`cascade.measured_layouts`)
 - `used/NAME`: an empty file whose time is that of the model's last use
 - `incoming/`: unfinished downloads (`weights.incoming`)
 - `lock`: each pull holds it, so that no file is deleted before the manifest that needs it is written
@@ -117,6 +118,13 @@ class Store:
 
     def blob(self, sha256: str) -> Path:
         return self.folder / "blobs" / f"{sha256}.gguf"
+
+    def speeds_file(self, sha256: str) -> Path:
+        return self.folder / "speeds" / f"{sha256}.json"
+
+    def keep_speeds(self, sha256: str, content: bytes) -> None:
+        """Write `speeds_file`. Raises OSError."""
+        _replace(self.speeds_file(sha256), content)
 
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._manifests.glob("*.json"))
@@ -341,6 +349,9 @@ class Store:
         for folder in (self.folder / "shards").glob("*"):
             if folder.name not in sets:
                 shutil.rmtree(folder)
+        for speeds in (self.folder / "speeds").glob("*"):
+            if speeds.stem not in sets:
+                speeds.unlink()
         for record in self._unreadable():
             record.unlink()
         return freed
