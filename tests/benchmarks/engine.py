@@ -27,9 +27,13 @@ from pathlib import Path
 
 from typos import prompt_with_typos
 
+from hybrid_cli.cascade.measured_layouts import measure_layouts, read_layouts
+from hybrid_cli.local.layouts import Layouts
 from hybrid_cli.local.protocol import Event, LocalRequest, Task, Tokens
 from hybrid_cli.local.threads import SPIN_COUNT
 from hybrid_cli.local.worker import Worker
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.store import Store
 
 STORY = "Write a long story about a fox."
 Measure = Callable[[], float]
@@ -45,13 +49,18 @@ class Bench:
         self.hybrid = shutil.which("hybrid", path=str(Path(sys.executable).parent)) or "hybrid"
         self.model = chosen.model or self._default_model()
         self.is_default = chosen.model is None
+        self.layouts = self._measured_layouts()
 
     def _default_model(self) -> str:
         subprocess.run([self.hybrid, "pull", "--small"], check=True, capture_output=True)
-        from hybrid_cli.ui.environment import Environment
-        from hybrid_cli.weights.store import Store
-
         return str(Store(Environment.of_process()).locate("smollm2-135m").path)
+
+    def _measured_layouts(self) -> Layouts | None:
+        """The speeds that a pull measures, for a model that is given by its path, too."""
+        environment, path = Environment.of_process(), Path(self.model)
+        weights_id = Store(environment).verify_path(path)
+        measure_layouts(weights_id, path, path.stat().st_size, environment)
+        return read_layouts(weights_id, environment)
 
     def row(self, name: str, aim: str, ours: Measure, theirs: Measure) -> None:
         """Measure in turns and print both medians and the median of the ratios."""
@@ -105,7 +114,7 @@ def decoded(bench: Bench, count: int, length: int) -> float:
     worker = Worker.fork()
     first, made = 0.0, 0
     try:
-        for event in worker.events(LocalRequest(bench.model, tasks)):
+        for event in worker.events(LocalRequest(bench.model, tasks, layouts=bench.layouts)):
             if isinstance(event, Tokens):
                 if not first:
                     first, made = time.perf_counter(), -len(event.signals)

@@ -60,10 +60,10 @@ def test_the_faster_layout_is_chosen(layouts: Layouts, task: Task, *, rearranges
 
 
 def test_an_engine_for_many_prompts_does_not_count_the_load() -> None:
-    for layouts, alone, many in ((UNMEASURED, True, True), (AVX512, True, False)):
-        assert SchedulerRequest("m", [], None).rearranging_pays(layouts) is alone
+    for layouts, of_short_answers in ((UNMEASURED, True), (AVX512, False)):
+        assert SchedulerRequest("m", [], None).rearranging_pays(layouts)
         examples = [Task(QUESTION, 4), Task(TEXT, 4)]
-        assert SchedulerRequest("m", examples, None).rearranging_pays(layouts) is many
+        assert SchedulerRequest("m", examples, None).rearranging_pays(layouts) is of_short_answers
 
 
 def test_what_is_loaded_stays_as_it_is(model_file: Path, loads: list[bool]) -> None:

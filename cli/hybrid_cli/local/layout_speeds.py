@@ -29,6 +29,7 @@ def measure(path: str, known: str) -> Layouts | None:
     """
     if known == kernels() or not has_sound_kernels() or any(one.is_gpu for one in devices()):
         return None
+    _Side(path, rearranges=False)  # the first load of a process takes longer
     sides = [_Side(path, rearranges=False), _Side(path, rearranges=True)]
     for _ in range(_ROUNDS):
         for side in sides:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-_USUAL_PROMPT, _USUAL_ANSWER = 200, 100
+USUAL_PROMPT = USUAL_ANSWER = 100
 """Tokens. The 1,716 answers behind the gate's measurements have 56 on average, and people also ask for texts."""
 _CHOICE = 4
 """Tokens of an answer that is one of some choices."""
@@ -43,9 +43,11 @@ class Layouts(msgspec.Struct, frozen=True):
         """Whether a load, a prompt and an answer of so many tokens are faster with rearranged weights."""
         return _seconds(self.rearranged, prompt, answer) < _seconds(self.in_file, prompt, answer)
 
-    def rearranging_pays(self, *, batched: bool) -> bool:
-        """Whether prompts and answers of usual lengths are, for an engine that answers many; loading does not count."""
-        return _usual_seconds(self.rearranged, batched) < _usual_seconds(self.in_file, batched)
+    def rearranging_pays(self, answer: int, *, batched: bool) -> bool:
+        """Whether usual prompts, and answers of so many tokens, are faster; the load does not count among many."""
+        return _seconds_of_many(self.rearranged, answer, batched) < _seconds_of_many(
+            self.in_file, answer, batched
+        )
 
 
 UNMEASURED = Layouts(
@@ -62,13 +64,13 @@ def tokens_of_prompt(characters: int, images: int) -> int:
 
 def tokens_of_answer(max_tokens: int, *, is_choice: bool) -> int:
     """Return how long an answer is taken to be."""
-    return _CHOICE if is_choice else min(max_tokens, _USUAL_ANSWER)
+    return _CHOICE if is_choice else min(max_tokens, USUAL_ANSWER)
 
 
 def _seconds(speed: Speed, prompt: int, answer: int) -> float:
     return speed.load + prompt * speed.prompt_token + answer * speed.answer_token
 
 
-def _usual_seconds(speed: Speed, batched: bool) -> float:
+def _seconds_of_many(speed: Speed, answer: int, batched: bool) -> float:
     token = speed.batched_token if batched else speed.answer_token
-    return _USUAL_PROMPT * speed.prompt_token + _USUAL_ANSWER * token
+    return USUAL_PROMPT * speed.prompt_token + answer * token

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import msgspec
 
-from hybrid_cli.local.layouts import Layouts, tokens_of_answer, tokens_of_prompt
+from hybrid_cli.local.layouts import USUAL_ANSWER, Layouts, tokens_of_answer, tokens_of_prompt
 
 Kind = Literal["content", "first", "forced", "hidden"]
 """How a token belongs to the answer.
@@ -105,6 +105,10 @@ class Task(msgspec.Struct, frozen=True):
     """Files of images that the last message is about."""
 
 
+def _tokens_of_answer(task: Task) -> int:
+    return tokens_of_answer(task.max_tokens, is_choice=bool(task.choices))
+
+
 class Describe(_Message, frozen=True):
     """Describe llama.cpp's build, and load the model at `path` if there is one."""
 
@@ -155,8 +159,7 @@ class LocalRequest(_Message, frozen=True):
             tokens_of_prompt(sum(len(message["content"]) for message in task.messages), len(task.images))
             for task in self.tasks
         )
-        answers = (tokens_of_answer(task.max_tokens, is_choice=bool(task.choices)) for task in self.tasks)
-        return layouts.rearranging_pays_once(max(prompts), max(answers))
+        return layouts.rearranging_pays_once(max(prompts), max(map(_tokens_of_answer, self.tasks)))
 
 
 class SchedulerRequest(_Message, frozen=True):
@@ -178,11 +181,12 @@ class SchedulerRequest(_Message, frozen=True):
     layouts: Layouts | None = None
 
     def rearranging_pays(self, layouts: Layouts) -> bool:
-        """Whether prompts and answers of usual lengths are faster with rearranged weights.
+        """Whether usual prompts are faster with rearranged weights.
 
         With examples there are many prompts at hand, so their answers are decoded together.
         """
-        return layouts.rearranging_pays(batched=bool(self.examples))
+        answer = max(map(_tokens_of_answer, self.examples), default=USUAL_ANSWER)
+        return layouts.rearranging_pays(answer, batched=bool(self.examples))
 
 
 class Begin(_Message, frozen=True):
