@@ -25,7 +25,7 @@ from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.local.worker import SPAWN
-from hybrid_cli.profile.policy import Flags
+from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_process import HELLO, Hybrid, environment
@@ -125,10 +125,11 @@ def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyP
     options = RunOptions(
         "hi", None, None, as_json=False, stream=False, may_read_stdin=False, dry_run=True, tags=frozenset()
     )
+    flags = Flags(profile=str(path))
     with pytest.raises(
         Failure, match="requires a guard that this system does not have: the best is namespace"
     ):
-        run_prompt(Flags(profile=str(path)), options, environment, None, Stopwatch())
+        run_prompt(merge_policy(flags, environment), flags, options, environment, None, Stopwatch())
 
 
 _RUN_UNDER = """
@@ -136,7 +137,7 @@ import io, sys
 import hybrid_cli.local.child
 from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.profile.policy import Flags
+from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 level, home, profile = sys.argv[1:]
@@ -146,7 +147,8 @@ options = RunOptions(
     "hi", None, None, as_json=True, stream=False, may_read_stdin=False, dry_run=False, tags=frozenset()
 )
 try:
-    run_prompt(Flags(profile=profile), options, environment, None, Stopwatch())
+    flags = Flags(profile=profile)
+    run_prompt(merge_policy(flags, environment), flags, options, environment, None, Stopwatch())
 except Failure as failure:
     print(failure)
 """

@@ -25,7 +25,7 @@ from hybrid_cli.guard.forbid import Enforcement, wipe_start_environment
 from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.modes import Tool
-from hybrid_cli.profile.policy import Flags, Policy, merge_policy
+from hybrid_cli.profile.policy import Flags, Policy
 from hybrid_cli.prompt import Request, prompt_of, read_question
 from hybrid_cli.ui.environment import Environment, deadline
 from hybrid_cli.ui.sanitize import one_line
@@ -83,10 +83,17 @@ class RunOptions:
 
 
 def run_prompt(
-    flags: Flags, options: RunOptions, environment: Environment, worker: Worker | None, stopwatch: Stopwatch
+    policy: Policy,
+    flags: Flags,
+    options: RunOptions,
+    environment: Environment,
+    worker: Worker | None,
+    stopwatch: Stopwatch,
 ) -> int:
-    """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer."""
-    policy = merge_policy(flags, environment)
+    """Answer the prompt, deliver the answer, and return the exit code. Raises Failure if there is no answer.
+
+    `policy` is that of `flags`.
+    """
     if options.editor:
         with stopwatch.pause():  # the limit is not for the user
             options = replace(options, prompt=_written_prompt(options, environment))

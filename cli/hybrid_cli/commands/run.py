@@ -181,9 +181,7 @@ def run(
     The local model answers. hybrid hands the prompt off to the cloud only if the profile allows it and the
     local answer is not good enough. With a PROMPT, piped stdin is the text that the prompt is about.
     """
-    from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
-    from hybrid_cli.checks.verify import read_command
-    from hybrid_cli.profile.policy import Flags
+    from hybrid_cli.profile.policy import Flags, merge_policy
 
     if go_on and context.args and conversation is None:
         conversation, prompt = prompt, context.args.pop(0)
@@ -209,6 +207,16 @@ def run(
         seed=seed,
         seconds=timeout,
     )
+    policy = merge_policy(flags, invocation.environment)
+    reads_more = files or images or template or editor or go_on or conversation is not None
+    may_read = not no_stdin and invocation.environment.stdin_kind() != "nothing"
+    if prompt is not None and prompt[:1] not in ("@", "-") and not (reads_more or may_read or dry_run):
+        from hybrid_cli.cascade.preload import preload
+
+        preload(policy, prompt, invocation.worker, invocation.environment, has_choices=choices is not None)
+    from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt  # now, while the model is loading
+    from hybrid_cli.checks.verify import read_command
+
     options = RunOptions(
         prompt=prompt,
         files=tuple(files or ()),
@@ -239,7 +247,9 @@ def run(
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
     try:
-        status = run_prompt(flags, options, invocation.environment, invocation.worker, invocation.stopwatch)
+        status = run_prompt(
+            policy, flags, options, invocation.environment, invocation.worker, invocation.stopwatch
+        )
     finally:
         if options.clipboard is not None:
             options.clipboard.close()

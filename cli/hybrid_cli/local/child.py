@@ -81,21 +81,33 @@ class _Child:
 
     def answer(self, message: Message) -> None:
         """Answer one message. Raises Failure."""
-        from hybrid_cli.local.protocol import Describe, LocalRequest, MeasureLayouts, SchedulerRequest
+        from hybrid_cli.local.protocol import (
+            Describe,
+            LocalRequest,
+            MeasureLayouts,
+            Preload,
+            SchedulerRequest,
+        )
 
         if isinstance(message, Describe):
             self._describe(message)
         elif isinstance(message, MeasureLayouts):
             self._measure(message)
+        elif isinstance(message, Preload):
+            with contextlib.suppress(Failure):
+                self._load(message.request)
         elif isinstance(message, (LocalRequest, SchedulerRequest)):
-            if message.require_enforcement:
-                require_guard(self._enforcement)
-            self._confine(message.path, getattr(message, "cache_folder", None), message.projector)
-            # In parallel with the imports, because it releases the GIL.
-            self._loader.load_for(message)
+            self._load(message)
             self._imports.join()
             self._generate(message)
         # Other messages belong to a scheduler that has already failed.
+
+    def _load(self, request: LocalRequest | SchedulerRequest) -> None:
+        """Load the model of `request`, in parallel with the imports, because it releases the GIL. Raises Failure."""
+        if request.require_enforcement:
+            require_guard(self._enforcement)
+        self._confine(request.path, getattr(request, "cache_folder", None), request.projector)
+        self._loader.load_for(request)
 
     def _describe(self, message: Describe) -> None:
         from hybrid_cli.local import memory

@@ -4,7 +4,7 @@ Both are lines of JSON through a pipe, encoded by msgspec with the class name as
 the engine: decoding checks every type.
 
 The parent sends one `Describe`, `MeasureLayouts`, `LocalRequest` or `SchedulerRequest`. The engine answers with
-events, the last of which is `Done` or `Failed`. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for
+events, the last of which is `Done` or `Failed`. A `Preload` may come before. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for
 single sequences, and `End` after the last one.
 """
 
@@ -162,6 +162,15 @@ class LocalRequest(_Message, frozen=True):
         return layouts.rearranging_pays_once(max(prompts), max(map(_tokens_of_answer, self.tasks)))
 
 
+class Preload(_Message, frozen=True):
+    """Load the model of a request that will follow, which has the same settings and about the same tasks.
+
+    No event answers. If the load fails, it is tried again for the request, which then reports it.
+    """
+
+    request: LocalRequest
+
+
 class SchedulerRequest(_Message, frozen=True):
     """Generate sequences with one model as they arrive, until `End`."""
 
@@ -222,7 +231,17 @@ class Unload(_Message, frozen=True):
 
 
 Message = Union[  # noqa: UP007  no | before 3.11
-    Describe, MeasureLayouts, LocalRequest, SchedulerRequest, Begin, Cancel, End, Keep, AskStatus, Unload
+    Describe,
+    MeasureLayouts,
+    Preload,
+    LocalRequest,
+    SchedulerRequest,
+    Begin,
+    Cancel,
+    End,
+    Keep,
+    AskStatus,
+    Unload,
 ]
 
 

@@ -1,0 +1,50 @@
+"""Let the worker load the model while the command imports the rest of its modules, which takes about as long.
+
+So this module imports few itself, and a command calls it before it imports the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.exit_status import Failure
+from hybrid_cli.local.protocol import LocalRequest, Preload, Task
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.keep_alive import keep_seconds
+from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.weights.projector import projector_of
+from hybrid_cli.weights.store import Store
+
+
+def preload(
+    policy: Policy, prompt: str, worker: Worker | None, environment: Environment, *, has_choices: bool
+) -> None:
+    """Send the model's path to the `worker`, if it will probably answer. What fails is reported by the request itself.
+
+    `prompt` is the whole prompt: its length decides on the layout of the weights.
+    """
+    local = policy.local
+    if worker is None or policy.mode == "force" or policy.keeps_prefixes is True:
+        return
+    if keep_seconds(local.keep_alive) != 0:  # an engine that stays will answer
+        return
+    with contextlib.suppress(Failure, OSError):
+        weights = Store(environment).locate(local.model)
+        task = Task(
+            [{"role": "user", "content": prompt}],
+            local.sampling.max_tokens,
+            choices=["any"] if has_choices else [],
+        )
+        request = LocalRequest(
+            path=str(weights.path.absolute()),
+            tasks=[task],
+            context=None if local.context == "auto" else local.context,
+            require_enforcement=policy.escalation.require_enforcement,
+            mmap_over_memory=local.mmap_over_memory,
+            gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
+            projector=projector_of(policy, weights),
+            layouts=read_layouts(weights.sha256, environment),
+        )
+        worker.send(Preload(request))

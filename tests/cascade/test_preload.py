@@ -1,0 +1,124 @@
+"""The model is loaded while the command still imports: only where the prompt is known, and without an event of its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hybrid_cli.app import invoke
+from hybrid_cli.cascade.preload import preload
+from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local.protocol import Loaded, LocalRequest, Message, Preload, Task
+from hybrid_cli.local.worker import Worker
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.ui.environment import Environment
+from hybrid_cli.ui.stopwatch import Stopwatch
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    found = Worker.spawn()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def sent(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
+    """What the worker gets."""
+    messages: list[Message] = []
+    send = worker.send
+
+    def recorded(message: Message) -> None:
+        messages.append(message)
+        send(message)
+
+    monkeypatch.setattr(worker, "send", recorded)
+    return messages
+
+
+def request_for(path: Path) -> LocalRequest:
+    return LocalRequest(str(path), [Task([{"role": "user", "content": "Hi"}], 2)])
+
+
+def test_the_request_finds_the_model_loaded(worker: Worker, model_file: Path) -> None:
+    worker.send(Preload(request_for(model_file)))
+    for expected in (True, False):  # the seconds of a load are reported once
+        events = list(worker.events(request_for(model_file)))
+        (loaded,) = [event for event in events if isinstance(event, Loaded)]
+        assert (loaded.load_seconds > 0) is expected
+
+
+def test_a_load_that_fails_is_reported_by_the_request(worker: Worker, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF" + bytes(100))
+    worker.send(Preload(request_for(damaged)))
+    for _ in range(2):
+        with pytest.raises(Failure, match="cannot load") as failed:
+            list(worker.events(request_for(damaged)))
+        assert failed.value.status is ExitStatus.WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("profile", "is_sent"),
+    [
+        ("", True),
+        ("escalation: {mode: forbid}\n", True),
+        ("escalation: {mode: force}\ncloud: {model: m, base_url: 'http://127.0.0.1:9/v1'}\n", False),
+        ("local: {keep_alive: 5m}\n", False),  # an engine that stays answers
+        ("local: {prefix_cache: true}\nlog: {prompts: true}\n", False),  # the engine may write to its folder
+        ("local: {model: /no/such/model.gguf}\n", False),
+        ("local: {model: qwen3-8b}\n", False),  # not pulled; the run says so
+    ],
+)
+def test_it_is_sent_where_the_worker_will_answer(
+    worker: Worker, sent: list[Message], home: Path, tmp_path: Path, profile: str, *, is_sent: bool
+) -> None:
+    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
+    path = tmp_path / "own.yaml"
+    path.write_text(f"version: 1\n{profile}")
+    preload(merge_policy(Flags(profile=str(path)), environment), "Hi", worker, environment, has_choices=False)
+    assert [type(message) for message in sent] == ([Preload] if is_sent else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "is_called"),
+    [
+        (["Hi"], None, True),
+        (["Hi"], b"a text of unknown length", False),
+        (["--no-stdin", "Hi"], b"a text that is not read", True),
+        ([], b"Hi", False),
+        (["-f", "{file}", "Hi"], None, False),
+        (["@{file}"], None, False),
+        (["-c", "talk", "Hi"], None, False),
+        (["--dry-run", "Hi"], None, False),
+        (["-t", "none", "Hi"], None, False),
+    ],
+)
+def test_it_is_tried_where_the_whole_prompt_is_known(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    stdin: bytes | None,
+    *,
+    is_called: bool,
+) -> None:
+    """The length of the prompt decides on the layout of the weights."""
+    prompts: list[str] = []
+    monkeypatch.setattr(
+        "hybrid_cli.cascade.preload.preload", lambda _policy, prompt, *_rest, **_more: prompts.append(prompt)
+    )
+    # A run in this process would put it under the guard; what comes before is the point here.
+    monkeypatch.setattr("hybrid_cli.cascade.run_prompt.run_prompt", lambda *_arguments: 0)
+    given = tmp_path / "given"
+    given.write_bytes(stdin or b"Hello")
+    own = ["run", "-p", "offline", *(one.replace("{file}", str(given)) for one in arguments)]
+    with given.open("rb") as piped:
+        environment = Environment(
+            None if stdin is None else piped, io.BytesIO(), io.StringIO(), {"HYBRID_HOME": str(home)}
+        )
+        invoke(own, environment, None, Stopwatch())
+    assert prompts == (["Hi"] if is_called else [])
