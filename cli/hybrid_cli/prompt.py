@@ -100,10 +100,11 @@ class Request:
         return any(turn.by_cloud for turn in self.history)
 
     @property
-    def template_head(self) -> str:
-        """The beginning of all messages that a template wrote; "" if they begin with other text."""
-        begins = self.system is None and not self.history and not self.question.context.strip()
-        return self.question.template_head if begins else ""
+    def template_head(self) -> str | None:
+        """The beginning of the only message that a template wrote, "" if none did; None if other messages come first."""
+        if self.system is not None or self.history:
+            return None
+        return "" if self.question.context.strip() else self.question.template_head
 
     def without_oldest(self, tokens: int, limit: int) -> Request:
         """Return the request without as many of the oldest turns as its `tokens` exceed `limit`, at least one.

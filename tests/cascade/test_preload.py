@@ -68,7 +68,6 @@ def test_a_load_that_fails_is_reported_by_the_request(worker: Worker, tmp_path: 
         ("escalation: {mode: forbid}\n", True),
         ("escalation: {mode: force}\ncloud: {model: m, base_url: 'http://127.0.0.1:9/v1'}\n", False),
         ("local: {keep_alive: 5m}\n", False),  # an engine that stays answers
-        ("local: {prefix_cache: true}\nlog: {prompts: true}\n", False),  # the engine may write to its folder
         ("local: {model: /no/such/model.gguf}\n", False),
         ("local: {model: qwen3-8b}\n", False),  # not pulled; the run says so
     ],
@@ -79,7 +78,7 @@ def test_it_is_sent_where_the_worker_will_answer(
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
     path = tmp_path / "own.yaml"
     path.write_text(f"version: 1\n{profile}")
-    preload(merge_policy(Flags(profile=str(path)), environment), "Hi", worker, environment, has_choices=False)
+    preload(merge_policy(Flags(profile=str(path)), environment), 2, worker, environment, has_choices=False)
     assert [type(message) for message in sent] == ([Preload] if is_sent else [])
 
 
@@ -107,9 +106,9 @@ def test_it_is_tried_where_the_whole_prompt_is_known(
     is_called: bool,
 ) -> None:
     """The length of the prompt decides on the layout of the weights."""
-    prompts: list[str] = []
+    lengths: list[int] = []
     monkeypatch.setattr(
-        "hybrid_cli.cascade.preload.preload", lambda _policy, prompt, *_rest, **_more: prompts.append(prompt)
+        "hybrid_cli.cascade.preload.preload", lambda _policy, length, *_rest, **_more: lengths.append(length)
     )
     # A run in this process would put it under the guard; what comes before is the point here.
     monkeypatch.setattr("hybrid_cli.cascade.run_prompt.run_prompt", lambda *_arguments: 0)
@@ -121,4 +120,4 @@ def test_it_is_tried_where_the_whole_prompt_is_known(
             None if stdin is None else piped, io.BytesIO(), io.StringIO(), {"HYBRID_HOME": str(home)}
         )
         invoke(own, environment, None, Stopwatch())
-    assert prompts == (["Hi"] if is_called else [])
+    assert lengths == ([2] if is_called else [])

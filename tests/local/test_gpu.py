@@ -174,7 +174,7 @@ def test_warm_engines_with_other_layers_are_others(tmp_path: Path) -> None:
     found = set()
     for layers in ("auto", 0, 12):
         local = msgspec.structs.replace(policy.local, gpu_layers=layers)
-        settings = session.warm_settings(weights, replace(policy, local=local))
+        settings = session.warm_settings(weights, replace(policy, local=local), environment)
         found.add(warm._address("/run", "sha", settings))
     assert len(found) == 3
 

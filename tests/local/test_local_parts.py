@@ -19,6 +19,7 @@ from test_engine import HAIKU, engine, make, record
 
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.context import Size, common_length
+from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import Task
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 from hybrid_cli.profile.policy import Flags, merge_policy
@@ -260,6 +261,7 @@ def test_only_what_a_template_writes_is_cached_by_default(hybrid: Hybrid, profil
 
     for others in (
         ("--system", "Be brief."),
+        ("-c", "talk", "--system", "Be brief."),
         ("-p", profile("log: {prompts: false}\nescalation: {mode: forbid}\n")),
     ):
         assert hybrid(*asked, *others, "a fox").returncode == 0
@@ -276,7 +278,46 @@ def test_only_what_a_template_writes_is_cached_by_default(hybrid: Hybrid, profil
     assert hybrid(*asked, "a cat").returncode == 0
     assert entry.stat().st_mtime_ns >= before  # it was read
     assert hybrid("run", "-p", "offline", TEXT * 4, "--schema", '{"const": 1}').returncode == 0
-    assert entries() == [entry]
+    (other,) = set(entries()) - {entry}
+    assert (
+        other.stat().st_size < entry.stat().st_size / 4
+    )  # only what the chat template writes before any prompt
+
+
+def test_a_head_holds_no_word_of_the_user_and_changes_no_number(
+    engine: Any, model_file: Path, tmp_path: Path
+) -> None:
+    def ask(question: str, **request: Any) -> Any:
+        task = {"messages": [{"role": "user", "content": question}], "max_tokens": 8}
+        settings = {"cache_folder": str(tmp_path), "weights_id": "w", "cached_head": "", **request}
+        return record(engine, model_file, task, **settings)
+
+    first = ask("Name a colour.")
+    (entry,) = tmp_path.glob("*/*")
+    content = entry.read_bytes()
+    count = int.from_bytes(content[8:16], "little")
+    tokens = [int.from_bytes(content[place : place + 4], "little") for place in range(56, 56 + 4 * count, 4)]
+    model = Model(engine._loader.handle)
+    text = b"".join(map(model.piece, tokens)).decode()
+    assert "helpful AI assistant named SmolLM" in text
+    assert text.rstrip().endswith("user")
+    assert (first.events["Done"].cached, ask("What is ice?").events["Done"].cached) == (0, count)
+    again = ask("Name a colour.")
+    assert again.events["Done"].cached == count
+    assert again.made[0].signals == first.made[0].signals  # to the last bit
+    assert list(tmp_path.glob("*/*")) == [entry]
+    entry.write_bytes(content[:-1])
+    assert ask("Name a colour.").made[0].signals == first.made[0].signals
+    assert entry.read_bytes() == content
+    assert ask("Name a colour.", cached_head=None, cache_folder=None).events["Done"].cached == 0
+
+
+def test_a_cache_that_cannot_be_written_holds_nothing_up(hybrid: Hybrid, home: Path, profile: Any) -> None:
+    (home / "cache").write_text("not a folder")
+    for mode in ("templates", "true"):
+        path = profile(f"local: {{prefix_cache: {mode}}}\nescalation: {{mode: forbid}}\n")
+        done = hybrid("run", "-p", path, "--choices", "yes,no", TEXT)
+        assert (done.returncode, done.stdout.strip() in (b"yes", b"no")) == (0, True), done.stderr
 
 
 def test_a_projects_no_to_logging_is_one_to_the_cache(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.prefix_folder import prefix_folder
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.tool_calls import ToolName, tool_definitions
 from hybrid_cli.gate.verdict import LocalResult
@@ -36,14 +37,15 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
-    local, keeps = policy.local, policy.keeps_prefixes
-    head = request.template_head if keeps == "templates" else None
+    local = policy.local
+    head = None if policy.keeps_prefixes is True else request.template_head
+    may_cache = policy.keeps_prefixes is True or head is not None
     return LocalRequest(
         path=str(weights.path.absolute()),
         tasks=[new_task(request, policy, offered)],
         context=None if local.context == "auto" else local.context,
         threads=None if local.threads == "auto" else local.threads,
-        cache_folder=str(environment.cache_folder / "prefixes") if keeps is True or head else None,
+        cache_folder=prefix_folder(policy, environment) if may_cache else None,
         cached_head=head,
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,

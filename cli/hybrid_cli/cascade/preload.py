@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 
 from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.prefix_folder import prefix_folder
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.protocol import LocalRequest, Preload, Task
 from hybrid_cli.local.worker import Worker
@@ -19,21 +20,19 @@ from hybrid_cli.weights.store import Store
 
 
 def preload(
-    policy: Policy, prompt: str, worker: Worker | None, environment: Environment, *, has_choices: bool
+    policy: Policy, length: int, worker: Worker | None, environment: Environment, *, has_choices: bool
 ) -> None:
     """Send the model's path to the `worker`, if it will probably answer. What fails is reported by the request itself.
 
-    `prompt` is the whole prompt: its length decides on the layout of the weights.
+    `length` is that of the prompt in characters, which decides on the layout of the weights.
     """
     local = policy.local
-    if worker is None or policy.mode == "force" or policy.keeps_prefixes is True:
-        return
-    if keep_seconds(local.keep_alive) != 0:  # an engine that stays will answer
-        return
+    if worker is None or policy.mode == "force" or keep_seconds(local.keep_alive) != 0:
+        return  # the cloud or an engine that stays will answer
     with contextlib.suppress(Failure, OSError):
         weights = Store(environment).locate(local.model)
         task = Task(
-            [{"role": "user", "content": prompt}],
+            [{"role": "user", "content": " " * length}],
             local.sampling.max_tokens,
             choices=["any"] if has_choices else [],
         )
@@ -41,6 +40,7 @@ def preload(
             path=str(weights.path.absolute()),
             tasks=[task],
             context=None if local.context == "auto" else local.context,
+            cache_folder=prefix_folder(policy, environment),
             require_enforcement=policy.escalation.require_enforcement,
             mmap_over_memory=local.mmap_over_memory,
             gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,

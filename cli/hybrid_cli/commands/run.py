@@ -213,7 +213,9 @@ def run(
     if prompt is not None and prompt[:1] not in ("@", "-") and not (reads_more or may_read or dry_run):
         from hybrid_cli.cascade.preload import preload
 
-        preload(policy, prompt, invocation.worker, invocation.environment, has_choices=choices is not None)
+        preload(
+            policy, len(prompt), invocation.worker, invocation.environment, has_choices=choices is not None
+        )
     from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt  # now, while the model is loading
     from hybrid_cli.checks.verify import read_command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -25,7 +26,8 @@ def confine_engine(model: str, cache_folder: str | None, projector: str | None =
     libraries += os.environ.get("LD_LIBRARY_PATH", "").split(":")
     devices = [path for pattern in _PROCESSORS for path in glob.glob(pattern)]  # noqa: PTH207
     if cache_folder is not None:
-        os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+        with contextlib.suppress(OSError):  # on a read-only disk nothing is cached
+            os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103
         devices.append(cache_folder)
     parent = f"/proc/{os.getppid()}/stat"  # whose share of the processor counts
     files = [*_files_of(model), *([] if projector is None else [os.path.realpath(projector)])]

@@ -157,10 +157,10 @@ class Decoder:
         """Decode the common prefix of all prompts. `prefix_slot` already holds `held` tokens of it."""
         if held > len(prefix):
             llama_cpp.llama_memory_seq_rm(self._memory, self.prefix_slot, len(prefix), -1)
-        self._read(prefix, min(held, len(prefix)), self.prefix_slot)
+        self.read(prefix, self.prefix_slot, min(held, len(prefix)))
         self._prefix, self._used = prefix, len(prefix)
 
-    def _read(self, tokens: list[int], start: int, slot: int, saved: int = 0) -> None:
+    def read(self, tokens: list[int], slot: int, start: int = 0, saved: int = 0) -> None:
         """Decode `tokens` from `start` on into `slot`."""
         for first in range(start, len(tokens), BATCH):
             part = tokens[first : first + BATCH]
@@ -258,7 +258,7 @@ class Decoder:
         """Decode the prompt of `job` up to the end of its last image. Other sequences wait meanwhile."""
         images, job.images = job.images, None
         for image in () if images is None else images.places:
-            self._read(job.prompt[: image.start], job.position, job.slot, job.saved)
+            self.read(job.prompt[: image.start], job.slot, job.position, job.saved)
             image.decode(self._context, image.start - job.saved, job.slot)
             job.position = image.start + image.tokens
             job.saved += image.tokens - image.positions

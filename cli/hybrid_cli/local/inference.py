@@ -20,7 +20,7 @@ from hybrid_cli.local.grammar_filter import GrammarError
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
-from hybrid_cli.local.prefix_cache import PrefixCache
+from hybrid_cli.local.prefix_cache import MIN_HEAD, PrefixCache
 from hybrid_cli.local.prompt_images import ReadPrompt, read_prompt
 from hybrid_cli.local.protocol import (
     Done,
@@ -105,31 +105,53 @@ class Inference:
         threads.update()
         context = new_context(model, size, threads.value, self._loader)
         # The cache finds prompts by their tokens, and images have none.
-        cache = None if any(job.images for job in jobs) else PrefixCache.of(request, model, context)
+        cache = (
+            None
+            if any(job.images for job in jobs)
+            else PrefixCache.of(request, model, context, self._loader.layout)
+        )
         try:
             decoder = Decoder(model, context, size, threads, EventWriter(emit))
             try:
-                held = cache.load(jobs[0].prompt, decoder.prefix_slot) if cache is not None else 0
-                kept = decoder.run(jobs, held)
-                if cache is not None:
-                    kept = min(kept, _cacheable(request, model, jobs[0].prompt))
-                    cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=held)
-                emit(Done(size.longest, cached=held if cache is not None else 0))
+                if cache is None:
+                    cached = 0
+                    decoder.run(jobs)
+                elif request.cached_head is None:
+                    cached = cache.load(jobs[0].prompt, decoder.prefix_slot)
+                    kept = decoder.run(jobs, cached)
+                    cache.save(jobs[0].prompt[:kept], decoder.prefix_slot, reused=cached)
+                else:
+                    head = _head_of(jobs[0].prompt, request.cached_head, request.tasks[0], model)
+                    cached = _read_head(head, cache, decoder)
+                    decoder.run(jobs, len(head))
+                emit(Done(size.longest, cached=cached))
             finally:
                 decoder.close()
         finally:
             llama_cpp.llama_free(context)
 
 
-def _cacheable(request: LocalRequest, model: Model, prompt: list[int]) -> int:
-    """Return how many tokens of the first task's prompt may be cached."""
-    if request.cached_head is None:
-        return len(prompt)
-    task = request.tasks[0]
-    messages = [*task.messages[:-1], {**task.messages[-1], "content": request.cached_head}]
-    return common_length(
-        [prompt, model.tokens(model.prompt(msgspec.structs.replace(task, messages=messages)))]
-    )
+def _head_of(prompt: list[int], beginning: str, task: Task, model: Model) -> list[int]:
+    """Return the tokens of `prompt` before the user's text, which follows `beginning` in the last message.
+
+    [] if they are too few to be cached.
+    """
+    messages = [*task.messages[:-1], {**task.messages[-1], "content": beginning}]
+    without = model.tokens(model.prompt(msgspec.structs.replace(task, messages=messages)))
+    length = common_length([prompt, without])
+    return prompt[:length] if length >= MIN_HEAD else []
+
+
+def _read_head(head: list[int], cache: PrefixCache, decoder: Decoder) -> int:
+    """Load or decode the head, and return how many tokens were loaded.
+
+    It is decoded by itself, and saved then: so a run with the entry calculates exactly as the run that wrote it.
+    """
+    if not head or cache.load_head(head, decoder.prefix_slot):
+        return len(head)
+    decoder.read(head, decoder.prefix_slot)
+    cache.save_head(head, decoder.prefix_slot)
+    return 0
 
 
 def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: int) -> SequenceJob:

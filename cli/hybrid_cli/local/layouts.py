@@ -7,7 +7,11 @@ is faster for a request is loaded.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Layout = Literal["in file", "rearranged"]
 
 USUAL_PROMPT = USUAL_ANSWER = 100
 """Tokens. The 1,716 answers behind the gate's measurements have 56 on average, and people also ask for texts."""

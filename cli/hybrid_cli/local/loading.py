@@ -22,7 +22,7 @@ from hybrid_cli.local.devices import (
     kernels,
     layers_that_fit,
 )
-from hybrid_cli.local.layouts import UNMEASURED
+from hybrid_cli.local.layouts import UNMEASURED, Layout
 
 if TYPE_CHECKING:
     from hybrid_cli.local.projector import Projector
@@ -57,6 +57,7 @@ class Loader:
         llama_cpp.llama_backend_init()
         self._asked: tuple[str, int | None] | None = None
         self.gpu = Offload()
+        self.layout: Layout = "in file"
         self.handle: Any = None
         self._projector: Projector | None = None
         self._seconds = 0.0
@@ -123,6 +124,7 @@ class Loader:
                 raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot load {path}: {reason}")
         wanted = first if gpus else gpu_layers or 0
         self.gpu = Offload(number, wanted if number < wanted else 0, bool(gpus))
+        self.layout = "in file" if only_mapped else "rearranged"
         self._asked = asked
         self._seconds = time.monotonic() - started
 

@@ -1,11 +1,12 @@
 """The prefix cache: prompts' states on disk, so that a repeated system prompt, file or example costs no time.
 
-An entry is the state (KV cache) of a prompt, or of the beginning that a prompt template wrote. A later prompt uses the
-entry with the longest common prefix, up to the first difference. An entry contains its tokens in clear text, so whole
-prompts are stored only if the user allowed prompts on disk.
+An entry is the state (KV cache) of a whole prompt, or of a head: what the chat template and a prompt template write before
+the user's text. A later prompt uses the whole prompt with the longest common prefix, up to the first difference; a head is
+used only as it is. An entry contains its tokens in clear text, so whole prompts are stored only if the user allowed
+prompts on disk.
 
-- `FOLDER/KEY/*.prefix`: the entries of one model, template and build of llama.cpp; a file's modification time
-  is that of its last use, and the oldest are deleted first
+- `FOLDER/KEY/*.prefix`: the entries of one model, layout, template and build of llama.cpp; a file's modification
+  time is that of its last use, and the oldest are deleted first. A head is named by its tokens.
 - an entry: magic, count of tokens, length of state; sha256 of the rest; tokens (int32); state
 """
 
@@ -31,7 +32,9 @@ from hybrid_cli.system.files import replacing
 _HEAD = struct.Struct("<8sQQ32s")
 _MAGIC = b"hybridP1"
 MIN_TOKENS = 256
-"""A shorter prefix is decoded in about the time that its entry takes to load."""
+"""Of whole prompts. With shorter ones, each prompt would write megabytes that few others need."""
+MIN_HEAD = 8
+"""Tokens that are decoded in about the time that an entry takes to load."""
 MAX_BYTES = 1 << 30
 """Bytes of all entries together."""
 
@@ -46,11 +49,12 @@ class PrefixCache:
         self._memory = llama_cpp.llama_get_memory(context)
 
     @classmethod
-    def of(cls, request: LocalRequest, model: Model, context: Any) -> PrefixCache | None:
-        """The cache for `request`; None if it may not use one."""
+    def of(cls, request: LocalRequest, model: Model, context: Any, layout: str) -> PrefixCache | None:
+        """The cache for `request`; None if it may not use one. Another layout of the weights rounds otherwise."""
         if request.cache_folder is None:
             return None
-        parts = (request.weights_id, model.template, llama_cpp.llama_print_system_info().decode(), _build())
+        system = llama_cpp.llama_print_system_info().decode()
+        parts = (request.weights_id, layout, model.template, system, _build())
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
         return cls(Path(request.cache_folder), key, context)
 
@@ -65,26 +69,42 @@ class PrefixCache:
             with _dropping(path):
                 found.append((min(_shared(path, wanted), len(prompt) - 1), path))
         length, path = max(found, default=(0, self._folder))
-        if length < MIN_TOKENS:
-            return 0
+        return length if length >= MIN_TOKENS and self._restore(path, slot, length) else 0
+
+    def load_head(self, head: list[int], slot: int) -> bool:
+        """Return whether the state of exactly this head could be loaded into `slot`."""
+        return self._restore(self._path_of(head), slot, len(head))
+
+    def save_head(self, head: list[int], slot: int) -> None:
+        """Save the state of `slot`, which holds `head` and nothing else. Never raises OSError."""
+        self._write(head, slot, self._path_of(head))
+
+    def _path_of(self, head: list[int]) -> Path:
+        digest = hashlib.sha256(np.asarray(head, dtype=np.int32).tobytes())
+        return self._folder / f"{digest.hexdigest()[:32]}.prefix"
+
+    def _restore(self, path: Path, slot: int, length: int) -> bool:
+        """Return whether the entry's state could be loaded into `slot` and cut to `length` tokens."""
         with _dropping(path):
             state = _read_state(path)
             buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
             if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), slot) and (
-                llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
+                self._cut(slot, length)
             ):
                 os.utime(path)
-                return length
+                return True
             llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
-        return 0
+        return False
 
     def save(self, prompt: list[int], slot: int, *, reused: int) -> None:
         """Save the state of `prompt`, with which `slot` begins, unless little of it is new. Never raises OSError.
 
         What follows in the slot is deleted.
         """
-        if len(prompt) - reused < MIN_TOKENS or not self._cut(slot, len(prompt)):
-            return
+        if len(prompt) - reused >= MIN_TOKENS and self._cut(slot, len(prompt)):
+            self._write(prompt, slot, self._folder / f"{uuid.uuid4().hex}.prefix")
+
+    def _write(self, prompt: list[int], slot: int, path: Path) -> None:
         state = (ctypes.c_uint8 * llama_cpp.llama_state_seq_get_size(self._context, slot))()
         if len(state) > MAX_BYTES // 2:
             return
@@ -95,7 +115,7 @@ class PrefixCache:
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _evict(self._root, len(state))
-            with replacing(self._folder / f"{uuid.uuid4().hex}.prefix") as file:
+            with replacing(path) as file:
                 file.write(_HEAD.pack(_MAGIC, len(prompt), len(state), digest.digest()))
                 file.write(tokens)
                 file.write(state)

@@ -134,7 +134,8 @@ class LocalRequest(_Message, frozen=True):
     cache_folder: str | None = None
     """Where prefixes are cached; None for no cache."""
     cached_head: str | None = None
-    """The beginning of the last message that may be cached; None for the whole prompt."""
+    """The beginning of the last message that may be cached with what the chat template writes before; None for the whole
+    prompt."""
     weights_id: str = ""
     """Identifies these weights in the cache."""
     require_enforcement: bool = False

@@ -93,8 +93,9 @@ class Local(Section, frozen=True):
         Literal["templates"] | bool,
         if_wrong("must be templates, true or false"),
         says(
-            "Store the state after a long beginning on disk, unencrypted; the next prompt with it starts at once."
-            " templates: of what a template (`-t`) writes; true: of every prompt; false: none."
+            "Store the model's state after the beginning of a prompt on disk, unencrypted; the next prompt with it starts"
+            " sooner. templates: after what the chat template and a prompt template (`-t`) write before your text; true:"
+            " after every long prompt; false: never."
         ),
     ] = "templates"
     mmap_over_memory: Annotated[
