@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.prefix_folder import prefix_folder
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.tool_calls import ToolName, tool_definitions
@@ -25,7 +25,6 @@ from hybrid_cli.profile.schema import as_thinking
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
-from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Weights
 
 
@@ -37,22 +36,15 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
-    local = policy.local
     head = None if policy.keeps_prefixes is True else request.template_head
     may_cache = policy.keeps_prefixes is True or head is not None
     return LocalRequest(
-        path=str(weights.path.absolute()),
+        **model_settings(policy, weights, environment),
         tasks=[new_task(request, policy, offered)],
-        context=None if local.context == "auto" else local.context,
-        threads=None if local.threads == "auto" else local.threads,
         cache_folder=prefix_folder(policy, environment) if may_cache else None,
         cached_head=head,
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,
-        mmap_over_memory=local.mmap_over_memory,
-        gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
-        projector=projector_of(policy, weights),
-        layouts=read_layouts(weights.sha256, environment),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
-from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.prefix_folder import prefix_folder
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.protocol import LocalRequest, Preload, Task
@@ -15,7 +15,6 @@ from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.keep_alive import keep_seconds
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Store
 
 
@@ -37,14 +36,9 @@ def preload(
             choices=["any"] if has_choices else [],
         )
         request = LocalRequest(
-            path=str(weights.path.absolute()),
+            **model_settings(policy, weights, environment),
             tasks=[task],
-            context=None if local.context == "auto" else local.context,
             cache_folder=prefix_folder(policy, environment),
             require_enforcement=policy.escalation.require_enforcement,
-            mmap_over_memory=local.mmap_over_memory,
-            gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
-            projector=projector_of(policy, weights),
-            layouts=read_layouts(weights.sha256, environment),
         )
         worker.send(Preload(request))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.guard.forbid import Enforcement, forbid_network, wipe_start_environment
@@ -18,7 +18,6 @@ from hybrid_cli.profile.policy import Policy
 from hybrid_cli.system.runtime_folder import may_be_warm, runtime_folder
 from hybrid_cli.system.work_tree import work_tree_of
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Store, Weights
 
 
@@ -103,18 +102,7 @@ def warm_engine(
 
 def warm_settings(weights: Weights, policy: Policy, environment: Environment) -> SchedulerRequest:
     """Return what decides which warm engine answers."""
-    local = policy.local
-    return SchedulerRequest(
-        path=str(weights.path.absolute()),
-        examples=[],
-        slots=None,
-        context=None if local.context == "auto" else local.context,
-        threads=None if local.threads == "auto" else local.threads,
-        mmap_over_memory=local.mmap_over_memory,
-        gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
-        projector=projector_of(policy, weights),
-        layouts=read_layouts(weights.sha256, environment),
-    )
+    return SchedulerRequest(**model_settings(policy, weights, environment), examples=[], slots=None)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade, Decision
 from hybrid_cli.cascade.local_run import new_task
-from hybrid_cli.cascade.measured_layouts import read_layouts
+from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow
 from hybrid_cli.cascade.shared_engine import EngineSlot, SharedEngine
@@ -29,7 +29,6 @@ from hybrid_cli.prompt import Question, Request
 from hybrid_cli.prompt_files.prompt_file import PromptFile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
-from hybrid_cli.weights.projector import projector_of
 from hybrid_cli.weights.store import Weights
 
 THINKING = "off"
@@ -99,18 +98,14 @@ class Instruction:
         threads: int | None = None,
     ) -> SchedulerRequest:
         """Return the engine's request for all records. The profile's thread count wins over `threads`."""
-        local = policy.local
+        settings = model_settings(policy, weights, environment)
+        if settings["threads"] is None:
+            settings["threads"] = threads
         return SchedulerRequest(
-            path=str(weights.path.absolute()),
+            **settings,
             examples=[new_task(request, policy) for request in self.examples()],
             slots=slots,
-            context=None if local.context == "auto" else local.context,
-            threads=threads if local.threads == "auto" else local.threads,
             require_enforcement=policy.escalation.require_enforcement,
-            mmap_over_memory=local.mmap_over_memory,
-            gpu_layers=None if local.gpu_layers == "auto" else local.gpu_layers,
-            projector=projector_of(policy, weights),
-            layouts=read_layouts(weights.sha256, environment),
         )
 
 
