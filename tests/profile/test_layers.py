@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.layers import Layer, project_files
+from hybrid_cli.profile.layers import Layer, file_layers, project_files
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.modes import MODES
 from hybrid_cli.profile.schema import Profile
@@ -327,6 +327,21 @@ def test_the_search_stops_at_the_repositorys_root(
     (folder.parents[2] / ".hybrid.yaml").write_text("version: 1\n")
     inner.unlink()
     assert project_files(environment) == []
+
+
+def test_a_profile_that_cannot_be_read_is_not_replaced_by_the_shipped_one(tmp_path: Path) -> None:
+    """It may be stricter than the shipped profile of its name."""
+    environment = Environment(
+        None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    )
+    folder = tmp_path / "config/profiles"
+    folder.mkdir(parents=True)
+    (folder / "default.yaml").symlink_to("moved-away.yaml")
+    os.mkfifo(folder / "ci.yaml")
+    for name, why in ((None, "is a link to a file that does not exist"), ("ci", "is not a regular file")):
+        with pytest.raises(Failure, match=why) as raised:
+            file_layers(name, environment)
+        assert str(folder / f"{name or 'default'}.yaml") in str(raised.value)
 
 
 def test_explain_names_each_layer_and_what_was_refused(hybrid: Hybrid, home: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,20 @@ def test_a_model_is_looked_up_as_in_the_whole_catalog(home: Path) -> None:
         ("../own: {}\n", "models.yaml:1: ../own: `../own` cannot be a model's name"),
         ("- own\n", "models.yaml:1: the file must map names to models"),
         ("own:\n  - x\n  own: {}\n", "models.yaml:3: "),
+        ("own: [\n", "models.yaml:1: a `[` without its `]`"),
+        ("\nown: {files: [\nnext: {}\n", "models.yaml:2: a `[` without its `]`"),
+        ("own: 5\n", "models.yaml:1: own: must be a section; its keys are files, sources,"),
+        ("own: [x]\n", "models.yaml:1: own: must be a section; its keys are files, sources,"),
+        ("own: text\n", "models.yaml:1: own: must be a section; its keys are files, sources,"),
+        ("own:\n", "models.yaml:1: own: must be a section; its keys are files, sources,"),
+        (
+            "own:\n  files: []\n  sources: [x]\n  licence: MIT\n",
+            "models.yaml:2: own.files: must be a list of 1 to 999 entries",
+        ),
+        (
+            entry_of(BODY, "x") + "  good_for: sums\n",
+            "own.good_for: unknown value `sums`; use code, general or reasoning",
+        ),
         (
             entry_of(BODY, "x").replace("size: ", "size: -"),
             "models.yaml:3: own.files.0.size: must be a whole number over 0, not `-",
@@ -164,8 +178,40 @@ def test_a_model_is_looked_up_as_in_the_whole_catalog(home: Path) -> None:
     ],
 )
 def test_a_wrong_catalog_is_told(text: str, expected: str, hybrid: Hybrid, home: Path) -> None:
+    """Never as a mistake in a profile, though profiles are read by the same code."""
     write_catalog(home, text)
-    assert expected in lines(hybrid("pull", "own"), 2)[-1]
+    told = lines(hybrid("pull", "own"), 2)[-1]
+    assert expected in told
+    assert told.startswith(f"your catalog {home}/config/models.yaml:")
+    assert "profile" not in told
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (
+            lambda path: path.symlink_to("nowhere.yaml"),
+            "cannot be read: it is a link to a file that does not exist",
+        ),
+        (lambda path: path.symlink_to(path), "cannot be read: "),
+        (os.mkfifo, "is not a regular file"),
+        (Path.mkdir, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/null"), "is not a regular file"),
+    ],
+    ids=["dangling link", "link to itself", "FIFO", "folder", "device"],
+)
+def test_a_catalog_that_cannot_be_read_is_an_error(
+    make: Callable[[Path], None], why: str, home: Path
+) -> None:
+    """The models in it would be unknown otherwise, or the built-in ones that it replaces be used."""
+    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
+    (home / "config").mkdir(parents=True)
+    make(home / "config/models.yaml")
+    for look_up in (lambda: catalog(environment), lambda: catalog_entry(SMALL, environment)):
+        with pytest.raises(Failure) as raised:
+            look_up()
+        assert raised.value.status is ExitStatus.USAGE
+        assert f"your catalog {home}/config/models.yaml {why}" in str(raised.value)
 
 
 def test_wrong_bytes_are_refused_with_both_checksums(hybrid: Hybrid, home: Path, hub: LoopbackHub) -> None:

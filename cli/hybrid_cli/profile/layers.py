@@ -16,6 +16,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.loader import find_profile, read_checked, read_whole, with_absolute_paths
 from hybrid_cli.profile.modes import MODES
+from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.suggest import nearest
@@ -67,7 +68,7 @@ def _automatic_layers(environment: Environment) -> Iterator[Layer]:
         (f"the administrator's {SYSTEM_FILE}", SYSTEM_FILE),
         ("your profile.yaml", environment.config_folder / "profile.yaml"),
     ):
-        if os.path.lexists(path):  # an unreadable file is an error: it may forbid something
+        if is_there(path):  # an unreadable file is an error: it may forbid something
             yield Layer(name, read_whole(path, environment), path)
     paths = project_files(environment)
     for path in paths:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.mistakes import schema_mistakes
-from hybrid_cli.profile.strict_yaml import MAX_BYTES, KeyPath, parse_strict
+from hybrid_cli.profile.strict_yaml import KeyPath, parse_strict, read_regular_file
+from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 
@@ -39,7 +39,7 @@ def find_profile(name: str, environment: Environment, folder: Path = Path()) -> 
         return folder / name
     for place in profile_folders(environment):
         path = place / f"{name}.yaml"
-        if path.is_file():
+        if is_there(path):
             return path
     raise _no_profile(name, environment)
 
@@ -72,13 +72,7 @@ class CheckedProfile:
 
 def read_profile(path: Path) -> CheckedProfile:
     """The file at `path`, checked by itself. Raises Failure (USAGE) if it cannot be read."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would wait for its writer
-            raise Failure(ExitStatus.USAGE, f"the profile {path} is not a regular file")
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Failure(ExitStatus.USAGE, f"the profile {path} cannot be read: {error.strerror}") from error
+    text = read_regular_file(path, "the profile")
     document = parse_strict(text)
     found = list(document.mistakes.items())
     if document.data is not None or not found:

@@ -147,7 +147,7 @@ def _misfit(path: KeyPath, type_: inspect.Type, problem: str, data: Any) -> str:
     message = _own_message(type_)
     if message is not None:
         return message
-    if not path:
+    if not path and type_ is _type_info(Profile):
         return "a profile is a list of keys with values; it starts with `version: 1`"
     choices = _choices(type_)
     wrong = _WRONG_VALUE.fullmatch(problem)
@@ -274,7 +274,8 @@ def _number(option: Any, noun: str) -> str:
 
 def _list(option: inspect.ListType) -> str:
     if option.max_length is not None:
-        return f"a list of at most {option.max_length} entries"
+        least = f"{option.min_length} to" if option.min_length else "at most"
+        return f"a list of {least} {option.max_length} entries"
     return "a list that is not empty" if option.min_length else "a list"
 
 

@@ -7,11 +7,15 @@ large files are mistakes, each reported with its line. Plain scalars follow YAML
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from hybrid_cli.exit_status import ExitStatus, Failure
 
 MAX_BYTES = 256_000
 _MAX_DEPTH = 16
@@ -52,6 +56,22 @@ class Document:
     """The first mistake of each line. If there is any, `data` may be incomplete."""
 
 
+def read_regular_file(path: Path, what: str) -> bytes:
+    """Return the content of the file at `path`, at most a byte over the limit. Messages call the file `what`.
+
+    Raises Failure (USAGE) if it cannot be read, or is no regular file.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would wait for its writer
+            raise Failure(ExitStatus.USAGE, f"{what} {path} is not a regular file")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        is_dangling = isinstance(error, FileNotFoundError) and path.is_symlink()
+        why = "it is a link to a file that does not exist" if is_dangling else error.strerror
+        raise Failure(ExitStatus.USAGE, f"{what} {path} cannot be read: {why}") from error
+
+
 def parse_strict(text: bytes) -> Document:
     """The document in `text`. Never raises: whatever is wrong is among the document's mistakes."""
     if len(text) > MAX_BYTES:
@@ -65,20 +85,42 @@ def parse_strict(text: bytes) -> Document:
     except UnicodeDecodeError:
         document.mistakes[1] = "the file is not UTF-8"
     except yaml.MarkedYAMLError as error:
-        mark: Any = error.problem_mark or error.context_mark
-        line = mark.line if mark else 0
-        document.mistakes[line + 1] = _syntax_mistake(error.problem or "", text, line)
+        line, message = _syntax_mistake(error, text, reader.open_brackets)
+        document.mistakes[line] = message
     except yaml.YAMLError:
         document.mistakes[1] = "the file contains characters that YAML does not allow"
     return document
 
 
-def _syntax_mistake(problem: str, text: bytes, line: int) -> str:
-    """A message for people instead of `problem`, the parser's own about this line of `text` (from 0)."""
-    if any(re.match(rb" *\t", found) for found in text.splitlines()[line : line + 1]):
-        return "YAML is indented with spaces, not tabs"
+def _syntax_mistake(
+    error: yaml.MarkedYAMLError, text: bytes, open_brackets: list[tuple[str, int]]
+) -> tuple[int, str]:
+    """Return the line of a syntax error in `text`, and a message for people instead of the parser's own.
+
+    The parser notices a missing bracket or quote only lines later, at the end of the file at the latest. The mistake
+    is where it was opened: that line is returned, and the message names the other.
+    """
+    lines = text.splitlines()
+    problem, context = error.problem or "", error.context or ""
+    mark: Any = error.problem_mark or error.context_mark
+    noticed = mark.line + 1 if mark else 1
+    if any(re.match(rb" *\t", line) for line in lines[noticed - 1 : noticed]):
+        return noticed, "YAML is indented with spaces, not tabs"
     known = (message for part, message in _SYNTAX_MISTAKES.items() if part in problem)
-    return next(known, f"not valid YAML: {problem}")
+    message = next(known, f"not valid YAML: {problem}")
+    line = noticed
+    if context.endswith(("a quoted scalar", "a simple key")) and error.context_mark:
+        line = error.context_mark.line + 1
+    elif open_brackets and (noticed > len(lines) or "expected ','" in problem):
+        bracket, line = open_brackets[-1]
+        if noticed > len(lines):
+            message = f"a `{bracket}` without its `{_CLOSING[bracket]}`"
+    return line, message if line == noticed or noticed > len(
+        lines
+    ) else f"{message} (noticed in line {noticed})"
+
+
+_CLOSING = {"[": "]", "{": "}"}
 
 
 class _Unreadable(Exception):  # noqa: N818  it ends the reading; the mistake is already noted
@@ -95,6 +137,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.document = Document()
+        self.open_brackets: list[tuple[str, int]] = []
+        """Each `[` and `{` that is not closed yet, with its line."""
 
     def read(self, events: Iterator[Any]) -> None:
         documents = 0
@@ -115,10 +159,14 @@ class _Reader:
             self._mistake(event, f"nested deeper than {_MAX_DEPTH} levels")
             raise _Unreadable
         self.document.lines[path] = _line(event)
-        if isinstance(event, yaml.MappingStartEvent):
-            return self._mapping(events, path)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._sequence(events, path)
+        if isinstance(event, yaml.CollectionStartEvent):
+            is_mapping = isinstance(event, yaml.MappingStartEvent)
+            if event.flow_style:
+                self.open_brackets.append(("{" if is_mapping else "[", _line(event)))
+            value = self._mapping(events, path) if is_mapping else self._sequence(events, path)
+            if event.flow_style:
+                self.open_brackets.pop()
+            return value
         return None if isinstance(event, yaml.AliasEvent) else self._scalar(event)
 
     def _mapping(self, events: Iterator[Any], path: KeyPath) -> dict[str, Any]:

@@ -63,6 +63,20 @@ def replacing(path: Path, mode: int = PRIVATE_MODE) -> Iterator[BinaryIO]:
         replacement.close()
 
 
+def is_there(path: Path) -> bool:
+    """Return whether anything is at `path`: also a link without its target, or what may not be looked at.
+
+    For files whose absence means a default: one that cannot be read must be an error, not absence.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 class Busy(Exception):  # noqa: N818  another process is at work, which is not an error of this one
     """Another process holds the lock."""
 

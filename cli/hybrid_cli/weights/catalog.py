@@ -14,7 +14,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.clouds import is_cloud_model
 from hybrid_cli.profile.mistakes import mistakes_of
 from hybrid_cli.profile.section import if_wrong
-from hybrid_cli.profile.strict_yaml import parse_strict
+from hybrid_cli.profile.strict_yaml import parse_strict, read_regular_file
+from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
 from hybrid_cli.weights.names import check_name, is_name
@@ -89,7 +90,7 @@ def catalog(environment: Environment) -> dict[str, CatalogModel]:
     """
     own = environment.config_folder / USER_CATALOG
     entries = shipped_catalog()
-    return {**entries, **_read(own)} if own.is_file() else entries
+    return {**entries, **_entries(read_regular_file(own, "your catalog"), own)} if is_there(own) else entries
 
 
 def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:
@@ -98,7 +99,7 @@ def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:
     Every run looks its model up. Of the package's catalog only the model's own lines are parsed, which takes a tenth of
     the time of the whole.
     """
-    if (environment.config_folder / USER_CATALOG).is_file():
+    if is_there(environment.config_folder / USER_CATALOG):
         return catalog(environment).get(name)
     if not is_name(name):
         return None
@@ -108,30 +109,31 @@ def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:
 
 def shipped_catalog() -> dict[str, CatalogModel]:
     """The models of the package's own catalog, by name."""
-    return _read(_SHIPPED)
-
-
-def _read(path: Path) -> dict[str, CatalogModel]:
-    return _entries(path.read_bytes(), path)
+    return _entries(_SHIPPED.read_bytes(), _SHIPPED)
 
 
 def _entries(content: bytes, path: Path) -> dict[str, CatalogModel]:
+    """The models in the `content` of the catalog at `path`. Raises Failure (USAGE) for its first mistake."""
     document = parse_strict(content)
     for line, message in sorted(document.mistakes.items()):
-        raise Failure(ExitStatus.USAGE, f"{path}:{line}: {message}")
+        raise _mistake(path, line, message)
     if document.data is not None and not isinstance(document.data, dict):
-        raise Failure(ExitStatus.USAGE, f"{path}:1: the file must map names to models")
+        raise _mistake(path, 1, "the file must map names to models")
     entries = {}
     for name, data in (document.data or {}).items():
         try:
             check_name(name)
         except Failure as failure:
-            raise Failure(ExitStatus.USAGE, f"{path}:{document.lines[name,]}: {name}: {failure}") from None
+            raise _mistake(path, document.lines[name,], f"{name}: {failure}") from None
         mistake = next(mistakes_of(deepcopy(data), CatalogModel, document, (name,)), None)
         if mistake is not None:
-            raise Failure(ExitStatus.USAGE, f"{path}:{mistake[0]}: {mistake[1]}")
+            raise _mistake(path, *mistake)
         entries[name] = msgspec.convert(data, CatalogModel)
     return entries
+
+
+def _mistake(path: Path, line: int, message: str) -> Failure:
+    return Failure(ExitStatus.USAGE, f"your catalog {path}:{line}: {message}")
 
 
 def unknown_model(name: str, stored: list[str], environment: Environment) -> Failure:
