@@ -55,6 +55,17 @@ class Turn:
     content: str
     by_cloud: bool = False
     """Whether a cloud model wrote it."""
+    numbers: tuple[int, ...] = ()
+    """Its place, from 1, among the messages of its conversation; more than one if several were joined."""
+
+    @property
+    def name(self) -> str:
+        """The message's name in a refusal."""
+        kind = "an earlier prompt" if self.role == "user" else "an earlier answer"
+        if not self.numbers:
+            return kind
+        first, last = self.numbers[0], self.numbers[-1]
+        return f"message {first} ({kind})" if first == last else f"messages {first} to {last} ({kind})"
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,11 @@ class Request:
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
         earlier = [{"role": turn.role, "content": turn.content} for turn in self.history]
         return [*system, *earlier, {"role": "user", "content": content}]
+
+    def message_names(self) -> list[str]:
+        """Return the name of each of `messages` in a refusal."""
+        system = [] if self.system is None else ["the system message"]
+        return [*system, *(turn.name for turn in self.history), "the prompt"]
 
     def arguments(self) -> list[dict[str, str]]:
         """Return the chat messages for a hosted tool: only its argument, without context or system message."""

@@ -110,8 +110,8 @@ def test_a_secret_that_was_found_is_found_in_the_whole_request(secret: str) -> N
 def test_a_tool_gets_no_secret_that_only_the_rest_of_the_prompt_reveals() -> None:
     argument = [{"role": "user", "content": "Who uses Xk92mQ7pLz4t?"}]
     kept = ["db_password=Xk92mQ7pLz4t", "find out"]
-    with pytest.raises(Failure, match="line 1 of the prompt looks like a password or key"):
-        screen(argument, Privacy(), {}, kept=kept)
+    with pytest.raises(Failure, match="line 1 of the tool's argument looks like a password or key"):
+        screen(argument, Privacy(), {}, kept=kept, names=["the tool's argument"])
     (message,) = screen(argument, REDACTS, {}, kept=kept).messages[1:]
     assert message["content"].startswith("Who uses [[SECRET_1_")
     assert screen(argument, Privacy(), {}).messages == argument

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -109,7 +110,19 @@ def test_a_secret_in_an_earlier_turn_blocks_a_later_handoff(
     sends = profile(cloud.section() + "escalation: {mode: force}\n")
     done = hybrid(*("run", "-p", sends, "-c", "trip", "What is the weather?"), HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
+    assert b"blocked: line 1 of message 1 (an earlier prompt) looks like a GitHub token" in done.stderr
     assert len(lines(stored(home))) == 2  # a failed turn changes nothing
+    with stored(home).open("a") as file:  # numbered as in the file, which a system message is part of
+        for role, content in (("system", "Be brief."), ("user", "Hi"), ("assistant", f"Is it\n{secret}?")):
+            file.write(json.dumps({"role": role, "content": content}) + "\n")
+    done = hybrid(*("run", "-p", sends, "-c", "trip", f"And\n\n{secret}?"), HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, cloud.received) == (3, [])
+    found = re.findall(r"line \d+ of .*? looks like", done.stderr.decode())
+    assert found == [
+        "line 1 of message 1 (an earlier prompt) looks like",
+        "line 2 of message 5 (an earlier answer) looks like",
+        "line 3 of the prompt looks like",
+    ]
 
 
 def test_a_rule_sees_the_earlier_turns(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:

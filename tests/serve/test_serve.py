@@ -124,8 +124,23 @@ def test_earlier_turns_reach_the_model_and_the_rules(served: Served) -> None:
         {"role": "developer", "content": "Be kind."},
         {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "now?"}]},
     ]
-    with pytest.raises(openai.PermissionDeniedError):
-        served.client().chat.completions.create(model="hybrid/always", messages=conversation)
+    client = served.client()
+    with pytest.raises(
+        openai.PermissionDeniedError, match=r"line 1 of message 2 \(an earlier prompt\) looks like"
+    ):
+        client.chat.completions.create(model="hybrid/always", messages=conversation)
+    joined = [*conversation[:2], {"role": "user", "content": "It is new."}, *conversation[2:]]
+    with pytest.raises(
+        openai.PermissionDeniedError, match=r"line 1 of messages 2 to 3 \(an earlier prompt\) looks"
+    ):
+        client.chat.completions.create(model="hybrid/always", messages=joined)
+    with pytest.raises(
+        openai.PermissionDeniedError, match=r"line 1 of message 1 \(an earlier prompt\) looks like"
+    ):
+        client.responses.create(model="hybrid/always", instructions="Be brief.", input=conversation[1:])
+    with pytest.raises(openai.BadRequestError, match=r"input\[0\]: a part of type `input_image`"):
+        image = {"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}
+        client.responses.create(model="hybrid/always", instructions="Be brief.", input=[image])
     assert served.cloud.received == []
     conversation[1]["content"] = "My name is Ada."
     served.client().chat.completions.create(model="hybrid/always", messages=conversation)

@@ -58,8 +58,8 @@ class Conversation:
         """Return `request` as the next turn. Its own system message wins over an earlier one."""
         system = self._system if request.system is None else request.system
         turns = [
-            Turn(one.role, one.content, by_cloud=one.answered_by == "cloud")
-            for one in self.messages
+            Turn(one.role, one.content, one.answered_by == "cloud", (number,))
+            for number, one in enumerate(self.messages, 1)
             if one.role != "system"
         ]
         return replace(request, system=system, history=tuple(turns))

@@ -25,6 +25,13 @@ def outgoing_messages(request: Request, server: Server) -> list[dict[str, str]]:
     return request.messages()
 
 
+def _outgoing_names(request: Request, server: Server) -> list[str]:
+    """Return the name of each of the outgoing messages in a refusal."""
+    if request.tools and server.tool_context == "arguments":
+        return ["the prompt" if request.tool_argument is None else "the hosted tool's argument"]
+    return request.message_names()
+
+
 def outgoing_images(request: Request, server: Server) -> tuple[Image, ...]:
     """Return the images that would leave: none if a tool gets its argument alone."""
     return () if request.tools and server.tool_context == "arguments" else request.images
@@ -45,13 +52,15 @@ def scanned_call(
     keys = [*([key] if key is not None else []), *known_keys(policy.cloud, environment)]
     # First the options: the prompt repeats a schema, and the message should name the option.
     guides = [] if request.tools else _guides(request)
-    is_plain = not screen(guides, policy.privacy, environment.variables, keys).vault.counts
+    options = [guide["role"] for guide in guides]
+    is_plain = not screen(guides, policy.privacy, environment.variables, keys, names=options).vault.counts
     files = [(file.name, file.text) for file in request.question.files]
     messages = outgoing_messages(request, server)
     whole = [message["content"] for message in request.messages()] if request.tools else []
     kept = [*whole, *request.unsent]
     known = environment.known_secrets
-    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept, known)
+    names = _outgoing_names(request, server)
+    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept, known, names)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

@@ -23,7 +23,6 @@ _MAX_NAMED = 5
 _MOST_KNOWN = 10_000
 _MIN_KEY_LENGTH = 8
 """Characters. Shorter keys are dummies for servers that check none, and may be ordinary words."""
-_PLACES = {"system": "the system message", "user": "the prompt", "assistant": "an earlier answer"}
 _SOUND_LIKE_VOWELS = (*"AEIOaeio", "NVIDIA", "npm", "xAI")
 
 
@@ -43,12 +42,14 @@ def screen(
     files: Sequence[tuple[str, str]] = (),
     kept: Sequence[str] = (),
     known: set[KnownValue] | None = None,
+    names: Sequence[str] = (),
 ) -> Screened:
     """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
 
     `files` are names and texts that the last message contains in this order: a refusal names a file and its line.
     `kept` are texts of the request that do not leave: a secret that is found in them is one in `messages`, too.
-    So are those in `known`, to which this adds what it finds.
+    So are those in `known`, to which this adds what it finds. `names` are those of the messages in a refusal; without
+    them it numbers the messages.
 
     Raises Failure (DENIED) for a secret under `on_secret: forbid`, and if a scan fails: nothing leaves
     unscanned.
@@ -58,7 +59,8 @@ def screen(
     values = {KnownValue(key, "secret", "the cloud's own key") for key in keys if len(key) >= _MIN_KEY_LENGTH}
     found = _found(texts, kept, kinds, privacy, variables, values, set() if known is None else known)
     if privacy.on_secret == "forbid":  # noqa: S105  no password
-        _refuse_secrets(messages, found, files)
+        names = names or [f"message {number}" for number, _message in enumerate(messages, 1)]
+        _refuse_secrets(messages, names, found, files)
     vault = Vault(texts)
     redacted = [
         {**message, "content": vault.redact(message["content"], spans)}
@@ -91,13 +93,14 @@ def _found(
 
 def _refuse_secrets(
     messages: Sequence[Message],
+    names: Sequence[str],
     found: Sequence[Sequence[SensitiveSpan]],
     files: Sequence[tuple[str, str]],
 ) -> None:
     places = [
-        f"{_place(span.start, message, files if message is messages[-1] else ())}"
+        f"{_place(span.start, message['content'], name, files if message is messages[-1] else ())}"
         f" looks like {_with_article(span.name)}"
-        for message, spans in zip(messages, found, strict=True)
+        for message, name, spans in zip(messages, names, found, strict=True)
         for span in spans
         if span.kind == "secret"
     ]
@@ -111,18 +114,17 @@ def _refuse_secrets(
         )
 
 
-def _place(start: int, message: Message, files: Sequence[tuple[str, str]]) -> str:
-    """Return the line at `start` and the name of the file or message that it is in."""
-    content = message["content"]
+def _place(start: int, content: str, name: str, files: Sequence[tuple[str, str]]) -> str:
+    """Return the line at `start` of `content`, and the name of the file or message that it is in."""
     end = 0
-    for name, text in files:
+    for file, text in files:
         first = content.find(text.rstrip(), end)
         if first < 0:  # a hosted tool gets no files
             continue
         end = first + len(text.rstrip())
         if first <= start < end:
-            return f"line {1 + content.count(chr(10), first, start)} of `{name}`"
-    return f"line {1 + content.count(chr(10), 0, start)} of {_PLACES.get(message['role'], message['role'])}"
+            return f"line {1 + content.count(chr(10), first, start)} of `{file}`"
+    return f"line {1 + content.count(chr(10), 0, start)} of {name}"
 
 
 def _with_article(name: str) -> str:

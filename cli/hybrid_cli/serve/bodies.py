@@ -133,9 +133,7 @@ def read_responses(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked,
     """Return the request in a body of Responses. Raises HttpFault."""
     body = _decoded(data, ResponsesBody)
     messages = [Message("user", body.input)] if isinstance(body.input, str) else body.input
-    if body.instructions:
-        messages = [Message("system", body.instructions), *messages]
-    system, history, prompt = _conversation(messages, "input")
+    system, history, prompt = _conversation(messages, "input", body.instructions)
     return Asked(
         _flags(body, profiles, body.max_output_tokens, None),
         prompt,
@@ -186,21 +184,28 @@ def _flags(
     )
 
 
-def _conversation(messages: Sequence[Message], name: str) -> tuple[str | None, tuple[Turn, ...], Question]:
-    """Return the system message, the earlier turns and the prompt. Raises HttpFault."""
-    system: list[str] = []
+def _conversation(
+    messages: Sequence[Message], name: str, instructions: str | None = None
+) -> tuple[str | None, tuple[Turn, ...], Question]:
+    """Return the system message, which begins with `instructions`, the earlier turns and the prompt.
+
+    Raises HttpFault.
+    """
+    system = [instructions] if instructions else []
     turns: list[Turn] = []
-    for number, message in enumerate(messages):
-        where = f"{name}[{number}]"
+    for number, message in enumerate(messages, 1):
+        where = f"{name}[{number - 1}]"
         if message.type != "message" or message.role in ("tool", "function") or message.tool_calls:
             raise invalid(f"{where}: hybrid serve takes no tool calls and no other items than messages", name)
         text = _text(message.content, where, name)
         if message.role in ("system", "developer"):
             system.append(text)
         elif turns and turns[-1].role == message.role:  # chat templates want the roles in turn
-            turns[-1] = Turn(turns[-1].role, f"{turns[-1].content}\n\n{text}")
+            before = turns[-1]
+            numbers = (*before.numbers, number)
+            turns[-1] = Turn(before.role, f"{before.content}\n\n{text}", numbers=numbers)
         else:
-            turns.append(Turn("user" if message.role == "user" else "assistant", text))
+            turns.append(Turn("user" if message.role == "user" else "assistant", text, numbers=(number,)))
     if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
         raise invalid(f"{name}: the last message must be the user's, with text", name)
     return "\n\n".join(system) or None, tuple(turns[:-1]), Question(turns[-1].content, "")
