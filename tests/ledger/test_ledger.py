@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import usd
+from hybrid_cli.ledger.connection import transaction
 from hybrid_cli.ledger.database import Ledger, LedgerEntry, Settlement
 from hybrid_cli.ledger.limits import Limit
 from hybrid_cli.ledger.report import as_table, group
@@ -292,6 +293,60 @@ def test_no_disk_left_is_no_free_call(
     done = hybrid("run", "-p", path, "hi", HYBRID_CONSENT=cloud.origin, HYBRID_HOME=str(small_disk))
     assert (done.returncode, done.stdout, cloud.received) == (1, b"", [])
     assert b"cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("ends", ["whole", "with its log"])
+def test_a_ledger_on_a_disk_that_cannot_be_written_is_read_and_lets_nothing_out(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, small_disk: Path, ends: str
+) -> None:
+    """A ledger that a crash left has its last requests in the write-ahead log alone."""
+    path = profile(cloud.section(PRICES) + "escalation: {mode: force}\nlimits: {calls_per_day: 5}\n")
+    variables = {"HYBRID_CONSENT": cloud.origin, "HYBRID_HOME": str(small_disk)}
+    ledger = Ledger(small_disk / "state")
+    for _ in range(2):
+        assert hybrid("run", "-p", path, "hi", **variables).returncode == 0
+    if ends == "with its log":
+        with closing(sqlite3.connect(ledger.path)) as held:
+            held.execute("SELECT * FROM sent").fetchall()
+            assert hybrid("run", "-p", path, "hi", **variables).returncode == 0
+            left = {file: file.read_bytes() for file in ledger.path.parent.glob("ledger.db*")}
+        for file, content in left.items():
+            file.write_bytes(content)
+        ledger.path.with_name("ledger.db-shm").unlink()
+    requests = len(cloud.received)
+    expected = {
+        arguments: hybrid(*arguments, **variables).stdout
+        for arguments in (
+            ("usage", "-p", path, "--json"),
+            ("usage", "-p", path),
+            ("usage", "--csv", "--by", "model"),
+            ("usage", "--export"),
+            ("run", "-p", path, "--dry-run", "hi"),
+        )
+        if ends == "whole"
+    }
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for arguments, output in expected.items():
+        done = hybrid(*arguments, **variables)
+        assert (done.returncode, done.stdout) == (0, output), done.stderr
+    found = json.loads(hybrid("usage", "-p", path, "--json", **variables).stdout)
+    assert (found["total"]["requests"], found["left"]["limits.calls_per_day"]) == (requests, 5 - requests)
+    done = hybrid("run", "-p", path, "hi", **variables)
+    assert (done.returncode, done.stdout, len(cloud.received)) == (1, b"", requests)
+    assert b"cannot be used: Read-only file system" in done.stderr
+    assert hybrid("usage", "purge", "--yes", **variables).returncode == 1
+
+
+def test_a_reader_waits_for_no_writer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.reserve(entry(), [])
+    with transaction(ledger.path) as writer:
+        writer.execute("UPDATE sent SET model = 'other'")
+        before = time.monotonic()
+        assert [row["model"] for row in ledger.rows()] == ["m"]
+        assert ledger.left(calls(3), "r") == 2
+        assert time.monotonic() - before < 0.4  # SQLite alone waits half a second
+    assert [row["model"] for row in ledger.rows()] == ["other"]
 
 
 def test_usage_by_what_is_asked_for(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -68,6 +70,69 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of the ledger at `path`, and waits for no writer.
+
+    Where nothing can be written, it reads a copy in memory: SQLite would write beside the file even to read it. Raises
+    Failure if the ledger cannot be read.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        with connect(path) as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+        return
+    import sqlite3
+
+    with _as_failures(path), closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        _copy(path, copy)
+        _prepare(copy)
+        yield copy
+
+
+def _copy(path: Path, copy: sqlite3.Connection) -> None:
+    """Copy the ledger at `path`, which cannot be written, with what is only in its write-ahead log.
+
+    SQLite opens it so if another process has it open, for which the disk may be writable. Else nothing changes the
+    files: a log that a crash left is read from a copy of both, and without one the ledger is its file alone.
+    """
+    import sqlite3
+
+    log = path.with_name(f"{path.name}-wal")
+    place = path.absolute().as_uri()
+    try:
+        _copy_from(f"{place}?mode=ro", copy)
+    except sqlite3.OperationalError:
+        if not (log.exists() and log.stat().st_size):
+            _copy_from(f"{place}?immutable=1", copy)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder, file.name))
+            _copy_from(Path(folder, path.name).as_uri(), copy)
+
+
+def _copy_from(uri: str, copy: sqlite3.Connection) -> None:
+    import sqlite3
+
+    with closing(sqlite3.connect(uri, uri=True)) as source:
+        source.backup(copy)
+
+
+@contextmanager
+def _as_failures(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and of files in the block as Failure about the ledger at `path`."""
+    import sqlite3
+
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise Failure(ExitStatus.FAILURE, f"the ledger {path} cannot be used: {_explained(error)}") from None
+
+
+@contextmanager
 def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to the ledger at `path`, which is created if it is missing.
 
@@ -75,7 +140,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """
     import sqlite3
 
-    try:
+    with _as_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)  # private when created
         if os.fstat(descriptor).st_mode & 0o077:
@@ -84,8 +149,6 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(path, timeout=_SQLITE_WAIT_SECONDS, isolation_level=None)) as connection:
             when_free(lambda: _prepare(connection))
             yield connection
-    except (sqlite3.Error, OSError) as error:
-        raise Failure(ExitStatus.FAILURE, f"the ledger {path} cannot be used: {_explained(error)}") from None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

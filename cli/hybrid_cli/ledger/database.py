@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hybrid_cli.ledger.amounts import NANO, nano
-from hybrid_cli.ledger.connection import connect, transaction, when_free
+from hybrid_cli.ledger.connection import connect, reading, transaction, when_free
 from hybrid_cli.ledger.limits import SPENT, Limit, check, check_one, start_of, used
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Observation:
 
 
 class Ledger:
-    """The ledger in the folder `state`. Every method raises Failure if it cannot read or write the file."""
+    """The ledger in the folder `state`. Every method raises Failure if it cannot read or write the file.
+
+    Those that only read also work on a disk that cannot be written.
+    """
 
     def __init__(self, state: Path) -> None:
         self.path = state / "ledger.db"
@@ -98,7 +101,7 @@ class Ledger:
     def check(self, run: str, worst: float | None, limits: Sequence[Limit]) -> None:
         """Raise Failure (LIMIT) if a request that may cost `worst` USD would pass one of `limits`."""
         if self.path.exists():
-            with transaction(self.path) as connection:
+            with reading(self.path) as connection:
                 check(connection, limits, run, worst, _now())
         else:
             for limit in limits:
@@ -128,7 +131,7 @@ class Ledger:
         """All observations by the id of their request, oldest first."""
         if not self.path.exists():
             return {}
-        with transaction(self.path) as connection:
+        with reading(self.path) as connection:
             rows = _dictionaries(connection.execute("SELECT * FROM observed ORDER BY sent"))
         decoded = [
             {**row, **{name: json.loads(row[name]) for name in ("signals", "running")}} for row in rows
@@ -139,7 +142,7 @@ class Ledger:
         """The rest of `limit`: USD or calls."""
         if not self.path.exists():
             return limit.at_most
-        with transaction(self.path) as connection:
+        with reading(self.path) as connection:
             amount = used(connection, limit, run, _now())
         return max(0.0, limit.at_most - (amount / NANO if limit.unit == "usd" else amount))
 
@@ -148,14 +151,14 @@ class Ledger:
         if not self.path.exists():
             return False
         query = "SELECT 1 FROM sent WHERE origin = ? AND model = ? AND tokens_reasoning > 0 LIMIT 1"
-        with connect(self.path) as connection:  # without a transaction, it waits for no writer
+        with reading(self.path) as connection:
             return connection.execute(query, [origin, model]).fetchone() is not None
 
     def spent(self, run: str) -> float:
         """The cost of all requests of `run` in USD; requests that are not settled count with their reservation."""
         if not self.path.exists():
             return 0.0
-        with connect(self.path) as connection:  # without a transaction, it waits for no writer
+        with reading(self.path) as connection:
             found = connection.execute(f"SELECT SUM({SPENT}) FROM sent WHERE run = ?", [run])  # noqa: S608  a constant
             return float(found.fetchone()[0] or 0) / NANO
 
@@ -163,7 +166,7 @@ class Ledger:
         """All requests since the day `since` (ISO 8601), oldest first; amounts are in USD."""
         if not self.path.exists():
             return []
-        with transaction(self.path) as connection:
+        with reading(self.path) as connection:
             rows = _dictionaries(connection.execute("SELECT * FROM sent WHERE at >= ? ORDER BY id", [since]))
         return [
             {**row, **{name: row[name] and row[name] / NANO for name in ("reserved", "cost")}} for row in rows
@@ -173,7 +176,7 @@ class Ledger:
         """The purges so far: when, and how many requests each deleted."""
         if not self.path.exists():
             return []
-        with transaction(self.path) as connection:
+        with reading(self.path) as connection:
             found = connection.execute("SELECT at, requests FROM purges ORDER BY at").fetchall()
         return [{"at": at, "requests": requests} for at, requests in found]
 
