@@ -18,6 +18,7 @@ from hybrid_cli.weights.catalog import shipped_catalog
 from hybrid_process import Hybrid
 from made_rows import made_calibration
 from scripted_cloud import ScriptedCloud
+from served_hybrid import serving
 
 Profile = Callable[..., Path]
 PROMPT = "Tell the history of the Eiffel Tower in one paragraph, with the year it was built."
@@ -59,10 +60,23 @@ def test_agreement_decides_near_the_threshold(answer: Callable[..., tuple[dict[s
     agreement = first["handoff"]["signals"]["agreement"]
     assert agreement in (0.0, 0.5, 1.0)
     assert f"with the same number: {round(agreement * told_count(told))}" in told
-    trusted, _ = answer([9, -9, -9])
+    check_cost(first, told)
+    trusted, told = answer([9, -9, -9])
     assert trusted["answered_by"] == ("cloud" if agreement == 0 else "local")
-    doubted, _ = answer([-9, 9, 9])
+    check_cost(trusted, told)
+    doubted, told = answer([-9, 9, 9])
     assert doubted["answered_by"] == ("local" if agreement == 0 else "cloud")
+    check_cost(doubted, told)
+
+
+def check_cost(found: dict[str, Any], told: str) -> None:
+    """The samples are counted apart from the answer, whichever model gave it."""
+    samples, local, timings = found["samples"], found["usage"]["local"], found["timings"]
+    assert samples["count"] == told_count(told)
+    assert samples["in"] == samples["count"] * local["in"]  # each reads the whole prompt
+    assert samples["count"] * 2 <= samples["out"] <= samples["count"] * 2 * local["out"]
+    assert samples["seconds"] > 0
+    assert samples["seconds"] + timings["local"] < timings["total"]
 
 
 def test_the_second_sample_is_drawn_only_if_it_may_decide(
@@ -71,6 +85,31 @@ def test_the_second_sample_is_drawn_only_if_it_may_decide(
     _, one_is_enough = answer([9, -9, -9])
     _, both_are_needed = answer([9, 9, -9])
     assert told_count(one_is_enough) + told_count(both_are_needed) == 3  # by what the first sample says
+
+
+def test_pipe_and_serve_count_what_samples_cost(
+    command: str, hybrid: Hybrid, home: Path, cloud: ScriptedCloud, profile: Profile
+) -> None:
+    calibrate(home, [9, 0, -9])
+    text = profile(cloud.section() + SAMPLES).read_text()
+    (home / "config" / "profiles").mkdir(parents=True, exist_ok=True)
+    (home / "config" / "profiles" / "sampling.yaml").write_text(text)
+    done = hybrid(
+        "pipe", "-q", "-p", "sampling", "--jsonl", PROMPT, stdin=b"Paris\n", HYBRID_CONSENT=cloud.origin
+    )
+    piped = json.loads(done.stdout)["hybrid"]
+    assert piped["samples"]["count"] >= 1, done.stderr
+    assert piped["samples"]["in"] == piped["samples"]["count"] * piped["usage"]["local"]["in"]
+    with serving(command, home, cloud) as served:
+        answered = served.client().chat.completions.create(
+            model="hybrid/sampling", messages=[{"role": "user", "content": PROMPT}]
+        )
+        own = answered.model_extra["hybrid"]
+        assert own["samples"]["count"] >= 1
+        for direction in ("in", "out"):
+            whole = own["samples"][direction] + own["usage"]["local"][direction]
+            assert served.metric(f'hybrid_tokens_total{{side="local",direction="{direction}"}}') == whole
+        served.close_clients()
 
 
 def told_count(told: str) -> int:
@@ -104,6 +143,7 @@ def test_no_sample_is_drawn_in_vain(
     found, told = answer(shifts, *arguments, text=text, prompt=prompt)
     assert "agreement" not in found["handoff"]["signals"]
     assert "samples drawn" not in told
+    assert found["samples"] == {"count": 0, "in": 0, "out": 0, "seconds": 0.0}
 
 
 def test_no_sample_is_much_longer_than_the_answer() -> None:

@@ -82,6 +82,18 @@ class Timings(msgspec.Struct, frozen=True):
     local: float | None = None
 
 
+class Samples(msgspec.Struct, frozen=True, rename={"in_": "in"}):
+    """What `escalation.samples` cost beside the local answer, whose usage and time do not include it.
+
+    Tokens are those of all samples, and `seconds` is the time to draw them.
+    """
+
+    count: int = 0
+    in_: int = 0
+    out: int = 0
+    seconds: float = 0.0
+
+
 class PolicyView(msgspec.Struct, frozen=True):
     profile: str
     mode: str
@@ -107,6 +119,7 @@ class Answer(msgspec.Struct, frozen=True):
     """The cloud reported no usage, or a failed request that may have been charged counts with its reservation."""
     citations: list[dict[str, str]] = []
     """Web pages the answer cites: title and url."""
+    samples: Samples = Samples()
     images: list[bytes] = []
     """Generated images; base64 in JSON."""
 

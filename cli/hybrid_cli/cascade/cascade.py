@@ -285,7 +285,7 @@ class Cascade:
             raise
         if is_refusal(text):
             self._warn("the cloud model declined to answer")
-        return self._answered_by_cloud(decision, sent, text, first_token)
+        return self._answered_by_cloud(decision, sent, text, first_token[0] if first_token else None)
 
     def _observe(self, sent: Sent, local: LocalAnswer | None, text: str) -> None:
         """Record how far the two answers agree, if this prompt was sampled for shadow mode."""
@@ -333,12 +333,13 @@ class Cascade:
             cost_usd=sum_of(lost_costs),
             cost_is_estimate=len(lost_costs) > 0,
             timings=Timings(result.load_seconds, result.first_token_seconds, self._elapsed(), result.seconds),
+            samples=decision.local.samples,
             policy=self._policy_view(self.policy),
             finish_reason=result.finish_reason,
         )
 
     def _answered_by_cloud(
-        self, decision: Decision, sent: Sent, text: str, first_token: list[float]
+        self, decision: Decision, sent: Sent, text: str, first_token: float | None
     ) -> Answer:
         if sent.reply.finish_reason == "length":
             self._warn("the answer was cut off at its token limit")
@@ -356,9 +357,8 @@ class Cascade:
                 TokenCounts(reply.tokens_in, reply.tokens_out),
             ),
             cost_usd=sent.settlement.cost,
-            timings=Timings(
-                result.load_seconds, first_token[0] if first_token else None, self._elapsed(), result.seconds
-            ),
+            timings=Timings(result.load_seconds, first_token, self._elapsed(), result.seconds),
+            samples=local.samples,
             policy=self._policy_view(policy),
             finish_reason=reply.finish_reason,
             cost_is_estimate=sent.settlement.estimated,

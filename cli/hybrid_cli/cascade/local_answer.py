@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hybrid_cli.cascade.answer import Samples
 from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
-from hybrid_cli.cascade.samples import agrees, has_time, is_comparable, sampled_request, sampled_texts
+from hybrid_cli.cascade.samples import agrees, has_time, is_comparable, sampled, sampled_request
 from hybrid_cli.cascade.shadow import observe
 from hybrid_cli.cascade.thinking_view import ThinkingView
 from hybrid_cli.checks.code_block import first_code_block, unfenced
@@ -43,6 +44,7 @@ class LocalAnswer:
     """What each stage of the gate saw."""
     observation: Observation | None = None
     """The answer in numbers, if this prompt was sampled for shadow mode."""
+    samples: Samples = field(default_factory=Samples)
 
 
 @dataclass
@@ -100,17 +102,20 @@ class LocalModel:
         if result.call is not None:
             return LocalAnswer(gate.called(result.call), result, stages)
         observation = observe(result, weights.sha256, self.policy, self.environment)
-        self._compare_with_samples(weights, criterion, result, permission)
+        samples = self._compare_with_samples(weights, criterion, result, permission)
         stages = stage_scores(result, criterion)
         judged = result
         if result.finish_reason == "length" and self.request.allows_truncated:
             judged = replace(result, finish_reason="stop")
-        return LocalAnswer(gate.judge(judged, criterion), result, stages, observation)
+        return LocalAnswer(gate.judge(judged, criterion), result, stages, observation, samples)
 
     def _compare_with_samples(
         self, weights: Weights, criterion: Criterion, result: LocalResult, permission: Permission
-    ) -> None:
-        """Draw samples as long as the next may decide whether the answer is handed off, and set their agreement."""
+    ) -> Samples:
+        """Draw samples as long as the next may decide whether the answer is handed off, and set their agreement.
+
+        Returns what they cost.
+        """
         signals = gate.signals_of(result)
         drawn: list[bool] = []
         if (
@@ -119,20 +124,26 @@ class LocalModel:
             or not criterion.wants_sample(signals, drawn)
             or not may_be_sent(self.request, self.policy, permission, self.environment)
         ):
-            return
+            return Samples()
         begun = self.stopwatch.elapsed()
+        tokens_in = tokens_out = 0
         limit = self.policy.limits.seconds
         while criterion.wants_sample(signals, drawn) and has_time(result, self.stopwatch.elapsed(), limit):
             request = new_request(self.request, self.policy, weights, self.environment, self.offers)
             with self.environment.waiting("comparing the answer with a sample"):
-                (text,) = sampled_texts(self.engine, sampled_request(request, [result], [len(drawn) + 1]))
+                (one,) = sampled(self.engine, sampled_request(request, [result], [len(drawn) + 1]))
+            text, ended = one
+            if ended is not None:
+                tokens_in, tokens_out = tokens_in + ended.tokens_in, tokens_out + ended.tokens_out
             drawn.append(agrees(result.text, text))
+        seconds = round(self.stopwatch.elapsed() - begun, 4)
         if drawn:
             result.agreement = sum(drawn) / len(drawn)
             self.environment.detail(
                 f"the answer is near the threshold; samples drawn: {len(drawn)}, with the same number: {sum(drawn)}"
-                f" ({self.stopwatch.elapsed() - begun:.1f} s)"
+                f" ({seconds:.1f} s)"
             )
+        return Samples(len(drawn), tokens_in, tokens_out, seconds if drawn else 0.0)
 
     def _drop_oldest(self, result: LocalResult) -> None:
         """Leave out the oldest turns of a history that is too long, and say so."""

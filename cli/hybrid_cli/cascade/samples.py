@@ -9,7 +9,7 @@ import msgspec
 from hybrid_cli.checks.agreement import result_of
 from hybrid_cli.gate.local_score import answer_form
 from hybrid_cli.gate.verdict import LocalResult
-from hybrid_cli.local.protocol import Engine, LocalRequest, Tokens
+from hybrid_cli.local.protocol import Engine, Finished, LocalRequest, Tokens
 from hybrid_cli.prompt import Request
 
 TEMPERATURE = 0.7
@@ -57,11 +57,19 @@ def sampled_request(
 
 def sampled_texts(engine: Engine, request: LocalRequest) -> list[str]:
     """Return the text of each of the request's tasks."""
+    return [text for text, _ended in sampled(engine, request)]
+
+
+def sampled(engine: Engine, request: LocalRequest) -> list[tuple[str, Finished | None]]:
+    """Return the text of each of the request's tasks, and the event with its tokens; None if the engine refused it."""
     texts = [""] * len(request.tasks)
+    ended: list[Finished | None] = [None] * len(request.tasks)
     for event in engine.events(request):
         if isinstance(event, Tokens):
             texts[event.sequence] += event.text
-    return texts
+        elif isinstance(event, Finished):
+            ended[event.sequence] = event
+    return list(zip(texts, ended, strict=True))
 
 
 def agrees(text: str, sample: str) -> bool:

@@ -30,6 +30,8 @@ class Metrics:
         for side, counts in (("local", answer.usage.local), ("cloud", answer.usage.cloud)):
             self._tokens[side, "in"] += counts.in_ or 0
             self._tokens[side, "out"] += counts.out or 0
+        self._tokens["local", "in"] += answer.samples.in_
+        self._tokens["local", "out"] += answer.samples.out
         if answer.timings.first_token is not None:
             seconds = answer.timings.first_token
             self._first_sum += seconds
