@@ -20,6 +20,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer, file_layers, project_files
 from hybrid_cli.profile.merge import RULES, _last, as_profile, merge, needing_trust
 from hybrid_cli.profile.modes import MODES
+from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.profile.schema import Profile
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import SMALL
@@ -362,6 +363,49 @@ def test_explain_names_each_layer_and_what_was_refused(hybrid: Hybrid, home: Pat
     assert values["escalation.on_denied"]["value"] == "fail"
     text = hybrid("profile", "explain", cwd=tmp_path).stdout.decode()
     assert 'local.model: "mine"  (your profile.yaml)' in text
+
+
+def test_explain_names_the_profile_that_sets_an_inherited_value(tmp_path: Path) -> None:
+    """So do the messages of limits, rules and denials, which name the same layer."""
+    environment = Environment(
+        None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    )
+    folder = tmp_path / "config/profiles"
+    folder.mkdir(parents=True)
+    (folder / "base.yaml").write_text(
+        "version: 1\nlocal: {threads: 2, template: {variables: {a: 1}}}\nlimits: {calls_per_day: 3, seconds: 9}\n"
+        "escalation: {mode: forbid, target: {threshold: 0.5}, rules: [{when: {secret: true}, then: forbid}]}\n"
+        "cloud: {use: openai, model: gpt-5}\nprivacy: {redact: [email]}\n"
+    )
+    (folder / "middle.yaml").write_text(
+        "version: 1\nextends: base\nlocal: {threads: 1, template: {variables: {b: 2}}}\ncloud: {model: gpt-5-mini}\n"
+    )
+    (folder / "top.yaml").write_text(
+        "version: 1\nextends: middle\nlimits: {seconds: 5}\nlocal: {lookup: false}\n"
+    )
+    (folder / "default.yaml").write_text("version: 1\nextends: default\nlimits: {calls_per_run: 1}\n")
+    (tmp_path / "config/profile.yaml").write_text("version: 1\nextends: middle\nlog: {prompts: false}\n")
+    base, middle, top = ("profile `base` via %s", "profile `middle` via %s", "%s")
+    expected = {
+        "escalation.mode": base,
+        "escalation.target": base,
+        "local.threads": middle,
+        "local.template.variables": f"{base}, {middle}",
+        "cloud": f"{middle}; server and key: {base}",
+    }
+    policy = merge_policy(Flags(profile="top"), environment)
+    by = {key: value.layer for key, value in policy.values.items()}
+    for key, layer in {**expected, "limits.seconds": top, "local.lookup": top}.items():
+        name = "your profile.yaml" if key == "escalation.mode" else "profile `top`"  # the first to forbid
+        assert by[key] == layer.replace("%s", name), key
+    assert by["privacy.redact"] == ", ".join(base % one for one in ("your profile.yaml", "profile `top`"))
+    assert policy.decided_by == base % "your profile.yaml"
+    assert [layer for layer, _rule in policy.rules] == [base % "your profile.yaml", base % "profile `top`"]
+    assert by["log.prompts"] == "your profile.yaml"
+    (tmp_path / "config/profile.yaml").unlink()
+    policy = merge_policy(Flags(), environment)
+    assert policy.decided_by == "the shipped profile `default` via profile `default`"
+    assert policy.values["limits.calls_per_run"].layer == "profile `default`"
 
 
 def test_profile_check_ls_and_show(hybrid: Hybrid, tmp_path: Path) -> None:

@@ -614,7 +614,7 @@ def test_the_default_model_is_the_first_one_or_the_chosen_one(hybrid: Hybrid, ho
         """As each place says it: the command, the list's mark, a profile's effective value."""
         listed = [line.split("\t") for line in hybrid("models", "ls").stdout.decode().splitlines()]
         explained = json.loads(hybrid("profile", "explain", "-p", "ci", "--json").stdout)["local.model"]
-        assert explained["layer"] == "profile `ci`, as the default model"
+        assert explained["layer"] == "profile `default` via profile `ci`, as the default model"
         marked = [row[0] for row in listed if row[1] == "*"]
         return [hybrid("models", "default").stdout.decode().strip(), *marked, explained["value"]]
 

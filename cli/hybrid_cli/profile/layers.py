@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.profile.loader import find_profile, read_checked, read_whole, with_absolute_paths
+from hybrid_cli.profile.loader import (
+    ChainLink,
+    find_profile,
+    overlaid,
+    read_chain,
+    read_checked,
+    shipped_folder,
+    with_absolute_paths,
+)
 from hybrid_cli.profile.modes import MODES
 from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
@@ -41,6 +49,8 @@ class Layer:
     """Whether the user trusts this file of a project."""
     text: bytes = field(default=b"", repr=False)
     """The exact content of a project's file, for `Trust`."""
+    sources: Sequence[tuple[str, dict[str, Any]]] = ()
+    """If the file extends others: the name of each, and what it sets; the file itself comes first."""
 
     @property
     def may_only_tighten(self) -> bool:
@@ -52,7 +62,7 @@ def file_layers(chosen: str | None, environment: Environment) -> tuple[str, list
     if chosen is None:
         chosen = environment.variables.get("HYBRID_PROFILE") or None
     profile = find_profile(chosen or DEFAULT_PROFILE, environment)
-    own = Layer(f"profile `{profile.stem}`", read_whole(profile, environment), profile)
+    own = _layer_of(f"profile `{profile.stem}`", profile, environment)
     layers = [layer for layer in _automatic_layers(environment) if layer.path != profile]
     return profile.stem, [own, *layers] if chosen is None else [*layers, own]
 
@@ -69,10 +79,23 @@ def _automatic_layers(environment: Environment) -> Iterator[Layer]:
         ("your profile.yaml", environment.config_folder / "profile.yaml"),
     ):
         if is_there(path):  # an unreadable file is an error: it may forbid something
-            yield Layer(name, read_whole(path, environment), path)
+            yield _layer_of(name, path, environment)
     paths = project_files(environment)
     for path in paths:
         yield read_project(path, paths[0].parent)
+
+
+def _layer_of(name: str, path: Path, environment: Environment) -> Layer:
+    """The layer `name` of the user's or the administrator's file at `path`."""
+    chain = read_chain(path, environment)
+    bases = [(f"{_base_name(link, path)} via {name}", link.data) for link in chain[1:]]
+    return Layer(name, overlaid(chain), path, sources=[(name, chain[0].data), *bases] if bases else ())
+
+
+def _base_name(base: ChainLink, path: Path) -> str:
+    """The name of the profile `base`, which may be the shipped one of the same name as the file at `path`."""
+    is_namesake = base.path.stem == path.stem and base.path.parent == shipped_folder()
+    return f"{'the shipped ' if is_namesake else ''}profile `{base.path.stem}`"
 
 
 def read_project(path: Path, root: Path) -> Layer:

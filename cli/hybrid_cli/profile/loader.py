@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,36 @@ def read_checked(path: Path) -> CheckedProfile:
 def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
     """The data of the profile at `path`; profiles that it extends supply the keys it does not set.
 
+    Raises Failure (USAGE) for the first mistake.
+    """
+    return overlaid(read_chain(path, environment))
+
+
+def overlaid(chain: Sequence[ChainLink]) -> dict[str, Any]:
+    """The data of a profile that extends others: `chain` begins with the profile itself."""
+    whole: dict[str, Any] = {}
+    for link in reversed(chain):
+        whole = _overlaid(whole, link.data)
+    return whole
+
+
+@dataclass(frozen=True)
+class ChainLink:
+    """A profile's file, or one that it extends."""
+
+    path: Path
+    data: dict[str, Any]
+    """What this file itself sets."""
+
+
+def read_chain(path: Path, environment: Environment) -> list[ChainLink]:
+    """The profile at `path`, and after it each profile that the one before extends.
+
     A relative path in it is made absolute; it starts at the folder of the file that contains it. Raises
     Failure (USAGE) for the first mistake.
     """
     chosen = path
-    chain: list[dict[str, Any]] = []
+    chain: list[ChainLink] = []
     seen: set[Path] = set()
     while True:
         if path.resolve() in seen or len(seen) == _MAX_CHAIN:
@@ -106,20 +131,18 @@ def read_whole(path: Path, environment: Environment) -> dict[str, Any]:
         seen.add(path.resolve())
         data = dict(read_checked(path).data)
         base = data.pop("extends", None)
-        chain.append(with_absolute_paths(data, path.absolute().parent))
+        chain.append(ChainLink(path, with_absolute_paths(data, path.absolute().parent)))
         if base is None:
             break
         path = _base_of(path, base, environment)
-    whole: dict[str, Any] = {}
-    for data in reversed(chain):
-        whole = _overlaid(whole, data)
-    if "cloud" in whole and not _names_server(whole["cloud"]):
+    whole = overlaid(chain)
+    if "cloud" in whole and not names_server(whole["cloud"]):
         raise Failure(
             ExitStatus.USAGE,
             f"{path}: sets no cloud to inherit; in `cloud`, set `use`, such as openai, or `base_url`",
         )
     _refuse_looser(chosen, whole, environment)
-    return whole
+    return chain
 
 
 def _base_of(path: Path, base: str, environment: Environment) -> Path:
@@ -153,7 +176,7 @@ def _refuse_looser(path: Path, data: dict[str, Any], environment: Environment) -
         )
 
 
-_REPLACED_WHOLE = ("cloud", "target")
+REPLACED_WHOLE = ("cloud", "target")
 """Sections that replace the base profile's: its key and prices belong to its own cloud."""
 _OF_THE_MODEL = ("prices", "max_tokens", "reasoning_effort", "extra")
 """Keys of a cloud that belong to its model: another model does not inherit them."""
@@ -165,7 +188,8 @@ def same_cloud(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **data}
 
 
-def _names_server(cloud: Any) -> bool:
+def names_server(cloud: Any) -> bool:
+    """Whether the section `cloud` names its server itself, or is no section."""
     return not isinstance(cloud, dict) or "base_url" in cloud or "use" in cloud
 
 
@@ -173,10 +197,10 @@ def _overlaid(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """`base` with the values of `data` set; sections merge key by key."""
     result = dict(base)
     for key, value in data.items():
-        if key == "cloud" and not _names_server(value) and isinstance(base.get(key), dict):
+        if key == "cloud" and not names_server(value) and isinstance(base.get(key), dict):
             result[key] = same_cloud(base[key], value)
             continue
-        both = isinstance(value, dict) and isinstance(base.get(key), dict) and key not in _REPLACED_WHOLE
+        both = isinstance(value, dict) and isinstance(base.get(key), dict) and key not in REPLACED_WHOLE
         result[key] = _overlaid(base[key], value) if both else value
     return result
 

@@ -10,6 +10,7 @@ import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.layers import Layer
+from hybrid_cli.profile.loader import REPLACED_WHOLE, names_server
 from hybrid_cli.profile.schema import Profile
 
 Setting = tuple[str, Any]
@@ -212,11 +213,28 @@ def _settings(key: str, default: Any, layers: Sequence[Layer]) -> tuple[list[Set
             partly = key in _LOOSENING and isinstance(value, list)
             value = [item for item in value if item not in loosening] if partly else None
         if value is not None:
-            settings.append((layer.name, value))
+            settings.append((set_by(layer, key), value))
             set_by_user |= not layer.may_only_tighten
     if settings and not set_by_user and default is not None:
         settings.insert(0, (BUILT_IN, default))
     return settings, refused
+
+
+def set_by(layer: Layer, key: str) -> str:
+    """The name of the file that sets `key` in `layer`: its own, or a profile that it extends.
+
+    A mapping may come from several. A cloud that changes another one's model names both.
+    """
+    found = [(name, value) for name, data in layer.sources if (value := lookup(data, key)) is not None]
+    if not found:
+        return layer.name
+    name, value = found[0]
+    if key == "cloud" and not names_server(value):
+        server = next((other for other, cloud in found if names_server(cloud)), name)
+        return f"{name}; server and key: {server}"
+    if isinstance(value, dict) and key.rpartition(".")[2] not in REPLACED_WHOLE:
+        return ", ".join(other for other, _ in reversed(found))
+    return name
 
 
 def _loosening(key: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ from hybrid_cli.profile.clouds import CLOUDS, unknown_cloud
 from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import Layer, file_layers, variable_layer
 from hybrid_cli.profile.loader import same_cloud
-from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge
+from hybrid_cli.profile.merge import BUILT_IN, EffectiveValue, as_profile, lookup, merge, set_by
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.schema import Checks, Escalation, Limits, Local, Log, Privacy, Rule
 from hybrid_cli.profile.trust_question import with_trust
@@ -112,7 +112,7 @@ def merge_policy(flags: Flags, environment: Environment) -> Policy:
     _name_default_model(values["local.model"], environment)
     _choose_cloud(values["cloud"], flags)
     forcing = [
-        layer.name
+        set_by(layer, "escalation.mode")
         for layer in layers
         if lookup(layer.data, "escalation.mode") == "force" and not layer.may_only_tighten
     ]
