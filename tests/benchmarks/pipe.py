@@ -15,6 +15,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -90,6 +91,34 @@ def against_batches(chosen: argparse.Namespace) -> None:
     mine, bench = (statistics.median(column) for column in zip(*pairs, strict=True))
     name = f"tokens/s, {PLACES} sequences: pipe, llama-batched-bench"
     told(name, mine, bench, statistics.median(a / b for a, b in pairs), ">= 0.9")
+
+
+def same_form(chosen: argparse.Namespace) -> None:
+    """Seconds for JSON of one form from `--forms` records, with drafts of repeated text and without."""
+    names, places = ("Anna Weber", "Li Chen", "Omar Diaz", "Eva Novak"), ("Lyon", "Oslo", "Porto")
+    records = [
+        f"{names[number % 4]} moved to {places[number % 3]} in {1950 + number % 70} and opened a shop there."
+        for number in range(chosen.forms)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def took(lookup: str) -> float:
+            profile = Path(folder) / f"{lookup}.yaml"
+            profile.write_text(f"version: 1\nextends: offline\nlocal: {{lookup: {lookup}}}\n")
+            asked = ("-p", str(profile), "-m", chosen.model, "--schema", "name, city, year int")
+            started = time.perf_counter()
+            subprocess.run(
+                [hybrid(), "pipe", *asked, "Who moved where, and when?"],
+                input="".join(f"{record}\n" for record in records).encode(),
+                capture_output=True,
+                check=False,
+            )
+            return time.perf_counter() - started
+
+        pairs = [(took("true"), took("false")) for _ in range(chosen.rounds)]
+    mine, without = (statistics.median(column) for column in zip(*pairs, strict=True))
+    name = f"s for JSON from {chosen.forms} records: without lookup"
+    told(name, mine, without, statistics.median(a / b for a, b in pairs), "<= 0.70")
 
 
 def first_output(chosen: argparse.Namespace) -> None:
@@ -194,6 +223,7 @@ def endless(chosen: argparse.Namespace) -> None:
 ROWS = {
     "llm": against_llm,
     "batches": against_batches,
+    "forms": same_form,
     "first": first_output,
     "memory": memory,
     "endless": endless,
@@ -207,6 +237,8 @@ def main() -> None:
     parser.add_argument("--model", default="", help="a GGUF file; the default model")
     parser.add_argument("--records", type=int, default=500)
     parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--forms", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--many", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--only", choices=ROWS, action="append")
