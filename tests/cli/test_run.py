@@ -283,9 +283,17 @@ def test_verbose_and_quiet(hybrid: Hybrid, profile: object) -> None:
     assert strict.stdout
 
 
+def test_a_timeout_that_a_profile_shortens_is_named(hybrid: Hybrid) -> None:
+    expected = b"--timeout has no effect: profile `offline` sets limits.seconds to 600"
+    assert expected in hybrid("run", "-p", "offline", "--timeout", "700", "--dry-run", "hi").stderr
+    piped = hybrid("pipe", "-p", "offline", "--timeout", "700", "--dry-run", "Answer.", stdin=b"hi\n")
+    assert expected in piped.stderr
+
+
 def test_a_held_answer_does_not_outlive_its_deadline(hybrid: Hybrid) -> None:
     started = time.monotonic()
     done = hybrid("run", "--timeout", "1", "--max-tokens", "4000", "Write a long story about a fox.")
+    assert b"--timeout has no effect" not in done.stderr
     assert done.returncode == 124
     assert done.stdout == b""
     assert time.monotonic() - started < 15  # generous: it would take minutes to its end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hybrid_cli.cascade.local_run import template_variables
 from hybrid_cli.local.chat_template import render
 from hybrid_cli.local.inference import Inference
 from hybrid_cli.local.loading import Loader
@@ -16,6 +18,8 @@ from hybrid_cli.local.protocol import Event, Finished, LocalRequest, Task, Token
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import STYLES, TAGS, splitter_for, style_of
 from hybrid_cli.local.thinking_control import ThinkingBudget, switch_variables
+from hybrid_cli.profile.policy import Flags, merge_policy
+from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 from other_template import with_template
 from text_pieces import cuttings
@@ -224,6 +228,50 @@ def test_variables_of_the_user_win(engine: Inference, thinkers: Any) -> None:
     assert answered(engine, path, thinking="on", template_variables=own)[:2] == (answer, "")
     for setting in ("on", "auto"):
         assert answered(engine, path, thinking=setting, max_tokens=8)[0] == ""
+
+
+def test_the_options_win_over_the_profiles_variables(
+    hybrid: Hybrid, thinkers: Any, profile: Callable[..., Path]
+) -> None:
+    """In `run` and in `pipe`, whose --resume must not take an answer of the other kind."""
+    model = thinkers("switch")
+    question = ("--stop", ".", "--max-tokens", "16", "What is the capital of France?")
+
+    def answer(value: str, *options: str) -> bytes:
+        variables = f"enable_thinking: {value}, other: 1"
+        path = profile(
+            f"extends: offline\nlocal: {{model: {model}, template: {{variables: {{{variables}}}}}}}\n"
+        )
+        return hybrid("run", "-p", path, *options, *question).stdout
+
+    assert b"Paris" in answer("true", "--no-think")
+    assert b"Paris" in answer("false")
+    assert answer("false", "--think") == answer("true") == answer("true", "--think") == b""
+
+    path = profile(
+        f"extends: offline\nlocal: {{model: {model}, template: {{variables: {{enable_thinking: true}}}}}}\n"
+    )
+    out = path.with_name("out.jsonl")
+    command = ("pipe", "-p", path, "--resume", out, *question[:-1])
+    for options, is_known in ((["--no-think"], False), (["--no-think"], True), ([], False)):
+        done = hybrid(*command, *options, "Answer.", stdin=question[-1].encode())
+        assert (b"1 answered before" in done.stderr) == is_known, done.stderr
+    answers = [json.loads(line)["hybrid"].get("answer", "") for line in out.read_text().splitlines()]
+    assert ["Paris" in answer for answer in answers] == [True, False]
+
+
+def test_an_option_keeps_what_does_not_contradict_it(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    home = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+
+    def left(variables: str, think: bool | None) -> dict[str, Any]:
+        path.write_text(f"version: 1\nlocal: {{thinking: 9, template: {{variables: {variables}}}}}\n")
+        return template_variables(merge_policy(Flags(profile=str(path), think=think), home))
+
+    budget = "{thinking_budget: 400, name: Ada}"
+    assert left(budget, True) == left(budget, None) == {"thinking_budget": 400, "name": "Ada"}
+    assert left(budget, False) == {"name": "Ada"}
+    assert left("{thinking_budget: 0, reasoning_effort: none}", True) == {}
 
 
 def test_run_thinks_where_the_template_has_no_switch_and_pipe_does_not(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.prefix_folder import prefix_folder
@@ -64,10 +65,29 @@ def new_task(request: Request, policy: Policy, offered: Collection[ToolName] = (
         room=sampling.max_tokens if request.drops_oldest and request.history else 0,
         drafts=local.lookup,
         thinking=None if local.thinking is None else as_thinking(local.thinking),
-        template_variables=local.template.variables,
+        template_variables=template_variables(policy),
         top_logprobs=request.top_logprobs,
         images=[image.content for image in request.images],
     )
+
+
+def template_variables(policy: Policy) -> dict[str, Any]:
+    """Return the profile's variables for the chat template, without those that contradict --think or --no-think.
+
+    The variables win over the profile's own `local.thinking`, but an option wins over any profile.
+    """
+    variables = policy.local.template.variables
+    option = policy.values["local.thinking"].layer
+    if not variables or option not in ("--think", "--no-think"):
+        return variables
+    from hybrid_cli.local.thinking_control import SWITCHES  # late: few profiles have variables
+
+    switches = {switch.variable: switch for switch in SWITCHES}
+    return {
+        name: value
+        for name, value in variables.items()
+        if name not in switches or (option == "--think" and value not in switches[name].off)
+    }
 
 
 @dataclass(frozen=True)

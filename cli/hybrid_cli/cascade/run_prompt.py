@@ -10,7 +10,7 @@ from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
 from hybrid_cli.cascade.conversations import Conversation, conversation_of
 from hybrid_cli.cascade.output import Output
-from hybrid_cli.cascade.session import choose_engine, engine_of, guard
+from hybrid_cli.cascade.session import choose_engine, engine_of, guard, note_shorter_limit
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.cascade.steps import ruled, settled
 from hybrid_cli.checks.answer_form import form_instruction
@@ -97,6 +97,7 @@ def run_prompt(
     if options.editor:
         with stopwatch.pause():  # the limit is not for the user
             options = replace(options, prompt=_written_prompt(options, environment))
+    note_shorter_limit(policy, environment)
     with deadline(policy.limits.seconds, stopwatch.elapsed()):
         chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
         enforcement = guard(policy, environment)

@@ -41,6 +41,13 @@ def guard(policy: Policy, environment: Environment) -> Enforcement:
     return enforcement
 
 
+def note_shorter_limit(policy: Policy, environment: Environment) -> None:
+    """Say so if --timeout has no effect because a layer allows less time: the shortest limit holds."""
+    limit = policy.values["limits.seconds"]
+    if any(refused.startswith("--timeout: ") for refused in limit.refused):
+        environment.note(f"--timeout has no effect: {limit.layer} sets limits.seconds to {limit.value:g}")
+
+
 def choose_engine(policy: Policy, environment: Environment, worker: Worker | None) -> Connection | None:
     """Return the engine that is kept warm for the local model, started if the profile keeps it; else `worker`.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.cascade import Cascade, Decision
-from hybrid_cli.cascade.local_run import new_task
+from hybrid_cli.cascade.local_run import new_task, template_variables
 from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.output import Output
 from hybrid_cli.cascade.shadow import Shadow
@@ -195,8 +195,9 @@ class RecordCascades:
             local.model,
             fields_of(local.sampling),
         ]
-        if local.thinking != THINKING or local.template.variables:  # else the keys of earlier versions hold
-            settings.append([local.thinking, local.template.variables])
+        variables = template_variables(self.policy)
+        if local.thinking != THINKING or variables:  # else the keys of earlier versions hold
+            settings.append([local.thinking, variables])
         return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode() + b"\n", digest_size=16)
 
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from hybrid_cli.cascade.local_run import report_loaded
 from hybrid_cli.cascade.output_file import OutputFile
-from hybrid_cli.cascade.session import choose_engine, engine_of, guard
+from hybrid_cli.cascade.session import choose_engine, engine_of, guard, note_shorter_limit
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.cascade.shared_engine import SharedEngine
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -39,6 +39,7 @@ def run_pipe(
 ) -> None:
     """Answer each record of the input. Raises Failure with the worst exit code of the failed records."""
     policy = merge_policy(flags, environment)
+    note_shorter_limit(policy, environment)
     if policy.local.thinking is None:
         policy = replace(policy, local=structs.replace(policy.local, thinking=THINKING))
     instruction = options.read_instruction(policy, environment)

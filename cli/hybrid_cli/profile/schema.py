@@ -52,7 +52,9 @@ class Template(Section, frozen=True):
 
     variables: Annotated[
         dict[str, str | bool | int | float],
-        says("Variables that the template knows, such as reasoning_effort; they win over `local.thinking`."),
+        says(
+            "Variables that the template knows, such as reasoning_effort; they win over `local.thinking`, but not over --think and --no-think."
+        ),
     ] = {}
 
     def __post_init__(self) -> None:
