@@ -117,7 +117,8 @@ def test_an_agent_hands_work_down(
             ({"prompt": "x", "choices": []}, "choices needs at least two choices (code 2)"),
             ({"prompt": "x", "choices": ["a", "b", "a "]}, "choices contains `a` twice (code 2)"),
         ):
-            assert why in await refusal(session, "ask", **refused)
+            assert await refusal(session, "ask", **refused) == why
+        await check_arguments(session, tools)
         for choices in (["y"], ["y", ""]):
             assert "choices" in await refusal(session, "classify", texts=["x"], choices=choices)
         nothing = [
@@ -127,6 +128,34 @@ def test_an_agent_hands_work_down(
         assert [one.get("error") for one in nothing] == ["the text is empty", None, "the text is empty"]
 
     agent(use, "-p", str(brief))
+
+
+async def check_arguments(session: ClientSession, tools: dict[str, Any]) -> None:
+    """Nothing that an agent asks for is ignored, and what is wrong with it is one line."""
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
+    names = "prompt, context, schema, choices"
+    for tool, arguments, expected in (
+        ("ask", {"prompt": "x", "contxt": "y"}, "unknown argument `contxt`; did you mean `context`?"),
+        ("ask", {"prompt": "x", "temperature": 1}, f"unknown argument `temperature`; use {names}"),
+        ("usage", {"since": "2026"}, "unknown argument `since`; give none"),
+        ("sumarize_files", {"paths": []}, "unknown tool `sumarize_files`; did you mean `summarize_files`?"),
+        ("ask", {}, "`prompt` is missing"),
+        ("ask", {"prompt": 5}, "prompt: must be text, not a number"),
+        ("ask", {"prompt": None}, "prompt: must be text, not null"),
+        ("ask", {"prompt": "x", "schema": [True]}, "schema: must be an object, not a list"),
+        ("ask", {"prompt": "x", "choices": "yes"}, "choices: must be a list, not text"),
+        (
+            "classify",
+            {"texts": ["a", {}], "choices": ["y", True]},
+            "texts.1: must be text, not an object; choices.1: must be text, not true or false",
+        ),
+        (
+            "extract",
+            {"texts": [1, 2, 3, 4, 5]},
+            "texts.0: must be text, not a number; texts.1: must be text, not a number; texts.2: must be text, not a number; 3 more",
+        ),
+    ):
+        assert await refusal(session, tool, **arguments) == f"{expected} (code 2)"
 
 
 def test_the_default_cannot_leave_and_p_may(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 import signal
@@ -11,9 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 
 from hybrid_cli import __version__
 from hybrid_cli.cascade.answer import Answer
@@ -28,6 +24,7 @@ from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.profile.policy import merge_policy
 from hybrid_cli.prompt import Question
 from hybrid_cli.prompt_files.collect import read_text_file
+from hybrid_cli.serve.agent_server import AgentServer
 from hybrid_cli.serve.answering import Answering, collect_garbage_often
 from hybrid_cli.serve.asked import Asked, RequestFlags
 from hybrid_cli.serve.engines import Engines
@@ -56,9 +53,8 @@ def serve_agents(profile: str, model: str | None, environment: Environment) -> N
     # Behind the guard no engine that stays can be called, so this process has its own.
     engines = Engines(environment, may_connect=enforcement == "none")
     tools = AgentTools(Answering(environment, engines, enforcement), flags, Path.cwd().resolve())
-    server = MCPServer("hybrid", instructions=_INSTRUCTIONS, version=__version__)
-    for tool in (tools.ask, tools.classify, tools.extract, tools.summarize_files, tools.usage):
-        server.tool()(_with_plain_errors(tool))
+    offered = (tools.ask, tools.classify, tools.extract, tools.summarize_files, tools.usage)
+    server = AgentServer("hybrid", offered, instructions=_INSTRUCTIONS, version=__version__)
     logging.disable()  # a traceback could show a prompt
     _end_at_signals()
     collect_garbage_often()
@@ -80,19 +76,6 @@ def _end_at_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
-
-
-def _with_plain_errors(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return `tool` with its Failures as messages for the agent."""
-
-    @functools.wraps(tool)
-    async def call(*arguments: Any, **named: Any) -> Any:
-        try:
-            return await tool(*arguments, **named)
-        except Failure as failure:
-            raise ToolError(f"{failure} (code {int(failure.status)})") from None
-
-    return call
 
 
 @dataclass
