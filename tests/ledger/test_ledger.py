@@ -136,6 +136,15 @@ def test_the_file_is_private_and_a_broken_one_lets_nothing_out(tmp_path: Path) -
         ledger.reserve(entry(), [])
 
 
+def test_a_ledger_behind_a_broken_link_is_no_empty_ledger(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.path.symlink_to("moved-away.db")
+    for use in (ledger.rows, ledger.purges, ledger.observations, ledger.purge, lambda: ledger.spent("r")):
+        with pytest.raises(Failure, match="cannot be used"):
+            use()
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
+
+
 def test_a_purge_forgets_what_was_sent_and_gives_no_budget_back(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     row = ledger.reserve(LedgerEntry(**{**vars(entry()), "prompt": "canary-prompt"}), [])

@@ -106,7 +106,7 @@ def _copy(path: Path, copy: sqlite3.Connection) -> None:
         _copy_from(f"{place}?mode=ro", copy)
     except sqlite3.OperationalError:
         if not (log.exists() and log.stat().st_size):
-            _copy_from(f"{place}?immutable=1", copy)
+            _copy_from(f"{place}?mode=ro&immutable=1", copy)
             return
         with tempfile.TemporaryDirectory() as folder:
             for file in (path, log):

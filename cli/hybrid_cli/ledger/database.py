@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hybrid_cli.ledger.amounts import NANO, nano
 from hybrid_cli.ledger.connection import connect, reading, transaction, when_free
 from hybrid_cli.ledger.limits import SPENT, Limit, check, check_one, start_of, used
+from hybrid_cli.system.files import is_there
 
 if TYPE_CHECKING:
     import sqlite3  # late, as most runs send nothing
@@ -100,7 +101,7 @@ class Ledger:
 
     def check(self, run: str, worst: float | None, limits: Sequence[Limit]) -> None:
         """Raise Failure (LIMIT) if a request that may cost `worst` USD would pass one of `limits`."""
-        if self.path.exists():
+        if is_there(self.path):
             with reading(self.path) as connection:
                 check(connection, limits, run, worst, _now())
         else:
@@ -129,7 +130,7 @@ class Ledger:
 
     def observations(self) -> dict[int, dict[str, Any]]:
         """All observations by the id of their request, oldest first."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return {}
         with reading(self.path) as connection:
             rows = _dictionaries(connection.execute("SELECT * FROM observed ORDER BY sent"))
@@ -140,7 +141,7 @@ class Ledger:
 
     def left(self, limit: Limit, run: str) -> float:
         """The rest of `limit`: USD or calls."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return limit.at_most
         with reading(self.path) as connection:
             amount = used(connection, limit, run, _now())
@@ -148,7 +149,7 @@ class Ledger:
 
     def has_reasoned(self, origin: str, model: str) -> bool:
         """Whether an answer of `model` at `origin` had reasoning tokens."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return False
         query = "SELECT 1 FROM sent WHERE origin = ? AND model = ? AND tokens_reasoning > 0 LIMIT 1"
         with reading(self.path) as connection:
@@ -156,7 +157,7 @@ class Ledger:
 
     def spent(self, run: str) -> float:
         """The cost of all requests of `run` in USD; requests that are not settled count with their reservation."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return 0.0
         with reading(self.path) as connection:
             found = connection.execute(f"SELECT SUM({SPENT}) FROM sent WHERE run = ?", [run])  # noqa: S608  a constant
@@ -164,7 +165,7 @@ class Ledger:
 
     def rows(self, since: str = "") -> list[dict[str, Any]]:
         """All requests since the day `since` (ISO 8601), oldest first; amounts are in USD."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return []
         with reading(self.path) as connection:
             rows = _dictionaries(connection.execute("SELECT * FROM sent WHERE at >= ? ORDER BY id", [since]))
@@ -174,7 +175,7 @@ class Ledger:
 
     def purges(self) -> list[dict[str, Any]]:
         """The purges so far: when, and how many requests each deleted."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return []
         with reading(self.path) as connection:
             found = connection.execute("SELECT at, requests FROM purges ORDER BY at").fetchall()
@@ -185,7 +186,7 @@ class Ledger:
 
         The amounts of the current month stay, without all details, so that a purge gives no budget back.
         """
-        if not self.path.exists():
+        if not is_there(self.path):
             return 0
         month = start_of("month", _now())
         with transaction(self.path) as connection:

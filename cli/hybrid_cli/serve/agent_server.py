@@ -87,14 +87,14 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 def _mistakes(error: ValidationError) -> str:
     """Return what is wrong with a tool's arguments, without their values: they may be long."""
     found = error.errors(include_url=False, include_context=False)
-    told = []
+    messages = []
     for one in found[:_MOST_MISTAKES]:
         name = ".".join(str(part) for part in one["loc"])
         if one["type"] == "missing":
-            told.append(f"`{name}` is missing")
+            messages.append(f"`{name}` is missing")
         elif one["type"] in _WANTED:
-            told.append(f"{name}: must be {_WANTED[one['type']]}, not {_KINDS[type(one['input'])]}")
+            messages.append(f"{name}: must be {_WANTED[one['type']]}, not {_KINDS[type(one['input'])]}")
         else:
-            told.append(f"{name}: {one['msg'][:1].lower()}{one['msg'][1:]}")
+            messages.append(f"{name}: {one['msg'][:1].lower()}{one['msg'][1:]}")
     more = [f"{len(found) - _MOST_MISTAKES} more"] if len(found) > _MOST_MISTAKES else []
-    return "; ".join([*told, *more])
+    return "; ".join([*messages, *more])
