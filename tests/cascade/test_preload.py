@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
+from hybrid_cli.weights.store import Store
 
 
 @pytest.fixture
@@ -37,6 +39,23 @@ def sent(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 
     monkeypatch.setattr(worker, "send", recorded)
     return messages
+
+
+@pytest.mark.parametrize("is_path", [True, False])
+def test_weights_are_not_hashed_for_it(
+    worker: Worker, sent: list[Message], weights_home: Path, tmp_path: Path, *, is_path: bool
+) -> None:
+    """Hashing takes seconds, which the deadline would not limit, and the run itself would hash them again."""
+    store = tmp_path / "data"
+    shutil.copytree(weights_home / "data", store)  # files with other stamps than those of their records
+    (blob,) = (store / "blobs").glob("*.gguf")
+    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+    flags = Flags(profile="offline", model=str(blob) if is_path else "smollm2-135m")
+    policy = merge_policy(flags, environment)
+    for is_known in (False, True):
+        preload(policy, 2, worker, environment, has_choices=False)
+        assert len(sent) == is_known
+        Store(environment).locate(policy.local.model)
 
 
 def request_for(path: Path) -> LocalRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hybrid_cli.cascade.measured_layouts import measure_layouts, read_layouts
 from hybrid_cli.local import loading
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.devices import kernels
+from hybrid_cli.local.layout_speeds import measure
 from hybrid_cli.local.layouts import UNMEASURED, Layouts, Speed
 from hybrid_cli.local.protocol import LocalRequest, SchedulerRequest, Task
 from hybrid_cli.ui.environment import Environment
@@ -97,12 +99,13 @@ def test_a_pull_measures_once(
     assert hybrid("pull", model_file, "--name", "own").returncode == 0
     (own,) = (home / "data" / "speeds").glob("*.json")
     before = own.read_bytes()
-    assert hybrid("pull", model_file, "--name", "again").returncode == 0
+    assert hybrid("models", "import", model_file, "--name", "again").returncode == 0
     assert own.read_bytes() == before
+    (own.parent / "folder").mkdir()
     assert hybrid("models", "rm", "own").returncode == 0
     assert own.exists(), "the other name has the same weights"
     assert hybrid("models", "rm", "again").returncode == 0
-    assert not own.exists()
+    assert list(own.parent.iterdir()) == []
 
 
 def test_a_model_that_cannot_be_measured_is_pulled_all_the_same(tmp_path: Path) -> None:
@@ -113,6 +116,21 @@ def test_a_model_that_cannot_be_measured_is_pulled_all_the_same(tmp_path: Path) 
     assert read_layouts("0" * 64, environment) is None
     speeds = tmp_path / "data" / "speeds" / f"{'0' * 64}.json"
     speeds.parent.mkdir(parents=True)
-    for content in (b"{", b'{"in_file": 1}', b""):
+    good = msgspec.json.encode(AVX512)
+    speeds.write_bytes(good)
+    assert read_layouts("0" * 64, environment) == AVX512
+    below = good.replace(b"0.0096", b"-0.0096")
+    endless = b'{"x":' + b"[" * 3000
+    for content in (b"{", b'{"in_file": 1}', b"", below, endless, good + b" " * 5000):
         speeds.write_bytes(content)
         assert read_layouts("0" * 64, environment) is None
+    speeds.unlink()
+    os.mkfifo(speeds)
+    assert read_layouts("0" * 64, environment) is None
+
+
+def test_scarce_memory_is_not_measured(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mock of the free memory: the pages of a model would come and go, and the disk would be measured."""
+    size = model_file.stat().st_size
+    monkeypatch.setattr("hybrid_cli.local.memory.available", lambda: 2 * size)
+    assert measure(str(model_file), "") is None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -257,10 +258,12 @@ def test_only_what_a_template_writes_is_cached_by_default(hybrid: Hybrid, profil
     asked = ("run", "-p", "offline", "-t", "long", "--schema", '{"const": 1}')
 
     def entries() -> list[Path]:
-        return list((home / "cache").rglob("*.prefix"))
+        return list((home / "cache").rglob("*.head"))
 
+    own = "escalation: {mode: forbid}\nlocal: {template: {variables: {name: Quux}}}\n"  # the template may write it
     for others in (
         ("--system", "Be brief."),
+        ("-p", profile(own)),
         ("-c", "talk", "--system", "Be brief."),
         ("-p", profile("log: {prompts: false}\nescalation: {mode: forbid}\n")),
     ):
@@ -306,9 +309,25 @@ def test_a_head_holds_no_word_of_the_user_and_changes_no_number(
     assert again.events["Done"].cached == count
     assert again.made[0].signals == first.made[0].signals  # to the last bit
     assert list(tmp_path.glob("*/*")) == [entry]
-    entry.write_bytes(content[:-1])
+    other = bytearray(content)
+    other[56:60] = content[60:64]  # another head's state, whole by its own digest
+    other[24:56] = sha256(other[56:]).digest()
+    for damaged in (content[:-1], b"", b"x" + content[1:], bytes(other)):
+        entry.write_bytes(damaged)
+        assert ask("Name a colour.").made[0].signals == first.made[0].signals
+        assert entry.read_bytes() == content
+    entry.unlink()
+    os.mkfifo(entry)
     assert ask("Name a colour.").made[0].signals == first.made[0].signals
     assert entry.read_bytes() == content
+    for number in range(20):  # as of a template with the time of day in it
+        stale = entry.with_name(f"{number}.head")
+        stale.write_bytes(b"")
+        os.utime(stale, (number, number))
+    entry.unlink()
+    ask("Name a colour.")
+    assert len(list(tmp_path.glob("*/*"))) == 16
+    assert entry.exists()
     assert ask("Name a colour.", cached_head=None, cache_folder=None).events["Done"].cached == 0
 
 

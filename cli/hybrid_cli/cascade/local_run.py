@@ -37,7 +37,8 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
-    head = None if policy.keeps_prefixes is True else request.template_head
+    is_users = policy.keeps_prefixes is True or bool(policy.local.template.variables)
+    head = None if is_users else request.template_head
     may_cache = policy.keeps_prefixes is True or head is not None
     return LocalRequest(
         **model_settings(policy, weights, environment),

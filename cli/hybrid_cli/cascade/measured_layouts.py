@@ -11,9 +11,12 @@ from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.layouts import Layouts
 from hybrid_cli.local.protocol import Measured, MeasureLayouts
 from hybrid_cli.local.worker import Worker
+from hybrid_cli.system.files import DEFAULT_MODE, replacing
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.store import Store
+from hybrid_cli.weights.store import Manifest, Store
 
+_LARGEST = 4096
+"""Bytes of a record."""
 _LEAST_SIZE = 64 << 20
 """Bytes. The weights of a smaller model are rearranged in no time."""
 
@@ -21,22 +24,33 @@ _LEAST_SIZE = 64 << 20
 def read_layouts(weights_id: str, environment: Environment) -> Layouts | None:
     """Return the speeds of these weights; None if they were not measured."""
     try:
-        return msgspec.json.decode(Store(environment).speeds_file(weights_id).read_bytes(), type=Layouts)
-    except (OSError, msgspec.DecodeError):
+        path = Store(environment).speeds_file(weights_id)
+        if not path.is_file() or path.stat().st_size > _LARGEST:  # opening a named pipe would block
+            return None
+        return msgspec.json.decode(path.read_bytes(), type=Layouts)
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
 
 
-def measure_layouts(weights_id: str, path: Path, size: int, environment: Environment) -> None:
-    """Measure the model at `path` and keep its speeds, unless they are known. Where that fails, nothing is kept."""
+def measure_stored(manifest: Manifest, environment: Environment) -> None:
+    """Measure a model that was just stored, as `measure_layouts` does."""
+    measure_layouts(manifest.sha256, Store(environment).path(manifest), manifest.size, environment)
+
+
+def measure_layouts(weights_id: str, model: Path, size: int, environment: Environment) -> None:
+    """Measure `model`, a file, and keep its speeds, unless they are known. Where that fails, nothing is kept."""
     if size < _LEAST_SIZE:
         return
     known = read_layouts(weights_id, environment)
-    request = MeasureLayouts(str(path.absolute()), "" if known is None else known.kernels)
+    request = MeasureLayouts(str(model.absolute()), "" if known is None else known.kernels)
     engine = Worker.spawn()  # a download may have started threads
-    with contextlib.ExitStack() as stack, contextlib.suppress(Failure, OSError):
+    with contextlib.ExitStack() as stack, contextlib.suppress(Failure, OSError, msgspec.DecodeError):
         stack.callback(engine.stop)
         if environment.can_animate():  # a log needs no line about seconds
             stack.enter_context(environment.waiting("measuring how fast the model is on this machine"))
         for event in engine.events(request):
             if isinstance(event, Measured) and event.layouts is not None:
-                Store(environment).keep_speeds(weights_id, msgspec.json.encode(event.layouts))
+                path = Store(environment).speeds_file(weights_id)
+                path.parent.mkdir(exist_ok=True)
+                with replacing(path, DEFAULT_MODE) as file:
+                    file.write(msgspec.json.encode(event.layouts))

@@ -29,7 +29,9 @@ def preload(
     if worker is None or policy.mode == "force" or keep_seconds(local.keep_alive) != 0:
         return  # the cloud or an engine that stays will answer
     with contextlib.suppress(Failure, OSError):
-        weights = Store(environment).locate(local.model)
+        weights = Store(environment).peek(local.model)  # hashing a file would not wait for the deadline
+        if weights is None:
+            return
         task = Task(
             [{"role": "user", "content": " " * length}],
             local.sampling.max_tokens,

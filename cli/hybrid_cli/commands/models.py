@@ -254,6 +254,7 @@ def import_model(
     ] = False,
 ) -> None:
     """Import a model file, or a model of Ollama, into the store."""
+    from hybrid_cli.cascade.measured_layouts import measure_stored
     from hybrid_cli.weights.names import check_name, path_of
     from hybrid_cli.weights.pull import pull_source
     from hybrid_cli.weights.reporter import Reporter
@@ -269,7 +270,8 @@ def import_model(
     )
     if found is None:
         raise AssertionError("ollama: is a source")
-    pull_source(found, name, Reporter(invocation.environment, as_json=False))
+    stored = pull_source(found, name, Reporter(invocation.environment, as_json=False))
+    measure_stored(stored, invocation.environment)
 
 
 @app.command(

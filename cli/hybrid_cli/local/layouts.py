@@ -7,9 +7,10 @@ is faster for a request is loaded.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Layout = Literal["in file", "rearranged"]
 
@@ -23,15 +24,18 @@ _IMAGE = 500
 """Tokens."""
 
 
+_Seconds = Annotated[float, Meta(gt=0)]
+
+
 class Speed(msgspec.Struct, frozen=True):
     """What one layout takes, in seconds."""
 
-    load: float
-    prompt_token: float
+    load: Annotated[float, Meta(ge=0)]
+    prompt_token: _Seconds
     """For each token of a prompt, many at a time."""
-    answer_token: float
+    answer_token: _Seconds
     """For each token of one answer."""
-    batched_token: float
+    batched_token: _Seconds
     """For each token of an answer among 16 that are decoded together."""
 
 

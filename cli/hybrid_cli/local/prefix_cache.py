@@ -5,8 +5,9 @@ the user's text. A later prompt uses the whole prompt with the longest common pr
 used only as it is. An entry contains its tokens in clear text, so whole prompts are stored only if the user allowed
 prompts on disk.
 
-- `FOLDER/KEY/*.prefix`: the entries of one model, layout, template and build of llama.cpp; a file's modification
-  time is that of its last use, and the oldest are deleted first. A head is named by its tokens.
+- `FOLDER/KEY/*.prefix`: whole prompts of one model, layout, template and build of llama.cpp; a file's modification
+  time is that of its last use, and the oldest are deleted first
+- `FOLDER/KEY/*.head`: its heads, each named by its tokens
 - an entry: magic, count of tokens, length of state; sha256 of the rest; tokens (int32); state
 """
 
@@ -35,6 +36,8 @@ MIN_TOKENS = 256
 """Of whole prompts. With shorter ones, each prompt would write megabytes that few others need."""
 MIN_HEAD = 8
 """Tokens that are decoded in about the time that an entry takes to load."""
+_MOST_HEADS = 16
+"""Entries of one model."""
 MAX_BYTES = 1 << 30
 """Bytes of all entries together."""
 
@@ -69,27 +72,35 @@ class PrefixCache:
             with _dropping(path):
                 found.append((min(_shared(path, wanted), len(prompt) - 1), path))
         length, path = max(found, default=(0, self._folder))
-        return length if length >= MIN_TOKENS and self._restore(path, slot, length) else 0
+        return length if length >= MIN_TOKENS and self._restore(path, slot, prompt[:length]) else 0
 
     def load_head(self, head: list[int], slot: int) -> bool:
         """Return whether the state of exactly this head could be loaded into `slot`."""
-        return self._restore(self._path_of(head), slot, len(head))
+        path = self._path_of(head)
+        return path.is_file() and self._restore(path, slot, head)
 
     def save_head(self, head: list[int], slot: int) -> None:
-        """Save the state of `slot`, which holds `head` and nothing else. Never raises OSError."""
+        """Save the state of `slot`, which holds `head` and nothing else. Never raises OSError.
+
+        A model has few heads; one with the time of day in it has a new one for each prompt, and those are deleted.
+        """
+        with contextlib.suppress(OSError):
+            heads = sorted(self._folder.glob("*.head"), key=lambda path: path.stat().st_mtime)
+            for path in heads[: len(heads) + 1 - _MOST_HEADS]:
+                path.unlink()
         self._write(head, slot, self._path_of(head))
 
     def _path_of(self, head: list[int]) -> Path:
         digest = hashlib.sha256(np.asarray(head, dtype=np.int32).tobytes())
-        return self._folder / f"{digest.hexdigest()[:32]}.prefix"
+        return self._folder / f"{digest.hexdigest()[:32]}.head"
 
-    def _restore(self, path: Path, slot: int, length: int) -> bool:
-        """Return whether the entry's state could be loaded into `slot` and cut to `length` tokens."""
+    def _restore(self, path: Path, slot: int, tokens: list[int]) -> bool:
+        """Return whether the entry's state could be loaded into `slot` and cut to `tokens`, with which it begins."""
         with _dropping(path):
-            state = _read_state(path)
+            state = _read_state(path, tokens)
             buffer = (ctypes.c_uint8 * len(state)).from_buffer(state)
             if llama_cpp.llama_state_seq_set_data(self._context, buffer, len(state), slot) and (
-                self._cut(slot, length)
+                self._cut(slot, len(tokens))
             ):
                 os.utime(path)
                 return True
@@ -154,14 +165,17 @@ def _shared(path: Path, wanted: Any) -> int:
     return int(differing[0]) if len(differing) else len(tokens)
 
 
-def _read_state(path: Path) -> bytearray:
-    """The entry's state. Raises ValueError if its size or checksum is wrong."""
+def _read_state(path: Path, tokens: list[int]) -> bytearray:
+    """The entry's state. Raises ValueError if its size or checksum is wrong, or if it does not begin with `tokens`."""
     with path.open("rb") as file:
-        _magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
+        magic, count, length, expected = _HEAD.unpack(file.read(_HEAD.size))
         size = _HEAD.size + count * 4 + length
-        if size > MAX_BYTES or size != path.stat().st_size:
+        if magic != _MAGIC or size > MAX_BYTES or size != path.stat().st_size:
             raise ValueError("damaged")
-        digest = hashlib.sha256(file.read(count * 4))
+        held = file.read(count * 4)
+        if not held.startswith(np.asarray(tokens, dtype=np.int32).tobytes()):
+            raise ValueError("damaged")
+        digest = hashlib.sha256(held)
         state = bytearray(length)
         if file.readinto(state) != length:
             raise ValueError("damaged")

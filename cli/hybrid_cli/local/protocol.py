@@ -3,9 +3,9 @@
 Both are lines of JSON through a pipe, encoded by msgspec with the class name as a tag. The parent does not trust
 the engine: decoding checks every type.
 
-The parent sends one `Describe`, `MeasureLayouts`, `LocalRequest` or `SchedulerRequest`. The engine answers with
-events, the last of which is `Done` or `Failed`. A `Preload` may come before. After a `SchedulerRequest`, the parent sends `Begin` and `Cancel` for
-single sequences, and `End` after the last one.
+The parent sends one `Describe`, `MeasureLayouts`, `LocalRequest` or `SchedulerRequest`; a `Preload` may come before. The
+engine answers with events, the last of which is `Done` or `Failed`. After a `SchedulerRequest`, the parent sends `Begin`
+and `Cancel` for single sequences, and `End` after the last one.
 """
 
 from __future__ import annotations

@@ -146,3 +146,12 @@ def unknown_model(name: str, stored: list[str], environment: Environment) -> Fai
     close = nearest(name, known)
     hint = f"did you mean `{close}`?" if close else "to list all models, run: hybrid models ls --all"
     return Failure(ExitStatus.USAGE, f"no model `{name}`; {hint}")
+
+
+def other_than_catalog(name: str, what: str) -> Failure:
+    """The failure for other files than the catalog's under a name of the catalog. `what` is the model."""
+    return Failure(
+        ExitStatus.WEIGHTS,
+        f"{what} is not the catalog's {name}: its sha256 differs; run: hybrid pull {name},"
+        " or store the other model under another name with --name",
+    )

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.weights.capacity import recommended
-from hybrid_cli.weights.catalog import SMALL, CatalogFile, CatalogModel, catalog, catalog_entry, unknown_model
+from hybrid_cli.weights.catalog import (
+    SMALL,
+    CatalogFile,
+    CatalogModel,
+    catalog,
+    catalog_entry,
+    other_than_catalog,
+    unknown_model,
+)
 from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.hub import linked
 from hybrid_cli.weights.incoming import Incoming, Slot
@@ -18,7 +26,7 @@ from hybrid_cli.weights.part import Part, WeightsSource
 from hybrid_cli.weights.purpose import doubt
 from hybrid_cli.weights.reporter import Reporter
 from hybrid_cli.weights.sources import catalog_source, parse_source
-from hybrid_cli.weights.store import Manifest, Store, StoredFile, other_than_catalog
+from hybrid_cli.weights.store import Manifest, Store, StoredFile
 
 
 def pull(model: str, name: str | None, reporter: Reporter) -> Manifest:

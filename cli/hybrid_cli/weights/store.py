@@ -27,7 +27,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
-from hybrid_cli.weights.catalog import CatalogModel, catalog, catalog_entry, unknown_model
+from hybrid_cli.weights.catalog import CatalogModel, catalog, catalog_entry, other_than_catalog, unknown_model
 from hybrid_cli.weights.gguf import Wanted, check_gguf
 from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
 from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
@@ -77,15 +77,6 @@ class Manifest(msgspec.Struct, frozen=True):
         return [file.sha256 for file in self.every_file] == [file.sha256 for file in entry.every_file]
 
 
-def other_than_catalog(name: str, what: str) -> Failure:
-    """The failure for other files than the catalog's under a name of the catalog. `what` is the model."""
-    return Failure(
-        ExitStatus.WEIGHTS,
-        f"{what} is not the catalog's {name}: its sha256 differs; run: hybrid pull {name},"
-        " or store the other model under another name with --name",
-    )
-
-
 class Weights(NamedTuple):
     """A model's verified file and its checksum."""
 
@@ -121,10 +112,6 @@ class Store:
 
     def speeds_file(self, sha256: str) -> Path:
         return self.folder / "speeds" / f"{sha256}.json"
-
-    def keep_speeds(self, sha256: str, content: bytes) -> None:
-        """Write `speeds_file`. Raises OSError."""
-        _replace(self.speeds_file(sha256), content)
 
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._manifests.glob("*.json"))
@@ -195,6 +182,21 @@ class Store:
             return self.blob(manifest.sha256)
         return self.folder / "shards" / manifest.sha256 / manifest.files[0].name
 
+    def peek(self, model: str) -> Weights | None:
+        """Return the same, if no file has to be hashed; None, too, if there may be something to report."""
+        path = path_of(model)
+        if path is not None:
+            record = self._path_record(path)
+            stamps: list[tuple[Path, Stamp | None]] = [] if record is None else [(path, record.stamp)]
+        else:
+            manifest = self.manifest(model)
+            files = [] if manifest is None else manifest.every_file
+            stamps = [(self.blob(file.sha256), file.stamp) for file in files]
+        with contextlib.suppress(OSError):
+            if stamps and all(stamp_of(file.stat()) == stamp for file, stamp in stamps):
+                return self.locate(model)
+        return None
+
     def verify(self, manifest: Manifest, *, afresh: bool = False) -> None:
         """Raise Failure (WEIGHTS) unless each file's sha256 is the recorded one, and the catalog's if it has the name.
 
@@ -231,11 +233,7 @@ class Store:
 
     def verify_path(self, path: Path, wanted: Wanted = "model", *, afresh: bool = False) -> str:
         """The sha256 of the file at `path`. Raises Failure (WEIGHTS) if it changed since its first use."""
-        record = self._record_of(path)
-        try:
-            known: _PathRecord | None = msgspec.json.decode(record.read_bytes(), type=_PathRecord)
-        except (OSError, msgspec.DecodeError):
-            known = None
+        record, known = self._record_of(path), self._path_record(path)
         sha256, stamp = (known.sha256, known.stamp) if known is not None else (None, None)
         try:
             found = check_file(path, sha256, None if afresh else stamp, self._environment, wanted=wanted)
@@ -259,6 +257,12 @@ class Store:
             msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), sha256, stamp)),
         )
         return sha256
+
+    def _path_record(self, path: Path) -> _PathRecord | None:
+        try:
+            return msgspec.json.decode(self._record_of(path).read_bytes(), type=_PathRecord)
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def _record_of(self, path: Path) -> Path:
         key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
@@ -344,16 +348,16 @@ class Store:
         for blob in (self.folder / "blobs").glob("*"):
             if blob.stem not in blobs:
                 freed += blob.lstat().st_size
-                blob.unlink()
+                _delete(blob)
         sets = {manifest.sha256 for manifest in kept}
         for folder in (self.folder / "shards").glob("*"):
             if folder.name not in sets:
-                shutil.rmtree(folder)
+                _delete(folder)
         for speeds in (self.folder / "speeds").glob("*"):
             if speeds.stem not in sets:
-                speeds.unlink()
+                _delete(speeds)
         for record in self._unreadable():
-            record.unlink()
+            _delete(record)
         return freed
 
     def _unreadable(self) -> Iterator[Path]:
@@ -379,6 +383,13 @@ class Store:
 
     def _write(self, manifest: Manifest) -> None:
         _replace(self._manifests / f"{manifest.name}.json", msgspec.json.encode(manifest))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _replace(path: Path, content: bytes) -> None:
