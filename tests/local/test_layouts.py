@@ -61,6 +61,14 @@ def test_the_faster_layout_is_chosen(layouts: Layouts, task: Task, *, rearranges
         assert with_a_long_one.rearranging_pays(layouts), "the longest answer decides"
 
 
+def test_an_error_of_the_measurement_changes_nothing() -> None:
+    equal = msgspec.structs.replace(AVX512, rearranged=AVX512.in_file)
+    slower = msgspec.structs.replace(AVX512.in_file, answer_token=AVX512.in_file.answer_token * 1.02)
+    for layouts in (equal, msgspec.structs.replace(equal, rearranged=slower)):
+        assert LocalRequest("m", [Task(QUESTION, 512)]).rearranging_pays(layouts)
+        assert SchedulerRequest("m", [], None).rearranging_pays(layouts)
+
+
 def test_an_engine_for_many_prompts_does_not_count_the_load() -> None:
     for layouts, of_short_answers in ((UNMEASURED, True), (AVX512, False)):
         assert SchedulerRequest("m", [], None).rearranging_pays(layouts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,43 +10,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hybrid_cli.local.lookup import MAX_DRAFT, Lookup
+from hybrid_cli.local.lookup import COSTS, MAX_DRAFT, Lookup
 from hybrid_cli.local.protocol import LocalRequest, Task, Tokens
 
+CHEAP = {tokens: 1 + 0.05 * tokens for tokens in COSTS}
+"""Costs with which drafts are tried wherever they can be."""
 LIST = "red, green, blue, yellow, black, white, orange, purple, brown, grey"
-
-
-def warmed(tokens: list[int]) -> Lookup:
-    """A lookup that knows how long a step takes."""
-    lookup = Lookup(tokens)
-    for _ in range(3):
-        lookup.verified(0, 0.05)
-    return lookup
 
 
 @given(some.lists(some.integers(0, 3), max_size=60), some.integers(0, 60))
 def test_a_draft_is_what_followed_the_same_tokens_before(tokens: list[int], cut: int) -> None:
-    lookup = warmed(tokens[:cut])
+    lookup = Lookup(tokens[:cut])
     lookup.add(tokens[cut:])
     draft = lookup.draft()
     assert len(draft) <= MAX_DRAFT
     if draft:
         ends = [
             end
-            for end in range(2, len(tokens))
-            if tokens[end - 2 : end] == tokens[-2:] and tokens[end : end + len(draft)] == draft
+            for end in range(4, len(tokens))
+            if tokens[end - 4 : end] == tokens[-4:] and tokens[end : end + len(draft)] == draft
         ]
         assert ends
 
 
 def test_the_longest_match_wins() -> None:
-    lookup = warmed([1, 2, 3, 4, 5, 9, 9, 3, 4, 6, 6, 1, 2, 3, 4])
+    lookup = Lookup([1, 2, 3, 4, 5, 9, 9, 3, 4, 6, 6, 1, 2, 3, 4])
     assert lookup.draft()[:1] == [5]
 
 
 def test_text_that_stops_repeating_is_not_drafted_and_comes_back() -> None:
     again = list(range(100, 160))
-    lookup = warmed([*again, *again[:12]])
+    lookup = Lookup([*again, *again[:12]])
     lookup.add(again[12:20])
     assert lookup.draft() == again[20 : 20 + len(lookup.draft())] != []
     for start in range(0, 58, 2):  # two tokens of the text go on otherwise each time
@@ -58,7 +53,7 @@ def test_text_that_stops_repeating_is_not_drafted_and_comes_back() -> None:
 
 def test_the_longer_a_text_repeats_the_longer_are_the_drafts() -> None:
     again = list(range(100, 300))
-    lookup = warmed([*again, *again[:2]])
+    lookup = Lookup([*again, *again[:2]])
     lengths = []
     for start in range(2, 140):
         lookup.add([again[start]])
@@ -66,16 +61,15 @@ def test_the_longer_a_text_repeats_the_longer_are_the_drafts() -> None:
     assert lengths[0] < lengths[-1] == MAX_DRAFT
 
 
-def test_the_costs_of_passes_decide() -> None:
-    """Passes of 8 are slow on this machine, and passes of 16 are not: a draft has 3 tokens or 15, never 7."""
+def test_the_costs_of_passes_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where passes of 8 are slow, and passes of 16 are not, a draft has 3 tokens or 15, never 7."""
     again = list(range(100, 300))
-    lookup = warmed([*again, *again[:100]])
+    lookup = Lookup([*again, *again[:100]])
     lookup.add(again[100:160])
-    for tokens, cost in ((2, 1.5), (3, 2.1), (4, 2.5), (8, 7.9), (16, 8.0), (32, 20.0)):
-        lookup.verified(tokens - 1, 0.05 * cost)
+    costs = {2: 1.5, 3: 2.1, 4: 2.5, 8: 7.9, 16: 8.0, 32: 20.0}
+    monkeypatch.setattr("hybrid_cli.local.lookup.COSTS", costs)
     assert len(lookup.draft()) == 15
-    for _ in range(60):
-        lookup.verified(15, 1.0)
+    monkeypatch.setattr("hybrid_cli.local.lookup.COSTS", {**costs, 16: 25.0})
     assert len(lookup.draft()) == 3
 
 
@@ -117,8 +111,7 @@ def test_answers_and_signals_are_those_without_drafts(
         whole(self, entries)
 
     monkeypatch.setattr(Decoder, "_decode", count)
-    # Cheap passes, so that drafts are tried whatever else the machine does.
-    monkeypatch.setattr(Lookup, "_cost", lambda _, tokens: 1 + 0.05 * tokens)
+    monkeypatch.setattr("hybrid_cli.local.lookup.COSTS", CHEAP)
     engine = Inference(Loader())
     prompt = f"Repeat this list three times: {LIST}."
     plain, signals = answer(engine, model_file, prompt, drafts=False, **task)
@@ -128,6 +121,32 @@ def test_answers_and_signals_are_those_without_drafts(
     assert other == pytest.approx(signals, abs=2e-3)  # llama.cpp's last digits depend on the tokens of a pass
     if len(signals) > 40 and "temperature" not in task:
         assert len(passes) - without < without
+
+
+def test_a_busy_machine_changes_nothing(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes that take long now and then are drafted, rounded and chosen as on an idle machine."""
+    from hybrid_cli.local.decode import Decoder
+    from hybrid_cli.local.inference import Inference
+    from hybrid_cli.local.loading import Loader
+
+    passes: list[list[int]] = []
+    whole = Decoder._decode
+
+    def slow(self: Decoder, entries: Any) -> None:
+        passes[-1].append(len(entries))
+        if len(passes) == 2 and len(passes[-1]) % 3 == 0:
+            time.sleep(0.05)
+        whole(self, entries)
+
+    monkeypatch.setattr(Decoder, "_decode", slow)
+    engine = Inference(Loader())
+    answers = []
+    for _ in range(2):
+        passes.append([])
+        answers.append(answer(engine, model_file, f"Repeat this list three times: {LIST}."))
+    assert answers[0] == answers[1]  # to the last bit
+    assert passes[0] == passes[1]
+    assert max(passes[0][1:]) > 1
 
 
 @pytest.mark.parametrize("close", [2.0, 1e9])
@@ -151,7 +170,7 @@ def test_a_close_choice_is_decoded_alone(
 
     monkeypatch.setattr(decode, "_CLOSE", close)
     monkeypatch.setattr(decode.Decoder, "_is_close", is_close)
-    monkeypatch.setattr(Lookup, "_cost", lambda _, tokens: 1 + 0.05 * tokens)
+    monkeypatch.setattr("hybrid_cli.local.lookup.COSTS", CHEAP)
     text, signals = answer(engine, model_file, prompt)
     assert text == plain[0]
     assert signals == pytest.approx(plain[1], abs=2e-3)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -241,15 +240,11 @@ class Decoder:
                 for place, token in enumerate(tokens)
             ]
             job.position += len(tokens)
-        started = time.perf_counter()
         self._decode(entries)
-        seconds = time.perf_counter() - started
-        if len(self.active) == 1 and (alone := self.active[0]).lookup is not None and not alone.produced:
-            alone.lookup.prefilled(len(entries), seconds)
         for job, rows in due:
             if not job.produced:
                 self._listener.prefilled(job)
-            reason = self._verify(job, rows, seconds if len(self.active) == 1 else None)
+            reason = self._verify(job, rows)
             if reason is not None:
                 self._listener.finished(job, reason, job.stream.finish())
                 self.release(job)
@@ -272,11 +267,11 @@ class Decoder:
             # Nothing follows the end of an answer, and a text in the prompt ends with the same token.
             job.draft = list(itertools.takewhile(lambda token: not self._model.ends(token), draft))
 
-    def _verify(self, job: SequenceJob, rows: range, seconds: float | None) -> str | None:
+    def _verify(self, job: SequenceJob, rows: range) -> str | None:
         """Extend `job` by the output rows of its last token and its draft, as far as the draft is right.
 
         A close choice is left to a pass with one token, which decides as if nothing had been drafted. Returns as
-        `_extend`. `seconds` is the time of the pass; None if it was shared.
+        `_extend`.
         """
         draft, before, reason = job.draft, len(job.produced), None
         for row, expected in zip(rows, [*draft, None], strict=True):
@@ -294,8 +289,6 @@ class Decoder:
             llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1)
         if job.lookup is not None:
             job.lookup.add(job.produced[before:])
-            if seconds is not None and before:
-                job.lookup.verified(len(draft), seconds)
         return reason
 
     def _next_tokens(self, jobs: list[SequenceJob]) -> list[tuple[SequenceJob, list[int]]]:

@@ -16,6 +16,8 @@ Layout = Literal["in file", "rearranged"]
 
 USUAL_PROMPT = USUAL_ANSWER = 100
 """Tokens. The 1,716 answers behind the gate's measurements have 56 on average, and people also ask for texts."""
+_MARGIN = 1.03
+"""Where both are about as fast, the error of the measurement must not decide: answers can differ between them."""
 _CHOICE = 4
 """Tokens of an answer that is one of some choices."""
 _CHARACTERS = 4
@@ -49,13 +51,12 @@ class Layouts(msgspec.Struct, frozen=True):
 
     def rearranging_pays_once(self, prompt: int, answer: int) -> bool:
         """Whether a load, a prompt and an answer of so many tokens are faster with rearranged weights."""
-        return _seconds(self.rearranged, prompt, answer) < _seconds(self.in_file, prompt, answer)
+        return _seconds(self.rearranged, prompt, answer) < _MARGIN * _seconds(self.in_file, prompt, answer)
 
     def rearranging_pays(self, answer: int, *, batched: bool) -> bool:
         """Whether usual prompts, and answers of so many tokens, are faster; the load does not count among many."""
-        return _seconds_of_many(self.rearranged, answer, batched) < _seconds_of_many(
-            self.in_file, answer, batched
-        )
+        in_file = _seconds_of_many(self.in_file, answer, batched)
+        return _seconds_of_many(self.rearranged, answer, batched) < _MARGIN * in_file
 
 
 UNMEASURED = Layouts(
