@@ -37,9 +37,10 @@ def new_request(
     offered: Collection[ToolName] = (),
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
-    is_users = policy.keeps_prefixes is True or bool(policy.local.template.variables)
-    head = None if is_users else request.template_head
-    may_cache = policy.keeps_prefixes is True or head is not None
+    keeps_whole = policy.keeps_prefixes is True
+    # The chat template may write the profile's variables, which are the user's words.
+    head = None if keeps_whole or policy.local.template.variables else request.template_head
+    may_cache = keeps_whole or head is not None
     return LocalRequest(
         **model_settings(policy, weights, environment),
         tasks=[new_task(request, policy, offered)],

@@ -27,7 +27,7 @@ def confine_engine(model: str, cache_folder: str | None, projector: str | None =
     devices = [path for pattern in _PROCESSORS for path in glob.glob(pattern)]  # noqa: PTH207
     if cache_folder is not None:
         with contextlib.suppress(OSError):  # on a read-only disk nothing is cached
-            os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+            os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103  paths are text here
         devices.append(cache_folder)
     parent = f"/proc/{os.getppid()}/stat"  # whose share of the processor counts
     files = [*_files_of(model), *([] if projector is None else [os.path.realpath(projector)])]

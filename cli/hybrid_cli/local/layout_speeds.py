@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from typing import Any
 
+from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.devices import devices, kernels
 from hybrid_cli.local.layouts import Layouts, Speed
-from hybrid_cli.local.loading import Loader, has_sound_kernels
+from hybrid_cli.local.loading import Loader, has_sound_kernels, size_of
 from hybrid_cli.local.threads import usable_cores
 
 _ROUNDS = 2
@@ -34,8 +34,10 @@ def measure(path: str, known: str) -> Layouts | None:
     """
     if known == kernels() or not has_sound_kernels() or any(one.is_gpu for one in devices()):
         return None
-    free, size = memory.available(), os.stat(path).st_size  # noqa: PTH116
-    if free is not None and free < _ROOM * size:  # pages would come and go, and the times would be the disk's
+    free = memory.available()
+    if free is not None and free < _ROOM * size_of(
+        path
+    ):  # pages would come and go, and the times would be the disk's
         return None
     _Side(path, rearranges=False).close()  # the first load of a process takes longer
     sides = [_Side(path, rearranges=False), _Side(path, rearranges=True)]
@@ -57,6 +59,8 @@ class _Side:
         parameters.n_ctx = _CONTEXT
         parameters.n_threads = parameters.n_threads_batch = usable_cores()
         self._context = llama_cpp.llama_init_from_model(self._model, parameters)
+        if not self._context:
+            raise Failure(ExitStatus.WEIGHTS, f"llama.cpp cannot measure {path}")
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._load = loader.take_load_seconds() + self._decode(1)  # mapped weights are read by the first pass
         self._prompts: list[float] = []
@@ -82,6 +86,7 @@ class _Side:
         tokens: Any = (llama_cpp.llama_token * count)()  # which tokens they are makes no difference
         batch = llama_cpp.llama_batch_get_one(tokens, count)
         started = time.monotonic()
-        llama_cpp.llama_decode(self._context, batch)
+        if llama_cpp.llama_decode(self._context, batch) != 0:
+            raise Failure(ExitStatus.WEIGHTS, "llama.cpp cannot decode, so it cannot be measured")
         llama_cpp.llama_synchronize(self._context)
         return time.monotonic() - started

@@ -1,8 +1,8 @@
 """Two layouts of a model's weights in memory: as in the file, or rearranged by llama.cpp.
 
 Rearranged weights are a copy that its kernels decode with faster on some processors. It takes time to make, and with some
-formats prompts are then read more slowly. So both are measured once on each machine (`layout_speeds`), and the one that
-is faster for a request is loaded.
+formats prompts are then read more slowly. So both are measured once on each machine (`layout_speeds`), and each request
+loads the faster one.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def _layers_of(path: str, context: int) -> Layers | None:
     try:
         count = memory.number(handle, "block_count")
         return (
-            Layers(count, _size_of(path), memory.cache_bytes_by_metadata(handle) * context) if count else None
+            Layers(count, size_of(path), memory.cache_bytes_by_metadata(handle) * context) if count else None
         )
     finally:
         llama_cpp.llama_model_free(handle)
@@ -211,7 +211,8 @@ def _share_in_memory(number: int, layers: Layers, gpus: list[Device]) -> float:
     return 1.0 - number / (layers.blocks + 1)
 
 
-def _size_of(path: str) -> int:
+def size_of(path: str) -> int:
+    """Return the bytes of a model's file, or of all its shards. Raises Failure (WEIGHTS)."""
     try:
         return sum(os.stat(one).st_size for one in _shards(path))  # noqa: PTH116
     except OSError as error:
@@ -227,7 +228,7 @@ def _refuse_too_large(
 
     A file that will be loaded `beside` them counts, too.
     """
-    size = round(_size_of(path) * share) + (0 if beside is None else _size_of(beside))
+    size = round(size_of(path) * share) + (0 if beside is None else size_of(beside))
     free = memory.available()
     if free is not None and size > free:
         raise Failure(

@@ -106,7 +106,7 @@ def overlaid(chain: Sequence[ChainLink]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ChainLink:
-    """A profile's file, or one that it extends."""
+    """The file of a profile, or of a profile that it extends."""
 
     path: Path
     data: dict[str, Any]

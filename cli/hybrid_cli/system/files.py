@@ -66,7 +66,7 @@ def replacing(path: Path, mode: int = PRIVATE_MODE) -> Iterator[BinaryIO]:
 def is_there(path: Path) -> bool:
     """Return whether anything is at `path`: also a link without its target, or what may not be looked at.
 
-    For files whose absence means a default: one that cannot be read must be an error, not absence.
+    For files whose absence means a default: a file that cannot be read is an error, not absent.
     """
     try:
         path.lstat()
