@@ -20,7 +20,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.merge import BUILT_IN
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request, Turn
-from hybrid_cli.system.files import open_locked, replacing
+from hybrid_cli.system.files import is_there, open_locked, read_regular, replacing
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 
@@ -120,7 +120,7 @@ def last_of_terminal(environment: Environment) -> Path:
             ExitStatus.USAGE, "-c alone continues the last conversation of a terminal; here, name it: -c NAME"
         )
     with contextlib.suppress(OSError):
-        return Path(mark.read_text(encoding="utf-8"))
+        return Path(os.fsdecode(read_regular(mark)))
     stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d-%H%M%S")
     return folder_of(environment) / f"{stamp}-{os.getpid()}{_SUFFIX}"
 
@@ -205,7 +205,7 @@ def _remember(path: Path, environment: Environment) -> None:
     if mark is not None:
         mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(mark) as file:
-            file.write(str(path.absolute()).encode())
+            file.write(os.fsencode(path.absolute()))
 
 
 def read(path: Path) -> list[Message]:
@@ -256,10 +256,11 @@ def _read(descriptor: int, path: Path) -> tuple[list[Message], int, Literal["", 
 
 def stored(environment: Environment) -> list[Path]:
     """Return the files of the folder, the one used last first."""
-    with contextlib.suppress(OSError):
-        found = [(path.stat().st_mtime, path) for path in folder_of(environment).glob(f"*{_SUFFIX}")]
-        return [path for _, path in sorted(found, reverse=True)]
-    return []
+    found = []
+    for path in folder_of(environment).glob(f"*{_SUFFIX}"):
+        with contextlib.suppress(OSError):  # deleted by now, or a link without its target
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def remove_old(age: str, environment: Environment) -> int:
@@ -279,7 +280,7 @@ def remove(names: Sequence[str], environment: Environment) -> None:
     """Delete conversations of the folder by name. Raises Failure (USAGE) before any is deleted if one is missing."""
     paths = [path_of(name, environment) for name in names]
     for name, path in zip(names, paths, strict=True):
-        if path.parent != folder_of(environment) or not path.exists():
+        if path.parent != folder_of(environment) or not is_there(path):
             raise Failure(ExitStatus.USAGE, f"no stored conversation {name}; see: hybrid conversations ls")
     for path in paths:
         path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.layouts import Layouts
 from hybrid_cli.local.protocol import Measured, MeasureLayouts
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.system.files import DEFAULT_MODE, replacing
+from hybrid_cli.system.files import DEFAULT_MODE, read_regular, replacing
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Manifest, Store
 
@@ -24,10 +24,8 @@ _LEAST_SIZE = 64 << 20
 def read_layouts(weights_id: str, environment: Environment) -> Layouts | None:
     """Return the speeds of these weights; None if they were not measured."""
     try:
-        path = Store(environment).speeds_file(weights_id)
-        if not path.is_file() or path.stat().st_size > _LARGEST:  # opening a named pipe would block
-            return None
-        return msgspec.json.decode(path.read_bytes(), type=Layouts)
+        record = read_regular(Store(environment).speeds_file(weights_id), _LARGEST + 1)
+        return None if len(record) > _LARGEST else msgspec.json.decode(record, type=Layouts)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
 

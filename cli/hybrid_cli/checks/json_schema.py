@@ -13,6 +13,7 @@ from hybrid_cli.checks.code_block import first_code_block
 from hybrid_cli.checks.schema_patterns import linear_validator, problem_in_process
 from hybrid_cli.checks.short_schema import EXAMPLE, short_schema
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system.files import open_regular
 from hybrid_cli.ui.sanitize import shorten
 
 _MAX_BYTES = 256_000
@@ -24,6 +25,8 @@ _BOUNDS = {
     "object": ("minProperties", "maxProperties"),
 }
 """The keywords of the lower and the upper bound for each type."""
+_STREAMS = ("/dev/", "/proc/")
+"""Where stdin is, and what a shell makes of `<(command)`. A pipe elsewhere may never get a writer."""
 _OTHER_JSON = ("true", "false", "null")
 
 
@@ -172,7 +175,9 @@ def _contradiction(data: Any) -> str | None:
 
 def _read(path: Path) -> str:
     try:
-        with path.expanduser().open("rb") as file:
+        path = path.expanduser()
+        opened = path.open("rb") if str(path).startswith(_STREAMS) else open_regular(path)
+        with opened as file:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a valid file name"

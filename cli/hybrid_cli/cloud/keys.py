@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 import string
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.cloud_section import Cloud, Key, Server
 from hybrid_cli.system.child_environment import with_safe_paths
+from hybrid_cli.system.files import NotRegularError, read_regular
 from hybrid_cli.ui.environment import Environment
 
 _COMMAND_SECONDS = 20
@@ -113,9 +113,10 @@ def _from_file(path: Path) -> str:
 
 
 def _text_of(path: Path) -> str:
-    if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe could hang
-        raise Failure(ExitStatus.KEY, f"the key file {path} is not a regular file")
-    return path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return read_regular(path).decode(errors="replace")
+    except NotRegularError:
+        raise Failure(ExitStatus.KEY, f"the key file {path} is not a regular file") from None
 
 
 def _from_command(command: list[str], environment: Environment) -> str:

@@ -32,11 +32,11 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A template's name.")]
 )
 def list_templates(context: typer.Context, as_json: AsJson = False) -> None:
     """List the templates, their variables and their first lines."""
-    from hybrid_cli.prompt_files.templates import stored_names, stored_template
+    from hybrid_cli.prompt_files.templates import stored_templates
     from hybrid_cli.ui.table import table_lines
 
     environment: Environment = context.obj.environment
-    found = [stored_template(name, environment) for name in stored_names(environment)]
+    found = stored_templates(environment)
     if as_json:
         rows = [{"name": one.name, "variables": one.variables, "text": one.source} for one in found]
         environment.print_json(rows)
@@ -61,14 +61,16 @@ def show(context: typer.Context, name: Name) -> None:
 @app.command(examples=("hybrid templates edit review", "hybrid templates edit commit-message"))
 def edit(context: typer.Context, name: Name) -> None:
     """Open a template, or a new one, in $VISUAL or $EDITOR."""
-    from hybrid_cli.prompt_files.templates import path_of, stored_template
+    from hybrid_cli.prompt_files.templates import path_of, require_regular, stored_template
+    from hybrid_cli.system.files import is_there
     from hybrid_cli.ui.editor import edit as edit_file
 
     environment: Environment = context.obj.environment
     path = path_of(name, environment)
+    require_regular(path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     edit_file(path, environment)
-    if not path.exists():
+    if not is_there(path):
         environment.note(f"no template `{name}` was written")
         return
     variables = stored_template(name, environment).variables

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hybrid_cli.doctor.finding import Finding
+from hybrid_cli.system.files import read_regular
 from hybrid_cli.ui.environment import Environment
 
 _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -39,7 +40,7 @@ def completion_findings(environment: Environment, scripts: Mapping[str, str]) ->
         why = "not installed" if unused is None else f"{shell} does not look into {unused.parent}"
         make = f"mkdir -p {shlex.quote(str(own.parent))} && {run}"
         yield Finding("completions", "warn", f"{why}; {preparation}run: {make}")
-    elif found.read_text(encoding="utf-8", errors="replace") != scripts[shell]:
+    elif _text(found) != scripts[shell]:
         yield Finding("completions", "warn", f"{found} is out of date; run: {run}")
     else:
         yield Finding("completions", "ok", f"{shell} uses {found}")
@@ -89,7 +90,7 @@ def _preparation(shell: str, own: Path, environment: Environment) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_regular(path).decode(errors="replace")
     except OSError:
         return ""
 

@@ -10,7 +10,7 @@ import msgspec
 from hybrid_cli.cloud.dialects import Dialect, first_dialect
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
-from hybrid_cli.system.files import replacing
+from hybrid_cli.system.files import read_regular, replacing
 from hybrid_cli.ui.environment import Environment
 
 _SECONDS = 86_400.0
@@ -50,10 +50,9 @@ class LearnedDialects:
 
     def _read(self) -> _Entries:
         with suppress(OSError, msgspec.DecodeError):
-            if self._path.stat().st_size <= _MAX_BYTES:
-                entries = msgspec.json.decode(self._path.read_bytes(), type=_Entries)
-                now = time.time()
-                return {key: one for key, one in entries.items() if 0 <= now - one.learned_at < _SECONDS}
+            entries = msgspec.json.decode(read_regular(self._path, _MAX_BYTES), type=_Entries)
+            now = time.time()
+            return {key: one for key, one in entries.items() if 0 <= now - one.learned_at < _SECONDS}
         return {}
 
 

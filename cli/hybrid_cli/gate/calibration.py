@@ -138,9 +138,7 @@ def _stored(environment: Environment) -> Iterator[Calibration]:
     for folder in (_own(environment), SHIPPED):
         for path in sorted(folder.glob("*.json")):
             try:
-                if not path.is_file():  # reading a pipe would block
-                    raise OSError
-                calibration = msgspec.json.decode(path.read_bytes(), type=Calibration)
+                calibration = msgspec.json.decode(files.read_regular(path), type=Calibration)
             except (msgspec.DecodeError, UnicodeDecodeError, OSError):
                 environment.note(f"{path} is not a valid calibration; ignored")
                 continue

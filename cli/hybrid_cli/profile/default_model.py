@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from hybrid_cli.system.files import DEFAULT_MODE, replacing
+from hybrid_cli.system.files import DEFAULT_MODE, read_regular, replacing
 from hybrid_cli.ui.environment import Environment
 
 DEFAULT = "default"
+_MOST_BYTES = 1000
+"""Of the record, which is one name."""
 
 
 def manifests_folder(environment: Environment) -> Path:
@@ -20,14 +23,17 @@ def default_model(environment: Environment) -> str | None:
     chosen = chosen_model(environment)
     if chosen is not None:
         return chosen
-    stored = [(path.stat().st_mtime_ns, path.stem) for path in manifests_folder(environment).glob("*.json")]
+    stored = []
+    for path in manifests_folder(environment).glob("*.json"):
+        with suppress(OSError):  # a link without its target
+            stored.append((path.stat().st_mtime_ns, path.stem))
     return min(stored, default=(0, None))[1]
 
 
 def chosen_model(environment: Environment) -> str | None:
     """The name that `hybrid models default` chose, if that model is stored."""
     try:
-        name = _record(environment).read_text(encoding="utf-8").strip()
+        name = read_regular(_record(environment), _MOST_BYTES).decode().strip()
         is_stored = (manifests_folder(environment) / f"{name}.json").is_file()
     except (OSError, ValueError):
         return None

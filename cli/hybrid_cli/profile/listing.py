@@ -9,6 +9,7 @@ from hybrid_cli.profile.default_model import DEFAULT, default_model
 from hybrid_cli.profile.layers import chosen_profile, file_layers
 from hybrid_cli.profile.loader import profile_folders
 from hybrid_cli.profile.merge import lookup, merge
+from hybrid_cli.system.files import read_regular
 from hybrid_cli.ui.environment import Environment
 
 
@@ -52,7 +53,7 @@ def _row(path: Path, chosen: str | None, environment: Environment) -> tuple[str,
 def _summary(path: Path) -> str:
     """The first sentence of the comment at the file's top, without a line for editors."""
     comment = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_regular(path).decode().splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("# yaml-language-server"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.mistakes import schema_mistakes
-from hybrid_cli.profile.strict_yaml import KeyPath, parse_strict, read_regular_file
+from hybrid_cli.profile.strict_yaml import KeyPath, parse_strict, read_settings
 from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
@@ -72,7 +72,7 @@ class CheckedProfile:
 
 def read_profile(path: Path) -> CheckedProfile:
     """The file at `path`, checked by itself. Raises Failure (USAGE) if it cannot be read."""
-    text = read_regular_file(path, "the profile")
+    text = read_settings(path, "the profile")
     document = parse_strict(text)
     found = list(document.mistakes.items())
     if document.data is not None or not found:

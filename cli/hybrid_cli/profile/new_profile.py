@@ -16,6 +16,7 @@ from hybrid_cli.profile.clouds import CLOUDS, unknown_cloud
 from hybrid_cli.profile.default_model import DEFAULT
 from hybrid_cli.profile.loader import shipped_folder
 from hybrid_cli.profile.origin import origin_of
+from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -95,7 +96,7 @@ def _path(name: str | None, environment: Environment) -> Path:
         )
     folder = environment.config_folder
     path = folder / "profile.yaml" if name is None else folder / "profiles" / f"{name}.yaml"
-    if path.exists():  # before the questions
+    if is_there(path):  # before the questions
         raise _exists(path)
     return path
 

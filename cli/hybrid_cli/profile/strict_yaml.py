@@ -7,7 +7,6 @@ large files are mistakes, each reported with its line. Plain scalars follow YAML
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system.files import NotRegularError, read_regular
 
 MAX_BYTES = 256_000
 _MAX_DEPTH = 16
@@ -56,16 +56,15 @@ class Document:
     """The first mistake of each line. If there is any, `data` may be incomplete."""
 
 
-def read_regular_file(path: Path, what: str) -> bytes:
+def read_settings(path: Path, what: str) -> bytes:
     """Return the content of the file at `path`, at most a byte over the limit. Messages call the file `what`.
 
     Raises Failure (USAGE) if it cannot be read, or is no regular file.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a named pipe would wait for its writer
-            raise Failure(ExitStatus.USAGE, f"{what} {path} is not a regular file")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read_regular(path, MAX_BYTES + 1)
+    except NotRegularError:
+        raise Failure(ExitStatus.USAGE, f"{what} {path} is not a regular file") from None
     except OSError as error:
         is_dangling = isinstance(error, FileNotFoundError) and path.is_symlink()
         why = "it is a link to a file that does not exist" if is_dangling else error.strerror

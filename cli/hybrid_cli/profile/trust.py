@@ -14,6 +14,7 @@ from typing import Any
 
 from hybrid_cli.profile.layers import Layer
 from hybrid_cli.profile.loader import COMMANDS
+from hybrid_cli.system.files import open_regular
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.json_map import JsonMap
 
@@ -66,7 +67,7 @@ def _digest(project: Layer) -> str:
     for file in named_files(project):
         digest.update(f"\0{file}\0".encode("utf-8", "surrogateescape"))
         try:
-            with file.open("rb") as content:
+            with open_regular(file) as content:
                 digest.update(hashlib.sha256(content.read(_MAX_FILE)).digest())
         except OSError:
             digest.update(b"missing")

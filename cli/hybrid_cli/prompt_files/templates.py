@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.prompt_files.collect import read_text_file
+from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.sanitize import shorten
 from hybrid_cli.ui.suggest import nearest
@@ -93,11 +94,30 @@ def stored_names(environment: Environment) -> list[str]:
 def stored_template(name: str, environment: Environment) -> PromptTemplate:
     """Return the template `name` without values. Raises Failure (USAGE)."""
     path = path_of(name, environment)
-    if not path.exists():
+    if not is_there(path):
         close = nearest(name, stored_names(environment))
         hint = f"did you mean `{close}`?" if close else f"to write it: hybrid templates edit {name}"
         raise Failure(ExitStatus.USAGE, f"no template `{shorten(name)}`; {hint}")
+    require_regular(path)
     return PromptTemplate(name, read_text_file(str(path), environment).rstrip("\n"))
+
+
+def stored_templates(environment: Environment) -> list[PromptTemplate]:
+    """Return all templates, sorted by name. A note names each file that cannot be read."""
+    found = []
+    for name in stored_names(environment):
+        try:
+            found.append(stored_template(name, environment))
+        except Failure as failure:
+            environment.note(str(failure))
+    return found
+
+
+def require_regular(path: Path) -> None:
+    """Raise Failure (USAGE) if a pipe, a device, a folder or a link without its target is at `path`."""
+    if is_there(path) and not path.is_file():
+        why = "not a regular file" if path.exists() else "a link to a file that does not exist"
+        raise Failure(ExitStatus.USAGE, f"the template {path} is {why}")
 
 
 def filled_template(name: str, assignments: Sequence[str], environment: Environment) -> PromptTemplate:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.serve.faults import HttpFault
-from hybrid_cli.system.files import PRIVATE_MODE
+from hybrid_cli.system.files import PRIVATE_MODE, read_regular
 from hybrid_cli.ui.environment import Environment
 
 OPEN_PATHS = ("/health",)
@@ -27,11 +27,12 @@ def read_token(environment: Environment) -> str:
     """Return the server's token, which is made on first use. Raises Failure if others can read it."""
     path = environment.config_folder / "serve-token"
     try:
-        token = path.read_text("ascii").strip()
+        token = read_regular(path).decode("ascii").strip()
     except FileNotFoundError:
         return _new_token(path)
     except (OSError, ValueError) as error:
-        raise Failure(ExitStatus.FAILURE, f"the token in {path} cannot be read: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "not ASCII"
+        raise Failure(ExitStatus.FAILURE, f"the token in {path} cannot be read: {why}") from None
     if path.stat().st_mode & 0o077:
         raise Failure(ExitStatus.FAILURE, f"others can read {path}; run: chmod 600 {path}")
     if len(token) < _TOKEN_BYTES:
@@ -51,7 +52,7 @@ def _new_token(path: Path) -> str:
     try:
         os.link(temporary, path)  # unlike a replacement, only the first of two servers succeeds
     except FileExistsError:
-        return path.read_text("ascii").strip()
+        return read_regular(path).decode("ascii").strip()
     finally:
         temporary.unlink()
     return token

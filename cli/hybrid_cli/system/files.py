@@ -1,10 +1,11 @@
-"""Files that are replaced atomically, and files that are locked."""
+"""Files that are read only if they are regular, files that are replaced atomically, and files that are locked."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,30 @@ DEFAULT_MODE = 0o666
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """Errors of flock(2) where locks do not work, as on NFS without a lock daemon."""
+
+
+class NotRegularError(OSError):
+    """There is something at the path, but no regular file."""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open the regular file at `path` to read it.
+
+    For every file that hybrid itself looks for, in its own folders or where a profile says: opening a named pipe
+    would wait for a writer, and reading a device may never end. Raises OSError; NotRegularError for these two and for
+    whatever else is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular(path: str | Path, most: int = -1) -> bytes:
+    """Return the content of the regular file at `path`, at most `most` bytes. Raises OSError as `open_regular`."""
+    with open_regular(path) as file:
+        return file.read(most)
 
 
 class Replacement:

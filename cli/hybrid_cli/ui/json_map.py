@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.system.files import replacing
+from hybrid_cli.system.files import read_regular, replacing
 
 
 class JsonMap:
@@ -16,11 +16,13 @@ class JsonMap:
         self._path = path
 
     def read(self) -> dict[str, str]:
-        """Return the map. Raises Failure if the file is damaged: a decision must not be guessed."""
+        """Return the map. Raises Failure if the file is damaged or unreadable: a decision must not be guessed."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = json.loads(read_regular(self._path))
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:
+            raise Failure(ExitStatus.FAILURE, f"{self._path} cannot be read: {error.strerror}") from None
         except ValueError:
             found = None
         if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):

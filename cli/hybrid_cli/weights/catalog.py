@@ -14,7 +14,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.profile.clouds import is_cloud_model
 from hybrid_cli.profile.mistakes import mistakes_of
 from hybrid_cli.profile.section import if_wrong
-from hybrid_cli.profile.strict_yaml import parse_strict, read_regular_file
+from hybrid_cli.profile.strict_yaml import parse_strict, read_settings
 from hybrid_cli.system.files import is_there
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.suggest import nearest
@@ -90,7 +90,7 @@ def catalog(environment: Environment) -> dict[str, CatalogModel]:
     """
     own = environment.config_folder / USER_CATALOG
     entries = shipped_catalog()
-    return {**entries, **_entries(read_regular_file(own, "your catalog"), own)} if is_there(own) else entries
+    return {**entries, **_entries(read_settings(own, "your catalog"), own)} if is_there(own) else entries
 
 
 def catalog_entry(name: str, environment: Environment) -> CatalogModel | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.system.files import read_regular
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.integrity import look_at, sha256_of
 
@@ -111,7 +112,7 @@ def ollama_blob(name: str, environment: Environment) -> tuple[Path, str]:
 def _model_layer(manifest: Path) -> str | None:
     """The sha256 of the model layer in an ollama manifest; None if the manifest cannot be read."""
     try:
-        layers = json.loads(manifest.read_bytes())["layers"]
+        layers = json.loads(read_regular(manifest))["layers"]
         digests = [layer["digest"] for layer in layers if layer["mediaType"] == _MODEL_LAYER]
         match = _DIGEST.fullmatch(digests[0])
     except (OSError, ValueError, LookupError, TypeError):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from hybrid_cli.system.files import read_regular
+
 _COUNTER_BYTES = 8
 
 
@@ -38,8 +40,8 @@ class Partial:
     def resume(cls, folder: Path) -> Partial | None:
         """The download that an earlier pull left in `folder`; None if it is missing or damaged."""
         try:
-            state = msgspec.json.decode((folder / "file.json").read_bytes(), type=_State)
-            counts = array.array("Q", (folder / "file.done").read_bytes())
+            state = msgspec.json.decode(read_regular(folder / "file.json"), type=_State)
+            counts = array.array("Q", read_regular(folder / "file.done"))
             length = (folder / "file.part").stat().st_size
         except (OSError, ValueError, msgspec.DecodeError):
             return None

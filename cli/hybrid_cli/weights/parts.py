@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
-from hybrid_cli.system.files import DEFAULT_MODE, replacing
+from hybrid_cli.system.files import DEFAULT_MODE, read_regular, replacing
 from hybrid_cli.weights.incoming import Slot, require_space
 from hybrid_cli.weights.integrity import sha256_of
 from hybrid_cli.weights.part import Fetched, Part, WeightsSource
@@ -81,7 +81,7 @@ class _Joined:
         """The parts that an earlier pull joined in `folder`, unless they came from other sources."""
         joined = cls(folder, texts)
         try:
-            state = msgspec.json.decode((folder / "joined.json").read_bytes(), type=_State)
+            state = msgspec.json.decode(read_regular(folder / "joined.json"), type=_State)
             with joined.path.open("r+b") as file:
                 length = file.seek(0, os.SEEK_END)
                 if state.texts == texts[: len(state.texts)] and state.size <= length:

@@ -136,14 +136,14 @@ class Store:
         if not is_name(name):
             return None
         try:
-            found = msgspec.json.decode((self._manifests / f"{name}.json").read_bytes(), type=Manifest)
-        except (FileNotFoundError, msgspec.DecodeError):
+            found = msgspec.json.decode(files.read_regular(self._manifests / f"{name}.json"), type=Manifest)
+        except (FileNotFoundError, files.NotRegularError, msgspec.DecodeError):
             return None
         return found if found.name == name else None
 
     def is_recorded(self, name: str) -> bool:
         """Whether there is a manifest of that name, intact or not."""
-        return is_name(name) and (self._manifests / f"{name}.json").exists()
+        return is_name(name) and files.is_there(self._manifests / f"{name}.json")
 
     def find(self, name: str) -> Manifest:
         """The manifest of `name`. Raises Failure: USAGE for an unknown name, WEIGHTS if it is not pulled."""
@@ -260,7 +260,7 @@ class Store:
 
     def _path_record(self, path: Path) -> _PathRecord | None:
         try:
-            return msgspec.json.decode(self._record_of(path).read_bytes(), type=_PathRecord)
+            return msgspec.json.decode(files.read_regular(self._record_of(path)), type=_PathRecord)
         except (OSError, msgspec.DecodeError):
             return None
 
