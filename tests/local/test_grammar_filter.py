@@ -36,13 +36,18 @@ STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def vocab(model_file: Path) -> Iterator[Any]:
+def model(model_file: Path) -> Iterator[Any]:
     from hybrid_cli.local.loading import Loader
     from hybrid_cli.local.model import Model
 
     loader = Loader()
     loader.load(str(model_file))
-    yield Model(loader.handle).vocab
+    yield Model(loader.handle)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(model: Any) -> Any:
+    return model.vocabulary
 
 
 def rows(size: int, generator: np.random.Generator) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
@@ -54,16 +59,15 @@ def rows(size: int, generator: np.random.Generator) -> Iterator[np.ndarray[Any, 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_few_questions_find_what_the_whole_vocabulary_would(vocab: Any, name: str, seed: int) -> None:
+def test_few_questions_find_what_the_whole_vocabulary_would(vocabulary: Any, name: str, seed: int) -> None:
     from hybrid_cli.local.bindings import llama_cpp
     from hybrid_cli.local.grammar import grammar_of
-    from hybrid_cli.local.grammar_filter import FirstBytes, Grammar
+    from hybrid_cli.local.grammar_filter import Grammar
     from hybrid_cli.local.logits import Meter
 
-    size = llama_cpp.llama_vocab_n_tokens(vocab)
-    generator = np.random.default_rng(seed)
-    first_bytes, meter = FirstBytes(vocab), Meter(size)
-    grammar = Grammar(vocab, grammar_of(json.dumps(SCHEMAS[name])), first_bytes)
+    size = vocabulary.size
+    generator, meter = np.random.default_rng(seed), Meter(size)
+    grammar = Grammar(grammar_of(json.dumps(SCHEMAS[name])), vocabulary)
     spared = 0
     for logits in itertools.islice(rows(size, generator), STEPS):
         meter.read(logits)
@@ -81,25 +85,63 @@ def test_few_questions_find_what_the_whole_vocabulary_would(vocab: Any, name: st
         else:
             assert (found == every).all()
         token = int(generator.choice(found))
-        if llama_cpp.llama_vocab_is_eog(vocab, token):
+        if llama_cpp.llama_vocab_is_eog(vocabulary.vocab, token):
             break
         grammar.accept(token)
     grammar.close()
     assert spared or name != "object"  # its texts are recognized by their likely tokens
 
 
-def test_the_candidates_are_few_where_few_characters_can_follow(vocab: Any) -> None:
-    from hybrid_cli.local.bindings import llama_cpp
+@pytest.mark.parametrize("before", ["", '{"name"', '{"name":', '{"name": "Rex",', '{"name": "Rex", "age": 3'])
+def test_the_candidates_are_few_where_few_characters_can_follow(
+    vocabulary: Any, model: Any, before: str
+) -> None:
+    """Half of all tokens begin with a blank, which can follow nearly everywhere."""
     from hybrid_cli.local.grammar import grammar_of
-    from hybrid_cli.local.grammar_filter import FirstBytes, Grammar
+    from hybrid_cli.local.grammar_filter import Grammar
 
-    size = llama_cpp.llama_vocab_n_tokens(vocab)
-    first_bytes, logits = FirstBytes(vocab), np.zeros(size, dtype=np.float32)
-    grammar = Grammar(vocab, grammar_of(json.dumps(SCHEMAS["object"])), first_bytes)
-    asked = [len(first_bytes.candidates(grammar, logits)) for _ in range(10)]
-    assert asked[0] == size  # the table is not built for a short answer
-    assert asked[-1] < size / 20  # nothing but `{` can follow
+    grammar = Grammar(grammar_of(json.dumps(SCHEMAS["object"])), vocabulary)
+    for token in model.tokens_within(before):
+        grammar.accept(token)
+    candidates = grammar._candidates()
+    every = grammar.permitted(np.arange(vocabulary.size), vocabulary.starts.even)
+    assert set(every) <= set(candidates)
+    assert len(candidates) < vocabulary.size / 20
     grammar.close()
+
+
+def test_texts_read_at_once_are_those_read_one_by_one(
+    vocabulary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybrid_cli.local import token_starts
+    from hybrid_cli.local.bindings import llama_cpp
+
+    vocab, size = vocabulary.vocab, vocabulary.size
+    at_once = token_starts._read_at_once(vocab, size)
+    assert at_once is not None
+    each, lengths = token_starts._read_each(vocab, size)
+    kept = np.arange(size) != llama_cpp.llama_vocab_eos(vocab)  # stands between the texts
+    assert (at_once[1] == lengths)[kept].all()
+    assert (at_once[0][:, 0] == each[:, 0])[kept & (lengths > 0)].all()
+    assert (at_once[0][:, 1] == each[:, 1])[kept & (lengths > 1)].all()
+    ends = [token for token in range(size) if llama_cpp.llama_vocab_is_eog(vocab, token)]
+    assert list(token_starts._ends(vocab, size)) == ends
+
+
+@pytest.mark.parametrize("change", [{"_CLEANED": b"no text"}, {"_USUAL": 1}], ids=["cleaned", "too long"])
+def test_texts_that_cannot_be_told_apart_are_read_one_by_one(
+    vocabulary: Any, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    """llama.cpp takes blanks out of the whole text of some vocabularies; none of them is small enough for a test."""
+    from hybrid_cli.local import token_starts
+
+    usual = vocabulary.starts
+    for name, value in change.items():
+        monkeypatch.setattr(token_starts, name, value)
+    assert token_starts._read_at_once(vocabulary.vocab, vocabulary.size) is None
+    slow = token_starts.TokenStarts(vocabulary.vocab)
+    assert (slow._order == usual._order).all()
+    assert (slow._bounds == usual._bounds).all()
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -125,21 +167,19 @@ def test_answers_and_signals_are_those_of_the_whole_vocabulary(
     )
 
 
-def test_an_answer_that_no_token_fits_ends_with_a_reason(vocab: Any) -> None:
+def test_an_answer_that_no_token_fits_ends_with_a_reason(vocabulary: Any) -> None:
     """Damaged weights compute what is no number; llama.cpp would abort at a token that its grammar forbids."""
     from hybrid_cli.exit_status import ExitStatus, Failure
-    from hybrid_cli.local.bindings import llama_cpp
     from hybrid_cli.local.grammar import grammar_of
-    from hybrid_cli.local.grammar_filter import FirstBytes
     from hybrid_cli.local.logits import Meter
     from hybrid_cli.local.protocol import Task
     from hybrid_cli.local.sampler import Sampler
 
-    size = llama_cpp.llama_vocab_n_tokens(vocab)
+    size = vocabulary.size
     logits, meter = np.full(size, np.nan, dtype=np.float32), Meter(size)
     meter.read(logits)
     grammar = grammar_of(json.dumps(SCHEMAS["object"]))
-    sampler = Sampler(Task([], 1), "", vocab, grammar, FirstBytes(vocab), lambda _token: b"")
+    sampler = Sampler(Task([], 1), "", vocabulary, grammar, lambda _token: b"")
     with pytest.raises(Failure, match="no numbers") as raised:
         sampler.choose(logits, meter, constrain=True)
     sampler.close()

@@ -195,12 +195,10 @@ def test_the_lead_counts_the_penalty(
     loader = Loader()
     loader.load(str(model_file))
     model = Model(loader.handle)
-    sampler = Sampler(
-        Task([], 1, repeat_penalty=penalty), "", model.vocab, None, model.first_bytes, model.piece
-    )
-    logits = np.full(model.vocabulary_size, -9.0, dtype=np.float32)
+    sampler = Sampler(Task([], 1, repeat_penalty=penalty), "", model.vocabulary, None, model.piece)
+    logits = np.full(model.vocabulary.size, -9.0, dtype=np.float32)
     logits[:3] = 4.0, 3.0, 1.0  # with a penalty of 2 the first falls to 2, the second to 1.5
-    meter = Meter(model.vocabulary_size)
+    meter = Meter(model.vocabulary.size)
     meter.read(logits)
     assert sampler.lead(logits, meter, produced) == pytest.approx(lead)
     sampler.close()

@@ -111,8 +111,8 @@ class Decoder:
         self._size = size
         self._threads = threads
         self._listener = listener
-        self._meter = Meter(model.vocabulary_size)
-        self._row: Any = ctypes.c_float * model.vocabulary_size
+        self._meter = Meter(model.vocabulary.size)
+        self._row: Any = ctypes.c_float * model.vocabulary.size
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         for place in range(BATCH):
             self._batch.n_seq_id[place] = 1

@@ -7,90 +7,55 @@ tokens that begin with them are asked about.
 
 from __future__ import annotations
 
-import ctypes
+from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.candidates import permitted
 from hybrid_cli.local.logits import Logits, Meter, Tokens
+from hybrid_cli.local.token_starts import TokenStarts
 
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 _LIKELY = 512
 _NEGLIGIBLE = 5e-3
 """What the tokens that are not asked about may add to the probability of the allowed ones."""
-_CALLS_BEFORE_TABLE = 8
-"""The table takes as long as about so many questions about the whole vocabulary."""
-_LONGEST = 1024  # bytes of a token
-_BYTES = 256
+_FEW = 1000
+"""Tokens that one question is about in as much time as it takes to find which of them can be left out."""
 
 
 class GrammarError(Exception):
     """llama.cpp cannot parse the grammar."""
 
 
-class FirstBytes:
-    """The tokens of a vocabulary by the first byte of their text. The table is built once it pays."""
+class Vocabulary:
+    """A vocabulary, and how its tokens begin, once that is asked for."""
 
     def __init__(self, vocab: Any) -> None:
-        self._vocab = vocab
-        self._size: int = llama_cpp.llama_vocab_n_tokens(vocab)
-        self._calls = 0
-        self._table: Tokens | None = None
-        """The first byte of each token; 0: always a candidate, -1: without text."""
-        self._probes: Tokens = np.empty(0, dtype=np.intp)
-        """For each first byte the token that is this byte alone; it is allowed if any other of that byte is."""
+        self.vocab = vocab
+        self.size: int = llama_cpp.llama_vocab_n_tokens(vocab)
 
-    def candidates(self, grammar: Grammar, logits: Logits) -> Tokens:
-        """Return tokens among which are all that `grammar` allows, in ascending order."""
-        self._calls += 1
-        if self._table is None and self._calls > _CALLS_BEFORE_TABLE:
-            self._table = self._build()
-        if self._table is None:
-            return np.arange(self._size, dtype=np.intp)
-        can_follow = np.zeros(_BYTES + 1, dtype=bool)  # the last one is for -1
-        can_follow[0] = True
-        can_follow[self._table[grammar.permitted(self._probes, logits)]] = True
-        return np.flatnonzero(can_follow[self._table])
-
-    def _build(self) -> Tokens:
-        first, lengths = self._first_bytes()
-        ends = [token for token in range(self._size) if llama_cpp.llama_vocab_is_eog(self._vocab, token)]
-        first[ends], lengths[ends] = 0, 0  # a grammar goes by what they are, not by their text
-        alone = np.flatnonzero(lengths == 1)
-        probed, places = np.unique(first[alone], return_index=True)
-        self._probes = np.sort(alone[places])
-        first[(first > 0) & ~np.isin(first, probed)] = 0
-        return first
-
-    def _first_bytes(self) -> tuple[Tokens, Tokens]:
-        """Return the first byte and the length of each token's text, control tokens' too.
-
-        They are -1 and 0 without a text, 0 and 0 for a text that is too long to read.
-        """
-        buffer = ctypes.create_string_buffer(_LONGEST)
-        text = memoryview(buffer).cast("B")
-        piece, vocab = llama_cpp.llama_token_to_piece, self._vocab
-        lengths = np.zeros(self._size, dtype=np.intp)
-        first = np.full(self._size, -1, dtype=np.intp)
-        for token in range(self._size):
-            length = piece(vocab, token, buffer, _LONGEST, 0, True)
-            if length > 0:
-                first[token], lengths[token] = text[0], length
-            elif length < 0:  # the buffer is too small
-                first[token] = 0
-        return first, lengths
+    @cached_property
+    def starts(self) -> TokenStarts:
+        return TokenStarts(self.vocab)
 
 
 class Grammar:
     """llama.cpp's grammar of one sequence. It holds native memory until `close`."""
 
-    def __init__(self, vocab: Any, text: str, first_bytes: FirstBytes) -> None:
+    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
         """Raises GrammarError if llama.cpp cannot parse `text`."""
-        self._first_bytes = first_bytes
-        self._sampler = llama_cpp.llama_sampler_init_grammar(vocab, text.encode(), b"root")
+        self._vocabulary = vocabulary
+        self._sampler = llama_cpp.llama_sampler_init_grammar(vocabulary.vocab, text.encode(), b"root")
         if not self._sampler:
             raise GrammarError
+
+    def copy(self) -> Grammar:
+        """Return a grammar in the same state. The caller closes it."""
+        copied = copy(self)
+        copied._sampler = llama_cpp.llama_sampler_clone(self._sampler)
+        return copied
 
     def allowed(self, logits: Logits, meter: Meter, enough: int) -> Tokens:
         """Return the tokens that are allowed next, in ascending order; `meter` has read `logits`.
@@ -103,14 +68,40 @@ class Grammar:
             return likely
         if len(likely) >= enough and 1.0 - meter.share(top) <= _NEGLIGIBLE * meter.share(likely):
             return likely
-        return self.permitted(self._first_bytes.candidates(self, logits), logits)
+        return self.permitted(self._candidates(), logits)
+
+    def _candidates(self) -> Tokens:
+        """Return tokens among which are all allowed ones, in ascending order.
+
+        Where many tokens begin with a byte that can follow, as with a blank, the byte after it tells more.
+        """
+        starts = self._vocabulary.starts
+        parts = [starts.always()]
+        for first, probe in self._next_bytes():
+            if starts.count(first) <= _FEW:
+                parts.append(starts.beginning(first))
+                continue
+            after = self.copy()
+            try:
+                after.accept(probe)
+                seconds = [second for second, _ in after._next_bytes()]
+            finally:
+                after.close()
+            parts += starts.beginning_twice(first, seconds)
+        return np.sort(np.concatenate(parts))
+
+    def _next_bytes(self) -> list[tuple[int, int]]:
+        """Return the bytes that can follow, as far as they are tokens alone, each with that token."""
+        starts = self._vocabulary.starts
+        can_follow = np.isin(starts.probes, self.permitted(starts.probes, starts.even))
+        return [
+            (int(byte), int(probe))
+            for byte, probe in zip(starts.bytes[can_follow], starts.probes[can_follow], strict=True)
+        ]
 
     def permitted(self, tokens: Tokens, logits: Logits) -> Tokens:
         """Return those of `tokens` that are allowed next. A token with a logit of minus infinity is not."""
-        candidates, array = candidate_array(tokens, logits)
-        llama_cpp.llama_sampler_apply(self._sampler, ctypes.byref(array))
-        permitted: Tokens = tokens[candidates["logit"] > -np.inf]
-        return permitted
+        return permitted(self._sampler, tokens, logits)
 
     def accept(self, token: int) -> None:
         """Go on to the state after `token`."""
@@ -118,12 +109,3 @@ class Grammar:
 
     def close(self) -> None:
         llama_cpp.llama_sampler_free(self._sampler)
-
-
-def candidate_array(tokens: Tokens, logits: Logits) -> tuple[Any, Any]:
-    """Return `tokens` with their logits, and llama.cpp's view of the same memory."""
-    candidates = np.empty(len(tokens), dtype=_CANDIDATE)
-    candidates["id"] = tokens
-    candidates["logit"] = logits[tokens]
-    pointer = candidates.ctypes.data_as(llama_cpp.llama_token_data_p)
-    return candidates, llama_cpp.llama_token_data_array(pointer, len(tokens), -1, False)

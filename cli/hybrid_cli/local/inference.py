@@ -159,7 +159,7 @@ def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: 
     text, tokens, images = prompt
     grammar = None if task.schema is None else grammar_of(task.schema)
     try:
-        sampler = Sampler(task, text, model.vocab, grammar, model.first_bytes, model.piece)
+        sampler = Sampler(task, text, model.vocabulary, grammar, model.piece)
     except GrammarError:
         raise Failure(
             ExitStatus.USAGE, "llama.cpp cannot read the schema's grammar; simplify the schema"

@@ -11,7 +11,7 @@ from typing import Any
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.chat_template import FALLBACK, Message, TemplateError, Tool, render, with_tool_note
-from hybrid_cli.local.grammar_filter import FirstBytes
+from hybrid_cli.local.grammar_filter import Vocabulary
 from hybrid_cli.local.protocol import Task, TemplateState
 from hybrid_cli.local.tag_pattern import tag_pattern
 from hybrid_cli.local.thinking import STYLES, style_of
@@ -28,7 +28,6 @@ class Model:
     def __init__(self, handle: Any) -> None:
         self.handle = handle
         self.vocab: Any = llama_cpp.llama_model_get_vocab(handle)
-        self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.trained_context: int = llama_cpp.llama_model_n_ctx_train(handle)
         if self.trained_context <= 0:
             raise Failure(ExitStatus.WEIGHTS, "the model's header is damaged: its context length is invalid")
@@ -39,7 +38,7 @@ class Model:
         self._bos = self._text(llama_cpp.llama_vocab_bos(self.vocab))
         self._eos = self._text(llama_cpp.llama_vocab_eos(self.vocab))
         self._pieces: dict[int, bytes] = {}
-        self.first_bytes = FirstBytes(self.vocab)
+        self.vocabulary = Vocabulary(self.vocab)
 
     @property
     def can_go_back(self) -> bool:
@@ -96,7 +95,7 @@ class Model:
     @cached_property
     def _tags(self) -> re.Pattern[str]:
         """Matches the first character of each control tag."""
-        texts = (self._text(token) for token in range(self.vocabulary_size) if self._is_special(token))
+        texts = (self._text(token) for token in range(self.vocabulary.size) if self._is_special(token))
         return tag_pattern(text for text in texts if len(text) > 1 and text.strip(_BLANKS))
 
     def _is_special(self, token: int) -> bool:
@@ -153,7 +152,7 @@ class Model:
         found: dict[bytes, list[int]] = {}
         longest = 64  # bytes; longer tokens do not matter for choices
         buffer = ctypes.create_string_buffer(longest)
-        for token in range(self.vocabulary_size):
+        for token in range(self.vocabulary.size):
             length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, longest, 0, False)
             if length > 0:  # a control token has no text
                 found.setdefault(buffer.raw[:length], []).append(token)
@@ -162,7 +161,7 @@ class Model:
     @cached_property
     def ends_of_answer(self) -> list[int]:
         """The tokens that end the answer."""
-        return [token for token in range(self.vocabulary_size) if self.ends(token)]
+        return [token for token in range(self.vocabulary.size) if self.ends(token)]
 
     def _read_piece(self, token: int) -> bytes:
         size = 64

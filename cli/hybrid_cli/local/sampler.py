@@ -17,7 +17,8 @@ import numpy as np
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.grammar_filter import FirstBytes, Grammar, candidate_array
+from hybrid_cli.local.candidates import candidate_array
+from hybrid_cli.local.grammar_filter import Grammar, Vocabulary
 from hybrid_cli.local.logits import Logits, Meter, Tokens
 from hybrid_cli.local.protocol import Task
 
@@ -41,16 +42,14 @@ class Sampler:
         self,
         task: Task,
         prompt: str,
-        vocab: Any,
+        vocabulary: Vocabulary,
         grammar: str | None,
-        first_bytes: FirstBytes,
         piece: Callable[[int], bytes],
     ) -> None:
         """Raises GrammarError if llama.cpp cannot parse `grammar`."""
-        vocabulary: int = llama_cpp.llama_vocab_n_tokens(vocab)
         self._piece = piece
-        self._grammar = None if grammar is None else Grammar(vocab, grammar, first_bytes)
-        self._chain = _new_chain(vocabulary, task, own_seed(task.seed, prompt, task.sample))
+        self._grammar = None if grammar is None else Grammar(grammar, vocabulary)
+        self._chain = _new_chain(vocabulary.size, task, own_seed(task.seed, prompt, task.sample))
         self.is_greedy = task.temperature == 0
         self._penalty = task.repeat_penalty
         wanted = 1 if self.is_greedy else _TOP_K
