@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_cli.cascade.answer import AnswerStart, without_blank_lines
+from hybrid_cli.cascade.answer import without_blank_lines
+from hybrid_cli.cascade.streamed_text import StreamedText
 from text_pieces import cuttings
 
 
@@ -27,5 +28,27 @@ from text_pieces import cuttings
 def test_only_blank_lines_are_dropped(text: str, answer: str) -> None:
     assert without_blank_lines(text) == answer
     for pieces in cuttings(text):
-        start = AnswerStart()
-        assert "".join(map(start.feed, pieces)).rstrip() == answer
+        streamed = StreamedText()
+        shown = "".join([*map(streamed.feed, pieces), streamed.flush()])
+        assert shown.rstrip() == answer
+        assert shown == answer + text[len(text.rstrip()) :] * bool(answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "has_thinking"),
+    [
+        ("It rains.\n</think>\n\n  Rain.\n", "It rains.\n\n  Rain.\n", True),
+        ("It rains. </think>    code", "It rains.\n\n    code", True),
+        ("analysisIt rains.assistantfinalRain.", "analysisIt rains.\n\nRain.", True),
+        ("\n</think>\nRain.", "Rain.", False),
+        ("It rains.</think>", "It rains.</think>", False),
+        ("`</think>` ends it.", "`</think>` ends it.", False),
+    ],
+)
+def test_a_blank_line_takes_the_place_of_a_tag_after_thinking(
+    text: str, shown: str, has_thinking: bool
+) -> None:
+    for pieces in cuttings(text):
+        streamed = StreamedText()
+        assert "".join([*map(streamed.feed, pieces), streamed.flush()]) == shown
+        assert streamed.has_shown_thinking == has_thinking

@@ -104,6 +104,21 @@ def test_what_was_shown_is_not_asked_for_again(
     assert (done.returncode, len(cloud.received)) == (7, 1)
 
 
+def test_a_streamed_answer_has_no_tag_of_thinking_that_began_without_one(
+    hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile, tmp_path: Path
+) -> None:
+    cloud.replies = [Reply(pieces=("It rains", ".\n</th", "ink>\n\nTake an", " umbrella."))]
+    given = ("run", "-p", profile(cloud.section() + FORCE), "--conversation", "./c.jsonl", "hi")
+    done = hybrid(*given, "--stream", cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+    assert (done.returncode, done.stdout) == (0, b"It rains.\n\nTake an umbrella.\n")
+    note = b"the text before the answer is thinking, which came without its opening tag"
+    assert done.stderr.count(note) == 1
+    kept = json.loads((tmp_path / "c.jsonl").read_text().splitlines()[-1])
+    assert kept["content"] == "Take an umbrella."
+    done = hybrid(*given, cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+    assert (done.stdout, note in done.stderr) == (b"Take an umbrella.\n", False)
+
+
 def test_a_fault_of_the_second_request_keeps_the_first_ones_outcome(
     hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile
 ) -> None:

@@ -15,8 +15,8 @@ from hybrid_cli.local.thinking import (
     cloud_splitter,
     splitter_for,
     style_of,
-    without_unopened_thinking,
 )
+from hybrid_cli.local.unopened_thinking import UnopenedThinking, without_unopened_thinking
 from text_pieces import cuttings
 
 HARMONY = (
@@ -141,10 +141,21 @@ def test_a_clouds_thinking_is_split_from_its_answer(text: str, answer: str) -> N
         ("assistantfinalfour", "four"),
         ("analysis of assistantfinal", "analysis of assistantfinal"),
         ("The word assistantfinal is a leak.", "The word assistantfinal is a leak."),
+        ("hm</think><think>more</think>\nfour", "\nfour"),
+        ("hm</think>four </think>", "four </think>"),
+        ("`</think>` ends it. </think>four", "`</think>` ends it. </think>four"),
+        ("hm</thin", "hm</thin"),
     ],
 )
 def test_thinking_whose_opening_tag_is_missing(text: str, answer: str) -> None:
     assert without_unopened_thinking(text) == answer
+    for pieces in cuttings(text):
+        found = UnopenedThinking()
+        splits = [*map(found.feed, pieces), found.flush()]
+        assert found.has_ended == (answer != text)
+        joined = ["".join(split[part] for split in splits) for part in (0, 1)]
+        assert joined[0 if found.has_ended else 1] == answer
+        assert text.startswith(joined[1]), "the thinking is shown as it comes"
 
 
 TEXTS = st.text(st.sampled_from("a b\n<>|/[]\u25c1think"), max_size=12)

@@ -539,6 +539,15 @@ def test_a_stream_gives_the_same_answer(served: Served, model: str) -> None:
     assert bool(served.cloud.received) == (model in ("unsure", "always"))
 
 
+def test_a_stream_has_no_tag_of_thinking_that_began_without_one(served: Served) -> None:
+    served.cloud.replies = [Reply(pieces=("It rains", ".\n</th", "ink>\n\nTake an", " umbrella", " <"))]
+    stream = served.client().chat.completions.create(model="hybrid/always", messages=COLOUR, stream=True)
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == "It rains.\n\nTake an umbrella <"
+    assert own(chunks[-1])["answer"] == "Take an umbrella <"
+
+
 def test_a_decided_answer_comes_in_pieces_and_a_doubtful_one_at_once(served: Served) -> None:
     def pieces(model: str) -> int:
         stream = served.client().chat.completions.create(

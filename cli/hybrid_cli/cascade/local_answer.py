@@ -25,7 +25,7 @@ from hybrid_cli.gate.stages import stage_scores
 from hybrid_cli.gate.verdict import LocalResult, StageScore, Verdict
 from hybrid_cli.ledger.database import Observation
 from hybrid_cli.local.protocol import Engine
-from hybrid_cli.local.thinking import without_unopened_thinking
+from hybrid_cli.local.unopened_thinking import without_unopened_thinking
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
@@ -228,11 +228,10 @@ def doubt_of(text: str, request: Request) -> str | None:
 def tidied(text: str, request: Request, *, is_shown: bool) -> str:
     """Return an answer without the Markdown round code that the request does not want, and without thinking.
 
-    An answer that `is_shown` already stays as it is. The splitter drops thinking earlier, unless its opening tag is
+    The fence of an answer that `is_shown` already stays. The splitter drops thinking earlier, unless its opening tag is
     missing: some chat templates neither write it nor name it.
     """
-    if not is_shown:
-        text = without_unopened_thinking(text)
+    text = without_unopened_thinking(text)
     if request.code_only:
         return first_code_block(text)
     return text if is_shown else unfenced(text, request.question.prompt)

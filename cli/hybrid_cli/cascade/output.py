@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hybrid_cli.cascade.answer import AnswerStart
 from hybrid_cli.cascade.output_file import OutputFile
+from hybrid_cli.cascade.streamed_text import StreamedText
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.markdown import MarkdownWriter
@@ -55,7 +55,7 @@ class Output:
                 colour=environment.uses_colour(environment.stdout),
             )
         self._filter = EscapeFilter()
-        self._start = AnswerStart()
+        self._streamed = StreamedText()
         self._shown = False
         self._in_line = False
 
@@ -63,10 +63,9 @@ class Output:
         """Write the next piece of the answer now, if this output streams."""
         if not self.streams:
             return
-        self._show(text if self._raw else self._filter.feed(text))
+        self._show(self._streamed.feed(text if self._raw else self._filter.feed(text)))
 
     def _show(self, text: str) -> None:
-        text = self._start.feed(text)
         if text:
             self._shown = True
             text = text if self._keeps_bidi else reveal_bidi(text)
@@ -78,12 +77,16 @@ class Output:
 
     def end_line(self) -> None:
         """End the line of a streamed answer, so that later output starts on a new line."""
-        self._show(self._filter.flush())
+        self._show(self._streamed.feed(self._filter.flush()) + self._streamed.flush())
         if self._markdown is not None:
             self._markdown.flush()
         if self._in_line:
             self._in_line = False
             self._write("\n")
+        if self._streamed.has_shown_thinking:
+            self._environment.note(
+                "the text before the answer is thinking, which came without its opening tag; -o FILE gets the answer alone"
+            )
 
     @property
     def takes_images(self) -> bool:

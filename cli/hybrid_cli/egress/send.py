@@ -28,7 +28,8 @@ from hybrid_cli.egress.request import scanned_call
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.ledger.amounts import sum_of, usd_bound
 from hybrid_cli.ledger.database import Settlement
-from hybrid_cli.local.thinking import cloud_splitter, without_unopened_thinking
+from hybrid_cli.local.thinking import cloud_splitter
+from hybrid_cli.local.unopened_thinking import without_unopened_thinking
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.origin import origin_of
 from hybrid_cli.profile.policy import Policy

@@ -16,7 +16,6 @@ from hybrid_cli.local.stop_strings import partial_mark_length
 _CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
 _FUNCTION_CALL = re.compile(r"\bto=functions\.(\w{1,60})")
 _HARMONY_BEGINS = (_CHANNEL, "<|start|>assistant")
-_BARE_HARMONY = re.compile(r"(?:analysis.*?)?assistantfinal(.*\S.*)", re.DOTALL)
 _BODY_ENDS = ("<|end|>", "<|start|>", "<|return|>", "<|call|>", _CHANNEL)
 
 
@@ -353,23 +352,6 @@ def style_of(template: str) -> str:
 def cloud_splitter() -> Splitter:
     """A splitter for the text of a cloud, whose template is unknown: harmony, or any of `TAGS`."""
     return _Detected()
-
-
-def without_unopened_thinking(text: str) -> str:
-    """`text` after its closing tag, if its opening tag is missing: many servers keep that in the prompt.
-
-    A tag that stands in quotes or in code is what the answer is about. Some servers drop the marks of harmony and
-    leave the words between them.
-    """
-    bare = _BARE_HARMONY.match(text)
-    if bare is not None:
-        return bare[1]
-    for opening, closing in TAGS.values():
-        thought, found, answer = text.partition(closing)
-        if found and opening not in thought and not thought.endswith(("`", '"', "'")) and answer.strip():
-            later_blocks = _Tagged([(opening, closing)])
-            return later_blocks.feed(answer).answer + later_blocks.flush().answer
-    return text
 
 
 def splitter_for(style: str, prompt: str, *, has_tools: bool = False) -> Splitter:

@@ -62,7 +62,7 @@ class Answering:
 
     def _run(self, asked: Asked, exchange: Exchange) -> None:
         try:
-            exchange.put(self.answer(asked, exchange))
+            exchange.complete(self.answer(asked, exchange))
         except Failure as failure:
             exchange.put(failure)
         except Interrupted as interrupted:  # nobody waits

@@ -7,8 +7,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid_cli.cascade.answer import Answer, AnswerStart
+from hybrid_cli.cascade.answer import Answer
 from hybrid_cli.cascade.shared_engine import EngineSlot
+from hybrid_cli.cascade.streamed_text import StreamedText
 from hybrid_cli.exit_status import ExitStatus, Failure, Interrupted
 
 
@@ -36,8 +37,7 @@ class Exchange:
         """Of the answer's tokens, if they were asked for and are known."""
         self._loop = asyncio.get_running_loop()
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-        self._start = AnswerStart()
-        self._held = ""
+        self._streamed = StreamedText()
         self._ended: Failure | None = None
         self._slot: EngineSlot | None = None
         self._lock = threading.Lock()
@@ -54,13 +54,18 @@ class Exchange:
         """Pass a piece on. Raises Interrupted once nobody waits for the answer, which ends a cloud's stream."""
         if self._ended is not None:
             raise Interrupted(self._ended.status)
-        if not self.streams:
-            return
-        text = self._held + self._start.feed(text)
-        shown = text.rstrip()  # blank text at the end is not part of the answer
-        self._held = text[len(shown) :]
-        if shown:
-            self.put(Piece(shown, self.is_local))
+        if self.streams:
+            self._pass_on(self._streamed.feed(text))
+
+    def complete(self, answer: Answer) -> None:
+        """Pass the rest of the text on, and the answer."""
+        if self.streams:
+            self._pass_on(self._streamed.flush().rstrip())  # blank text at the end is not part of the answer
+        self.put(answer)
+
+    def _pass_on(self, text: str) -> None:
+        if text:
+            self.put(Piece(text, self.is_local))
 
     def end_line(self) -> None:
         """Nothing is printed below this answer."""
