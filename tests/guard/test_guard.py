@@ -119,7 +119,7 @@ def test_the_best_guard_is_found_without_losing_the_network() -> None:
 def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # A mock: no kernel without seccomp can be had here, and the process under test would be this one.
     monkeypatch.setattr("hybrid_cli.cascade.session.forbid_network", lambda _variables: "namespace")
-    environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
+    environment = Environment(None, io.BytesIO(), io.StringIO(), {"HYBRID_HOME": str(tmp_path)})
     path = tmp_path / "strict.yaml"
     path.write_text("version: 1\nescalation: {mode: forbid, require_enforcement: true}\n")
     options = RunOptions(

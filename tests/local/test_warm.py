@@ -20,7 +20,7 @@ import pytest
 
 from hybrid_cli.local.context import Size
 from hybrid_cli.local.protocol import Event, Finished, Task
-from hybrid_process import Hybrid, environment
+from hybrid_process import REFUSED, Hybrid, environment
 from ways_out import ATTEMPTS, attempt
 
 KEEP = ("-p", "offline", "--keep-alive", "60s", "--max-tokens", "16", "--allow-truncated")
@@ -70,6 +70,13 @@ def is_alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return False
+
+
+def test_options_that_no_run_can_use_load_no_model(hybrid: Hybrid, short_home: Path) -> None:
+    for refused in REFUSED:
+        assert hybrid("run", *KEEP, *refused, "hi").returncode != 0
+    assert hybrid("pipe", *KEEP, "-o", "a", "--resume", "b", "hi", stdin=b"x").returncode == 2
+    assert loaded(short_home) == []
 
 
 def test_a_second_run_uses_the_model_that_the_first_one_loaded(hybrid: Hybrid, short_home: Path) -> None:

@@ -20,6 +20,19 @@ HELLO = ("-s", "Brief.", "Hello")
 """Arguments with a prompt that the local model answers at once: `Hello.`, two tokens, which `default` keeps."""
 
 
+REFUSED = (
+    *(("--schema", schema) for schema in ("nowhere.json", "{", '{"type": "text"}', '{"$ref": "other.json"}')),
+    ("--choices", "a,a"),
+    ("--exit-code",),
+    ("--verify", "no-such-command"),
+    ("--verify", "'"),
+    ("-t", "no-such-template"),
+    ("--var", "a=b"),
+    ("-o", "/nowhere/answer.txt"),
+)
+"""Options of `hybrid run` with values that no run can use."""
+
+
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The environment variables of a clean shell, plus `variables`."""
     kept = {

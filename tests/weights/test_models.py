@@ -28,7 +28,7 @@ from hybrid_cli.weights.names import shards_of
 from hybrid_cli.weights.quantisation import choose, model_files
 from hybrid_cli.weights.sources import OllamaSource, UrlSource, catalog_source, parse_source
 from hybrid_cli.weights.store import Store
-from hybrid_process import HELLO, Hybrid
+from hybrid_process import HELLO, REFUSED, Hybrid
 from loopback_hub import LoopbackHub, Served, gguf
 from split_gguf import split_gguf
 
@@ -476,6 +476,16 @@ def test_rm_keeps_what_a_profile_or_another_model_needs(hybrid: Hybrid, home: Pa
 
 def test_when_a_model_was_last_used(hybrid: Hybrid, home: Path, file: Path) -> None:
     lines(hybrid("pull", file))
+    assert shown(hybrid, "small")["last_used"] is None
+    for refused in [
+        *REFUSED,
+        ("-f", "nowhere.txt"),
+        ("--image", "nowhere.png"),
+        ("--conversation", "/nowhere/c.jsonl"),
+    ]:
+        assert hybrid("run", "hi", "-m", "small", "-p", "offline", *refused).returncode != 0
+    hybrid("run", "hi", "-m", "small", "-p", "offline", "--dry-run")
+    hybrid("doctor", HYBRID_PROFILE="offline")
     assert shown(hybrid, "small")["last_used"] is None
     hybrid("run", "hi", "-m", "small", "-p", "offline")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", shown(hybrid, "small")["last_used"])

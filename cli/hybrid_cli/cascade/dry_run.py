@@ -113,7 +113,7 @@ def _describe(fallback: Fallback) -> str:
 
 def _model_state(policy: Policy, environment: Environment) -> str:
     try:
-        Store(environment).locate(policy.local.model)
+        Store(environment).verified(policy.local.model)
     except Failure as failure:
         if failure.status is ExitStatus.USAGE:
             raise

@@ -15,7 +15,7 @@ from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.cascade.steps import ruled, settled
 from hybrid_cli.checks.answer_form import form_instruction
 from hybrid_cli.checks.choices import read_choices
-from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.checks.json_schema import AnswerSchema, read_schema
 from hybrid_cli.checks.verify import require_command
 from hybrid_cli.cloud.image import Image
 from hybrid_cli.egress.permission import prefetch_sdk
@@ -99,74 +99,112 @@ def run_prompt(
             options = replace(options, prompt=_written_prompt(options, environment))
     note_shorter_limit(policy, environment)
     with deadline(policy.limits.seconds, stopwatch.elapsed()):
-        chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
-        enforcement = guard(policy, environment)
-        if policy.mode == "force" and not options.dry_run:
-            prefetch_sdk(policy, environment)
-        with conversation_of(options.conversation, policy, environment) as conversation:
-            status, shadows = _answer(
-                flags, options, policy, enforcement, chosen, conversation, environment, stopwatch
-            )
-    shadows.send()  # the deadline was for the answer
+        run = _Run.prepared(policy, flags, options, environment, stopwatch)
+        try:
+            chosen = worker if options.dry_run else choose_engine(policy, environment, worker)
+            enforcement = guard(policy, environment)
+            if policy.mode == "force" and not options.dry_run:
+                prefetch_sdk(policy, environment)
+            with conversation_of(options.conversation, policy, environment) as conversation:
+                status = run.answer(enforcement, chosen, conversation)
+        finally:
+            run.output.close()
+    run.shadows.send()  # the deadline was for the answer
     return status
 
 
-def _answer(
-    flags: Flags,
-    options: RunOptions,
-    policy: Policy,
-    enforcement: Enforcement,
-    chosen: Connection | None,
-    conversation: Conversation | None,
-    environment: Environment,
-    stopwatch: Stopwatch,
-) -> tuple[int, Shadows]:
-    """Answer the prompt and deliver the answer; return the exit code, and what shadow mode sends. Raises Failure."""
-    choices = _choices(options)
-    schema = None if choices else options.schema or policy.checks.schema
-    command = options.verify or tuple(policy.checks.verify or ())
-    if command:
-        require_command(command, environment.variables)
-        wipe_start_environment()  # a command could read its parent's variables in /proc
-    output = Output(
-        environment,
-        file=options.output,
-        as_json=options.as_json,
-        stream=options.stream,
-        raw=options.raw,
-        render=options.render,
-        whole=schema is not None
-        or choices != ()
-        or options.code
-        or command != (),  # nothing is shown before it is checked
-    )
-    try:
-        request = _request(options, schema, command, choices, environment)
+@dataclass(frozen=True)
+class _Run:
+    """A run whose options are checked: what they refuse is refused before any model is loaded."""
+
+    policy: Policy
+    options: RunOptions
+    schema: AnswerSchema | None
+    choices: tuple[str, ...]
+    command: tuple[str, ...]
+    """The answer must pass it; empty for none."""
+    template: PromptTemplate | None
+    tags: frozenset[str]
+    output: Output
+    shadows: Shadows
+    """What shadow mode sends."""
+    environment: Environment
+    stopwatch: Stopwatch
+
+    @classmethod
+    def prepared(
+        cls,
+        policy: Policy,
+        flags: Flags,
+        options: RunOptions,
+        environment: Environment,
+        stopwatch: Stopwatch,
+    ) -> _Run:
+        """Check the options, and open the output. Raises Failure."""
+        choices = _choices(options)
+        given = None if choices else options.schema or policy.checks.schema
+        schema = None if given is None else read_schema(given)
+        command = options.verify or tuple(policy.checks.verify or ())
+        if command:
+            require_command(command, environment.variables)
+        template = _template(options, environment)
+        tags = known_tags(options.tags, policy, environment)
+        output = Output(
+            environment,
+            file=options.output,
+            as_json=options.as_json,
+            stream=options.stream,
+            raw=options.raw,
+            render=options.render,
+            # nothing is shown before it is checked
+            whole=schema is not None or choices != () or options.code or command != (),
+        )
+        if "image_generation" in options.tools:
+            output.require_image_output()
+        shadows = Shadows(flags, tags, environment)
+        return cls(
+            policy,
+            options,
+            schema,
+            choices,
+            command,
+            template,
+            tags,
+            output,
+            shadows,
+            environment,
+            stopwatch,
+        )
+
+    def answer(
+        self, enforcement: Enforcement, chosen: Connection | None, conversation: Conversation | None
+    ) -> int:
+        """Answer the prompt and deliver the answer; return the exit code. Raises Failure."""
+        options, output, environment = self.options, self.output, self.environment
+        if self.command:
+            wipe_start_environment()  # a command could read its parent's variables in /proc
+        request = self._request()
         if conversation is not None:
             request = conversation.request(request)
-        tags = known_tags(options.tags, policy, environment)
-        shadows = Shadows(flags, tags, environment)
         cascade = Cascade(
             request,
-            policy,
+            self.policy,
             enforcement,
             None,
             output,
             environment,
-            stopwatch,
+            self.stopwatch,
             shows_thinking=options.show_thinking,
         )
-        cascade = ruled(cascade, tags)
+        cascade = ruled(cascade, self.tags)
         if enforcement == "none":  # a rule may forbid what the layers allow
             cascade.enforcement = guard(cascade.policy, environment)
-        if "image_generation" in options.tools:
-            output.require_image_output()
         if options.dry_run:
             from hybrid_cli.cascade.dry_run import make_plan
 
             plan = make_plan(request, cascade.policy, cascade.ruling, environment)
             _show_plan(plan, options, output, environment)
-            return 0, shadows
+            return 0
         with engine_of(cascade.policy, chosen) as cascade.engine:
             answer, shadow = settled(cascade, cascade.ask(cascade.decide()))
         output.finish(answer.answer, answer.as_json(), *answer.images[:1])
@@ -175,42 +213,33 @@ def _answer(
         if options.clipboard is not None:
             options.clipboard.copy(answer.answer)
         _report(answer, environment)
-        shadows.add(shadow)
-    finally:
-        output.close()
-    return _exit_code(answer.answer, choices) if options.exit_code else 0, shadows
+        self.shadows.add(shadow)
+        return _exit_code(answer.answer, self.choices) if options.exit_code else 0
 
-
-def _request(
-    options: RunOptions,
-    schema: str | None,
-    command: tuple[str, ...],
-    choices: tuple[str, ...],
-    environment: Environment,
-) -> Request:
-    """Read the question and what shapes its answer. Raises Failure (USAGE)."""
-    question = read_question(
-        options.prompt,
-        environment,
-        may_read=options.may_read_stdin,
-        files=options.files,
-        template=_template(options, environment),
-    )
-    checked = read_schema(schema) if schema is not None else None
-    return Request(
-        question,
-        options.system,
-        options.stop,
-        checked,
-        command,
-        choices,
-        form_instruction(checked, choices),
-        options.code,
-        allows_truncated=options.allow_truncated,
-        drops_oldest=options.drop_oldest,
-        images=_images(options.images),
-        tools=options.tools,
-    )
+    def _request(self) -> Request:
+        """Read the question, and add what shapes its answer. Raises Failure (USAGE)."""
+        options = self.options
+        question = read_question(
+            options.prompt,
+            self.environment,
+            may_read=options.may_read_stdin,
+            files=options.files,
+            template=self.template,
+        )
+        return Request(
+            question,
+            options.system,
+            options.stop,
+            self.schema,
+            self.command,
+            self.choices,
+            form_instruction(self.schema, self.choices),
+            options.code,
+            allows_truncated=options.allow_truncated,
+            drops_oldest=options.drop_oldest,
+            images=_images(options.images),
+            tools=options.tools,
+        )
 
 
 def _images(paths: tuple[str, ...]) -> tuple[Image, ...]:

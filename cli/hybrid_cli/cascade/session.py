@@ -72,7 +72,7 @@ def _warm_engine(
 ) -> Connection | None:
     is_asked_for = policy.values["local.keep_alive"].layer == "--keep-alive"
     try:
-        weights = Store(environment).locate(policy.local.model)
+        weights = Store(environment).verified(policy.local.model)
     except (Failure, OSError):  # the cascade reports it if it needs the model
         return None
     settings = warm_settings(weights, policy, environment)

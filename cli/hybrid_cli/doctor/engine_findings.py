@@ -32,7 +32,7 @@ def engine_findings(policy: Policy | None, environment: Environment) -> Iterator
         weights = Finding("weights", "ok", "not needed: the mode is force")
     elif policy is not None:
         try:
-            found = Store(environment).locate(policy.local.model)
+            found = Store(environment).verified(policy.local.model)
         except (Failure, OSError) as error:
             weights = failed("weights", error)
     yield from until_failure("llama.cpp", _worker_findings(found, weights, policy))

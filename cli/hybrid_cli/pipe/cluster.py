@@ -154,7 +154,7 @@ def _unreachable(address: str, why: str) -> Failure:
 def new_job(cascades: RecordCascades, sink: Sink, source: Source, jobs: int | None) -> Job:
     """Return the nodes' input. Raises Failure (WEIGHTS) if this machine lacks the weights, too."""
     policy, environment = cascades.policy, cascades.environment
-    weights = None if policy.mode == "force" else Store(environment).locate(policy.local.model)
+    weights = None if policy.mode == "force" else Store(environment).verified(policy.local.model)
     cores = _cores()
     if not cores:
         raise Failure(ExitStatus.FAILURE, "no node of the cluster has a CPU core")

@@ -82,6 +82,8 @@ class PipeOptions:
         choices = read_choices(self.choices) if self.choices is not None else ()
         if choices and self.schema is not None:
             raise Failure(ExitStatus.USAGE, "--choices and --schema exclude each other; give one of them")
+        if self.resume is not None and self.output is not None and str(self.output) != "-":
+            raise Failure(ExitStatus.USAGE, "--output and --resume exclude each other; give one of them")
         command = self.verify or tuple(policy.checks.verify or ())
         require_command(command, environment.variables)
         text, suffix = self._texts(environment)

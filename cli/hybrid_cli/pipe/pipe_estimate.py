@@ -140,7 +140,7 @@ def _handoff_share(policy: Policy, environment: Environment) -> tuple[float | No
 
     Raises Failure: WEIGHTS if the model is missing, USAGE if the target needs a calibration.
     """
-    weights = Store(environment).locate(policy.local.model)
+    weights = Store(environment).verified(policy.local.model)
     criterion = criterion_of(policy, weights, environment)
     promise, calibration = criterion.promise, criterion.calibration
     if promise is None or calibration is None:

@@ -129,8 +129,6 @@ def _import_cluster() -> Any:
 def _output(options: PipeOptions, environment: Environment) -> Iterator[tuple[BinaryIO, AnsweredKeys | None]]:
     """Open stdout, or the file of --resume or --output; yield it with the keys of the answers it already holds."""
     if options.output is not None and str(options.output) != "-":
-        if options.resume is not None:
-            raise Failure(ExitStatus.USAGE, "--output and --resume exclude each other; give one of them")
         output = OutputFile(options.output, environment)
         failure = None
         try:

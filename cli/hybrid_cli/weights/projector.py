@@ -23,7 +23,7 @@ def projector_of(policy: Policy, weights: Weights) -> str | None:
 def reads_images(policy: Policy, environment: Environment) -> bool:
     """Whether the policy's local model has a projector, as far as that is known without reading it."""
     try:
-        weights = Store(environment).locate(policy.local.model)
+        weights = Store(environment).verified(policy.local.model)
     except Failure:  # reported by whoever needs the model
         entry = catalog_entry(policy.local.model, environment)
         return entry is not None and entry.projector is not None and policy.local.projector != "off"

@@ -159,6 +159,14 @@ class Store:
         raise Failure(ExitStatus.WEIGHTS, f"{name} is not downloaded; run: hybrid pull {name}")
 
     def locate(self, model: str) -> Weights:
+        """As `verified`, and record the time as the model's last use: for a model that is about to answer."""
+        weights = self.verified(model)
+        if path_of(model) is None:
+            with contextlib.suppress(OSError):  # a read-only store does not record the last use
+                self._touch(model)
+        return weights
+
+    def verified(self, model: str) -> Weights:
         """The verified weights of `model`, which is a name or a path; of shards the first file.
 
         Raises Failure: USAGE for an unknown name, WEIGHTS if a file is missing or changed.
@@ -171,8 +179,6 @@ class Store:
             return Weights(path, self.verify_path(path), beside[0] if len(beside) == 1 else None)
         manifest = self.find(model)
         self.verify(manifest)
-        with contextlib.suppress(OSError):  # a read-only store does not record the last use
-            self._touch(model)
         projector = None if manifest.projector is None else self.blob(manifest.projector.sha256)
         return Weights(self.path(manifest), manifest.sha256, projector)
 
@@ -194,7 +200,7 @@ class Store:
             stamps = [(self.blob(file.sha256), file.stamp) for file in files]
         with contextlib.suppress(OSError):
             if stamps and all(stamp_of(file.stat()) == stamp for file, stamp in stamps):
-                return self.locate(model)
+                return self.verified(model)
         return None
 
     def verify(self, manifest: Manifest, *, afresh: bool = False) -> None:
