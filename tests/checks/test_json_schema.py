@@ -51,6 +51,17 @@ def test_a_profiles_schema_holds_too(hybrid: Hybrid, profile: Any, tmp_path: Pat
         ({"type": "string", "pattern": r'^a\\b"c$'}, r'"a\\b\"c"', '"ab"'),
         ({"type": "string", "minLength": 3, "maxLength": 1_000_000}, '"abc"', '"ab"'),
         ({"type": "array", "items": {"const": 1}, "maxItems": 100_000}, "[1, 1]", "[2]"),
+        ({"type": "string"}, r'"a\nb"', '"a\nb"'),
+        ({"type": "string", "minLength": 2}, r'"a\tb"', '"a\tb"'),
+        ({"enum": ["日本語", "😀\n", "\ud800"]}, '"日本語"', '"日本"'),
+        ({"enum": ["日本語", "😀\n", "\ud800"]}, r'"😀\n"', r'"\ud83d\ude00\n"'),
+        ({"enum": ["日本語", "😀\n", "\ud800"]}, r'"\ud800"', '"\ufffd"'),
+        ({"const": "\\u00e9"}, r'"\\u00e9"', '"é"'),
+        (
+            {"type": "object", "properties": {"größe": {"const": 1}}, "required": ["größe"]},
+            '{"größe": 1}',
+            "{}",
+        ),
     ],
 )
 def test_a_grammar_takes_what_the_schema_means(

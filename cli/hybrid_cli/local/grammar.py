@@ -20,6 +20,7 @@ _MAX_VALUES = 5000
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems")
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
 """Characters that a JSON string must escape, as the inside of a GBNF character class."""
+_JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 _SHORTHANDS = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " "}
 _KEPT_ESCAPES = frozenset("[]()|{}*+?")
 """Escaped characters that the converter understands."""
@@ -48,9 +49,19 @@ def _converted(schema: Any) -> str:
 
     class Converter(module.SchemaConverter):  # type: ignore[misc,name-defined]
         def _format_literal(self, literal: str) -> str:
-            """Escape backslashes, which the converter's own method does not: GBNF reads them as escapes."""
+            """Escape backslashes, which the converter's own method does not: GBNF reads them as escapes.
+
+            Letters beyond ASCII are written as they are. JSON has `\\u` escapes for them, which few models write.
+            """
+            literal = _JSON_ESCAPES.sub(_unescaped, literal)
             escaped = re.sub(r'["\\]', r"\\\g<0>", literal).replace("\r", "\\r").replace("\n", "\\n")
             return f'"{escaped}"'
+
+        def _add_primitive(self, name: str, rule: Any) -> Any:
+            """Keep control characters out of strings, where JSON does not allow them."""
+            if name == "char":
+                rule = module.BuiltinRule(rule.content.replace(r'[^"\\]', f"[^{_NOT_IN_STRINGS}]"), rule.deps)
+            return super()._add_primitive(name, rule)
 
         def visit(self, schema: Any, name: str) -> Any:
             """Keep an integer within its bounds, which the converter's own method ignores."""
@@ -66,6 +77,18 @@ def _converted(schema: Any) -> str:
     converter.visit(converter.resolve_refs(schema, "the schema"), "")
     grammar: str = converter.format_grammar()
     return grammar
+
+
+def _unescaped(escapes: re.Match[str]) -> str:
+    """The characters of JSON's escapes; the escapes themselves if they must stay, as for half of a surrogate pair."""
+    if not escapes[0].startswith("\\u"):
+        return escapes[0]
+    text = json.dumps(json.loads(f'"{escapes[0]}"'), ensure_ascii=False)[1:-1]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return escapes[0]
+    return text
 
 
 def _bounds_of(schema: Any) -> tuple[int | None, int | None] | None:
