@@ -337,7 +337,7 @@ def test_the_highest_tokens_are_those_that_sorting_finds(vocabulary: int) -> Non
         reading = meter.read(logits)
         first, second = np.sort(np.exp(logits - np.logaddexp.reduce(logits.astype(float))))[-1:-3:-1]
         assert reading.margin == pytest.approx(first - second, abs=1e-5)
-        for count in (1, 40, 104):
+        for count in (1, 40, 104, 4096):
             found = meter.highest(count).tolist()
             assert found == sorted(found)
             assert set(found) >= set(np.argsort(logits)[-count:].tolist())

@@ -18,7 +18,8 @@ from hybrid_cli.local.candidates import permitted
 from hybrid_cli.local.logits import Logits, Meter, Tokens
 from hybrid_cli.local.token_starts import TokenStarts
 
-_LIKELY = 512
+_LIKELY = (512, 4096, 16384)
+"""How many tokens are asked about first. An unsure model has more likely ones."""
 _NEGLIGIBLE = 5e-3
 """What the tokens that are not asked about may add to the probability of the allowed ones."""
 _FEW = 1000
@@ -62,12 +63,15 @@ class Grammar:
 
         Unlikely ones may be missing if at least `enough` are returned.
         """
-        top = meter.highest(_LIKELY)
-        likely = self.permitted(top, logits)
-        if len(top) == len(logits):
-            return likely
-        if len(likely) >= enough and 1.0 - meter.share(top) <= _NEGLIGIBLE * meter.share(likely):
-            return likely
+        for count in _LIKELY:
+            top = meter.highest(count)
+            likely = self.permitted(top, logits)
+            if len(top) == len(logits):
+                return likely
+            if len(likely) < enough:
+                break
+            if 1.0 - meter.share(top) <= _NEGLIGIBLE * meter.share(likely):
+                return likely
         return self.permitted(self._candidates(), logits)
 
     def _candidates(self) -> Tokens:
@@ -77,27 +81,24 @@ class Grammar:
         """
         starts = self._vocabulary.starts
         parts = [starts.always()]
-        for first, probe in self._next_bytes():
+        for first, probe in self.next_bytes().items():
             if starts.count(first) <= _FEW:
                 parts.append(starts.beginning(first))
                 continue
             after = self.copy()
             try:
                 after.accept(probe)
-                seconds = [second for second, _ in after._next_bytes()]
+                seconds = after.next_bytes()
             finally:
                 after.close()
             parts += starts.beginning_twice(first, seconds)
         return np.sort(np.concatenate(parts))
 
-    def _next_bytes(self) -> list[tuple[int, int]]:
+    def next_bytes(self) -> dict[int, int]:
         """Return the bytes that can follow, as far as they are tokens alone, each with that token."""
         starts = self._vocabulary.starts
         can_follow = np.isin(starts.probes, self.permitted(starts.probes, starts.even))
-        return [
-            (int(byte), int(probe))
-            for byte, probe in zip(starts.bytes[can_follow], starts.probes[can_follow], strict=True)
-        ]
+        return dict(zip(starts.bytes[can_follow].tolist(), starts.probes[can_follow].tolist(), strict=True))
 
     def permitted(self, tokens: Tokens, logits: Logits) -> Tokens:
         """Return those of `tokens` that are allowed next. A token with a logit of minus infinity is not."""

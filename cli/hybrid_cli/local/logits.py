@@ -64,13 +64,15 @@ class Meter:
     def highest(self, count: int) -> Tokens:
         """At least the `count` tokens with the highest logits in the last row, ordered by token.
 
-        All tokens from the `count`-th highest column maximum on: at least `count` tokens reach it.
+        All tokens from the `count`-th highest column maximum on: at least `count` tokens reach it. If there are fewer
+        columns, from the `count`-th highest logit on.
         """
-        if self._tops is None or count >= len(self._tops):
+        if self._tops is None or count >= len(self._shifted):
             return np.arange(len(self._shifted), dtype=np.intp)
         if count == 1:
             return np.array([self._best], dtype=np.intp)
-        bound = np.partition(self._tops, -count)[-count]
+        searched = self._tops if count <= len(self._tops) else self._shifted
+        bound = np.partition(searched, -count)[-count]
         return np.flatnonzero(self._shifted >= bound)
 
     def share(self, tokens: Tokens) -> float:
