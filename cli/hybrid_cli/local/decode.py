@@ -19,6 +19,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
+from hybrid_cli.local.forced_text import ForcedText
 from hybrid_cli.local.logits import Logits, Meter, Reading
 from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
@@ -56,6 +57,8 @@ class SequenceJob:
     choices: Choices | None = None
     lookup: Lookup | None = None
     """None if nothing is drafted."""
+    forced: ForcedText | None = None
+    """None without a grammar."""
     draft: list[int] = field(default_factory=list)
     """Tokens that probably follow, to be verified in the next step."""
     is_close: bool = False
@@ -263,7 +266,8 @@ class Decoder:
         for job in self.active:
             job.draft, was_close, job.is_close = [], job.is_close, False
         if len(self.active) == 1 and (job := self.active[0]).produced and job.lookup and not was_close:
-            draft = job.lookup.draft()[: job.max_tokens - len(job.produced) - 1]
+            forced = job.forced.draft(job.produced) if job.forced and job.stream.answering else []
+            draft = job.lookup.draft(forced)[: job.max_tokens - len(job.produced) - 1]
             # Nothing follows the end of an answer, and a text in the prompt ends with the same token.
             job.draft = list(itertools.takewhile(lambda token: not self._model.ends(token), draft))
 
@@ -307,7 +311,8 @@ class Decoder:
             return False
         logits = self._logits(row)
         self._meter.read(logits)
-        return job.sampler.lead(logits, self._meter, job.produced) < _CLOSE
+        lead = job.sampler.lead(logits, self._meter, job.produced, constrain=job.stream.answering)
+        return lead < _CLOSE
 
     def _logits(self, row: int) -> Logits:
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)

@@ -15,6 +15,7 @@ from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import Size, common_length, new_context
 from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
+from hybrid_cli.local.forced_text import ForcedText
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.grammar_filter import GrammarError
 from hybrid_cli.local.loading import Loader
@@ -169,6 +170,7 @@ def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: 
     max_tokens = min(task.max_tokens, longest - len(tokens))
     may_draft = task.drafts and choices is None and images is None and model.can_go_back
     lookup = Lookup(tokens) if may_draft else None
+    forced = None if sampler.grammar is None else ForcedText(model, sampler.grammar)
     budget = ThinkingBudget(budget_of(task.thinking), model.tokens_within)
     return SequenceJob(
         number,
@@ -179,6 +181,7 @@ def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: 
         budget,
         choices=choices,
         lookup=lookup,
+        forced=forced,
         top_logprobs=task.top_logprobs,
         images=images,
     )

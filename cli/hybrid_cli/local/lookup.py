@@ -10,6 +10,7 @@ with several tokens, and so the same prompt would have one answer on an idle mac
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 COSTS = {2: 1.5, 3: 2.0, 4: 2.5, 8: 5.0, 16: 6.5, 32: 11.5}
@@ -20,7 +21,9 @@ Between the figures of two models on an x86 processor (4 tokens: 2.3 to 2.5, 8: 
 MAX_DRAFT = max(COSTS) - 1
 _LENGTHS = (8, 4)
 """Tokens that have to be the same before a draft, the most telling first. After fewer, most drafts are wrong."""
-_FIRST_RATES = {8: 0.8, 4: 0.6}
+_FORCED = 0
+"""Stands for the length where a grammar forces the text: the model may write it in other tokens, or with other blanks."""
+_FIRST_RATES = {8: 0.8, 4: 0.6, _FORCED: 0.95}
 """How probable it is that the next token is the same, too, before any was seen, by the length that was the same."""
 _BELIEF = 4
 """Tokens that a first rate counts as."""
@@ -39,22 +42,31 @@ class Lookup:
         self._after: dict[tuple[int, ...], int] = {}
         """Where the last occurrence of some tokens ends, the one at the very end not counted."""
         self._rates = dict(_FIRST_RATES)
-        self._seen = dict.fromkeys(_LENGTHS, _BELIEF)
+        self._seen = dict.fromkeys(_FIRST_RATES, _BELIEF)
         """Tokens behind each rate."""
+        self._forced: list[int] = []
+        """The forced tokens of the last draft; the first one, if it was none."""
         for token in tokens:
             self._append(token)
 
     def add(self, tokens: Sequence[int]) -> None:
         """Add generated tokens, and learn how often what stood before comes again."""
+        for forced, token in itertools.zip_longest(self._forced, tokens[: len(self._forced)]):
+            self._learn(_FORCED, is_same=forced == token)
+            if forced != token:
+                break
+        self._forced = []
         for token in tokens:
             for length in _LENGTHS:
                 place = self._place(length)
                 if place is not None:
-                    self._seen[length] += 1
-                    weight = max(_TOKEN_WEIGHT, 1 / self._seen[length])
-                    is_same = float(self._tokens[place] == token)
-                    self._rates[length] = _mean(self._rates[length], is_same, weight)
+                    self._learn(length, is_same=self._tokens[place] == token)
             self._append(token)
+
+    def _learn(self, length: int, *, is_same: bool) -> None:
+        self._seen[length] += 1
+        weight = max(_TOKEN_WEIGHT, 1 / self._seen[length])
+        self._rates[length] += weight * (is_same - self._rates[length])
 
     def _append(self, token: int) -> None:
         end = len(self._tokens)
@@ -67,8 +79,20 @@ class Lookup:
         """Return the place after the last occurrence of the last `length` tokens."""
         return self._after.get(tuple(self._tokens[-length:]))
 
-    def draft(self) -> list[int]:
-        """Return the tokens that probably follow; none if a longer pass would not pay."""
+    def draft(self, forced: Sequence[int] = ()) -> list[int]:
+        """Return the tokens that probably follow; none if a longer pass would not pay.
+
+        `forced` ones, which a grammar leaves no choice in, go before others.
+        """
+        repeated = self._repeated()
+        if repeated[: len(forced)] == list(forced):
+            return repeated
+        length = self._best_length(self._rates[_FORCED], len(forced))
+        self._forced = list(forced[: length or 1])
+        return list(forced[:length])
+
+    def _repeated(self) -> list[int]:
+        """Return what followed the last tokens before, as much as pays."""
         for length in _LENGTHS:
             place = self._place(length)
             if place is not None:
@@ -88,7 +112,3 @@ class Lookup:
                 if speed > most:
                     best, most = tokens - 1, speed
         return best
-
-
-def _mean(old: float, new: float, weight: float) -> float:
-    return old + weight * (new - old)

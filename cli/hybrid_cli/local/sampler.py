@@ -48,7 +48,7 @@ class Sampler:
     ) -> None:
         """Raises GrammarError if llama.cpp cannot parse `grammar`."""
         self._piece = piece
-        self._grammar = None if grammar is None else Grammar(grammar, vocabulary)
+        self.grammar = None if grammar is None else Grammar(grammar, vocabulary)
         self._chain = _new_chain(vocabulary.size, task, own_seed(task.seed, prompt, task.sample))
         self.is_greedy = task.temperature == 0
         self._penalty = task.repeat_penalty
@@ -61,23 +61,30 @@ class Sampler:
 
         Raises Failure (WEIGHTS) if no token is allowed, because the logits are no numbers.
         """
-        if self._grammar is None or not constrain:
+        if self.grammar is None or not constrain:
             return SampledToken(self._sample(meter.highest(self._candidates), logits))
-        allowed = self._grammar.allowed(logits, meter, max(self._candidates, _MAX_COMPARED + 1))
+        allowed = self.grammar.allowed(logits, meter, max(self._candidates, _MAX_COMPARED + 1))
         if not len(allowed):
             raise Failure(ExitStatus.WEIGHTS, "the model's output is no numbers; its file may be damaged")
         token = self._sample(allowed, logits)
-        self._grammar.accept(token)
+        self.grammar.accept(token)
         return SampledToken(token, self._begin_one_text(allowed), self._share(token, allowed, logits))
 
-    def lead(self, logits: Logits, meter: Meter, produced: Sequence[int]) -> float:
-        """Return how far the best token of the row is ahead of the second, in nats, after the penalty on what repeats."""
+    def lead(self, logits: Logits, meter: Meter, produced: Sequence[int], *, constrain: bool) -> float:
+        """Return how far the best token of the row is ahead of the second, in nats, after the penalty on what repeats.
+
+        `constrain` counts only what the grammar allows. Of a single such token among the likely ones it is known how far
+        it is ahead of the unlikely ones.
+        """
         tokens = meter.highest(self._candidates + 1)
+        least = float(logits[tokens].min())
+        if self.grammar is not None and constrain:
+            tokens = self.grammar.permitted(tokens, logits)
         values = logits[tokens].astype(np.float64)
         if self._penalty != 1:
             repeated = np.isin(tokens, produced[-_PENALTY_WINDOW:])
             values[repeated] *= np.where(values[repeated] > 0, 1 / self._penalty, self._penalty)
-        second, best = np.partition(values, -2)[-2:]
+        second, best = np.sort([least, least, *values])[-2:]
         return float(best - second)
 
     def _sample(self, tokens: Tokens, logits: Logits) -> int:
@@ -119,8 +126,8 @@ class Sampler:
 
     def close(self) -> None:
         llama_cpp.llama_sampler_free(self._chain)
-        if self._grammar is not None:
-            self._grammar.close()
+        if self.grammar is not None:
+            self.grammar.close()
 
 
 def own_seed(seed: int, prompt: str, sample: int) -> int:

@@ -106,8 +106,8 @@ class Local(Section, frozen=True):
     lookup: Annotated[
         bool,
         says(
-            "Draft text that repeats the prompt or the answer, and verify it; faster. Only where two tokens are as good as"
-            " equal, an answer may go on with the other one."
+            "Draft text that repeats the prompt or the answer, or that a schema forces, and verify it; faster. Only where"
+            " two tokens are as good as equal, an answer may go on with the other one."
         ),
     ] = True
     keep_alive: Annotated[
