@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # late, as most prompts have no template
 _READ_SIZE = 1 << 16
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
+NamedText = tuple[str, str]
+"""A text that is all or a part of a message, after its name in a refusal."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -42,9 +45,24 @@ class Question:
     shared: str = ""
     """Text before the prompt, of the files that all records of a pipe share."""
     files: tuple[PromptFile, ...] = ()
-    """The texts that context and prompt were made of, in their order: files, the text on stdin, a template's input."""
+    """The files that the context was made of, in their order, and the text on stdin beside them."""
+    given: str = ""
+    """The prompt, or a pipe's record, as it was given; "" if no template's text surrounds it."""
     template_head: str = ""
     """The beginning of the prompt that a template wrote, whatever its input."""
+    joined: tuple[NamedText, ...] = ()
+    """The messages that a client sent one after another as the prompt, if there are several."""
+
+    @property
+    def parts(self) -> list[NamedText]:
+        """The texts of the message, in their order."""
+        if self.joined:
+            return list(self.joined)
+        files = [(f"`{file.name}`", file.text) for file in self.files]
+        if self.context_follows:
+            return [*files, ("the instruction", self.prompt), ("the record", self.given or self.context)]
+        context = files or [("the piped text", self.context)]
+        return [*context, ("the prompt", self.given or self.prompt)]
 
 
 @dataclass(frozen=True)
@@ -57,15 +75,27 @@ class Turn:
     """Whether a cloud model wrote it."""
     numbers: tuple[int, ...] = ()
     """Its place, from 1, among the messages of its conversation; more than one if several were joined."""
+    texts: tuple[str, ...] = ()
+    """The text of each of the messages that were joined."""
 
     @property
     def name(self) -> str:
         """The message's name in a refusal."""
-        kind = "an earlier prompt" if self.role == "user" else "an earlier answer"
-        if not self.numbers:
-            return kind
-        first, last = self.numbers[0], self.numbers[-1]
-        return f"message {first} ({kind})" if first == last else f"messages {first} to {last} ({kind})"
+        return f"message {self.numbers[0]} ({self._kind})" if self.numbers else self._kind
+
+    @property
+    def parts(self) -> list[NamedText]:
+        """The messages that were joined; [] if it is one message."""
+        return self.parts_as(self._kind)
+
+    def parts_as(self, kind: str) -> list[NamedText]:
+        """The same, called `kind`."""
+        numbered = zip(self.numbers, self.texts, strict=False)
+        return [(f"message {number} ({kind})", text) for number, text in numbered]
+
+    @property
+    def _kind(self) -> str:
+        return "an earlier prompt" if self.role == "user" else "an earlier answer"
 
 
 @dataclass(frozen=True)
@@ -102,6 +132,8 @@ class Request:
     """Hosted tools to use, which only a cloud offers."""
     unsent: tuple[str, ...] = ()
     """Texts that do not leave, but show which values of the prompt are secrets, such as a record below its header."""
+    system_parts: tuple[NamedText, ...] = ()
+    """The messages that the system message was joined of."""
     tool_argument: str | None = None
     """What the local model asks the tool for; None if the user asked for the tool, in the prompt."""
 
@@ -146,6 +178,11 @@ class Request:
         """Return the name of each of `messages` in a refusal."""
         system = [] if self.system is None else ["the system message"]
         return [*system, *(turn.name for turn in self.history), "the prompt"]
+
+    def message_parts(self) -> list[list[NamedText]]:
+        """Return the named parts of each of `messages`; [] for one with a single text."""
+        system = [] if self.system is None else [list(self.system_parts)]
+        return [*system, *(turn.parts for turn in self.history), self.question.parts]
 
     def arguments(self) -> list[dict[str, str]]:
         """Return the chat messages for a hosted tool: only its argument, without context or system message."""
@@ -208,8 +245,7 @@ def _by_template(
     prompt = template.text(given)
     if not prompt.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
-    files = (*files, PromptFile("the prompt", given)) if given else files
-    return Question(prompt, context, files=files, template_head=template.head)
+    return Question(prompt, context, files=files, given=given, template_head=template.head)
 
 
 def prompt_of(argument: str, environment: Environment) -> str:

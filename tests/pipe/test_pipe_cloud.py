@@ -376,5 +376,12 @@ def test_files_come_before_the_instruction_of_each_record(
     done = hybrid(*arguments, stdin=b"three\n", cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, len(cloud.received)) == (3, 3), done.stderr
     assert b"line 1 of `glossary.md`" in done.stderr
+    secret = (tmp_path / "glossary.md").read_text()
+    for given, record, place in (
+        ("Translate\nthis.", secret.encode(), b"line 1 of the record looks"),
+        (f"Translate\n{secret}", b"three\n", b"line 2 of the instruction looks"),
+    ):
+        done = hybrid("pipe", "-p", path, given, stdin=record, cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
+        assert (done.returncode, place in done.stderr) == (3, True), done.stderr
     done = hybrid("pipe", "-f", "-", "Translate.", stdin=b"a\n", cwd=tmp_path)
     assert (done.returncode, b"in a pipe, stdin has the records" in done.stderr) == (2, True)

@@ -197,8 +197,10 @@ def test_a_secret_blocks_the_handoff_and_is_not_printed(
     text = f"first\nsecond {TOKEN}\n".encode()
     done = hybrid("run", "-p", path, "Explain.", stdin=text, HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, done.stdout, cloud.received) == (3, b"", [])
-    assert b"blocked: line 2 of the prompt looks like a GitHub token; nothing was sent" in done.stderr
+    assert b"blocked: line 2 of the piped text looks like a GitHub token; nothing was sent" in done.stderr
     assert TOKEN.encode() not in done.stderr
+    done = hybrid("run", "-p", path, f"Explain.\n{TOKEN}", stdin=b"a\nb\nc", HYBRID_CONSENT=cloud.origin)
+    assert b"blocked: line 2 of the prompt looks like a GitHub token; nothing was sent" in done.stderr
     done = hybrid("run", "-p", path, "-s", f"My key is {TOKEN}", "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
     assert b"line 1 of the system message looks like a GitHub token" in done.stderr

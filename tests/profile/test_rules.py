@@ -178,6 +178,20 @@ def test_a_tag_is_meant_however_it_is_written(given: str, profile: Profile, home
     assert under_rules(policy, facts)[0].mode == "forbid"
 
 
+def test_an_anchor_holds_for_each_of_the_messages_that_were_joined() -> None:
+    rules = [("a", Rule(When(matches="^Project Heron$"), "forbid"))]
+    texts = ("Look:", "Project Heron", "Well?")
+    joined, named = "\n\n".join(texts), tuple(("a message", text) for text in texts)
+    plain = Request(Question("Hi", ""), "Be brief.")
+    for request in (
+        replace(plain, question=Question(joined, "", joined=named)),
+        replace(plain, history=(Turn("user", joined, numbers=(1, 2, 3), texts=texts),)),
+        replace(plain, system=joined, system_parts=named),
+        replace(plain, question=Question(f"Read: {texts[1]}", "", given=texts[1])),
+    ):
+        assert rule_on(rules, RequestFacts(request, frozenset())) is not None, request
+
+
 def test_every_text_that_would_leave_is_searched() -> None:
     question = Question("Sum up.", "", files=(PromptFile("projekt müller.txt", "Hi"),))
     schema = read_schema('{"type": "object", "properties": {"projekt müller": {"type": "string"}}}')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import random
 import re
 import socket
 import statistics
@@ -20,8 +21,10 @@ import pytest
 from hybrid_cli.serve.faults import HTTP
 from hybrid_process import environment
 from scripted_cloud import Reply
+from secret_samples import mixed
 from served_hybrid import Served
 
+TOKEN = f"ghp_{mixed(random.Random(1), 36)}"
 COLOUR = [{"role": "user", "content": "Name a colour."}]
 STORY = [{"role": "user", "content": "Tell a long story about a fox."}]
 
@@ -129,11 +132,23 @@ def test_earlier_turns_reach_the_model_and_the_rules(served: Served) -> None:
         openai.PermissionDeniedError, match=r"line 1 of message 2 \(an earlier prompt\) looks like"
     ):
         client.chat.completions.create(model="hybrid/always", messages=conversation)
-    joined = [*conversation[:2], {"role": "user", "content": "It is new."}, *conversation[2:]]
+    joined = [conversation[0], {"role": "user", "content": "Hi,\n\nyou."}, *conversation[1:]]
     with pytest.raises(
-        openai.PermissionDeniedError, match=r"line 1 of messages 2 to 3 \(an earlier prompt\) looks"
+        openai.PermissionDeniedError, match=r"line 1 of message 3 \(an earlier prompt\) looks"
     ):
         client.chat.completions.create(model="hybrid/always", messages=joined)
+    parts = [
+        {"role": "system", "content": "Be brief.\nAnd kind."},
+        {"role": "developer", "content": f"It is\n{TOKEN}"},
+        {"role": "user", "content": "Look at this:\n"},
+        {"role": "user", "content": f"a\nb\nThe key is {TOKEN}, is it?"},
+        {"role": "user", "content": "Well?"},
+    ]
+    places = r"line 2 of message 2 \(a system message\) looks .* line 3 of message 4 \(a part of the prompt\) looks"
+    with pytest.raises(openai.PermissionDeniedError, match=places):
+        client.chat.completions.create(model="hybrid/always", messages=parts)
+    with pytest.raises(openai.PermissionDeniedError, match=r"line 1 of the instructions looks"):
+        client.responses.create(model="hybrid/always", instructions=TOKEN, input="Hi")
     with pytest.raises(
         openai.PermissionDeniedError, match=r"line 1 of message 1 \(an earlier prompt\) looks like"
     ):

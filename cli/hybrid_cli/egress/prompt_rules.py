@@ -52,10 +52,11 @@ class RequestFacts:
         request, question = self.request, self.request.question
         messages = (self.text, question.prompt, question.context, request.system, request.tool_argument)
         schema = [] if request.schema is None else sent_forms(request.schema.data)
-        files = [text for file in question.files for text in (file.text, file.name)]
+        files = [file.name for file in question.files]
         earlier = [turn.content for turn in request.history]
-        parts = (*messages, *files, *earlier, *schema, *request.stop, *request.choices)
-        return list(dict.fromkeys(part for part in parts if part))
+        parts = [text for parts in request.message_parts() for _name, text in parts]
+        texts = (*messages, *parts, *files, *earlier, *schema, *request.stop, *request.choices)
+        return list(dict.fromkeys(text for text in texts if text))
 
     @cached_property
     def _readable_texts(self) -> list[str]:

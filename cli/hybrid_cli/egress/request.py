@@ -11,7 +11,7 @@ from hybrid_cli.egress.answer_limit import answer_limit
 from hybrid_cli.egress.learned_dialects import LearnedDialects
 from hybrid_cli.profile.cloud_section import Server
 from hybrid_cli.profile.policy import Policy
-from hybrid_cli.prompt import Request
+from hybrid_cli.prompt import NamedText, Request
 from hybrid_cli.ui.environment import Environment
 
 if TYPE_CHECKING:  # late, as most runs send nothing
@@ -30,6 +30,13 @@ def _outgoing_names(request: Request, server: Server) -> list[str]:
     if request.tools and server.tool_context == "arguments":
         return ["the prompt" if request.tool_argument is None else "the hosted tool's argument"]
     return request.message_names()
+
+
+def _outgoing_parts(request: Request, server: Server) -> list[list[NamedText]]:
+    """Return the named parts of each of the outgoing messages."""
+    if request.tools and server.tool_context == "arguments":
+        return [[]]
+    return request.message_parts()
 
 
 def outgoing_images(request: Request, server: Server) -> tuple[Image, ...]:
@@ -54,13 +61,12 @@ def scanned_call(
     guides = [] if request.tools else _guides(request)
     options = [guide["role"] for guide in guides]
     is_plain = not screen(guides, policy.privacy, environment.variables, keys, names=options).vault.counts
-    files = [(file.name, file.text) for file in request.question.files]
     messages = outgoing_messages(request, server)
     whole = [message["content"] for message in request.messages()] if request.tools else []
     kept = [*whole, *request.unsent]
     known = environment.known_secrets
-    names = _outgoing_names(request, server)
-    screened = screen(messages, policy.privacy, environment.variables, keys, files, kept, known, names)
+    names, parts = _outgoing_names(request, server), _outgoing_parts(request, server)
+    screened = screen(messages, policy.privacy, environment.variables, keys, parts, kept, known, names)
     guided = not request.tools and is_plain and not screened.vault.counts
     call = Call(
         server,

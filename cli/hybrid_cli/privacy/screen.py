@@ -39,14 +39,14 @@ def screen(
     privacy: Privacy,
     variables: Mapping[str, str],
     keys: Collection[str] = (),
-    files: Sequence[tuple[str, str]] = (),
+    parts: Sequence[Sequence[tuple[str, str]]] = (),
     kept: Sequence[str] = (),
     known: set[KnownValue] | None = None,
     names: Sequence[str] = (),
 ) -> Screened:
     """`messages`, redacted as `privacy` says. `keys`, the clouds' own, are secrets in any encoding.
 
-    `files` are names and texts that the last message contains in this order: a refusal names a file and its line.
+    `parts` are, for each message, names and texts that it contains in this order: a refusal names a part and its line.
     `kept` are texts of the request that do not leave: a secret that is found in them is one in `messages`, too.
     So are those in `known`, to which this adds what it finds. `names` are those of the messages in a refusal; without
     them it numbers the messages.
@@ -60,7 +60,7 @@ def screen(
     found = _found(texts, kept, kinds, privacy, variables, values, set() if known is None else known)
     if privacy.on_secret == "forbid":  # noqa: S105  no password
         names = names or [f"message {number}" for number, _message in enumerate(messages, 1)]
-        _refuse_secrets(messages, names, found, files)
+        _refuse_secrets(messages, names, found, parts or [()] * len(messages))
     vault = Vault(texts)
     redacted = [
         {**message, "content": vault.redact(message["content"], spans)}
@@ -95,12 +95,11 @@ def _refuse_secrets(
     messages: Sequence[Message],
     names: Sequence[str],
     found: Sequence[Sequence[SensitiveSpan]],
-    files: Sequence[tuple[str, str]],
+    parts: Sequence[Sequence[tuple[str, str]]],
 ) -> None:
     places = [
-        f"{_place(span.start, message['content'], name, files if message is messages[-1] else ())}"
-        f" looks like {_with_article(span.name)}"
-        for message, name, spans in zip(messages, names, found, strict=True)
+        f"{_place(span.start, message['content'], name, named)} looks like {_with_article(span.name)}"
+        for message, name, named, spans in zip(messages, names, parts, found, strict=True)
         for span in spans
         if span.kind == "secret"
     ]
@@ -114,16 +113,16 @@ def _refuse_secrets(
         )
 
 
-def _place(start: int, content: str, name: str, files: Sequence[tuple[str, str]]) -> str:
-    """Return the line at `start` of `content`, and the name of the file or message that it is in."""
+def _place(start: int, content: str, name: str, parts: Sequence[tuple[str, str]]) -> str:
+    """Return the line at `start` of `content`, and the name of the part or message that it is in."""
     end = 0
-    for file, text in files:
+    for part, text in parts:
         first = content.find(text.rstrip(), end)
-        if first < 0:  # a hosted tool gets no files
+        if first < 0:
             continue
         end = first + len(text.rstrip())
         if first <= start < end:
-            return f"line {1 + content.count(chr(10), first, start)} of `{file}`"
+            return f"line {1 + content.count(chr(10), first, start)} of {part}"
     return f"line {1 + content.count(chr(10), 0, start)} of {name}"
 
 

@@ -10,7 +10,7 @@ from hybrid_cli.checks.verify import require_command
 from hybrid_cli.profile.layers import Layer
 from hybrid_cli.profile.modes import Mode
 from hybrid_cli.profile.policy import Flags, Policy
-from hybrid_cli.prompt import Question, Request, Turn
+from hybrid_cli.prompt import NamedText, Question, Request, Turn
 from hybrid_cli.ui.environment import Environment
 
 _NAMES = {
@@ -47,6 +47,8 @@ class Asked:
     flags: RequestFlags
     question: Question
     system: str | None = None
+    system_parts: tuple[NamedText, ...] = ()
+    """The messages that `system` was joined of."""
     history: tuple[Turn, ...] = ()
     stop: tuple[str, ...] = ()
     schema: AnswerSchema | None = None
@@ -79,4 +81,5 @@ class Asked:
             checks_cut=self.checks_cut or self.schema is None,
             top_logprobs=self.top_logprobs,
             history=self.history,
+            system_parts=self.system_parts,
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from hybrid_cli.checks.json_schema import AnswerSchema, checked_schema
 from hybrid_cli.exit_status import Failure
-from hybrid_cli.prompt import Question, Turn
+from hybrid_cli.prompt import NamedText, Question, Turn
 from hybrid_cli.serve.asked import Asked, RequestFlags
 from hybrid_cli.serve.faults import HttpFault, invalid
 
@@ -118,6 +118,7 @@ def read_chat(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked, Chat
     return Asked(
         _flags(body, profiles, limit, None if body.seed is None else body.seed & 0xFFFFFFFF),
         prompt,
+        _joined(system),
         system,
         history,
         tuple(stop),
@@ -137,6 +138,7 @@ def read_responses(data: bytes, profiles: dict[str, str | None]) -> tuple[Asked,
     return Asked(
         _flags(body, profiles, body.max_output_tokens, None),
         prompt,
+        _joined(system),
         system,
         history,
         schema=_schema((body.text or {}).get("format"), "text.format", nested=None),
@@ -186,12 +188,12 @@ def _flags(
 
 def _conversation(
     messages: Sequence[Message], name: str, instructions: str | None = None
-) -> tuple[str | None, tuple[Turn, ...], Question]:
-    """Return the system message, which begins with `instructions`, the earlier turns and the prompt.
+) -> tuple[tuple[NamedText, ...], tuple[Turn, ...], Question]:
+    """Return the parts of the system message, which begins with `instructions`, the earlier turns and the prompt.
 
     Raises HttpFault.
     """
-    system = [instructions] if instructions else []
+    system: list[NamedText] = [("the instructions", instructions)] if instructions else []
     turns: list[Turn] = []
     for number, message in enumerate(messages, 1):
         where = f"{name}[{number - 1}]"
@@ -199,16 +201,23 @@ def _conversation(
             raise invalid(f"{where}: hybrid serve takes no tool calls and no other items than messages", name)
         text = _text(message.content, where, name)
         if message.role in ("system", "developer"):
-            system.append(text)
+            system.append((f"message {number} (a system message)", text))
         elif turns and turns[-1].role == message.role:  # chat templates want the roles in turn
             before = turns[-1]
-            numbers = (*before.numbers, number)
-            turns[-1] = Turn(before.role, f"{before.content}\n\n{text}", numbers=numbers)
+            numbers, texts = (*before.numbers, number), (*before.texts, text)
+            turns[-1] = Turn(before.role, "\n\n".join(texts), numbers=numbers, texts=texts)
         else:
-            turns.append(Turn("user" if message.role == "user" else "assistant", text, numbers=(number,)))
+            role: Literal["user", "assistant"] = "user" if message.role == "user" else "assistant"
+            turns.append(Turn(role, text, numbers=(number,), texts=(text,)))
     if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
         raise invalid(f"{name}: the last message must be the user's, with text", name)
-    return "\n\n".join(system) or None, tuple(turns[:-1]), Question(turns[-1].content, "")
+    last = turns[-1]
+    joined = last.parts_as("a part of the prompt") if len(last.texts) > 1 else []
+    return tuple(system), tuple(turns[:-1]), Question(last.content, "", joined=tuple(joined))
+
+
+def _joined(parts: Sequence[NamedText]) -> str | None:
+    return "\n\n".join(text for _name, text in parts) or None
 
 
 _TEXT_PARTS = ("text", "input_text", "output_text")
