@@ -7,9 +7,11 @@ be tested is the way: that an image changes what the model computes, and that ev
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import time
 import zlib
@@ -25,8 +27,10 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.gate.calibration import shipped
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.local import loading, memory
+from hybrid_cli.local.image_size import size_of, too_large
 from hybrid_cli.local.worker import SPAWN
 from hybrid_cli.prompt import Question, Request
+from hybrid_cli.prompt_files.image_formats import without_metadata
 from hybrid_process import Hybrid, environment
 from loopback_hub import LoopbackHub, Served
 from made_images import images
@@ -156,6 +160,49 @@ def test_what_only_the_cloud_can_read_is_a_reason_to_hand_off(
     assert len(cloud.received) == 2
     done = hybrid("run", "-p", path, *SHORT, "-i", folder / "red.png", "?", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, len(cloud.received)) == (0, 2), done.stderr
+
+
+def _drawn(kind: str, size: tuple[int, int], **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("GIF", {})]
+)
+def test_the_size_of_an_image_is_read_from_its_header(kind: str, options: dict[str, Any]) -> None:
+    image = _drawn(kind, (37, 21), **options)
+    assert size_of(image) == (37, 21)
+    assert size_of(without_metadata(image)[1]) == (37, 21)
+    cut = next(length for length in range(len(image)) if size_of(image[:length]) == (37, 21))
+    assert not any(map(size_of, (image[:length] for length in range(cut))))
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(
+    hybrid: Hybrid, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bomb.png").write_bytes(_large_png(30_000))
+    done = hybrid(*OFFLINE, "-m", folder / "model.gguf", "-i", tmp_path / "bomb.png", "What is it?")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 1)
+    assert "it has 30000 x 30000 pixels, over 100 million; make it smaller" in done.stderr.decode()
+    monkeypatch.setattr(memory, "available", lambda: 50_000_000)  # a machine with little memory
+    assert too_large(_drawn("PNG", (2000, 2000))) is None
+    refusal = too_large(_large_png(3000))
+    assert refusal is not None
+    assert "its 3000 x 3000 pixels need 108 MB of memory, but only 50 MB are free" in refusal
+
+
+def _large_png(side: int) -> bytes:
+    """A square PNG of black pixels, a thousandth of its pixels' size."""
+    lines, pack = zlib.compressobj(9), bytes(side // 8 + 2)
+    body = b"".join(lines.compress(pack) for _ in range(side)) + lines.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit a pixel
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
 
 
 def test_an_unsure_answer_about_an_image_is_handed_off_with_it(

@@ -18,6 +18,7 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp, low_level
+from hybrid_cli.local.image_size import too_large
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.threads import usable_cores
 
@@ -136,6 +137,9 @@ class Projector:
             for image in images:
                 if not image.startswith(_READABLE):
                     raise _unreadable("it reads PNG, JPEG and GIF")
+                refusal = too_large(image)
+                if refusal is not None:
+                    raise _unreadable(refusal)
                 data = (ctypes.c_uint8 * len(image)).from_buffer_copy(image)
                 bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._handle, data, len(image), False, options)
                 if not bitmap:
