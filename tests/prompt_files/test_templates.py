@@ -152,6 +152,33 @@ def test_a_pipes_rule_sees_the_record_alone(
     assert len(cloud.received) == 1
 
 
+def test_a_template_has_one_name_with_or_without_its_suffix(hybrid: Hybrid, stored: Path) -> None:
+    def show(name: str) -> tuple[int, bytes, str]:
+        done = hybrid("templates", "show", name)
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    text = (stored / "sort.md").read_bytes()
+    assert show("sort") == show("sort.md") == (0, text, "")
+    for other in ("sort", "sort.md.md"):
+        (stored / other).write_text("Another one.\n")
+    assert show("sort") == (0, text, "")
+    code, out, told = show("sort.md")
+    assert (code, out, told.count("\n")) == (2, b"", 1)
+    assert f"`sort.md` could be {stored}/sort.md or {stored}/sort.md.md; rename or delete one" in told
+    listed = hybrid("templates", "ls", "--json")
+    assert [one["name"] for one in json.loads(listed.stdout)] == ["plain", "sort"]
+    notes = listed.stderr.decode().splitlines()
+    assert [note.partition(" is not a template")[0] for note in notes] == [
+        f"hybrid: {stored}/sort",
+        f"hybrid: {stored}/sort.md.md",
+    ]
+    (stored / "sort.md").unlink()
+    assert f"no template `sort`; rename {stored}/sort to sort.md" in show("sort.md")[2]
+    (stored / "sort").unlink()
+    assert f"no template `sort`; rename {stored}/sort.md.md to sort.md" in show("sort")[2]
+    assert "cannot be a template's name" in show("sort.md.md")[2]
+
+
 def test_templates_are_listed_and_shown(hybrid: Hybrid, stored: Path) -> None:
     listed = json.loads(hybrid("templates", "ls", "--json").stdout)
     assert [(one["name"], one["variables"]) for one in listed] == [

@@ -74,37 +74,52 @@ def folder_of(environment: Environment) -> Path:
 
 
 def path_of(name: str, environment: Environment) -> Path:
-    """Return the file of the template `name`. Raises Failure (USAGE) if it cannot be a name."""
-    if _NAME.fullmatch(name) is None:
+    """Return the file of the template `name`, which may end in the file's .md. Raises Failure (USAGE) if it is no name."""
+    stem = name.removesuffix(_SUFFIX)
+    if _NAME.fullmatch(stem) is None or stem.endswith(_SUFFIX):
         raise Failure(
             ExitStatus.USAGE,
             f"`{shorten(name)}` cannot be a template's name; use letters, digits, `.`, `-` and `_`;"
             " for any other file: hybrid run @FILE",
         )
-    return folder_of(environment) / f"{name}{_SUFFIX}"
+    return folder_of(environment) / f"{stem}{_SUFFIX}"
 
 
 def stored_names(environment: Environment) -> list[str]:
     """Return the names of all templates, sorted."""
-    return sorted(
-        path.stem for path in folder_of(environment).glob(f"*{_SUFFIX}") if _NAME.fullmatch(path.stem)
-    )
+    stems = (path.stem for path in folder_of(environment).glob(f"*{_SUFFIX}"))
+    return sorted(stem for stem in stems if _NAME.fullmatch(stem) and not stem.endswith(_SUFFIX))
+
+
+def _misnamed(environment: Environment) -> list[Path]:
+    """Return the files that look like templates, but end in no .md, or in two."""
+    found = sorted(path for path in folder_of(environment).glob("*") if not path.is_dir())
+    return [path for path in found if not path.suffix or path.name.endswith(_SUFFIX * 2)]
 
 
 def stored_template(name: str, environment: Environment) -> PromptTemplate:
     """Return the template `name` without values. Raises Failure (USAGE)."""
     path = path_of(name, environment)
+    twin = path.with_name(f"{path.name}{_SUFFIX}")
     if not is_there(path):
-        close = nearest(name, stored_names(environment))
-        hint = f"did you mean `{close}`?" if close else f"to write it: hybrid templates edit {name}"
-        raise Failure(ExitStatus.USAGE, f"no template `{shorten(name)}`; {hint}")
+        namesakes = [one for one in (path.with_name(path.stem), twin) if one.is_file()]
+        close = nearest(path.stem, stored_names(environment))
+        hint = f"did you mean `{close}`?" if close else f"to write it: hybrid templates edit {path.stem}"
+        hint = f"rename {namesakes[0]} to {path.name}" if namesakes else hint
+        raise Failure(ExitStatus.USAGE, f"no template `{shorten(path.stem)}`; {hint}")
+    if name == path.name and twin.is_file():
+        raise Failure(ExitStatus.USAGE, f"`{name}` could be {path} or {twin}; rename or delete one of them")
     require_regular(path)
-    return PromptTemplate(name, read_text_file(str(path), environment).rstrip("\n"))
+    return PromptTemplate(path.stem, read_text_file(str(path), environment).rstrip("\n"))
 
 
 def stored_templates(environment: Environment) -> list[PromptTemplate]:
-    """Return all templates, sorted by name. A note names each file that cannot be read."""
+    """Return all templates, sorted by name. A note names each file that cannot be one."""
     found = []
+    for path in _misnamed(environment):
+        environment.note(
+            f"{path} is not a template, because its name does not end in one {_SUFFIX}; rename it"
+        )
     for name in stored_names(environment):
         try:
             found.append(stored_template(name, environment))
