@@ -62,8 +62,16 @@ def test_a_files_name_is_a_files_name(tmp_path: Path, monkeypatch: pytest.Monkey
     Path("name, age").write_text("{}")
     with pytest.raises(Failure, match=r"is a file, and a schema; for the file write \./name, age"):
         read_schema("name, age")
-    with pytest.raises(Failure, match=r"cannot be read: No such file.*to name fields, write: name, age int"):
-        read_schema("name")
+    for given, hint in (
+        ("name", "; for a field of that name, write: --schema 'name str'"),
+        ("größe", "; for a field of that name, write: --schema 'größe str'"),
+        ("name:str", f"; to name fields, write: {EXAMPLE}"),
+        ("./name", ""),
+        ("name.json", ""),
+    ):
+        with pytest.raises(Failure) as failure:
+            read_schema(given)
+        assert str(failure.value) == f"the schema {given} cannot be read: No such file or directory{hint}"
 
 
 def test_the_local_model_fills_the_fields(hybrid: Hybrid) -> None:

@@ -87,7 +87,7 @@ def read_schema(given: str) -> AnswerSchema:
     is_json = given.lstrip().startswith(("{", "[", '"')) or given.strip() in _OTHER_JSON
     if not is_json and _is_short(given):
         return checked_schema(short_schema(given), "--schema")
-    source, text = ("--schema", given) if is_json else (shorten(given), _read(Path(given)))
+    source, text = ("--schema", given) if is_json else (shorten(given), _read(given))
     try:
         data = json.loads(text, parse_constant=_no_number)
         json.dumps(data, allow_nan=False)  # Python reads 1e400 as infinity, which JSON cannot express
@@ -173,24 +173,25 @@ def _contradiction(data: Any) -> str | None:
     return next((one for one in found if one is not None), None)
 
 
-def _read(path: Path) -> str:
+def _read(given: str) -> str:
+    """Return the text of the file `given`. Raises Failure (USAGE)."""
     try:
-        path = path.expanduser()
+        path = Path(given).expanduser()
         opened = path.open("rb") if str(path).startswith(_STREAMS) else open_regular(path)
         with opened as file:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a valid file name"
-        hint = "" if "." in path.name or "/" in str(path) else f"; to name fields, write: {EXAMPLE}"
-        raise Failure(
-            ExitStatus.USAGE, f"the schema {shorten(str(path))} cannot be read: {why}{hint}"
-        ) from error
+        is_field = re.fullmatch(r"[^\W\d][\w-]*", given) is not None
+        hint = f"; for a field of that name, write: --schema '{shorten(given)} str'" if is_field else ""
+        hint = hint if is_field or "." in given or "/" in given else f"; to name fields, write: {EXAMPLE}"
+        raise Failure(ExitStatus.USAGE, f"the schema {shorten(given)} cannot be read: {why}{hint}") from error
     if len(content) > _MAX_BYTES:
-        raise Failure(ExitStatus.USAGE, f"the schema {path} is over {_MAX_BYTES // 1000} kB")
+        raise Failure(ExitStatus.USAGE, f"the schema {shorten(given)} is over {_MAX_BYTES // 1000} kB")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Failure(ExitStatus.USAGE, f"the schema {path} is not UTF-8") from None
+        raise Failure(ExitStatus.USAGE, f"the schema {shorten(given)} is not UTF-8") from None
 
 
 class _NoNumberError(ValueError):
