@@ -182,8 +182,8 @@ def _read(given: str) -> str:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not a valid file name"
-        is_field = re.fullmatch(r"[^\W\d][\w-]*", given) is not None
-        hint = f"; for a field of that name, write: --schema '{shorten(given)} str'" if is_field else ""
+        is_field = re.fullmatch(r"[^\W\d][\w-]{0,39}", given) is not None
+        hint = f"; for a field of that name, write: --schema '{given} str'" if is_field else ""
         hint = hint if is_field or "." in given or "/" in given else f"; to name fields, write: {EXAMPLE}"
         raise Failure(ExitStatus.USAGE, f"the schema {shorten(given)} cannot be read: {why}{hint}") from error
     if len(content) > _MAX_BYTES:
