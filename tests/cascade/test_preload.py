@@ -11,6 +11,7 @@ import pytest
 
 from hybrid_cli.app import invoke
 from hybrid_cli.cascade.preload import preload
+from hybrid_cli.cascade.run_options import RunOptions
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.protocol import Loaded, LocalRequest, Message, Preload, Task
 from hybrid_cli.local.worker import Worker
@@ -18,6 +19,10 @@ from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Store
+
+HI = RunOptions(
+    "Hi", None, None, as_json=False, stream=False, may_read_stdin=True, dry_run=False, tags=frozenset()
+)
 
 
 @pytest.fixture
@@ -53,7 +58,7 @@ def test_weights_are_not_hashed_for_it(
     flags = Flags(profile="offline", model=str(blob) if is_path else "smollm2-135m")
     policy = merge_policy(flags, environment)
     for is_known in (False, True):
-        preload(policy, 2, worker, environment, has_choices=False)
+        preload(policy, HI, worker, environment)
         assert len(sent) == is_known
         Store(environment).locate(policy.local.model)
 
@@ -97,12 +102,12 @@ def test_it_is_sent_where_the_worker_will_answer(
     environment = Environment(None, None, io.StringIO(), {"HYBRID_HOME": str(home)})
     path = tmp_path / "own.yaml"
     path.write_text(f"version: 1\n{profile}")
-    preload(merge_policy(Flags(profile=str(path)), environment), 2, worker, environment, has_choices=False)
+    preload(merge_policy(Flags(profile=str(path)), environment), HI, worker, environment)
     assert [type(message) for message in sent] == ([Preload] if is_sent else [])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "is_called"),
+    ("arguments", "stdin", "is_sent"),
     [
         (["Hi"], None, True),
         (["Hi"], b"a text of unknown length", False),
@@ -113,22 +118,22 @@ def test_it_is_sent_where_the_worker_will_answer(
         (["-c", "talk", "Hi"], None, False),
         (["--dry-run", "Hi"], None, False),
         (["-t", "none", "Hi"], None, False),
+        (["--editor", "Hi"], None, False),
+        (["--image", "{file}", "Hi"], None, False),
     ],
 )
-def test_it_is_tried_where_the_whole_prompt_is_known(
+def test_it_is_sent_where_the_whole_prompt_is_known(
+    worker: Worker,
+    sent: list[Message],
     home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     stdin: bytes | None,
     *,
-    is_called: bool,
+    is_sent: bool,
 ) -> None:
     """The length of the prompt decides on the layout of the weights."""
-    lengths: list[int] = []
-    monkeypatch.setattr(
-        "hybrid_cli.cascade.preload.preload", lambda _policy, length, *_rest, **_more: lengths.append(length)
-    )
     # A run in this process would put it under the guard; what comes before is the point here.
     monkeypatch.setattr("hybrid_cli.cascade.run_prompt.run_prompt", lambda *_arguments: 0)
     given = tmp_path / "given"
@@ -138,5 +143,6 @@ def test_it_is_tried_where_the_whole_prompt_is_known(
         environment = Environment(
             None if stdin is None else piped, io.BytesIO(), io.StringIO(), {"HYBRID_HOME": str(home)}
         )
-        invoke(own, environment, None, Stopwatch())
-    assert lengths == ([2] if is_called else [])
+        invoke(own, environment, worker, Stopwatch())
+    prompts = [one.request.tasks[0].messages for one in sent if isinstance(one, Preload)]
+    assert prompts == ([[{"role": "user", "content": "  "}]] if is_sent else [])

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
+from hybrid_cli.cascade.run_options import RunOptions
+from hybrid_cli.cascade.run_prompt import run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.guard.forbid import best_enforcement
 from hybrid_cli.local.worker import SPAWN
@@ -135,7 +136,8 @@ def test_required_enforcement_refuses_a_weaker_guard(monkeypatch: pytest.MonkeyP
 _RUN_UNDER = """
 import io, sys
 import hybrid_cli.local.child
-from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt
+from hybrid_cli.cascade.run_options import RunOptions
+from hybrid_cli.cascade.run_prompt import run_prompt
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.profile.policy import Flags, merge_policy
 from hybrid_cli.ui.environment import Environment

@@ -9,22 +9,24 @@ import contextlib
 
 from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.prefix_folder import prefix_folder
+from hybrid_cli.cascade.run_options import RunOptions
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local.protocol import LocalRequest, Preload, Task
 from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.keep_alive import keep_seconds
 from hybrid_cli.profile.policy import Policy
+from hybrid_cli.ui.ci import is_on
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.store import Store
 
 
-def preload(
-    policy: Policy, length: int, worker: Worker | None, environment: Environment, *, has_choices: bool
-) -> None:
+def preload(policy: Policy, options: RunOptions, worker: Worker | None, environment: Environment) -> None:
     """Send the model's path to the `worker`, if it will probably answer. What fails is reported by the request itself.
 
-    `length` is that of the prompt in characters, which decides on the layout of the weights.
+    Only if PROMPT is the whole prompt: its length decides on the layout of the weights.
     """
+    if options.prompt is None or not _is_whole(options.prompt, options, environment):
+        return
     local = policy.local
     if worker is None or policy.mode == "force" or keep_seconds(local.keep_alive) != 0:
         return  # the cloud or an engine that stays will answer
@@ -33,9 +35,9 @@ def preload(
         if weights is None:
             return
         task = Task(
-            [{"role": "user", "content": " " * length}],
+            [{"role": "user", "content": " " * len(options.prompt)}],
             local.sampling.max_tokens,
-            choices=["any"] if has_choices else [],
+            choices=["any"] if options.choices is not None else [],
         )
         request = LocalRequest(
             **model_settings(policy, weights, environment),
@@ -44,3 +46,13 @@ def preload(
             require_enforcement=policy.escalation.require_enforcement,
         )
         worker.send(Preload(request))
+
+
+def _is_whole(prompt: str, options: RunOptions, environment: Environment) -> bool:
+    """Whether `prompt` is text, and nothing else is read or answered."""
+    if prompt.startswith(("@", "-")) or options.dry_run or options.editor:
+        return False
+    if options.files or options.images or options.template or options.conversation is not None:
+        return False
+    may_read = options.may_read_stdin and not is_on(environment.variables, "HYBRID_NO_STDIN")
+    return not may_read or environment.stdin_kind() == "nothing"

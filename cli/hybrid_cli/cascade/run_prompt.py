@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_cli.cascade.answer import Answer, HandoffView
 from hybrid_cli.cascade.cascade import Cascade
 from hybrid_cli.cascade.conversations import Conversation, conversation_of
 from hybrid_cli.cascade.output import Output
+from hybrid_cli.cascade.run_options import RunOptions
 from hybrid_cli.cascade.session import choose_engine, engine_of, guard, note_shorter_limit
 from hybrid_cli.cascade.shadow import Shadows
 from hybrid_cli.cascade.steps import ruled, settled
@@ -24,7 +24,6 @@ from hybrid_cli.exit_status import MAX_CHOICES_WITH_CODES, SECOND_CHOICE, ExitSt
 from hybrid_cli.guard.forbid import Enforcement, wipe_start_environment
 from hybrid_cli.local.connection import Connection
 from hybrid_cli.local.worker import Worker
-from hybrid_cli.profile.modes import Tool
 from hybrid_cli.profile.policy import Flags, Policy
 from hybrid_cli.prompt import Request, prompt_of, read_question
 from hybrid_cli.ui.environment import Environment, deadline
@@ -33,53 +32,6 @@ from hybrid_cli.ui.stopwatch import Stopwatch
 
 if TYPE_CHECKING:  # late, as few runs need them
     from hybrid_cli.prompt_files.templates import PromptTemplate
-    from hybrid_cli.ui.clipboard import Clipboard
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The command line's input and output options."""
-
-    prompt: str | None
-    system: str | None
-    output: Path | None
-    as_json: bool
-    stream: bool
-    may_read_stdin: bool
-    dry_run: bool
-    tags: frozenset[str]
-    allow_truncated: bool = False
-    stop: tuple[str, ...] = ()
-    schema: str | None = None
-    """A file name, or JSON; None for the profile's schema."""
-    choices: str | None = None
-    """Allowed answers, separated by commas."""
-    exit_code: bool = False
-    """Return an exit code for the chosen answer."""
-    code: bool = False
-    """Deliver only the first code block."""
-    verify: tuple[str, ...] = ()
-    """A command; empty for the profile's command."""
-    raw: bool = False
-    render: bool = False
-    show_thinking: bool = False
-    files: tuple[str, ...] = ()
-    """Paths of files and folders for the prompt's context; `-` is stdin."""
-    images: tuple[str, ...] = ()
-    """Paths."""
-    template: str | None = None
-    """The name of a prompt template."""
-    variables: tuple[str, ...] = ()
-    """Its variables, as `NAME=VALUE`."""
-    editor: bool = False
-    """Let the user write the prompt."""
-    clipboard: Clipboard | None = None
-    """Gets the answer, too."""
-    tools: tuple[Tool, ...] = ()
-    """Hosted tools the prompt needs."""
-    conversation: str | None = None
-    """A name or a file; "" for the last one of this terminal."""
-    drop_oldest: bool = False
 
 
 def run_prompt(

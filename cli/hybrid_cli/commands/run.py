@@ -181,6 +181,8 @@ def run(
     The local model answers. hybrid hands the prompt off to the cloud only if the profile allows it and the
     local answer is not good enough. With a PROMPT, piped stdin is the text that the prompt is about.
     """
+    from hybrid_cli.cascade.preload import preload
+    from hybrid_cli.cascade.run_options import RunOptions
     from hybrid_cli.profile.policy import Flags, merge_policy
 
     if go_on and context.args and conversation is None:
@@ -208,17 +210,6 @@ def run(
         seconds=timeout,
     )
     policy = merge_policy(flags, invocation.environment)
-    reads_more = files or images or template or editor or go_on or conversation is not None
-    may_read = not no_stdin and invocation.environment.stdin_kind() != "nothing"
-    if prompt is not None and prompt[:1] not in ("@", "-") and not (reads_more or may_read or dry_run):
-        from hybrid_cli.cascade.preload import preload
-
-        preload(
-            policy, len(prompt), invocation.worker, invocation.environment, has_choices=choices is not None
-        )
-    from hybrid_cli.cascade.run_prompt import RunOptions, run_prompt  # now, while the model is loading
-    from hybrid_cli.checks.verify import read_command
-
     options = RunOptions(
         prompt=prompt,
         files=tuple(files or ()),
@@ -240,7 +231,7 @@ def run(
         choices=choices,
         exit_code=exit_code,
         code=code,
-        verify=read_command(verify, invocation.environment.variables) if verify else (),
+        verify=_command(verify, invocation.environment) if verify else (),
         raw=raw,
         render=render,
         show_thinking=show_thinking,
@@ -248,6 +239,9 @@ def run(
         drop_oldest=drop_oldest,
         tools=cast("tuple[Tool, ...]", tuple(dict.fromkeys(tool or ()))),
     )
+    preload(policy, options, invocation.worker, invocation.environment)
+    from hybrid_cli.cascade.run_prompt import run_prompt  # now, while the model is loading
+
     try:
         status = run_prompt(
             policy, flags, options, invocation.environment, invocation.worker, invocation.stopwatch
@@ -262,3 +256,9 @@ def _clipboard(environment: Environment) -> Clipboard:
     from hybrid_cli.ui.clipboard import Clipboard  # late, as few runs copy
 
     return Clipboard(environment)
+
+
+def _command(given: str, environment: Environment) -> tuple[str, ...]:
+    from hybrid_cli.checks.verify import read_command  # late, as few runs have a command
+
+    return read_command(given, environment.variables)
