@@ -58,7 +58,7 @@ class Bench:
     def _measured_layouts(self) -> Layouts | None:
         """The speeds that a pull measures, for a model that is given by its path, too."""
         environment, path = Environment.of_process(), Path(self.model)
-        weights_id = Store(environment).verify_path(path)
+        weights_id = Store(environment).path_records.verify(path)
         measure_layouts(weights_id, path, path.stat().st_size, environment)
         return read_layouts(weights_id, environment)
 

@@ -429,6 +429,37 @@ def test_shards_are_one_model_that_runs(
     assert hybrid("run", *HELLO, "-m", "tiny", "-p", "offline").returncode == 0
 
 
+def test_every_shard_of_a_model_given_by_its_path_is_verified(
+    hybrid: Hybrid, home: Path, model_file: Path, tmp_path: Path
+) -> None:
+    """The identity is that of the stored model; calibration, prefix cache and speeds are found by it."""
+    shards = split_gguf(model_file, tmp_path, "tiny", 3)
+    store = Store(Environment(None, None, None, {"HYBRID_HOME": str(home)}))
+    name = str(shards[0])
+    assert store.peek(name) is None
+    before = store.verified(name).sha256
+    hashes = "".join(f"{hashlib.sha256(shard.read_bytes()).hexdigest()}\n" for shard in shards)
+    assert before == hashlib.sha256(hashes.encode()).hexdigest()
+    assert store.peek(name) == store.verified(name)
+    assert hybrid("run", *HELLO, "-m", name, "-p", "offline").returncode == 0
+
+    content = bytearray(shards[1].read_bytes())
+    content[-1] ^= 1
+    shards[1].write_bytes(content)
+    assert store.peek(name) is None
+    told = lines(hybrid("run", *HELLO, "-m", name, "-p", "offline"), 6)[-1]
+    assert f"{shards[1]} changed since its first use" in told
+    accept = f"hybrid models verify --accept {name}"
+    assert told.split("run: ")[1].startswith(accept)
+    assert hybrid("models", "verify", name).returncode == 6
+    assert hybrid("models", "verify", "--accept", name).returncode == 0
+    assert hybrid("run", *HELLO, "-m", name, "-p", "offline").returncode == 0
+    assert store.verified(name).sha256 != before
+    shards[2].unlink()
+    told = lines(hybrid("models", "verify", name), 6)[0]
+    assert f"needs all 3 files of its split model in one folder; missing: {shards[2].name}" in told
+
+
 def test_one_flipped_bit_is_code_6(hybrid: Hybrid, home: Path, file: Path) -> None:
     lines(hybrid("pull", file))
     lines(hybrid("pull", file, "--name", "twin"))

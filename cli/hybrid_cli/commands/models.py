@@ -220,9 +220,9 @@ def _verified(model: str, store: Store, *, accept: bool) -> dict[str, Any]:
         if path is None:
             store.verify(store.find(model), afresh=True)
         elif accept:
-            store.accept(path)
+            store.path_records.accept(path)
         else:
-            store.verify_path(path, "any", afresh=True)
+            store.path_records.verify(path, "any", afresh=True)
     except Failure as failure:
         if failure.status is not ExitStatus.WEIGHTS:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -33,6 +34,13 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def joined_sha256(checksums: Sequence[str]) -> str:
+    """The identity of a model: its file's checksum; for shards the sha256 of their checksums, one a line, in order."""
+    if len(checksums) == 1:
+        return checksums[0]
+    return hashlib.sha256("".join(f"{one}\n" for one in checksums).encode()).hexdigest()
 
 
 def look_at(path: Path, name: str = "") -> os.stat_result:

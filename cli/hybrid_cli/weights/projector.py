@@ -32,4 +32,4 @@ def reads_images(policy: Policy, environment: Environment) -> bool:
 
 def verify_projector(path: str, environment: Environment) -> None:
     """Raise Failure (WEIGHTS) unless the projector at `path` is intact, and unchanged since its first use."""
-    Store(environment).verify_path(Path(path), "projector")
+    Store(environment).path_records.verify(Path(path), "projector")

@@ -3,7 +3,7 @@
 - `models/NAME.json`: the manifest
 - `blobs/SHA256.gguf`: a read-only file, or a link to another tool's file
 - `shards/SHA256/`: links with the names under which llama.cpp looks for the shards of a split model
-- `paths/`: the checksums of models that are used by path
+- `paths/`: the checksums of models that are used by path (`weights.path_records`)
 - `speeds/SHA256.json`: how fast a model was on this machine (`cascade.measured_layouts`)
 - `used/NAME`: an empty file whose time is that of the model's last use
 - `incoming/`: unfinished downloads (`weights.incoming`)
@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,10 +27,9 @@ from hybrid_cli.profile.default_model import DEFAULT, manifests_folder
 from hybrid_cli.system import files
 from hybrid_cli.ui.environment import Environment
 from hybrid_cli.weights.catalog import CatalogModel, catalog, catalog_entry, other_than_catalog, unknown_model
-from hybrid_cli.weights.gguf import Wanted, check_gguf
-from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, stamp_of
-from hybrid_cli.weights.names import as_text, is_name, path_of, shards_of
-from hybrid_cli.weights.shards import check_name, check_shards
+from hybrid_cli.weights.integrity import Mismatch, Stamp, check_file, joined_sha256, stamp_of
+from hybrid_cli.weights.names import is_name, path_of, shards_of
+from hybrid_cli.weights.path_records import PathRecords
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -68,9 +66,7 @@ class Manifest(msgspec.Struct, frozen=True):
     @property
     def sha256(self) -> str:
         """The model file's checksum; for shards the sha256 of their checksums, one a line, in order."""
-        if len(self.files) == 1:
-            return self.files[0].sha256
-        return hashlib.sha256("".join(f"{file.sha256}\n" for file in self.files).encode()).hexdigest()
+        return joined_sha256([file.sha256 for file in self.files])
 
     def has_files_of(self, entry: CatalogModel) -> bool:
         """Whether the files are those of the catalog's `entry`."""
@@ -91,20 +87,13 @@ class Weights(NamedTuple):
         return sum(self.path.with_name(name).stat().st_size for name in shards_of(self.path.name))
 
 
-class _PathRecord(msgspec.Struct, frozen=True):
-    """The checksum of a model that is used by path."""
-
-    path: str
-    sha256: str
-    stamp: Stamp
-
-
 class Store:
     """The weights of one user."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self.folder = environment.data_folder
+        self.path_records = PathRecords(environment)
         self._manifests = manifests_folder(environment)
 
     def blob(self, sha256: str) -> Path:
@@ -173,10 +162,9 @@ class Store:
         """
         path = path_of(model)
         if path is not None:
-            if path.exists():
-                check_shards(path)
             beside = list(path.parent.glob("mmproj*.gguf"))
-            return Weights(path, self.verify_path(path), beside[0] if len(beside) == 1 else None)
+            sha256 = self.path_records.verify(path)
+            return Weights(path, sha256, beside[0] if len(beside) == 1 else None)
         manifest = self.find(model)
         self.verify(manifest)
         projector = None if manifest.projector is None else self.blob(manifest.projector.sha256)
@@ -192,14 +180,11 @@ class Store:
         """Return the same, if no file has to be hashed; None, too, if there may be something to report."""
         path = path_of(model)
         if path is not None:
-            record = self._path_record(path)
-            stamps: list[tuple[Path, Stamp | None]] = [] if record is None else [(path, record.stamp)]
-        else:
-            manifest = self.manifest(model)
-            files = [] if manifest is None else manifest.every_file
-            stamps = [(self.blob(file.sha256), file.stamp) for file in files]
+            return self.verified(model) if self.path_records.are_unchanged(path) else None
+        manifest = self.manifest(model)
+        stored = [] if manifest is None else manifest.every_file
         with contextlib.suppress(OSError):
-            if stamps and all(stamp_of(file.stat()) == stamp for file, stamp in stamps):
+            if stored and all(stamp_of(self.blob(file.sha256).stat()) == file.stamp for file in stored):
                 return self.verified(model)
         return None
 
@@ -236,43 +221,6 @@ class Store:
                 f" expected {mismatch.expected}; {again}",
             ) from None
         return msgspec.structs.replace(file, stamp=stamp)
-
-    def verify_path(self, path: Path, wanted: Wanted = "model", *, afresh: bool = False) -> str:
-        """The sha256 of the file at `path`. Raises Failure (WEIGHTS) if it changed since its first use."""
-        record, known = self._record_of(path), self._path_record(path)
-        sha256, stamp = (known.sha256, known.stamp) if known is not None else (None, None)
-        try:
-            found = check_file(path, sha256, None if afresh else stamp, self._environment, wanted=wanted)
-        except Mismatch as mismatch:
-            raise Failure(
-                ExitStatus.WEIGHTS,
-                f"{path} changed since its first use: sha256 {mismatch.found},"
-                f" expected {mismatch.expected}; if you changed it, run: hybrid models verify --accept {path}",
-            ) from None
-        if found != (sha256, stamp):
-            check_name(path, check_gguf(path, wanted=wanted))
-            with contextlib.suppress(OSError):  # a read-only store is verified in each run
-                _replace(record, msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), *found)))
-        return found[0]
-
-    def accept(self, path: Path) -> str:
-        """Trust the current content of the file at `path`; returns its sha256."""
-        sha256, stamp = check_file(path, None, None, self._environment, wanted="any")
-        _replace(
-            self._record_of(path),
-            msgspec.json.encode(_PathRecord(as_text(str(path.absolute())), sha256, stamp)),
-        )
-        return sha256
-
-    def _path_record(self, path: Path) -> _PathRecord | None:
-        try:
-            return msgspec.json.decode(files.read_regular(self._record_of(path)), type=_PathRecord)
-        except (OSError, msgspec.DecodeError):
-            return None
-
-    def _record_of(self, path: Path) -> Path:
-        key = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
-        return self.folder / "paths" / f"{key}.json"
 
     def has(self, sha256: str, name: str) -> bool:
         """Whether a file with that checksum is stored; it is hashed again. Messages call it `name`."""
