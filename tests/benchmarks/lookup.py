@@ -1,12 +1,15 @@
-"""Greedy texts and their signals with and without drafts of repeated text, and the time of both.
+"""Greedy texts and their signals with and without drafts, and the time of both.
 
-Run by hand: python tests/benchmarks/lookup.py GGUF [--texts 200] [--tokens 60]. Half of the prompts ask for a corrected
-copy of a text, which drafts help with; the others ask for free text. Both ways answer each prompt in turn.
+Run by hand: python tests/benchmarks/lookup.py GGUF [--texts 200] [--tokens 60]. A third of the prompts asks for a
+corrected copy of a text, which drafts help with, a third for free text, and a third for JSON of a schema, which forces a part
+of it. Both ways answer each prompt in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
 import statistics
 import time
@@ -51,7 +54,23 @@ OBJECTS = [
     "the bridge",
     "old books",
 ]
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "who": {"type": "string"},
+            "action": {"type": "string"},
+            "mood": {"enum": ["happy", "sad", "neutral"]},
+            "animal": {"type": "boolean"},
+        },
+        "required": ["who", "action", "mood", "animal"],
+        "additionalProperties": False,
+    }
+)
 STYLES = ("a short story", "a poem", "a news report", "a letter", "a list of facts")
+
+
+KINDS = ("copy", "free", "form")
 
 
 def prompts(count: int) -> list[tuple[str, str]]:
@@ -61,20 +80,19 @@ def prompts(count: int) -> list[tuple[str, str]]:
     def sentence() -> str:
         return f"{draw.choice(SUBJECTS)} {draw.choice(VERBS)} {draw.choice(OBJECTS)}"
 
-    found = []
-    for number in range(count):
-        if number % 2:
-            found.append(("free", f"Write {draw.choice(STYLES)}: {sentence()}."))
-        else:
-            text = ". ".join(sentence() for _ in range(6))
-            found.append(
-                ("copy", f"Write this text again with capital letters where they belong:\n\n{text}.")
-            )
-    return found
+    def prompt(kind: str) -> str:
+        if kind == "free":
+            return f"Write {draw.choice(STYLES)}: {sentence()}."
+        if kind == "form":
+            return f"Who does what? {sentence()}.\nAnswer with JSON of this schema: {SCHEMA}"
+        text = ". ".join(sentence() for _ in range(6))
+        return f"Write this text again with capital letters where they belong:\n\n{text}."
+
+    return [(kind, prompt(kind)) for kind in itertools.islice(itertools.cycle(KINDS), count)]
 
 
 def answer(
-    engine: Inference, path: Path, prompt: str, tokens: int, *, drafts: bool
+    engine: Inference, path: Path, prompt: str, tokens: int, *, schema: str | None, drafts: bool
 ) -> tuple[str, list[float], float]:
     """Return the text, the tokens' log-probabilities and the seconds."""
     text, logprobs = "", list[float]()
@@ -86,7 +104,7 @@ def answer(
             logprobs.extend(one.logprob or 0.0 for one in event.signals)
 
     begun = time.perf_counter()
-    task = Task([{"role": "user", "content": prompt}], tokens, drafts=drafts)
+    task = Task([{"role": "user", "content": prompt}], tokens, schema=schema, drafts=drafts)
     engine.answer(LocalRequest(str(path), [task]), collect)
     return text, logprobs, time.perf_counter() - begun
 
@@ -101,10 +119,11 @@ def main() -> None:
     chosen = parser.parse_args()
     engine = Inference(Loader())
     same, furthest = 0, 0.0
-    ratios: dict[str, list[float]] = {"copy": [], "free": []}
+    ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for kind, prompt in prompts(chosen.texts):
-        plain = answer(engine, chosen.gguf, prompt, chosen.tokens, drafts=False)
-        drafted = answer(engine, chosen.gguf, prompt, chosen.tokens, drafts=True)
+        schema = SCHEMA if kind == "form" else None
+        plain = answer(engine, chosen.gguf, prompt, chosen.tokens, schema=schema, drafts=False)
+        drafted = answer(engine, chosen.gguf, prompt, chosen.tokens, schema=schema, drafts=True)
         ratios[kind].append(drafted[2] / plain[2])
         if plain[0] == drafted[0]:
             same += 1
