@@ -75,7 +75,12 @@ def is_alive(pid: int) -> bool:
 def test_options_that_no_run_can_use_load_no_model(hybrid: Hybrid, short_home: Path) -> None:
     for refused in REFUSED:
         assert hybrid("run", *KEEP, *refused, "hi").returncode != 0
-    assert hybrid("pipe", *KEEP, "-o", "a", "--resume", "b", "hi", stdin=b"x").returncode == 2
+    for given, code in (
+        (("-o", "a", "--resume", "b"), 2),
+        (("-o", "/nowhere/a"), 1),
+        (("--resume", "/dev"), 2),
+    ):
+        assert hybrid("pipe", *KEEP, *given, "hi", stdin=b"x").returncode == code
     assert loaded(short_home) == []
 
 

@@ -46,18 +46,12 @@ def run_pipe(
     sink: Sink = Objects.for_output(options.key, environment) if options.as_objects else Lines(environment)
     files = options.files if options.cluster is None else expand_patterns(options.files)
     source = Source(files, options.record_kind(), environment, options.delimiter)
-    engine: Connection | None = worker
-    if not options.dry_run and options.cluster is None:
-        engine = choose_engine(policy, environment, worker)
-    enforcement = "" if options.dry_run else guard(policy, environment)
-    cascades = RecordCascades(
-        instruction, policy, enforcement, environment, None, as_objects=options.as_objects
-    )
+    cascades = RecordCascades(instruction, policy, "", environment, None, as_objects=options.as_objects)
     if options.dry_run:
         _show_plan(options, source, sink, cascades)
         return
     opened = _on_this_machine if options.cluster is None else _on_a_cluster
-    with opened(options, source, cascades, sink, engine) as (file, records), stopping() as stop:
+    with opened(options, source, cascades, sink, worker) as (file, records), stopping() as stop:
         shadows = Shadows(flags, options.tags, environment)
         Pipeline(options, records, cascades, sink, file, stop, shadows, stopwatch).run()
 
@@ -77,35 +71,45 @@ def _show_plan(options: PipeOptions, source: Source, sink: Sink, cascades: Recor
 
 @contextlib.contextmanager
 def _on_this_machine(
-    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, chosen: Connection | None
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
 ) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Open the output and start the local engine; yield the output file and the records to decide about."""
     policy, environment = cascades.policy, cascades.environment
-    with engine_of(policy, chosen) as engine, _output(options, environment) as (file, answered):
-        if engine is not None:  # now, so that the model loads while hybrid waits for the first record
-            weights = Store(environment).locate(policy.local.model)
-            cascades.criterion = criterion_of(policy, weights, environment)
-            if cascades.criterion.keeps_nothing is not None and policy.mode != "forbid":
-                environment.note(cascades.criterion.keeps_nothing)
-            request = cascades.instruction.scheduler_request(weights, policy, environment, options.jobs)
-            cascades.engine = SharedEngine(
-                engine, request, lambda loaded: report_loaded(loaded, policy.local.model, environment)
-            )
-        yield file, pending_records(source, sink, cascades.key, answered)
+    with _output(options, environment) as (file, answered):
+        chosen = choose_engine(policy, environment, worker)
+        cascades.enforcement = guard(policy, environment)
+        with engine_of(policy, chosen) as engine:
+            if engine is not None:  # now, so that the model loads while hybrid waits for the first record
+                cascades.engine = _loading(engine, options, cascades)
+            yield file, pending_records(source, sink, cascades.key, answered)
+
+
+def _loading(engine: Connection, options: PipeOptions, cascades: RecordCascades) -> SharedEngine:
+    """Let `engine` load the model, and give `cascades` its criterion."""
+    policy, environment = cascades.policy, cascades.environment
+    weights = Store(environment).locate(policy.local.model)
+    cascades.criterion = criterion_of(policy, weights, environment)
+    if cascades.criterion.keeps_nothing is not None and policy.mode != "forbid":
+        environment.note(cascades.criterion.keeps_nothing)
+    request = cascades.instruction.scheduler_request(weights, policy, environment, options.jobs)
+    return SharedEngine(
+        engine, request, lambda loaded: report_loaded(loaded, policy.local.model, environment)
+    )
 
 
 @contextlib.contextmanager
 def _on_a_cluster(
-    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, chosen: Connection | None
+    options: PipeOptions, source: Source, cascades: RecordCascades, sink: Sink, worker: Worker | None
 ) -> Iterator[tuple[BinaryIO, Iterator[PendingRecord]]]:
     """Open the output and join the cluster; yield the output file and the records with their local outcomes."""
     policy, environment = cascades.policy, cascades.environment
+    cascades.enforcement = guard(policy, environment)
     if policy.mode == "forbid":
         raise Failure(
             ExitStatus.DENIED, f"--cluster needs the network, but {policy.decided_by} forbids handoffs"
         )
-    if chosen is not None:
-        chosen.stop()
+    if worker is not None:
+        worker.stop()
     cluster = _import_cluster()
     with (
         cluster.joined(options.cluster, environment),
