@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # late, as most prompts have no template
     from hybrid_cli.prompt_files.templates import PromptTemplate
 
 _READ_SIZE = 1 << 16
+_PIPED = "the piped text"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 NamedText = tuple[str, str]
@@ -40,6 +41,8 @@ class Question:
     prompt: str
     context: str
     """"" if there is none."""
+    context_name: str = "the context"
+    """Its name in a refusal, unless it is made of files."""
     context_follows: bool = False
     """Whether the context comes after the prompt, as a pipe's record does, so that all its prompts begin alike."""
     shared: str = ""
@@ -60,8 +63,8 @@ class Question:
             return list(self.joined)
         files = [(f"`{file.name}`", file.text) for file in self.files]
         if self.context_follows:
-            return [*files, ("the instruction", self.prompt), ("the record", self.given or self.context)]
-        context = files or [("the piped text", self.context)]
+            return [*files, ("the instruction", self.prompt), (self.context_name, self.given or self.context)]
+        context = files or [(self.context_name, self.context)]
         return [*context, ("the prompt", self.given or self.prompt)]
 
 
@@ -217,7 +220,7 @@ def read_question(
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
     context, read = _with_files(files, piped, environment, may_read=may_read)
     if template is None:
-        return Question(text, context, files=read)
+        return Question(text, context, _PIPED, files=read)
     return _by_template(template, text, context, read)
 
 
@@ -245,7 +248,7 @@ def _by_template(
     prompt = template.text(given)
     if not prompt.strip():
         raise Failure(ExitStatus.USAGE, "the prompt is empty")
-    return Question(prompt, context, files=files, given=given, template_head=template.head)
+    return Question(prompt, context, _PIPED, files=files, given=given, template_head=template.head)
 
 
 def prompt_of(argument: str, environment: Environment) -> str:

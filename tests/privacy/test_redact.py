@@ -21,6 +21,7 @@ from hybrid_cli.privacy.redact import Restorer, Vault
 from hybrid_cli.privacy.screen import screen
 from hybrid_cli.privacy.sensitive_span import SensitiveSpan
 from hybrid_cli.profile.schema import Privacy
+from hybrid_cli.prompt import Question, Request
 from hybrid_process import Hybrid
 from scripted_cloud import Reply, ScriptedCloud
 
@@ -204,6 +205,30 @@ def test_a_secret_blocks_the_handoff_and_is_not_printed(
     done = hybrid("run", "-p", path, "-s", f"My key is {TOKEN}", "hi", HYBRID_CONSENT=cloud.origin)
     assert (done.returncode, cloud.received) == (3, [])
     assert b"line 1 of the system message looks like a GitHub token" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        (Question("Which?", f"a\nb\n{TOKEN}"), "line 3 of the context"),
+        (Question(f"Is it\n{TOKEN}?", "a\nb\nc"), "line 2 of the prompt"),
+        (Question("a", f"a\n{TOKEN}", "the text", context_follows=True), "line 2 of the text"),
+        (Question(TOKEN, "a", "the text", context_follows=True), "line 1 of the instruction"),
+        (Question(f"As\na\n{TOKEN}\nso", "x", given=f"a\n{TOKEN}"), "line 2 of the prompt"),
+        (Question(f"a\n\n{TOKEN}", "", joined=(("one", "a"), ("two", TOKEN))), "line 1 of two"),
+        (Question(f"x\n\nx\n{TOKEN}", "", joined=(("one", "x"), ("two", f"x\n{TOKEN}"))), "line 2 of two"),
+    ],
+)
+def test_a_secret_is_named_by_the_text_that_holds_it(question: Question, place: str) -> None:
+    request = Request(question, None, form="Answer with yes.")
+    with pytest.raises(Failure, match=rf"^blocked: {place} looks like a GitHub token; nothing was sent"):
+        screen(
+            request.messages(),
+            Privacy(),
+            {},
+            parts=request.message_parts(),
+            names=request.message_names(),
+        )
 
 
 def test_redaction_from_end_to_end(hybrid: Hybrid, cloud: ScriptedCloud, profile: Profile) -> None:

@@ -74,6 +74,7 @@ class Instruction:
             Question(
                 self.text,
                 f"{text}{self.suffix}",
+                context_name="the record",
                 context_follows=True,
                 shared=self.shared,
                 files=self.files,

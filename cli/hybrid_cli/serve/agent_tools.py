@@ -190,7 +190,7 @@ class AgentTools:
 
 def _about(instruction: str, text: str, name: str) -> Question:
     """Return a question whose text comes last, so that many prompts begin alike. Raises Failure if it is empty."""
-    return Question(instruction, _filled(text, name), context_follows=True)
+    return Question(instruction, _filled(text, name), f"the {name}", context_follows=True)
 
 
 def _filled(text: str, name: str) -> str:
