@@ -12,7 +12,7 @@ _QUOTES = ("`", '"', "'")
 
 
 class UnopenedThinking:
-    """Finds the end of such thinking in a text that comes in pieces.
+    """Finds the end of thinking whose opening tag is missing, in a text that comes in pieces.
 
     Until the end comes, thinking looks like an answer. A tag in quotes or code is what the answer is about, and a tag
     with nothing after it ends no thinking.
