@@ -1,4 +1,4 @@
-"""Conversion of a JSON Schema to a grammar for the model, by llama.cpp's own converter."""
+"""Conversion of a JSON Schema to a grammar for the model, with the rules of llama.cpp's own converter."""
 
 from __future__ import annotations
 
@@ -10,73 +10,276 @@ from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
-from hybrid_cli.local.integer_range import integer_rule
+from hybrid_cli.local.integer_range import integer_rule, number_rule
+from hybrid_cli.local.json_pattern import class_range, for_json
+from hybrid_cli.local.plain_schema import Resolve, Schema, names_to_exclude, plain
 
-_WHOLE = "whole-schema"
 _MAX_REPEATS = 1000
 """llama.cpp's stack overflows with many more nested optional repetitions."""
 _MAX_VALUES = 5000
 """Values of an enum: llama.cpp follows each of them at every token."""
-_BOUNDS = ("minLength", "maxLength", "minItems", "maxItems")
+_MAX_EXCLUDED = 2000
+"""Characters of the declared names that other names of an object must differ from."""
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
 """Characters that a JSON string must escape, as the inside of a GBNF character class."""
+_CHARACTER = (
+    rf"[^{_NOT_IN_STRINGS}] | "
+    r'"\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F] | [dD] [0-7]) [0-9a-fA-F] [0-9a-fA-F])'
+)
+"""A character of a string. Halves of surrogate pairs are no characters."""
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
-_SHORTHANDS = {"d": "0-9", "w": "a-zA-Z0-9_", "s": " "}
-_KEPT_ESCAPES = frozenset("[]()|{}*+?")
-"""Escaped characters that the converter understands."""
+_SEPARATOR = '"," space'
 
 
 @cache
 def grammar_of(schema: str) -> str:
     """The GBNF grammar of `schema`, which is JSON text. Raises Failure (USAGE) if it cannot be converted.
 
-    Constraints that no grammar can express (`uniqueItems`, lengths over a thousand, ...) are left out: the
+    Constraints that no grammar can express (`uniqueItems`, `not`, lengths over a thousand, ...) are left out: the
     answer is validated against the whole schema afterwards.
     """
     try:
-        return _converted(_named(_portable(json.loads(schema))))
+        return _Rules(json.loads(schema)).text
     except RecursionError:
-        why = "it is nested too deeply, or too many properties are optional"
-        raise Failure(ExitStatus.USAGE, f"the schema cannot become a grammar: {why}") from None
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Failure(
+            ExitStatus.USAGE, "the schema cannot become a grammar: it is nested too deeply"
+        ) from None
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Failure(
             ExitStatus.USAGE, f"the schema cannot become a grammar: {error or type(error).__name__}"
         ) from error
 
 
-def _converted(schema: Any) -> str:
-    module = low_level("llama_grammar")
+class _Rules:
+    """The rules of a grammar. llama.cpp's converter adds those of plain types, formats and patterns."""
 
-    class Converter(module.SchemaConverter):  # type: ignore[misc,name-defined]
-        def _format_literal(self, literal: str) -> str:
-            """Escape backslashes, which the converter's own method does not: GBNF reads them as escapes.
+    def __init__(self, whole: Any) -> None:
+        self._module = low_level("llama_grammar")
+        self._plain = self._module.SchemaConverter(
+            prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False
+        )
+        self._plain._rules["char"] = _CHARACTER
+        self._formats = {"uuid", *self._module.STRING_FORMAT_RULES}
+        self._target = _target_in(whole)
+        self._references: dict[str, str] = {}
+        """The rule of each reference."""
+        self.visit(whole, "")
 
-            Letters beyond ASCII are written as they are. JSON has `\\u` escapes for them, which few models write.
-            """
-            literal = _JSON_ESCAPES.sub(_unescaped, literal)
-            escaped = re.sub(r'["\\]', r"\\\g<0>", literal).replace("\r", "\\r").replace("\n", "\\n")
-            return f'"{escaped}"'
+    @property
+    def text(self) -> str:
+        text: str = self._plain.format_grammar()
+        return text
 
-        def _add_primitive(self, name: str, rule: Any) -> Any:
-            """Keep control characters out of strings, where JSON does not allow them."""
-            if name == "char":
-                rule = module.BuiltinRule(rule.content.replace(r'[^"\\]', f"[^{_NOT_IN_STRINGS}]"), rule.deps)
-            return super()._add_primitive(name, rule)
+    def _add(self, name: str, rule: str) -> str:
+        """Add a rule, and return its name, which differs from `name` if another rule has that one."""
+        added: str = self._plain._add_rule(f"{name}-" if name in self._module.RESERVED_NAMES else name, rule)
+        return added
 
-        def visit(self, schema: Any, name: str) -> Any:
-            """Keep an integer within its bounds, which the converter's own method ignores."""
-            bounds = _bounds_of(schema)
-            if bounds is None:
-                return super().visit(schema, name)
-            return self._add_rule(
-                f"{name}-" if name in module.RESERVED_NAMES else name or "root",
-                f"({integer_rule(*bounds)}) space",
+    def visit(self, schema: Any, name: str) -> str:
+        """Add the rule of a schema, and return the rule's name. The whole schema has the name ""."""
+        schema = plain(schema, self._target)
+        rule = self._combined(schema, name) or self._of_type(schema, name)
+        if rule is not None:
+            return self._add(name, rule) if name else self._root(rule)
+        if "pattern" in schema:
+            schema = {**schema, "pattern": for_json(schema["pattern"])}
+        added: str = self._plain.visit(schema, name)
+        return added
+
+    def _root(self, rule: str) -> str:
+        self._plain._rules["root"] = rule
+        return "root"
+
+    def _combined(self, schema: Schema, name: str) -> str | None:
+        """Return the content of the rule of a schema without a type; None if it has one."""
+        if "$ref" in schema:
+            return self._reference(schema["$ref"])
+        if "anyOf" in schema:
+            parts = enumerate(schema["anyOf"])
+            return " | ".join(
+                self.visit(part, _inside(name, f"alternative-{place}")) for place, part in parts
             )
+        if "enum" in schema:
+            if len(schema["enum"]) > _MAX_VALUES:
+                raise ValueError(f"an enum has {len(schema['enum'])} values, over {_MAX_VALUES}")
+            return " | ".join(_literal(value) for value in schema["enum"])
+        return None if schema else self._primitive("value")
 
-    converter = Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
-    converter.visit(converter.resolve_refs(schema, "the schema"), "")
-    grammar: str = converter.format_grammar()
-    return grammar
+    def _of_type(self, schema: Schema, name: str) -> str | None:
+        """Return the content of the rule of a schema with a type; None if the converter knows it."""
+        match schema["type"]:
+            case "object" if len(schema) > 1:
+                return self._object(schema, name)
+            case "array" if len(schema) > 1:
+                return self._array(schema, name)
+            case "integer" | "number" as kind:
+                return _number_rule(schema, is_integer=kind == "integer")
+            case "string" if "pattern" not in schema and schema.get("format") not in self._formats:
+                length = _repeated("char", schema.get("minLength", 0), schema.get("maxLength", math.inf))
+                return f'"\\"" {length} "\\"" space'
+        return None
+
+    def _reference(self, reference: str) -> str:
+        """Return the rule of a reference's target, which may refer to itself."""
+        if reference not in self._references:
+            number = len(self._references)
+            while (rule := f"ref-{number}") in self._plain._rules:
+                number += 1
+            self._references[reference] = rule
+            self._plain._rules[rule] = ""  # keeps the name from other rules
+            self._plain._rules[rule] = self.visit(self._target(reference), f"{rule}-target")
+        return self._references[reference]
+
+    def _object(self, schema: Schema, name: str) -> str:
+        """Return the rule of an object: first the required properties, then others, in the schema's order."""
+        declared = schema.get("properties", {})
+        is_open = "properties" not in schema and "patternProperties" not in schema
+        others = schema.get("additionalProperties", is_open)
+        required = dict.fromkeys(schema.get("required", ()))
+        missing = [one for one in required if one not in declared]
+        if missing and schema.get("additionalProperties") is False and "patternProperties" not in schema:
+            raise ValueError(f"it requires `{missing[0]}`, which `additionalProperties` forbids")
+        known = {**declared, **dict.fromkeys(missing, others if isinstance(others, dict) else {})}
+        optional = [one for one in known if one not in required and known[one] is not False]
+        first = [self._member(one, known[one], name) for one in known if one in required]
+        later = [self._member(one, known[one], name) for one in optional]
+        low = 0 if later else max(0, schema.get("minProperties", 0) - len(first))
+        high = schema.get("maxProperties", math.inf) - len(first) - len(later)
+        other = self._other_member(schema, name, known, others) if high > 0 else None
+        members = self._members(first, later, other, min(low, _MAX_REPEATS), high, name)
+        return f'"{{" space {members} "}}" space'
+
+    def _member(self, key: str, schema: Any, name: str) -> str:
+        """Add the rule of a property, and return its name."""
+        own = self._module.INVALID_RULE_CHARS_RE.sub("-", _inside(name, key)) or "-"
+        return self._add(f"{own}-kv", f'{_literal(key)} space ":" space {self.visit(schema, own)}')
+
+    def _other_member(self, schema: Schema, name: str, known: Schema, others: Any) -> str | None:
+        """Return the rule of a property that is not declared; None if there can be none."""
+        own = _inside(name, "additional")
+        patterns = schema.get("patternProperties")
+        if patterns:
+            pairs: list[tuple[Any, Any]] = [
+                ({"type": "string", "pattern": one}, part) for one, part in patterns.items()
+            ]
+        elif others is False:
+            return None
+        elif "propertyNames" in schema:
+            pairs = [({"allOf": [{"type": "string"}, schema["propertyNames"]]}, others)]
+        else:
+            pairs = [(None, others)]
+        rules = [
+            f'{self._other_key(key, known, f"{own}-key{number}")} ":" space '
+            f"{self.visit(part, f'{own}-value{number}')}"
+            for number, (key, part) in enumerate(pairs)
+            if part is not False
+        ]
+        return self._add(f"{own}-kv", " | ".join(rules)) if rules else None
+
+    def _other_key(self, key: Schema | None, known: Schema, name: str) -> str:
+        """Return the rule of such a property's name: as the schema `key`, or none of the `known` ones."""
+        if key is not None:
+            return f"{self.visit(key, name)} space"
+        if not known or sum(map(len, known)) > _MAX_EXCLUDED:
+            return self._primitive("string")
+        return self._add(name, f'"\\"" {_other_text(names_to_exclude(known))} "\\"" space')
+
+    def _members(
+        self, first: list[str], later: list[str], other: str | None, low: int, high: float, name: str
+    ) -> str:
+        """Return the rule of an object's inside: all of `first`, any of `later`, `low` to `high` times `other`."""
+        rest, beginnings = "", []
+        if other is not None:
+            more = f"({_SEPARATOR} {other})"
+            rest = _repeated(more, low, high)
+            beginnings.append(f"{other} {_repeated(more, low - 1, high - 1)}")
+        for place, member in reversed(list(enumerate(later))):
+            beginnings.insert(0, f"{member} {rest}")
+            rest = self._add(_inside(name, f"rest-{place}"), f"({_SEPARATOR} {member})? {rest}")
+        if first:
+            return f"{f' {_SEPARATOR} '.join(first)} {rest}"
+        if not beginnings:
+            return ""
+        return f"({' | '.join(beginnings)})" + ("" if low > 0 else "?")
+
+    def _array(self, schema: Schema, name: str) -> str:
+        """Return the rule of an array: first the items of a tuple, then others."""
+        items, places = schema.get("items", True), schema.get("prefixItems", [])
+        if isinstance(items, list):
+            places, items = items, False
+        low, high = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+        if places and "items" not in schema and low <= len(places):
+            items = False
+        if items is False:
+            high = min(high, len(places))
+        if low > high:
+            raise ValueError(f"an array has {low} items or more, and only {high}")
+        places = places[: int(min(high, len(places)))]
+        first = [self.visit(part, _inside(name, f"tuple-{place}")) for place, part in enumerate(places)]
+        if high == len(first):
+            return f'"[" space {f" {_SEPARATOR} ".join(first)} "]" space'
+        item = self.visit(items, _inside(name, "item"))
+        low, high, more = max(0, low - len(first)), high - len(first), f"({_SEPARATOR} {item})"
+        if first:
+            inside = f"{f' {_SEPARATOR} '.join(first)} {_repeated(more, low, high)}"
+        else:
+            inside = f"({item} {_repeated(more, low - 1, high - 1)})" + ("" if low else "?")
+        return f'"[" space {inside} "]" space'
+
+    def _primitive(self, name: str) -> str:
+        rule: str = self._plain._add_primitive(name, self._module.PRIMITIVE_RULES[name])
+        return rule
+
+
+def _inside(name: str, part: str) -> str:
+    """Return the name of the rule of a part of the schema that has the rule `name`."""
+    return f"{name}-{part}" if name else part
+
+
+def _target_in(whole: Any) -> Resolve:
+    """Return a function for the target of a reference within `whole`."""
+
+    @cache
+    def resolve(reference: str) -> Any:
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import DRAFT202012
+
+        registry = Registry().with_resource("", DRAFT202012.create_resource(whole))
+        try:
+            return registry.resolver().lookup(reference).contents
+        except Unresolvable:
+            raise ValueError(f"it does not contain {reference}") from None
+
+    return resolve
+
+
+def _repeated(rule: str, low: float, high: float) -> str:
+    """Return `rule`, `low` to `high` times, with bounds that llama.cpp can follow."""
+    low = max(0, min(low, _MAX_REPEATS))
+    if high > _MAX_REPEATS:
+        return f"{rule}*" if low == 0 else f"{rule}{{{low},}}"
+    return "" if high <= 0 else f"{rule}{{{low},{int(high)}}}"
+
+
+def _other_text(tree: dict[str, Any]) -> str:
+    """Return the rule of a text without escapes that is none of those in `tree`."""
+    firsts = "".join(class_range((ord(one), ord(one))) for one in tree if one)
+    text = f"[^{_NOT_IN_STRINGS}]"
+    parts = [f"[^{_NOT_IN_STRINGS}{firsts}] {text}*"]
+    parts += [
+        f"[{class_range((ord(one), ord(one)))}] {_other_text(rest)}" for one, rest in tree.items() if one
+    ]
+    return f"({' | '.join(parts)})" + ("" if "" in tree else "?")
+
+
+def _literal(value: Any) -> str:
+    """Return the rule of a constant.
+
+    Letters beyond ASCII are written as they are. JSON has `\\u` escapes for them, which few models write.
+    """
+    text = _JSON_ESCAPES.sub(_unescaped, json.dumps(value))
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
 
 
 def _unescaped(escapes: re.Match[str]) -> str:
@@ -91,107 +294,29 @@ def _unescaped(escapes: re.Match[str]) -> str:
     return text
 
 
-def _bounds_of(schema: Any) -> tuple[int | None, int | None] | None:
-    """The lowest and the highest value of an integer with bounds; None for any other schema."""
-    others = {"$ref", "oneOf", "anyOf", "allOf", "const", "enum"}
-    if not isinstance(schema, dict) or schema.get("type") != "integer" or others & schema.keys():
-        return None
-    lows = [_ceiling(schema.get("minimum"), 0), _ceiling(schema.get("exclusiveMinimum"), 1)]
-    highs = [_floor(schema.get("maximum"), 0), _floor(schema.get("exclusiveMaximum"), 1)]
-    low = max((one for one in lows if one is not None), default=None)
-    high = min((one for one in highs if one is not None), default=None)
-    return None if low is None and high is None else (low, high)
+def _number_rule(schema: Schema, *, is_integer: bool) -> str | None:
+    """Return the rule of a number within its bounds; None without bounds.
 
-
-def _ceiling(bound: Any, excluded: int) -> int | None:
-    """The least integer that is at least `bound`, or above it if `excluded` is 1."""
-    if isinstance(bound, bool) or not isinstance(bound, int | float):
-        return None
-    return math.floor(bound) + 1 if excluded else math.ceil(bound)
-
-
-def _floor(bound: Any, excluded: int) -> int | None:
-    above = _ceiling(-bound, excluded) if isinstance(bound, int | float) else None
-    return None if above is None or isinstance(bound, bool) else -above
-
-
-def _portable(data: Any) -> Any:
-    """`data` with bounds that a grammar can express, and patterns that the converter understands."""
-    if isinstance(data, list):
-        return [_portable(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    kept: dict[str, Any] = {}
-    for key, value in data.items():
-        if key in _BOUNDS and isinstance(value, int) and value > _MAX_REPEATS:
-            if key.startswith("min"):
-                kept[key] = _MAX_REPEATS
-        elif key == "enum" and isinstance(value, list) and len(value) > _MAX_VALUES:
-            raise ValueError(f"an enum has {len(value)} values, over {_MAX_VALUES}")
-        elif key == "pattern" and isinstance(value, str):
-            kept[key] = _pattern(value)
-        else:
-            kept[key] = value if key in ("const", "enum") else _portable(value)
-    return kept
-
-
-def _pattern(pattern: str) -> str:
-    """The pattern, rewritten for the converter so that it matches the same text inside a JSON string.
-
-    The converter understands neither shorthands (`\\d`) nor most escapes, and would let `.` and `[^a]` match
-    the quote that ends the string.
+    For numbers with a fraction, the bounds are rounded outwards and included.
     """
-    pieces, in_class = [], False
-    for piece in re.findall(r"\\.|\[\^|.", pattern, re.DOTALL):
-        if len(piece) == 2 and piece[0] == "\\":
-            pieces.append(_escape(piece, in_class=in_class))
-            continue
-        if not in_class and piece == ".":
-            piece = f"[^{_NOT_IN_STRINGS}]"  # noqa: PLW2901
-        elif not in_class and piece == '"':
-            piece = r"\\" + '"'  # noqa: PLW2901
-        elif not in_class and piece == "[^":
-            piece, in_class = f"[^{_NOT_IN_STRINGS}", True  # noqa: PLW2901
-        elif piece == ("]" if in_class else "["):
-            in_class = not in_class
-        pieces.append(piece)
-    return "".join(pieces)
+    low, above = _bounds(schema.get("minimum"), schema.get("exclusiveMinimum"))
+    high, below = _bounds(schema.get("maximum"), schema.get("exclusiveMaximum"))
+    if low is above is high is below is None:
+        return None
+    if is_integer:
+        lows = [*map(math.ceil, _given(low)), *(math.floor(one) + 1 for one in _given(above))]
+        highs = [*map(math.floor, _given(high)), *(math.ceil(one) - 1 for one in _given(below))]
+        return f"({integer_rule(max(lows, default=None), min(highs, default=None))}) space"
+    lows, highs = [*map(math.floor, _given(low, above))], [*map(math.ceil, _given(high, below))]
+    return f"({number_rule(max(lows, default=None), min(highs, default=None))}) space"
 
 
-def _escape(piece: str, *, in_class: bool) -> str:
-    """One escape of a pattern, rewritten. Raises ValueError for an escape that no grammar can express."""
-    sign = piece[1]
-    if sign in _SHORTHANDS:
-        return _SHORTHANDS[sign] if in_class else f"[{_SHORTHANDS[sign]}]"
-    if sign.isalnum() or not sign.isascii():
-        raise ValueError(f"unsupported escape {piece} in a pattern")
-    if sign in '"\\':
-        return rf"\x{ord(sign):02X}" if in_class else r"\\" + (r"\\" if sign == "\\" else sign)
-    if in_class:
-        return rf"\x{ord(sign):02X}"
-    return piece if sign in _KEPT_ESCAPES else rf"[\x{ord(sign):02X}]"
+def _bounds(bound: Any, excluded: Any) -> tuple[Any, Any]:
+    """Return the bound that is included, and the one that is not. In older drafts `excluded` says which `bound` is."""
+    if not isinstance(excluded, bool):
+        return bound, excluded
+    return (None, bound) if excluded else (bound, None)
 
 
-def _named(schema: Any) -> Any:
-    """`schema` as a named definition, if it refers to itself (`#`) or is only a reference.
-
-    The converter resolves references to names only, and none at the top level of the schema.
-    """
-    renamed = _renamed(schema)
-    if renamed == schema and "$ref" not in schema:
-        return schema
-    rest = {key: value for key, value in renamed.items() if key != "$ref"}
-    whole = {key: value for key, value in renamed.items() if key != "$defs"}
-    named = {**renamed.get("$defs", {}), _WHOLE: whole}
-    return {**rest, "$defs": named, "anyOf": [{"$ref": f"#/$defs/{_WHOLE}"}]}
-
-
-def _renamed(data: Any) -> Any:
-    if isinstance(data, list):
-        return [_renamed(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    return {
-        key: f"#/$defs/{_WHOLE}" if key == "$ref" and value == "#" else _renamed(value)
-        for key, value in data.items()
-    }
+def _given(*bounds: float | None) -> list[float]:
+    return [bound for bound in bounds if bound is not None]

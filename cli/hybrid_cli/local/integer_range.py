@@ -1,4 +1,4 @@
-"""A GBNF rule for the integers of a range, because llama.cpp's converter knows no bounds."""
+"""GBNF rules for the numbers of a range, because llama.cpp's converter knows no bounds."""
 
 from __future__ import annotations
 
@@ -24,6 +24,30 @@ def integer_rule(lowest: int | None, highest: int | None) -> str:
     if high >= 0:
         alternatives += _of_length(max(0, low), high)
     return " | ".join(alternatives)
+
+
+def number_rule(lowest: int | None, highest: int | None) -> str:
+    """The alternatives that match numbers from `lowest` to `highest`, with up to 15 digits after the point.
+
+    A bound of None is as in `integer_rule`, and so are bounds beyond it. Raises ValueError for an empty range.
+    """
+    most = 10**_MOST_DIGITS
+    low = -most if lowest is None else max(lowest, -most)
+    high = most if highest is None else min(highest, most)
+    if low > high:
+        raise ValueError("a number has no value between its bounds")
+    alternatives = [f'"-" ({_magnitudes(max(0, -high), -low)})'] if low < 0 else []
+    if high >= 0:
+        alternatives.append(_magnitudes(max(0, low), high))
+    return " | ".join(alternatives)
+
+
+def _magnitudes(low: int, high: int) -> str:
+    """The alternatives for numbers without a sign; those that begin with `high` have no fraction but zero."""
+    last = f'({integer_rule(high, high)}) ("." [0]{{1,{_MOST_DIGITS}}})?'
+    if low == high:
+        return last
+    return f'({integer_rule(low, high - 1)}) ("." [0-9]{{1,{_MOST_DIGITS}}})? | {last}'
 
 
 def _of_length(low: int, high: int) -> Iterator[str]:
