@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "text, lengths": {"minLength": 2, "maxLength": 4},
     "strange values": {"enum": [*STRANGE, 1.0, 1e5, -0.0, None, 1e100, [1, "a"], {"a": 1}, {}]},
+    "values that begin alike": {"enum": ["a", "ab", "abc", "b", "", 1, 12, 123, -1, [1], [1, 2]]},
+    "values in values": {"enum": ["a" * count for count in range(0, 300, 3)]},
     "strange names": an_object(dict.fromkeys(STRANGE, BOOLEAN)),
     "a name like a rule": an_object({"decimal part": {"enum": ["x"]}, "n": NUMBER}),
     "values of other types": {"type": "string", "enum": ["a", 1, None]},
@@ -225,3 +228,19 @@ def permits(model: Any, schema: dict[str, Any], text: str) -> bool:
 def test_what_no_grammar_can_express_is_refused_in_words(schema: dict[str, Any], why: str) -> None:
     with pytest.raises(Failure, match=f"the schema cannot become a grammar: .*{why}"):
         grammar_of(json.dumps(schema))
+
+
+def test_a_long_list_of_values_takes_no_time(model: Any) -> None:
+    """llama.cpp followed each of these values at each token, which took half a second."""
+    from hybrid_cli.local.grammar_filter import Grammar
+
+    values = [f"value number {number}" for number in range(5000)]
+    text = grammar_of(json.dumps({"enum": values}))
+    assert text.count("value number") == 1
+    assert all(permits(model, {"enum": values}, json.dumps(value)) for value in (values[7], values[777]))
+    assert not permits(model, {"enum": values}, '"value number 5000"')
+    grammar, started = Grammar(text, model.vocabulary), time.process_time()
+    for token in model.tokens_within('"value number '):
+        grammar.accept(token)
+    grammar.close()
+    assert time.process_time() - started < 0.2

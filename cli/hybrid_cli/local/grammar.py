@@ -6,6 +6,7 @@ import json
 import math
 import re
 from functools import cache
+from itertools import groupby, takewhile
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -17,7 +18,9 @@ from hybrid_cli.local.plain_schema import Resolve, Schema, names_to_exclude, pla
 _MAX_REPEATS = 1000
 """llama.cpp's stack overflows with many more nested optional repetitions."""
 _MAX_VALUES = 5000
-"""Values of an enum: llama.cpp follows each of them at every token."""
+"""Values of an enum. A longer list seldom fits the context window."""
+_MAX_BRANCHES = 50
+"""Branches within branches of an enum's rule."""
 _MAX_EXCLUDED = 2000
 """Characters of the declared names that other names of an object must differ from."""
 _NOT_IN_STRINGS = r'"\\\x00-\x1F'
@@ -102,7 +105,7 @@ class _Rules:
         if "enum" in schema:
             if len(schema["enum"]) > _MAX_VALUES:
                 raise ValueError(f"an enum has {len(schema['enum'])} values, over {_MAX_VALUES}")
-            return " | ".join(_literal(value) for value in schema["enum"])
+            return _one_of(sorted({_json(value) for value in schema["enum"]}))
         return None if schema else self._primitive("value")
 
     def _of_type(self, schema: Schema, name: str) -> str | None:
@@ -152,7 +155,7 @@ class _Rules:
     def _member(self, key: str, schema: Any, name: str) -> str:
         """Add the rule of a property, and return its name."""
         own = self._module.INVALID_RULE_CHARS_RE.sub("-", _inside(name, key)) or "-"
-        return self._add(f"{own}-kv", f'{_literal(key)} space ":" space {self.visit(schema, own)}')
+        return self._add(f"{own}-kv", f'{_literal(_json(key))} space ":" space {self.visit(schema, own)}')
 
     def _other_member(self, schema: Schema, name: str, known: Schema, others: Any) -> str | None:
         """Return the rule of a property that is not declared; None if there can be none."""
@@ -273,13 +276,30 @@ def _other_text(tree: dict[str, Any]) -> str:
     return f"({' | '.join(parts)})" + ("" if "" in tree else "?")
 
 
-def _literal(value: Any) -> str:
-    """Return the rule of a constant.
+def _one_of(texts: list[str], depth: int = 0) -> str:
+    """Return the rule of some sorted texts.
+
+    What several of them begin with is written once: llama.cpp follows each alternative at every token.
+    """
+    if len(texts) == 1 or depth == _MAX_BRANCHES:
+        return f"({' | '.join(map(_literal, texts))})"
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(texts[0], texts[-1], strict=False))
+    start = "".join(letter for letter, _ in pairs)
+    rests = groupby((text[len(start) :] for text in texts), key=lambda rest: rest[:1])
+    parts = [_one_of(list(group), depth + 1) for first, group in rests if first]
+    return f"{_literal(start)} ({' | '.join(parts)})" + ("?" if texts[0] == start else "")
+
+
+def _literal(text: str) -> str:
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
+
+
+def _json(value: Any) -> str:
+    """Return a constant as JSON.
 
     Letters beyond ASCII are written as they are. JSON has `\\u` escapes for them, which few models write.
     """
-    text = _JSON_ESCAPES.sub(_unescaped, json.dumps(value))
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
+    return _JSON_ESCAPES.sub(_unescaped, json.dumps(value))
 
 
 def _unescaped(escapes: re.Match[str]) -> str:
