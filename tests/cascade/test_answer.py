@@ -50,5 +50,5 @@ def test_a_blank_line_takes_the_place_of_a_tag_after_thinking(
 ) -> None:
     for pieces in cuttings(text):
         streamed = StreamedText()
-        assert "".join([*map(streamed.feed, pieces), streamed.flush()]) == shown
+        assert "".join([*map(streamed.feed, pieces), streamed.flush(), streamed.flush()]) == shown
         assert streamed.has_shown_thinking == has_thinking

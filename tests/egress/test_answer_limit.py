@@ -113,8 +113,18 @@ def test_a_streamed_answer_has_no_tag_of_thinking_that_began_without_one(
     assert (done.returncode, done.stdout) == (0, b"It rains.\n\nTake an umbrella.\n")
     note = b"the text before the answer is thinking, which came without its opening tag"
     assert done.stderr.count(note) == 1
+    cut = Reply(pieces=("It rains.\n</think>\n\nTake an", " umbrella\n"), finish_reason="length")
+    for options, message in (
+        ((), b"the cloud's answer was cut"),
+        (("--allow-truncated",), b"cut off at its"),
+    ):
+        cloud.replies = [cut]
+        done = hybrid(*given[:3], "--stream", *options, "hi", HYBRID_CONSENT=cloud.origin)
+        assert done.stdout == b"It rains.\n\nTake an umbrella\n"
+        assert (done.stderr.count(note), done.stderr.count(message)) == (1, 1)
     kept = json.loads((tmp_path / "c.jsonl").read_text().splitlines()[-1])
     assert kept["content"] == "Take an umbrella."
+    cloud.replies = [Reply(pieces=("It rains.\n</think>\n\nTake an umbrella.",))]
     done = hybrid(*given, cwd=tmp_path, HYBRID_CONSENT=cloud.origin)
     assert (done.stdout, note in done.stderr) == (b"Take an umbrella.\n", False)
 

@@ -58,6 +58,7 @@ class Output:
         self._streamed = StreamedText()
         self._shown = False
         self._in_line = False
+        self._has_noted_thinking = False
 
     def stream(self, text: str) -> None:
         """Write the next piece of the answer now, if this output streams."""
@@ -83,7 +84,8 @@ class Output:
         if self._in_line:
             self._in_line = False
             self._write("\n")
-        if self._streamed.has_shown_thinking:
+        if self._streamed.has_shown_thinking and not self._has_noted_thinking:
+            self._has_noted_thinking = True
             self._environment.note(
                 "the text before the answer is thinking, which came without its opening tag; -o FILE gets the answer alone"
             )

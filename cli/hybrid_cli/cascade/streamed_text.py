@@ -22,7 +22,7 @@ class StreamedText:
         self._shown = False
 
     def feed(self, text: str) -> str:
-        """The text that can be shown."""
+        """Return the text that can be shown."""
         was_answering = self._thinking.has_ended
         answer, thinking = self._thinking.feed(text)
         shown = self._visible(thinking)
@@ -32,9 +32,11 @@ class StreamedText:
         return shown + self._visible(answer)
 
     def flush(self) -> str:
-        """The text that was held back, at the end."""
+        """Return the text that was held back, at the end; "" if called again."""
         answer, thinking = self._thinking.flush()
-        return self._visible(thinking) + self._visible(answer) + self._blank
+        held = self._visible(thinking) + self._visible(answer) + self._blank
+        self._blank = ""
+        return held
 
     def _visible(self, text: str) -> str:
         text = self._blank + self._start.feed(text)
