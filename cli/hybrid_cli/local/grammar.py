@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby, takewhile
 from typing import Any
@@ -13,7 +14,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
 from hybrid_cli.local.integer_range import integer_rule, number_rule
 from hybrid_cli.local.json_pattern import class_range, for_json
-from hybrid_cli.local.plain_schema import Resolve, Schema, names_to_exclude, plain
+from hybrid_cli.local.plain_schema import Resolve, Schema, plain
+from hybrid_cli.ui.sanitize import shorten
 
 _MAX_REPEATS = 1000
 """llama.cpp's stack overflows with many more nested optional repetitions."""
@@ -141,7 +143,7 @@ class _Rules:
         required = dict.fromkeys(schema.get("required", ()))
         missing = [one for one in required if one not in declared]
         if missing and schema.get("additionalProperties") is False and "patternProperties" not in schema:
-            raise ValueError(f"it requires `{missing[0]}`, which `additionalProperties` forbids")
+            raise ValueError(f"it requires `{shorten(missing[0])}`, which `additionalProperties` forbids")
         known = {**declared, **dict.fromkeys(missing, others if isinstance(others, dict) else {})}
         optional = [one for one in known if one not in required and known[one] is not False]
         first = [self._member(one, known[one], name) for one in known if one in required]
@@ -185,7 +187,7 @@ class _Rules:
             return f"{self.visit(key, name)} space"
         if not known or sum(map(len, known)) > _MAX_EXCLUDED:
             return self._primitive("string")
-        return self._add(name, f'"\\"" {_other_text(names_to_exclude(known))} "\\"" space')
+        return self._add(name, f'"\\"" {_other_text(_tree(known))} "\\"" space')
 
     def _members(
         self, first: list[str], later: list[str], other: str | None, low: int, high: float, name: str
@@ -216,7 +218,7 @@ class _Rules:
         if items is False:
             high = min(high, len(places))
         if low > high:
-            raise ValueError(f"an array has {low} items or more, and only {high}")
+            raise ValueError(f"an array needs {low} items, but may have only {high}")
         places = places[: int(min(high, len(places)))]
         first = [self.visit(part, _inside(name, f"tuple-{place}")) for place, part in enumerate(places)]
         if high == len(first):
@@ -265,14 +267,28 @@ def _repeated(rule: str, low: float, high: float) -> str:
     return "" if high <= 0 else f"{rule}{{{low},{int(high)}}}"
 
 
+def _tree(names: Iterable[str]) -> dict[str, Any]:
+    """Return the characters that begin one of `names`, each with those that follow; "" marks an end.
+
+    Names that JSON must escape are left out.
+    """
+    tree: dict[str, Any] = {}
+    for name in names:
+        if _json(name) != f'"{name}"':
+            continue
+        place = tree
+        for character in name:
+            place = place.setdefault(character, {})
+        place[""] = {}
+    return tree
+
+
 def _other_text(tree: dict[str, Any]) -> str:
     """Return the rule of a text without escapes that is none of those in `tree`."""
-    firsts = "".join(class_range((ord(one), ord(one))) for one in tree if one)
+    classes = {one: class_range((ord(one), ord(one))) for one in tree if one}
     text = f"[^{_NOT_IN_STRINGS}]"
-    parts = [f"[^{_NOT_IN_STRINGS}{firsts}] {text}*"]
-    parts += [
-        f"[{class_range((ord(one), ord(one)))}] {_other_text(rest)}" for one, rest in tree.items() if one
-    ]
+    parts = [f"[^{_NOT_IN_STRINGS}{''.join(classes.values())}] {text}*"]
+    parts += [f"[{classes[one]}] {_other_text(tree[one])}" for one in classes]
     return f"({' | '.join(parts)})" + ("" if "" in tree else "?")
 
 

@@ -59,7 +59,7 @@ def _alternative(units: list[str]) -> str:
 def _unit(unit: str) -> str:
     """Return one part of a pattern: a character, a class, a group's sign or a quantifier."""
     if unit in ("^", "$", "(?"):
-        raise ValueError(f"unsupported {'group' if unit == '(?' else 'anchor'} {unit} inside a pattern")
+        raise ValueError(f"no grammar can express `{unit}` inside a pattern")
     if unit == _ANY:
         return _class(_without(_complement([(10, 10)]), _NOT_RAW))
     if unit.startswith("[") and len(unit) > 1:
@@ -129,7 +129,7 @@ def _ranges(text: str) -> tuple[Ranges, bool]:
             high = ord(_character(items[place + 2]))
             place += 2
         if low > high:
-            raise ValueError(f"a range of [{text}] is empty")
+            raise ValueError(f"a range in `[{text}]` is empty")
         found.append((low, high))
         place += 1
     return found, negative
@@ -145,7 +145,7 @@ def _character(item: str) -> str:
     if sign in _CONTROLS:
         return _CONTROLS[sign]
     if not sign or sign.isalnum() or not sign.isascii():
-        raise ValueError(f"unsupported escape {item} in a pattern")
+        raise ValueError(f"no grammar can express `{item}` in a pattern")
     return sign
 
 
@@ -170,7 +170,7 @@ def _without(ranges: Ranges, others: Ranges) -> Ranges:
 
 def _class(ranges: Ranges) -> str:
     if not ranges:
-        raise ValueError("a class of a pattern has no character that a JSON string can hold")
+        raise ValueError("a character class in a pattern allows no character")
     return f"[{''.join(map(class_range, ranges))}]"
 
 

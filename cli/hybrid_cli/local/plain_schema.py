@@ -7,7 +7,7 @@ types and references with siblings become schemas that it understands.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Schema = dict[str, Any]
@@ -62,7 +62,7 @@ def plain(schema: Any, resolve: Resolve) -> Schema:
 def _known(schema: Any) -> Schema:
     """Return the keywords of `schema` that a grammar can express."""
     if schema is False:
-        raise ValueError("a part of it allows no value")
+        raise ValueError("no value can match a part of it")
     return {} if schema is True else {key: value for key, value in schema.items() if key in _KNOWN}
 
 
@@ -84,7 +84,7 @@ def _alternatives(schema: Any, resolve: Resolve) -> list[Schema]:
         found = _both(found, [one for part in branches for one in _alternatives(part, resolve)])
     found = [typed for typed in map(_typed, found) if typed is not None]
     if not found:
-        raise ValueError("a part of it allows no value")
+        raise ValueError("no value can match a part of it")
     return found
 
 
@@ -154,14 +154,3 @@ def has_type(value: Any, kind: str) -> bool:
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def names_to_exclude(names: Iterable[str]) -> dict[str, Any]:
-    """Return the characters that begin one of `names`, each with those that follow; "" marks an end."""
-    tree: dict[str, Any] = {}
-    for name in names:
-        place = tree
-        for character in name:
-            place = place.setdefault(character, {})
-        place[""] = {}
-    return tree
