@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 from hybrid_cli.cascade.answer import (
@@ -22,6 +21,7 @@ from hybrid_cli.cascade.answer import (
     Usage,
     without_blank_lines,
 )
+from hybrid_cli.cascade.decision import Decision, Route
 from hybrid_cli.cascade.destination import Destination
 from hybrid_cli.cascade.local_answer import LocalAnswer, LocalModel, problem_of, tidied
 from hybrid_cli.checks.agreement import agreement
@@ -37,7 +37,7 @@ from hybrid_cli.gate import verdict as gate
 from hybrid_cli.gate.criterion import Criterion
 from hybrid_cli.gate.verdict import Verdict
 from hybrid_cli.ledger.amounts import sum_of
-from hybrid_cli.ledger.database import Ledger, Observation
+from hybrid_cli.ledger.database import Ledger
 from hybrid_cli.local.protocol import Engine
 from hybrid_cli.local.stop_strings import StopStrings, stop_at
 from hybrid_cli.profile.policy import Policy
@@ -49,40 +49,6 @@ from hybrid_cli.weights.projector import reads_images
 
 if TYPE_CHECKING:  # late, as most runs send nothing
     from hybrid_cli.egress.send import Handoff, Sent
-
-
-class Route(Enum):
-    """Where a prompt goes."""
-
-    KEEP = "keep"
-    """Deliver the local answer."""
-    CLOUD = "cloud"
-    """Hand off without a local answer: the mode, a rule or a hosted tool demands it."""
-    CLOUD_IF_ALLOWED = "cloud if allowed"
-    """Hand off; if that is denied, the local answer may still serve."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A prompt's route, and why. It can be pickled, so that another process may settle it."""
-
-    route: Route
-    verdict: Verdict
-    permission: Permission
-    local: LocalAnswer | None = None
-    """None if the local model was not asked."""
-    seconds: float = 0.0
-    """Seconds until this decision."""
-
-    @property
-    def observation(self) -> Observation | None:
-        """The local answer in numbers, if this prompt was sampled for shadow mode."""
-        return None if self.local is None else self.local.observation
-
-    @property
-    def needs_cloud(self) -> bool:
-        """Whether `settle` waits for the user or a cloud."""
-        return self.route is not Route.KEEP and self.permission.denied is None
 
 
 @dataclass

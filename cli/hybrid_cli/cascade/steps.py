@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hybrid_cli.cascade.answer import Answer
-from hybrid_cli.cascade.cascade import Cascade, Decision
+from hybrid_cli.cascade.cascade import Cascade
+from hybrid_cli.cascade.decision import Decision
 from hybrid_cli.cascade.offered_tools import offered_tools
 from hybrid_cli.cascade.shadow import Shadow, shadow_of
 from hybrid_cli.egress.prompt_rules import RequestFacts, under_rules

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from hybrid_cli.cascade.answer import Answer
-from hybrid_cli.cascade.cascade import Cascade, Decision
+from hybrid_cli.cascade.cascade import Cascade
+from hybrid_cli.cascade.decision import Decision
 from hybrid_cli.cascade.local_run import new_task, template_variables
 from hybrid_cli.cascade.model_settings import model_settings
 from hybrid_cli.cascade.output import Output

@@ -22,7 +22,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from hybrid_cli import __version__
-from hybrid_cli.cascade.cascade import Decision
+from hybrid_cli.cascade.decision import Decision
 from hybrid_cli.cascade.shared_engine import LOCAL_THREADS, EngineGone, SharedEngine
 from hybrid_cli.egress.permission import withhold_keys
 from hybrid_cli.exit_status import ExitStatus, Failure
