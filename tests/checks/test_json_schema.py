@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_cli.checks.json_schema import read_schema
+from hybrid_cli.checks.json_schema import checked_schema, read_schema
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_process import Hybrid
@@ -265,6 +265,19 @@ def test_bounds_of_other_types_and_references_are_no_contradiction() -> None:
         {"type": "object", "required": ["a"], "additionalProperties": False, "patternProperties": {"a": {}}},
     ):
         assert read_schema(json.dumps(schema)).data == schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [({}, "1e999"), ({"type": "array"}, "[1, -2e999]"), ({"multipleOf": 0.5}, str(10**400))],
+)
+def test_a_number_beyond_all_others_is_a_problem_and_no_crash(schema: Any, answer: str) -> None:
+    assert checked_schema(schema, "").problem(answer) == "contains a number that is too large"
+
+
+def test_a_schema_may_hold_numbers_beyond_all_others() -> None:
+    schema = checked_schema({"enum": [10**400], "multipleOf": 0.5}, "the schema")
+    assert schema.problem("1") == "does not match the schema: `enum` at $"
 
 
 def test_messages_of_what_is_no_schema_are_short() -> None:

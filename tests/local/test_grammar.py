@@ -191,6 +191,8 @@ def test_all_that_a_grammar_permits_fits_the_schema(walk: Walk, name: str) -> No
         (pattern("b"), ['"abc"', '"b"'], ['"ac"']),
         (pattern("^a|b$"), ['"a"', '"ac"', '"cb"'], ['"c"', '"a']),
         (pattern(r"^\$\d+(\.\d{2})?$"), ['"$5"', '"$5.25"'], ['"5"']),
+        (NUMBER, ["0", "-12.5e+10", "1E-9"], ["01", "1e999", "1."]),
+        ({}, ["1e5"], ["1e999"]),
         (TEXT, ['"😀"', r'"\u00e9"'], [r'"\ud83d"']),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _BOUNDS = {
 _STREAMS = ("/dev/", "/proc/")
 """Where stdin is, and what a shell makes of `<(command)`. A pipe elsewhere may never get a writer."""
 _OTHER_JSON = ("true", "false", "null")
+_TOO_LARGE = "contains a number that is too large"
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,15 @@ class AnswerSchema:
         from jsonschema.exceptions import best_match
 
         try:
-            value = json.loads(answer, parse_constant=_no_number)
+            value = json.loads(answer, parse_constant=_no_number, parse_float=_finite)
+        except OverflowError:
+            return _TOO_LARGE
         except (ValueError, RecursionError):
             return "is not JSON"
         try:
             error = best_match(validator.iter_errors(value))
+        except OverflowError:  # an integer that `multipleOf` divides by a fraction
+            return _TOO_LARGE
         except RecursionError:
             raise Failure(ExitStatus.USAGE, "the schema refers to itself endlessly") from None
         return (
@@ -155,7 +161,7 @@ def _contradiction(data: Any) -> str | None:
     values = data.get("enum", [data["const"]] if "const" in data else None)
     # References point outside this part, and patterns can be very slow: both are left to the check of answers.
     is_plain = not _references(data) and '"pattern' not in json.dumps(data)
-    if values is not None and is_plain and not any(map(_validator(data).is_valid, values)):
+    if values is not None and is_plain and not any(_may_match(data, value) for value in values):
         return f"no value of `{'enum' if 'enum' in data else 'const'}` matches the rest of the schema"
     bounds = _BOUNDS.get(data["type"]) if isinstance(data.get("type"), str) else None
     if bounds is not None and all(key in data for key in bounds):
@@ -171,6 +177,15 @@ def _contradiction(data: Any) -> str | None:
             return f"it requires `{shorten(missing[0])}`, which `additionalProperties` forbids"
     found = (_contradiction(properties[name]) for name in required if name in properties)
     return next((one for one in found if one is not None), None)
+
+
+def _may_match(data: Any, value: Any) -> bool:
+    """Return whether `value` matches the schema `data`, or is a number too large to tell."""
+    try:
+        matches: bool = _validator(data).is_valid(value)
+    except OverflowError:
+        return True
+    return matches
 
 
 def _read(given: str) -> str:
@@ -200,6 +215,14 @@ class _NoNumberError(ValueError):
 
 def _no_number(name: str) -> NoReturn:
     raise _NoNumberError(f"{name} is not a JSON value")
+
+
+def _finite(number: str) -> float:
+    """Return the number. Raises OverflowError for 1e400, which Python reads as infinity."""
+    value = float(number)
+    if math.isinf(value):
+        raise OverflowError
+    return value
 
 
 def _validator(schema: Any) -> Any:

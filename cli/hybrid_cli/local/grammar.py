@@ -32,6 +32,8 @@ _CHARACTER = (
     r'"\\" (["\\/bfnrt] | "u" ([0-9a-cA-CefEF] [0-9a-fA-F] | [dD] [0-7]) [0-9a-fA-F] [0-9a-fA-F])'
 )
 """A character of a string. Halves of surrogate pairs are no characters."""
+_NUMBER = '"-"? ([0-9] | [1-9] [0-9]{1,15}) ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,2})? space'
+"""Any number. Longer exponents make numbers that most programs read as infinity, or as zero."""
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 _SEPARATOR = '"," space'
 
@@ -63,7 +65,7 @@ class _Rules:
         self._plain = self._module.SchemaConverter(
             prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False
         )
-        self._plain._rules["char"] = _CHARACTER
+        self._plain._rules |= {"char": _CHARACTER, "number": _NUMBER}
         self._formats = {"uuid", *self._module.STRING_FORMAT_RULES}
         self._target = _target_in(whole)
         self._references: dict[str, str] = {}
@@ -118,7 +120,8 @@ class _Rules:
             case "array" if len(schema) > 1:
                 return self._array(schema, name)
             case "integer" | "number" as kind:
-                return _number_rule(schema, is_integer=kind == "integer")
+                rule = _number_rule(schema, is_integer=kind == "integer")
+                return _NUMBER if rule is None and kind == "number" else rule
             case "string" if "pattern" not in schema and schema.get("format") not in self._formats:
                 length = _repeated("char", schema.get("minLength", 0), schema.get("maxLength", math.inf))
                 return f'"\\"" {length} "\\"" space'
