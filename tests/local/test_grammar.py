@@ -225,6 +225,7 @@ def permits(model: Any, schema: dict[str, Any], text: str) -> bool:
         (pattern("(^a)b"), r"express `\^`"),
         (an_object({"a": {"allOf": [TEXT, INTEGER]}}), "no value can match"),
         (an_object({"a": an_object({}, ["b"], additionalProperties=False)}, []), "requires `b`"),
+        ({"$defs": {"a": {"allOf": [TEXT, {"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"}, "itself endlessly"),
         ({"allOf": [{"anyOf": [{"maxLength": n} for n in range(40)]}] * 2}, "over 256 alternatives"),
     ],
 )

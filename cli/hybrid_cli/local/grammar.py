@@ -48,9 +48,8 @@ def grammar_of(schema: str) -> str:
     try:
         return _Rules(json.loads(schema)).text
     except RecursionError:
-        raise Failure(
-            ExitStatus.USAGE, "the schema cannot become a grammar: it is nested too deeply"
-        ) from None
+        why = "it is nested too deeply, or refers to itself endlessly"
+        raise Failure(ExitStatus.USAGE, f"the schema cannot become a grammar: {why}") from None
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Failure(
             ExitStatus.USAGE, f"the schema cannot become a grammar: {error or type(error).__name__}"
