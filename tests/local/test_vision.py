@@ -193,12 +193,29 @@ def test_an_image_of_too_many_pixels_is_not_decoded(
     assert "its 3000 x 3000 pixels need 108 MB of memory, but only 50 MB are free" in refusal
 
 
-def _large_png(side: int) -> bytes:
-    """A square PNG of black pixels, a thousandth of its pixels' size."""
-    lines, pack = zlib.compressobj(9), bytes(side // 8 + 2)
-    body = b"".join(lines.compress(pack) for _ in range(side)) + lines.flush()
+@pytest.mark.parametrize("mode", ["1", "P", "L", "LA", "RGB", "RGBA", "I;16"])
+def test_an_image_unpacks_to_no_more_than_its_pixels(mode: str) -> None:
+    for size in ((1, 1), (1, 500), (37, 21)):
+        file = io.BytesIO()
+        Image.effect_noise(size, 90).convert(mode).save(file, "PNG")
+        assert too_large(file.getvalue()) is None
+
+
+def test_an_image_that_unpacks_to_more_is_not_decoded(hybrid: Hybrid, folder: Path, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(_large_png(40, lines=10_000_000))
+    done = hybrid(*OFFLINE, "-m", folder / "model.gguf", "-i", bomb, "What is it?")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 1)
+    assert "its data unpacks to more than its 40 x 40 pixels; save it anew" in done.stderr.decode()
+    assert too_large(_large_png(40, lines=39)) is None, "the decoder refuses it"
+
+
+def _large_png(side: int, lines: int | None = None) -> bytes:
+    """A square PNG of black pixels, a thousandth of its pixels' size. It has as many `lines` as its header says, or others."""
+    packing, line = zlib.compressobj(9), bytes(side // 8 + 2)
+    body = packing.compress(line * (side if lines is None else lines)) + packing.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit a pixel
-    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", body[:100]), (b"IDAT", body[100:]), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
