@@ -64,7 +64,7 @@ def test_mistakes_are_one_line(world: Environment, name: str, given: list[str], 
 def test_a_template_without_input_takes_no_prompt(world: Environment) -> None:
     template = filled_template("joke", [], world)
     question = read_question(None, world, may_read=False, template=template)
-    assert question == Question("Tell a joke.", "", template_head="Tell a joke.")
+    assert question == Question("Tell a joke.", "", "the piped text", template_head="Tell a joke.")
     with pytest.raises(Failure, match=r"has no \{input\}, so it takes no PROMPT"):
         read_question("about cats", world, may_read=False, template=template)
     review = filled_template("review", ["language=C"], world)
