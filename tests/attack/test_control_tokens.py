@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_cli.local.protocol import Task
@@ -79,7 +79,6 @@ def test_a_megabyte_of_tags_is_broken_at_once(family: tuple[Any, list[str]]) -> 
     assert not re.search(re.escape(tags[0]), text)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text("<|>ab", min_size=2, max_size=5), min_size=1, max_size=12), st.text("<|>ab", max_size=60)
 )

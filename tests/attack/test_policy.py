@@ -73,7 +73,7 @@ def forbids(layer: dict[str, Any], prompt: str) -> bool:
     return layer["mode"] == "forbid" or (first is not None and first["then"] in ("forbid", "local"))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(LAYER, min_size=4, max_size=4), MODE, MODE, st.sampled_from(PROMPTS))
 def test_no_layer_is_overruled(
     layers: list[dict[str, Any]], variable: str | None, flag: Any, prompt: str

@@ -126,7 +126,7 @@ def test_a_prompt_like_no_kind_has_the_overall_share(score: LocalScore) -> None:
     st.lists(SHARES, min_size=KINDS, max_size=KINDS),
     SHARES,
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_expected_share_lies_between_the_kinds_and_all(
     weights: list[float], rates: list[float], overall: float
 ) -> None:

@@ -76,7 +76,7 @@ def test_what_is_not_defined_is_nan() -> None:
 
 
 @given(ROWS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_metrics_equal_another_implementations(reference: Any, rows: tuple[Any, Any, Any]) -> None:
     score, local, cloud = rows
     if 0 < local.sum() < len(local):
@@ -91,7 +91,7 @@ def test_metrics_equal_another_implementations(reference: Any, rows: tuple[Any, 
 
 
 @given(ROWS, st.floats(0.05, 0.95))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_thresholds_equal_another_implementations(
     reference: Any, rows: tuple[Any, Any, Any], share: float
 ) -> None:

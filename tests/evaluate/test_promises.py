@@ -35,7 +35,7 @@ def highest_by_trying(score: np.ndarray, wrong: np.ndarray, share: float) -> flo
 
 
 @given(SCORED, st.one_of(st.floats(0, 1), st.sampled_from([0.2, 0.25, 0.5, 1 / 3])))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_wrong_on_average_is_the_best_of_all_thresholds(
     scored: tuple[np.ndarray, np.ndarray], share: float
 ) -> None:
@@ -44,7 +44,7 @@ def test_wrong_on_average_is_the_best_of_all_thresholds(
 
 
 @given(SCORED, st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_weaker_promise_keeps_no_less(
     scored: tuple[np.ndarray, np.ndarray], one: float, other: float
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_promise_over_tasks_holds_on_other_tasks() -> None:
 
 
 @given(SCORED, st.floats(0, 1), st.floats(0, 1), st.integers(1, 6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_threshold_over_tasks_is_one_of_the_kept_scores_and_grows_with_the_share(
     scored: tuple[np.ndarray, np.ndarray], one: float, other: float, tasks: int
 ) -> None:

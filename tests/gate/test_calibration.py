@@ -84,7 +84,7 @@ def test_the_next_stricter_promise_counts(target: str, value: float, found: floa
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(0, 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_promise_is_never_weaker_than_asked(values: list[float], asked: float) -> None:
     for target, sign in (("wrong_at_most", -1), ("escalate_at_most", -1), ("quality_at_least", 1)):
         found = promised(*values, target=target).promise(target, asked)

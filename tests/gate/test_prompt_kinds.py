@@ -63,7 +63,7 @@ def test_prompts_as_users_write_them(prompt: str, kind: str) -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60), st.booleans(), st.integers(0, 50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shares_sum_to_1_and_depend_on_the_prompt_alone(
     prompt: str, context: str, has_schema: bool, choices: int
 ) -> None:

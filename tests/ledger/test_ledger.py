@@ -69,7 +69,7 @@ def test_fifty_processes_at_once_never_pass_a_limit(tmp_path: Path, limit: Limit
     assert len(Ledger(tmp_path).rows()) == 10
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0, 0.3), st.none() | st.floats(0, 0.3)), max_size=20))
 def test_what_is_reserved_or_spent_never_passes_the_limit(
     tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[float, float | None]]

@@ -19,7 +19,7 @@ def pattern_of(rule: str) -> re.Pattern[str]:
     return re.compile(re.sub(r'"([^"]*)"', lambda text: re.escape(text[1]), rule).replace(" ", ""))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(-3000, 3000), st.integers(0, 3000), st.data())
 def test_a_range_matches_its_integers_alone(low: int, width: int, data: st.DataObject) -> None:
     high = low + width

@@ -96,7 +96,7 @@ def test_an_unclosed_quote_takes_no_more_memory_than_one_record(tmp_path: Path) 
     assert "field larger than field limit" in str(found[0].problem)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=9))
 def test_records_do_not_depend_on_chunk_boundaries(content: bytes, cuts: list[int]) -> None:
     chunks, place = [], 0
@@ -110,7 +110,7 @@ def test_records_do_not_depend_on_chunk_boundaries(content: bytes, cuts: list[in
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2), max_size=5)
 )

@@ -191,7 +191,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
 
 
 @given(st.text(alphabet="version: 1\n{}[]&*!'\"-#|>%@~abc0.,\t", max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     document = parse_strict(text.encode())
     assert all(line >= 1 and message for line, message in document.mistakes.items())
@@ -399,7 +399,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.binary(max_size=200), st.lists(WORDS, max_size=40).map(lambda w: " ".join(w).encode())))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_file_hangs_the_loader_or_loosens_the_policy(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ".hybrid.yaml"

@@ -610,7 +610,7 @@ def test_a_header_that_leaves_the_file(content: bytes, tmp_path: Path) -> None:
         check_gguf(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300), st.integers(0, 5), st.integers(0, 5))
 def test_no_header_breaks_the_walk(
     tmp_path_factory: pytest.TempPathFactory, tail: bytes, tensors: int, pairs: int
@@ -627,7 +627,7 @@ def test_the_walk_passes_a_real_model(model_file: Path) -> None:
     check_gguf(model_file)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(max_size=40) | st.text("./:@#!\\~a-0_é\0\n", max_size=40),
     st.sampled_from(["hf:o/", "hf:", "wheel:p==1!", "ollama:", "https://h/", ""]),

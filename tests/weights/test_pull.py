@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_cli.exit_status import Failure
@@ -416,7 +416,6 @@ def test_name_from_file(file: str, name: str) -> None:
     assert name_from_file(file) == name
 
 
-@settings(deadline=None)
 @given(st.text() | st.text("./~a0-_\n\0") | st.from_regex(r"[a-z0-9._-]{1,120}(\.gguf)?", fullmatch=True))
 def test_name_that_passes_stays_in_the_folder_and_is_no_path(name: str) -> None:
     with contextlib.suppress(Failure):
@@ -427,7 +426,6 @@ def test_name_that_passes_stays_in_the_folder_and_is_no_path(name: str) -> None:
         assert path_of(name) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=64) | st.binary(max_size=64).map(lambda tail: b"GGUF\x03\0\0\0" + tail))
 def test_check_gguf_tells_a_head_from_any_other_bytes(content: bytes) -> None:
     with TemporaryDirectory() as folder, contextlib.suppress(Failure):

@@ -169,7 +169,7 @@ def test_damaged_rests_are_found_and_fetched_again(fetch: Fetch) -> None:
     assert "wrong checksum; starting again" in fetch.stderr.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=40))
 def test_no_rest_stops_a_pull(
     tmp_path_factory: pytest.TempPathFactory, state: bytes, done: bytes, part: bytes
@@ -180,7 +180,7 @@ def test_no_rest_stops_a_pull(
     assert Partial.resume(folder) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_a_partial_file_says_is_there_is_there(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
