@@ -77,9 +77,9 @@ class Turn:
     by_cloud: bool = False
     """Whether a cloud model wrote it."""
     numbers: tuple[int, ...] = ()
-    """Its place, from 1, among the messages of its conversation; more than one if several were joined."""
+    """Its places, from 1, among the messages of its conversation; more than one if several were joined."""
     texts: tuple[str, ...] = ()
-    """The text of each of the messages that were joined."""
+    """The text of the message at each of these places."""
 
     @property
     def name(self) -> str:
@@ -88,11 +88,11 @@ class Turn:
 
     @property
     def parts(self) -> list[NamedText]:
-        """The messages that were joined; [] if it is one message."""
+        """The numbered messages that it was joined of, or the only one; [] without numbers."""
         return self.parts_as(self._kind)
 
     def parts_as(self, kind: str) -> list[NamedText]:
-        """The same, called `kind`."""
+        """Return the numbered messages as `parts`, each called `kind` in a refusal."""
         numbered = zip(self.numbers, self.texts, strict=False)
         return [(f"message {number} ({kind})", text) for number, text in numbered]
 
@@ -183,7 +183,7 @@ class Request:
         return [*system, *(turn.name for turn in self.history), "the prompt"]
 
     def message_parts(self) -> list[list[NamedText]]:
-        """Return the named parts of each of `messages`; [] for one with a single text."""
+        """Return the named texts that each of `messages` contains; [] if its name alone tells where a text is."""
         system = [] if self.system is None else [list(self.system_parts)]
         return [*system, *(turn.parts for turn in self.history), self.question.parts]
 

@@ -159,7 +159,7 @@ def test_a_template_has_one_name_with_or_without_its_suffix(hybrid: Hybrid, stor
 
     text = (stored / "sort.md").read_bytes()
     assert show("sort") == show("sort.md") == (0, text, "")
-    for other in ("sort", "sort.md.md"):
+    for other in ("sort", "sort.md.md", ".DS_Store", "notes.txt"):
         (stored / other).write_text("Another one.\n")
     assert show("sort") == (0, text, "")
     code, out, told = show("sort.md")

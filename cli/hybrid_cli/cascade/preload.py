@@ -21,9 +21,9 @@ from hybrid_cli.weights.store import Store
 
 
 def preload(policy: Policy, options: RunOptions, worker: Worker | None, environment: Environment) -> None:
-    """Send the model's path to the `worker`, if it will probably answer. What fails is reported by the request itself.
+    """Send the model's path to the `worker` if it will probably answer. Failures wait for the request, which reports them.
 
-    Only if PROMPT is the whole prompt: its length decides on the layout of the weights.
+    Do nothing unless PROMPT is the whole prompt: its length decides on the layout of the weights.
     """
     if options.prompt is None or not _is_whole(options.prompt, options, environment):
         return
@@ -49,7 +49,7 @@ def preload(policy: Policy, options: RunOptions, worker: Worker | None, environm
 
 
 def _is_whole(prompt: str, options: RunOptions, environment: Environment) -> bool:
-    """Whether `prompt` is text, and nothing else is read or answered."""
+    """Return whether the run asks just this text: no file or stdin adds to it, and no editor changes it."""
     if prompt.startswith(("@", "-")) or options.dry_run or options.editor:
         return False
     if options.files or options.images or options.template or options.conversation is not None:

@@ -67,7 +67,7 @@ def run_prompt(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run whose options are checked: what they refuse is refused before any model is loaded."""
+    """A run whose options are checked, so that a mistake in them ends it before any model is loaded."""
 
     policy: Policy
     options: RunOptions

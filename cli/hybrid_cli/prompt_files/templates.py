@@ -74,7 +74,7 @@ def folder_of(environment: Environment) -> Path:
 
 
 def path_of(name: str, environment: Environment) -> Path:
-    """Return the file of the template `name`, which may end in the file's .md. Raises Failure (USAGE) if it is no name."""
+    """Return the file of the template `name`, with or without .md. Raises Failure (USAGE) if it cannot be a name."""
     stem = name.removesuffix(_SUFFIX)
     if _NAME.fullmatch(stem) is None or stem.endswith(_SUFFIX):
         raise Failure(
@@ -92,8 +92,8 @@ def stored_names(environment: Environment) -> list[str]:
 
 
 def _misnamed(environment: Environment) -> list[Path]:
-    """Return the files that look like templates, but end in no .md, or in two."""
-    found = sorted(path for path in folder_of(environment).glob("*") if not path.is_dir())
+    """Return the files that look like templates, but have no suffix, or .md twice; hidden files do not."""
+    found = sorted(path for path in folder_of(environment).glob("[!.]*") if not path.is_dir())
     return [path for path in found if not path.suffix or path.name.endswith(_SUFFIX * 2)]
 
 
@@ -118,7 +118,7 @@ def stored_templates(environment: Environment) -> list[PromptTemplate]:
     found = []
     for path in _misnamed(environment):
         environment.note(
-            f"{path} is not a template, because its name does not end in one {_SUFFIX}; rename it"
+            f"{path} is not a template, because its name does not end in {_SUFFIX} once; rename it"
         )
     for name in stored_names(environment):
         try:

@@ -30,8 +30,8 @@ def open_regular(path: str | Path) -> BinaryIO:
     """Open the regular file at `path` to read it.
 
     For every file that hybrid itself looks for, in its own folders or where a profile says: opening a named pipe
-    would wait for a writer, and reading a device may never end. Raises OSError; NotRegularError for these two and for
-    whatever else is no regular file.
+    would wait for a writer, and reading a device may never end. Raises OSError: NotRegularError for
+    a pipe, a device, a folder or a socket.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
