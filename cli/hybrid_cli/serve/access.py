@@ -24,11 +24,15 @@ _TOKEN_BYTES = 32
 
 
 def read_token(environment: Environment) -> str:
-    """Return the server's token, which is made on first use. Raises Failure if others can read it."""
+    """Return the server's token, which is made on first use. Raises Failure if hybrid cannot read it, or if others can."""
     path = environment.config_folder / "serve-token"
     try:
         token = read_regular(path).decode("ascii").strip()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise Failure(
+                ExitStatus.FAILURE, f"{path} is a link to a file that does not exist; delete the link"
+            ) from None
         return _new_token(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "not ASCII"
