@@ -57,6 +57,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "exclusiveMinimum": True,
         "maximum": 6,
     },
+    "integer, bounds of an older draft in parts": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "allOf": [
+            {"type": "integer", "minimum": 5, "exclusiveMinimum": True, "maximum": 6},
+            {"type": "integer", "minimum": 6, "exclusiveMinimum": False},
+        ],
+    },
     "text, lengths": {"minLength": 2, "maxLength": 4},
     "strange values": {"enum": [*STRANGE, 1.0, 1e5, -0.0, None, 1e100, [1, "a"], {"a": 1}, {}]},
     "values that begin alike": {"enum": ["a", "ab", "abc", "b", "", 1, 12, 123, -1, [1], [1, 2]]},

@@ -337,8 +337,8 @@ def _number_rule(schema: Schema, *, is_integer: bool) -> str | None:
 
     For numbers with a fraction, the bounds are rounded outwards and included.
     """
-    low, above = _bounds(schema.get("minimum"), schema.get("exclusiveMinimum"))
-    high, below = _bounds(schema.get("maximum"), schema.get("exclusiveMaximum"))
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     if low is above is high is below is None:
         return None
     if is_integer:
@@ -347,13 +347,6 @@ def _number_rule(schema: Schema, *, is_integer: bool) -> str | None:
         return f"({integer_rule(max(lows, default=None), min(highs, default=None))}) space"
     lows, highs = [*map(math.floor, _given(low, above))], [*map(math.ceil, _given(high, below))]
     return f"({number_rule(max(lows, default=None), min(highs, default=None))}) space"
-
-
-def _bounds(bound: Any, excluded: Any) -> tuple[Any, Any]:
-    """Return the bound that is included, and the one that is not. In older drafts `excluded` says which `bound` is."""
-    if not isinstance(excluded, bool):
-        return bound, excluded
-    return (None, bound) if excluded else (bound, None)
 
 
 def _given(*bounds: float | None) -> list[float]:

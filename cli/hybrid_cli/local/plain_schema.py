@@ -63,7 +63,12 @@ def _known(schema: Any) -> Schema:
     """Return the keywords of `schema` that a grammar can express."""
     if schema is False:
         raise ValueError("no value can match a part of it")
-    return {} if schema is True else {key: value for key, value in schema.items() if key in _KNOWN}
+    known = {} if schema is True else {key: value for key, value in schema.items() if key in _KNOWN}
+    for bound, excluded in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        # In draft 4 the second one says whether the first one is excluded.
+        if isinstance(known.get(excluded), bool) and known.pop(excluded) and bound in known:
+            known[excluded] = known.pop(bound)
+    return known
 
 
 def _alternatives(schema: Any, resolve: Resolve) -> list[Schema]:
