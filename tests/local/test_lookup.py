@@ -33,7 +33,8 @@ def test_a_draft_is_what_followed_the_same_tokens_before(tokens: list[int], cut:
         assert ends
 
 
-def test_the_longest_match_wins() -> None:
+def test_the_longest_match_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybrid_cli.local.lookup.COSTS", CHEAP)
     lookup = Lookup([1, 2, 3, 4, 5, 9, 9, 3, 4, 6, 6, 1, 2, 3, 4])
     assert lookup.draft()[:1] == [5]
 

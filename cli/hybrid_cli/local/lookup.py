@@ -13,11 +13,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-COSTS = {2: 1.5, 3: 2.0, 4: 2.5, 8: 5.0, 16: 6.5, 32: 11.5}
+COSTS = {2: 1.8, 3: 2.35, 4: 2.9, 8: 5.5, 16: 7.2, 32: 12.0}
 """What a pass that verifies a draft takes, in passes with one token, by its tokens: the last one and the drafted ones.
 
-Between the figures of two models on an x86 processor (4 tokens: 2.3 to 2.5, 8: 4.1 to 5.1, 16: 5.7 to 7.6, 32: 8.1 to
-14.3). llama.cpp's kernels take rows by four, so that a pass of 16 tokens takes little more time than one of 9."""
+Between the figures of two models on an x86 processor, behind 200 tokens (4 tokens: 2.6 to 3.0, 8: 4.2 to 6.5, 16: 6.1 to
+7.9, 32: 9.0 to 14). llama.cpp's kernels take rows by four, so that a pass of 16 tokens takes little more time than one of 9."""
 MAX_DRAFT = max(COSTS) - 1
 _LENGTHS = (8, 4)
 """Tokens that have to be the same before a draft, the most telling first. After fewer, most drafts are wrong."""
