@@ -235,14 +235,11 @@ def _validator(schema: Any) -> Any:
 
 def _resolves(reference: str, schema: Any) -> bool:
     """Whether `schema` contains the target of `reference`."""
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
+    from hybrid_cli.local.plain_schema import target_in  # late: few schemas have references
 
-    whole = DRAFT202012.create_resource(schema)
     try:
-        Registry().with_resource("", whole).resolver().lookup(reference)
-    except Unresolvable:
+        target_in(schema)(reference)
+    except ValueError:
         return False
     return True
 

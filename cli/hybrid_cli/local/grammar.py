@@ -14,7 +14,7 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import low_level
 from hybrid_cli.local.integer_range import integer_rule, number_rule
 from hybrid_cli.local.json_pattern import class_range, for_json
-from hybrid_cli.local.plain_schema import Resolve, Schema, plain
+from hybrid_cli.local.plain_schema import Schema, plain, target_in
 from hybrid_cli.ui.sanitize import shorten
 
 _MAX_REPEATS = 1000
@@ -66,7 +66,7 @@ class _Rules:
         )
         self._plain._rules |= {"char": _CHARACTER, "number": _NUMBER}
         self._formats = {"uuid", *self._module.STRING_FORMAT_RULES}
-        self._target = _target_in(whole)
+        self._target = target_in(whole)
         self._references: dict[str, str] = {}
         """The rule of each reference."""
         self.visit(whole, "")
@@ -241,24 +241,6 @@ class _Rules:
 def _inside(name: str, part: str) -> str:
     """Return the name of the rule of a part of the schema that has the rule `name`."""
     return f"{name}-{part}" if name else part
-
-
-def _target_in(whole: Any) -> Resolve:
-    """Return a function for the target of a reference within `whole`."""
-
-    @cache
-    def resolve(reference: str) -> Any:
-        from referencing import Registry
-        from referencing.exceptions import Unresolvable
-        from referencing.jsonschema import DRAFT202012
-
-        registry = Registry().with_resource("", DRAFT202012.create_resource(whole))
-        try:
-            return registry.resolver().lookup(reference).contents
-        except Unresolvable:
-            raise ValueError(f"it does not contain {reference}") from None
-
-    return resolve
 
 
 def _repeated(rule: str, low: float, high: float) -> str:

@@ -26,7 +26,7 @@ _SHORTHANDS: dict[str, Ranges] = {
     "w": [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)],
     "s": [(0x20, 0x20)],
 }
-_SPACES = [*[(9, 13), (28, 32), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)]]
+_SPACES: Ranges = [(9, 13), (28, 32), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)]
 _SPACES += [(0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)]
 _NOT_RAW: Ranges = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)]
 """What a JSON string must escape."""
@@ -97,7 +97,7 @@ def _literal(character: str) -> str:
 def _escape(character: str) -> str:
     """Return the JSON escape of a character, as one unit."""
     text = json.dumps(character)[1:-1]
-    return "(" + text.replace("\\", r"\\").replace('"', '"') + ")"
+    return "(" + text.replace("\\", r"\\") + ")"
 
 
 def _of_class(text: str) -> str:

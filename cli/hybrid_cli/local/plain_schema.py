@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 Schema = dict[str, Any]
@@ -40,6 +41,24 @@ _CLASSES: Mapping[str, type | tuple[type, ...]] = {
     "object": dict,
     "number": (int, float),
 }
+
+
+def target_in(whole: Any) -> Resolve:
+    """Return a function for the target of a reference within `whole`. It raises ValueError if there is none."""
+
+    @cache
+    def resolve(reference: str) -> Any:
+        from referencing import Registry  # late: few schemas have references
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import DRAFT202012
+
+        registry = Registry().with_resource("", DRAFT202012.create_resource(whole))
+        try:
+            return registry.resolver().lookup(reference).contents
+        except Unresolvable:
+            raise ValueError(f"it does not contain {reference}") from None
+
+    return resolve
 
 
 def plain(schema: Any, resolve: Resolve) -> Schema:

@@ -90,7 +90,7 @@ The length is -1 for a text that is too long to read. Bytes beyond the length me
 
 
 def _read_at_once(vocab: Any, size: int) -> Starts | None:
-    """Read the texts in one call, each between two marks; None if their bytes cannot be told from it."""
+    """Read the texts in one call, each between two marks; None if it is unclear where each begins."""
     mark: int = llama_cpp.llama_vocab_eos(vocab)
     text_of_mark: bytes = llama_cpp.llama_vocab_get_text(vocab, mark) if mark >= 0 else b""
     if len(text_of_mark) < 3:
