@@ -16,6 +16,7 @@ from hybrid_cli.local.devices import kernels
 from hybrid_cli.local.layout_speeds import measure
 from hybrid_cli.local.layouts import UNMEASURED, Layouts, Speed
 from hybrid_cli.local.protocol import LocalRequest, SchedulerRequest, Task
+from hybrid_cli.local.request_layout import rearranging_pays
 from hybrid_cli.ui.environment import Environment
 from hybrid_process import Hybrid
 
@@ -55,25 +56,25 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     ],
 )
 def test_the_faster_layout_is_chosen(layouts: Layouts, task: Task, *, rearranges: bool) -> None:
-    assert LocalRequest("m", [task]).rearranging_pays(layouts) is rearranges
+    assert rearranging_pays(LocalRequest("m", [task]), layouts) is rearranges
     if len(task.messages[0]["content"]) < 100 and not task.images:
         with_a_long_one = LocalRequest("m", [task, Task(QUESTION, 512)])
-        assert with_a_long_one.rearranging_pays(layouts), "the longest answer decides"
+        assert rearranging_pays(with_a_long_one, layouts), "the longest answer decides"
 
 
 def test_an_error_of_the_measurement_changes_nothing() -> None:
     equal = msgspec.structs.replace(AVX512, rearranged=AVX512.in_file)
     slower = msgspec.structs.replace(AVX512.in_file, answer_token=AVX512.in_file.answer_token * 1.02)
     for layouts in (equal, msgspec.structs.replace(equal, rearranged=slower)):
-        assert LocalRequest("m", [Task(QUESTION, 512)]).rearranging_pays(layouts)
-        assert SchedulerRequest("m", [], None).rearranging_pays(layouts)
+        assert rearranging_pays(LocalRequest("m", [Task(QUESTION, 512)]), layouts)
+        assert rearranging_pays(SchedulerRequest("m", [], None), layouts)
 
 
 def test_an_engine_for_many_prompts_does_not_count_the_load() -> None:
     for layouts, of_short_answers in ((UNMEASURED, True), (AVX512, False)):
-        assert SchedulerRequest("m", [], None).rearranging_pays(layouts)
+        assert rearranging_pays(SchedulerRequest("m", [], None), layouts)
         examples = [Task(QUESTION, 4), Task(TEXT, 4)]
-        assert SchedulerRequest("m", examples, None).rearranging_pays(layouts) is of_short_answers
+        assert rearranging_pays(SchedulerRequest("m", examples, None), layouts) is of_short_answers
 
 
 def test_what_is_loaded_stays_as_it_is(model_file: Path, loads: list[bool]) -> None:

@@ -512,7 +512,7 @@ def test_sequences_share_their_passes_once_a_lane_holds_them_all(
             steps.append((0, 0))
             for number, task in enumerate(waves.pop(0) if waves else ()):
                 self._begin(10 * len(waves) + number, task)
-            self.ended = not self.has_more
+            self.ended = not self.waiting
 
     def count(self: Decoder) -> None:
         steps.append((id(self), len(self.active)))

@@ -109,7 +109,7 @@ def warm_engine(
 
 def warm_settings(weights: Weights, policy: Policy, environment: Environment) -> SchedulerRequest:
     """Return what decides which warm engine answers."""
-    return SchedulerRequest(**model_settings(policy, weights, environment), examples=[], slots=None)
+    return SchedulerRequest(**model_settings(policy, weights, environment), examples=[], jobs=None)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from hybrid_cli.local.protocol import (
     Tokens,
 )
 
-LOCAL_THREADS = 24
+LOCAL_THREADS = 80
 """Threads that decide about records. More than the engine's slots, so that a free slot never waits for a record."""
 
 Events = queue.SimpleQueue[Event]

@@ -124,7 +124,7 @@ def pipe(
         int | None,
         typer.Option(
             min=1,
-            max=16,
+            max=64,
             metavar="N",
             help="Decode N records in parallel.",
             show_default="automatic",

@@ -21,7 +21,7 @@ from hybrid_cli.ui.environment import Environment
 from hybrid_cli.ui.stopwatch import Stopwatch
 from hybrid_cli.weights.store import Weights
 
-GROUP = 64
+GROUP = 192
 """Questions in one request: enough that a long answer does not leave the other slots empty for long."""
 
 

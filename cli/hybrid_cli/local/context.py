@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_cli.exit_status import ExitStatus, Failure
+from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
+from hybrid_cli.local.layouts import USUAL_SLOTS
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.lookup import MAX_DRAFT
 from hybrid_cli.local.model import Model
 
 BATCH = 512  # tokens in one call of llama_decode: llama.cpp's default for n_ubatch
 _STEP = 256  # contexts are sized in steps, as llama.cpp pads them
-_MAX_SLOTS = 16  # parallel sequences: more gain little on a CPU and cost memory
 _LARGE_PREFIX = 256  # tokens
+_SMALL_CACHE_BYTES = 256 << 20
+"""For more slots than usual, however small the weights are."""
+_MANY_SLOTS = 32
+"""A large prefix is copied for each sequence if so many have room."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Size:
     """Whether there is more than one task. Then an extra sequence holds the prompts' common prefix."""
     unified: bool
     """One buffer for all sequences, so that a large common prefix is stored once. Else each sequence has its own
-    buffer, which is a few percent faster, and its logits are those of a sequence alone if its prompt is
+    buffer, which is faster the more there are, and its logits are those of a sequence alone if its prompt is
     decoded in batches of the same size."""
     cells: int
     """Tokens of all sequences together."""
@@ -39,7 +44,14 @@ class Size:
         return self.slots + self.several
 
     @classmethod
-    def for_tasks(cls, prompts: list[list[int]], max_tokens: list[int], limit: int, free: int | None) -> Size:
+    def for_tasks(
+        cls,
+        prompts: list[list[int]],
+        max_tokens: list[int],
+        limit: int,
+        free: int | None,
+        most_slots: int = USUAL_SLOTS,
+    ) -> Size:
         """The size for tasks of at most `limit` tokens each, in memory for `free` tokens (None: unknown).
 
         If the memory is too small, fewer sequences run in parallel; if that is not enough, they get shorter.
@@ -49,7 +61,7 @@ class Size:
         several = len(needs) > 1
         shared = common_length(prompts) if several else 0
         unified = shared >= _LARGE_PREFIX
-        for slots in range(min(len(needs), _MAX_SLOTS), 0, -1):
+        for slots in range(min(len(needs), USUAL_SLOTS if unified else most_slots), 0, -1):
             own = sum(need - shared for need in needs[:slots])
             each = (slots + several) * _stepped(needs[0])
             cells = _stepped(shared + own) if unified else each
@@ -64,8 +76,10 @@ class Size:
 
         If the memory is too small, there are fewer sequences; a single one has no shared prefix.
         """
-        each, unified = _stepped(need), shared >= _LARGE_PREFIX
-        for slots in range(most_slots, 1, -1):
+        each = _stepped(need)
+        apart = most_slots if free is None else min(most_slots, free // each - 1)
+        unified = shared >= _LARGE_PREFIX and apart < _MANY_SLOTS
+        for slots in range(min(most_slots, USUAL_SLOTS) if unified else apart, 1, -1):
             cells = _stepped(shared + slots * (need - shared)) if unified else (slots + 1) * each
             if free is None or cells <= free:
                 return cls(slots, True, unified, cells, each)
@@ -73,8 +87,14 @@ class Size:
 
 
 def slots_for(cores: int) -> int:
-    """How many parallel sequences are worthwhile: several a core, because weights are read once for all."""
-    return max(2, min(_MAX_SLOTS, 8 * cores))
+    """How many parallel sequences are worthwhile where nothing was measured: weights are read once for all of them."""
+    return max(2, min(USUAL_SLOTS, 8 * cores))
+
+
+def affordable_slots(model: Model, need: int) -> int:
+    """Return how many slots of `need` tokens are worth their memory: more than usual while it is less than the weights'."""
+    most: int = max(_SMALL_CACHE_BYTES, llama_cpp.llama_model_size(model.handle))
+    return max(USUAL_SLOTS, most // max(memory.cache_bytes(model.handle), 1) // _stepped(need) - 1)
 
 
 def _stepped(tokens: int) -> int:

@@ -10,8 +10,7 @@ import ctypes
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,87 +18,21 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
-from hybrid_cli.local.forced_text import ForcedText
 from hybrid_cli.local.logits import Logits, Meter, Reading
-from hybrid_cli.local.lookup import Lookup
 from hybrid_cli.local.model import Model
+from hybrid_cli.local.passes import Share, passes
 from hybrid_cli.local.protocol import TokenLogprobs, TokenSignal
 from hybrid_cli.local.repetition import is_looping
-from hybrid_cli.local.sampler import SampledToken, Sampler
-from hybrid_cli.local.stream import AnswerStream
-from hybrid_cli.local.thinking import Split
-from hybrid_cli.local.thinking_control import ThinkingBudget
+from hybrid_cli.local.sampler import SampledToken
+from hybrid_cli.local.sequence import Listener, SequenceJob
 from hybrid_cli.local.threads import ThreadCount
 
-if TYPE_CHECKING:  # late, as few prompts have images
-    from hybrid_cli.local.projector import PromptImages
-
+_GROUPS = 8
+"""Sequences join by eighths of the slots. Fewer at a time cost more passes, more leave slots empty for longer."""
 _LOOP_CHECK_EVERY = 16  # tokens
 _CLOSE = 0.6
 """Nats. llama.cpp's attention rounds otherwise in a pass with several tokens: the lead of the best token over the second
 then differed by up to 0.59 (two models, texts of 650 tokens)."""
-
-
-@dataclass
-class SequenceJob:
-    """One sequence: its prompt, its sampler and stream, and how far it is decoded."""
-
-    number: int
-    prompt: list[int]
-    max_tokens: int
-    sampler: Sampler
-    stream: AnswerStream
-    budget: ThinkingBudget
-    produced: list[int] = field(default_factory=list)
-    position: int = 0
-    """Number of its tokens in the context."""
-    slot: int = -1
-    choices: Choices | None = None
-    lookup: Lookup | None = None
-    """None if nothing is drafted."""
-    forced: ForcedText | None = None
-    """None without a grammar."""
-    draft: list[int] = field(default_factory=list)
-    """Tokens that probably follow, to be verified in the next step."""
-    is_close: bool = False
-    """Whether the last pass left the next token to a pass of its own."""
-    top_logprobs: int | None = None
-    """See `Task`."""
-    images: PromptImages | None = None
-    """The images of the prompt that are still to be decoded."""
-    saved: int = 0
-    """How many positions fewer than tokens the images took: with M-RoPE, many tokens share one."""
-
-    def pending(self, room: int) -> list[int]:
-        """The next tokens to decode, at most `room` of them."""
-        if self.left > 0:
-            return self.prompt[self.position : self.position + room]
-        return [*self.produced[-1:], *self.draft]
-
-    @property
-    def left(self) -> int:
-        """Tokens of the prompt that are still to be decoded; negative once it is complete."""
-        return len(self.prompt) - self.position
-
-    @property
-    def cells(self) -> int:
-        """Cells of the context that it needs at most."""
-        return len(self.prompt) + self.max_tokens
-
-
-class Listener:
-    """Callbacks of the decode loop. The methods here do nothing."""
-
-    def prefilled(self, job: SequenceJob) -> None:
-        """The prompt of `job` is decoded, and no token of the answer yet."""
-
-    def token(
-        self, job: SequenceJob, split: Split, signal: TokenSignal, logprobs: TokenLogprobs | None
-    ) -> None:
-        """A token was generated. `logprobs` is None if the task does not ask, or for a hidden token."""
-
-    def finished(self, job: SequenceJob, reason: str, rest: Split) -> None:
-        """The sequence ended; `reason` is stop, length or loop, and `rest` the remaining text."""
 
 
 class Decoder:
@@ -141,7 +74,7 @@ class Decoder:
             self._prefix = jobs[0].prompt[:held]
         waiting = deque(jobs)
         while waiting or self.active:
-            while waiting and self.has_room(waiting[0]):
+            while waiting and self.takes(waiting[0], len(waiting)):
                 self.admit(waiting.popleft())
             if not self.active:
                 raise Failure(ExitStatus.FAILURE, "a sequence does not fit into its context")
@@ -154,6 +87,15 @@ class Decoder:
         """Whether `job` can begin: a slot and enough cells for its worst case are free."""
         cells = self._used + job.cells - self._shared
         return bool(self._free) and (not self._size.unified or cells <= self._size.cells)
+
+    def takes(self, job: SequenceJob, waiting: int) -> bool:
+        """Whether `job`, the first of so many `waiting` ones, begins now.
+
+        A few join together, so that one pass reads their prompts.
+        """
+        group = min(waiting, max(1, self._size.slots // _GROUPS))
+        joins = len(self._free) >= group or any(one.left > 0 for one in self.active)
+        return self.has_room(job) and joins
 
     def share(self, prefix: list[int], held: int = 0) -> None:
         """Decode the common prefix of all prompts. `prefix_slot` already holds `held` tokens of it."""
@@ -174,6 +116,8 @@ class Decoder:
         They are deleted no sooner, because llama.cpp would fill free cells in the middle out of order, and
         the order of cells is the order of floating-point additions.
         """
+        if not self._size.unified:
+            self._close_gaps()  # prompts in slots that follow each other are read together
         job.slot, job.position = min(self._free), self._reusable(job)
         self._free.remove(job.slot)
         if self._size.several:
@@ -225,25 +169,33 @@ class Decoder:
         return len(self._prefix) if self._size.several else 0
 
     def step(self) -> None:
-        """Decode one batch: one token of each running sequence, and as many prompt tokens as fit."""
+        """Decode one token of each running sequence, with its draft, and as many prompt tokens as fit into a batch."""
         if not self._size.unified:
             self._close_gaps()
         self._draft()
         for job in self.active:
             self._read_images(job)
+        for shares in passes(self.active, self._size, shared=self._shared, can_cut=self._model.can_go_back):
+            self._pass(shares)
+
+    def _pass(self, shares: list[Share]) -> None:
+        """Decode the `shares` together, and extend the sequences whose last token is among them."""
         entries: list[tuple[int, int, int, bool]] = []
         due: list[tuple[SequenceJob, range]] = []
-        for job, tokens in self._next_tokens(self.active):
+        for job, tokens, padding in shares:
             whole = job.position + len(tokens) >= len(job.prompt)
             first = len(tokens) - 1 - len(job.draft) if whole else len(tokens)
             if tokens and whole:
                 due.append((job, range(len(entries) + first, len(entries) + len(tokens))))
             entries += [
-                (token, job.position + place - job.saved, job.slot, place >= first)
-                for place, token in enumerate(tokens)
+                (token, job.position + place - job.saved, job.slot, first <= place < len(tokens))
+                for place, token in enumerate([*tokens, *tokens[-1:] * padding])
             ]
             job.position += len(tokens)
         self._decode(entries)
+        for job, _, padding in shares:
+            if padding:
+                llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position - job.saved, -1)
         for job, rows in due:
             if not job.produced:
                 self._listener.prefilled(job)
@@ -294,16 +246,6 @@ class Decoder:
         if job.lookup is not None:
             job.lookup.add(job.produced[before:])
         return reason
-
-    def _next_tokens(self, jobs: list[SequenceJob]) -> list[tuple[SequenceJob, list[int]]]:
-        """The tokens of each job for the next batch, ordered by slot as llama.cpp needs (`_close_gaps`)."""
-        room = BATCH
-        shares = []
-        for job in sorted(jobs, key=lambda job: job.left > 0):
-            tokens = job.pending(room)
-            room -= len(tokens)
-            shares.append((job, tokens))
-        return sorted(shares, key=lambda share: share[0].slot)
 
     def _is_close(self, job: SequenceJob, row: int) -> bool:
         """Return whether the greedy choice of an output row is a close one."""

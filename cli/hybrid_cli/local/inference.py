@@ -13,8 +13,8 @@ from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
-from hybrid_cli.local.context import Size, common_length, new_context
-from hybrid_cli.local.decode import Decoder, Listener, SequenceJob
+from hybrid_cli.local.context import Size, affordable_slots, common_length, new_context
+from hybrid_cli.local.decode import Decoder
 from hybrid_cli.local.forced_text import ForcedText
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.grammar_filter import GrammarError
@@ -35,6 +35,7 @@ from hybrid_cli.local.protocol import (
     TokenSignal,
 )
 from hybrid_cli.local.sampler import Sampler
+from hybrid_cli.local.sequence import Listener, SequenceJob
 from hybrid_cli.local.stream import AnswerStream
 from hybrid_cli.local.thinking import Split, splitter_for
 from hybrid_cli.local.thinking_control import ThinkingBudget, budget_of
@@ -66,10 +67,7 @@ class Inference:
         tokens = [prompt.tokens for prompt in prompts]
         seconds = self._loader.take_load_seconds()
         emit(Loaded(seconds, sum(map(len, tokens)), model.template_state, *self._loader.gpu))
-        limit = min(request.context or model.trained_context, model.trained_context)
-        free = memory.available()
-        room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
-        size = Size.for_tasks(tokens, [task.max_tokens for task in request.tasks], limit, room)
+        size = self._size(model, request, tokens)
         jobs = []
         try:
             for number, (task, prompt) in enumerate(zip(request.tasks, prompts, strict=True)):
@@ -84,6 +82,15 @@ class Inference:
         finally:
             for job in jobs:
                 job.sampler.close()
+
+    def _size(self, model: Model, request: LocalRequest, prompts: list[list[int]]) -> Size:
+        limit = min(request.context or model.trained_context, model.trained_context)
+        free = memory.available()
+        room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
+        answers = [task.max_tokens for task in request.tasks]
+        longest = max(min(len(prompt) + most, limit) for prompt, most in zip(prompts, answers, strict=True))
+        slots = min(self._loader.slots, affordable_slots(model, longest))
+        return Size.for_tasks(prompts, answers, limit, room, slots)
 
     def _load(self, request: LocalRequest) -> Model:
         self._loader.load_for(request)

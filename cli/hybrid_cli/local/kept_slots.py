@@ -6,7 +6,8 @@ from typing import Any
 
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import common_length
-from hybrid_cli.local.decode import Decoder, SequenceJob
+from hybrid_cli.local.decode import Decoder
+from hybrid_cli.local.sequence import SequenceJob
 
 _WORTH_A_COPY = 32
 """Tokens: decoding fewer takes no longer than the copy of a slot's buffer."""

@@ -7,6 +7,8 @@ loads the faster one.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -26,6 +28,14 @@ _IMAGE = 500
 """Tokens."""
 
 
+USUAL_SLOTS = 16
+_MOST_SLOTS = 64
+"""Kernels take rows by 16. More of them gain little, and each needs memory."""
+_LEAST_GAIN = 0.85
+"""Of the time for a token: more answers at once take more memory, and each of them is complete later."""
+_SHARE_OF_LIMIT = 0.5
+"""How much of a time limit decoding may take: reading prompts, a slower machine and samples come on top."""
+
 _Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -34,11 +44,21 @@ class Speed(msgspec.Struct, frozen=True):
 
     load: Annotated[float, Meta(ge=0)]
     prompt_token: _Seconds
-    """For each token of a prompt, many at a time."""
+    """For each token of a prompt, 64 at a time. Each of 64 answers that are decoded together takes about as much."""
     answer_token: _Seconds
     """For each token of one answer."""
     batched_token: _Seconds
     """For each token of an answer among 16 that are decoded together."""
+
+    def answer_token_among(self, count: int) -> float:
+        """Seconds for each token of one of `count` answers, 1 to 64, that are decoded together.
+
+        Between two measured passes, the time of a pass is taken to grow evenly.
+        """
+        one, usual, most = self.answer_token, 16 * self.batched_token, 64 * self.prompt_token
+        if count <= USUAL_SLOTS:
+            return (one + (usual - one) * (count - 1) / 15) / count
+        return (usual + (most - usual) * (count - 16) / 48) / count
 
 
 class Layouts(msgspec.Struct, frozen=True):
@@ -49,14 +69,37 @@ class Layouts(msgspec.Struct, frozen=True):
     kernels: str = ""
     """llama.cpp's version and the processor that were measured."""
 
+    def of(self, layout: Layout) -> Speed:
+        """Return the speed of `layout`."""
+        return self.in_file if layout == "in file" else self.rearranged
+
     def rearranging_pays_once(self, prompt: int, answer: int) -> bool:
         """Whether a load, a prompt and an answer of so many tokens are faster with rearranged weights."""
         return _seconds(self.rearranged, prompt, answer) < _MARGIN * _seconds(self.in_file, prompt, answer)
 
-    def rearranging_pays(self, answer: int, *, batched: bool) -> bool:
-        """Whether usual prompts, and answers of so many tokens, are faster; the load does not count among many."""
-        in_file = _seconds_of_many(self.in_file, answer, batched)
-        return _seconds_of_many(self.rearranged, answer, batched) < _MARGIN * in_file
+    def rearranging_pays(self, answer: int, slots: Callable[[Speed], int]) -> bool:
+        """Whether usual prompts, and answers of so many tokens, are faster; the load does not count among many.
+
+        `slots` says how many answers are decoded together at a speed.
+        """
+        in_file, rearranged = (
+            USUAL_PROMPT * speed.prompt_token + answer * speed.answer_token_among(slots(speed))
+            for speed in (self.in_file, self.rearranged)
+        )
+        return rearranged < _MARGIN * in_file
+
+    def slots(self, speed: Speed, answer: int, seconds: float | None) -> int:
+        """How many answers of at most so many tokens to decode together.
+
+        More than the usual number only if they are faster, and still complete within the time limit of `seconds`.
+        """
+        usual = speed.answer_token_among(USUAL_SLOTS)
+        if not self.kernels or speed.answer_token_among(_MOST_SLOTS) > _LEAST_GAIN * usual:
+            return USUAL_SLOTS
+        most = math.inf if seconds is None else _SHARE_OF_LIMIT * seconds
+        counts = range(_MOST_SLOTS, USUAL_SLOTS, -16)
+        fitting = (count for count in counts if answer * count * speed.answer_token_among(count) <= most)
+        return next(fitting, USUAL_SLOTS)
 
 
 UNMEASURED = Layouts(
@@ -78,8 +121,3 @@ def tokens_of_answer(max_tokens: int, *, is_choice: bool) -> int:
 
 def _seconds(speed: Speed, prompt: int, answer: int) -> float:
     return speed.load + prompt * speed.prompt_token + answer * speed.answer_token
-
-
-def _seconds_of_many(speed: Speed, answer: int, batched: bool) -> float:
-    token = speed.batched_token if batched else speed.answer_token
-    return USUAL_PROMPT * speed.prompt_token + answer * token

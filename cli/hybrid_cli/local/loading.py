@@ -22,7 +22,7 @@ from hybrid_cli.local.devices import (
     kernels,
     layers_that_fit,
 )
-from hybrid_cli.local.layouts import UNMEASURED, Layout
+from hybrid_cli.local.layouts import UNMEASURED, USUAL_SLOTS, Layout
 
 if TYPE_CHECKING:
     from hybrid_cli.local.projector import Projector
@@ -58,12 +58,16 @@ class Loader:
         self._asked: tuple[str, int | None] | None = None
         self.gpu = Offload()
         self.layout: Layout = "in file"
+        self.slots = USUAL_SLOTS
+        """How many sequences of the last request are worth decoding together."""
         self.handle: Any = None
         self._projector: Projector | None = None
         self._seconds = 0.0
 
     def load_for(self, request: LocalRequest | SchedulerRequest) -> None:
         """Load the model of `request` as it wants it, in the faster layout. Raises Failure (WEIGHTS)."""
+        from hybrid_cli.local.request_layout import rearranging_pays, slots  # late: they need the protocol
+
         layouts = request.layouts
         if layouts is None or layouts.kernels != kernels():
             layouts = UNMEASURED
@@ -73,8 +77,9 @@ class Loader:
             gpu_layers=request.gpu_layers,
             context=request.context,
             beside=request.projector if request.has_images else None,
-            rearranges=request.rearranging_pays(layouts),
+            rearranges=rearranging_pays(request, layouts),
         )
+        self.slots = slots(request, layouts, layouts.of(self.layout))
 
     def load(
         self,

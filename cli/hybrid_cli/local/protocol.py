@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Union
 
 import msgspec
 
-from hybrid_cli.local.layouts import USUAL_ANSWER, Layouts, tokens_of_answer, tokens_of_prompt
+from hybrid_cli.local.layouts import Layouts
 
 Kind = Literal["content", "first", "forced", "hidden"]
 """How a token belongs to the answer.
@@ -23,7 +23,6 @@ Kind = Literal["content", "first", "forced", "hidden"]
 `content` is answer text, and `first` its first token with text. `forced` was the only token the grammar allowed.
 `hidden` belongs to thinking or to a channel's header, or has no text.
 """
-
 
 TemplateState = Literal["used", "missing", "broken"]
 """Whether the model's own chat template wrote the prompt; `missing` and `broken` mean that ChatML did."""
@@ -105,10 +104,6 @@ class Task(msgspec.Struct, frozen=True):
     """Files of images that the last message is about."""
 
 
-def _tokens_of_answer(task: Task) -> int:
-    return tokens_of_answer(task.max_tokens, is_choice=bool(task.choices))
-
-
 class Describe(_Message, frozen=True):
     """Describe llama.cpp's build, and load the model at `path` if there is one."""
 
@@ -154,14 +149,6 @@ class LocalRequest(_Message, frozen=True):
         """Whether the projector will be loaded, too."""
         return any(task.images for task in self.tasks)
 
-    def rearranging_pays(self, layouts: Layouts) -> bool:
-        """Whether it is faster with rearranged weights, the time for loading them included."""
-        prompts = (
-            tokens_of_prompt(sum(len(message["content"]) for message in task.messages), len(task.images))
-            for task in self.tasks
-        )
-        return layouts.rearranging_pays_once(max(prompts), max(map(_tokens_of_answer, self.tasks)))
-
 
 class Preload(_Message, frozen=True):
     """Load the model of a request that will follow, which has the same settings and about the same tasks.
@@ -178,8 +165,10 @@ class SchedulerRequest(_Message, frozen=True):
     path: str
     examples: list[Task]
     """Two tasks. The common prefix of their prompts is decoded once and shared by all tasks."""
-    slots: int | None
+    jobs: int | None
     """Maximum sequences in parallel; None for the fastest number on this machine."""
+    seconds: float | None = None
+    """The time limit of one task."""
     has_images: ClassVar[bool] = False
     """Which sequences come is not known yet, nor whether they have images."""
     context: int | None = None
@@ -189,14 +178,6 @@ class SchedulerRequest(_Message, frozen=True):
     gpu_layers: int | None = None
     projector: str | None = None
     layouts: Layouts | None = None
-
-    def rearranging_pays(self, layouts: Layouts) -> bool:
-        """Whether usual prompts are faster with rearranged weights.
-
-        With examples there are many prompts at hand, so their answers are decoded together.
-        """
-        answer = max(map(_tokens_of_answer, self.examples), default=USUAL_ANSWER)
-        return layouts.rearranging_pays(answer, batched=bool(self.examples))
 
 
 class Begin(_Message, frozen=True):

@@ -20,9 +20,10 @@ import msgspec
 from hybrid_cli.exit_status import Failure
 from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
-from hybrid_cli.local.context import Size, common_length, new_context, slots_for
-from hybrid_cli.local.decode import Decoder, SequenceJob
+from hybrid_cli.local.context import Size, affordable_slots, common_length, new_context, slots_for
+from hybrid_cli.local.decode import Decoder
 from hybrid_cli.local.inference import Emit, EventWriter, new_job
+from hybrid_cli.local.layouts import USUAL_SLOTS
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.prompt_images import read_prompt
@@ -39,6 +40,7 @@ from hybrid_cli.local.protocol import (
     Task,
     TemplateState,
 )
+from hybrid_cli.local.sequence import SequenceJob
 from hybrid_cli.local.thinking import Split
 from hybrid_cli.local.threads import ThreadCount, usable_cores
 
@@ -69,9 +71,9 @@ class Inbox:
         return self._waiting.popleft() if self._waiting else None
 
     @property
-    def has_more(self) -> bool:
-        """Whether another task waits."""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many tasks wait."""
+        return len(self._waiting)
 
     def poll(self) -> None:
         """Process the messages that have arrived."""
@@ -133,7 +135,7 @@ class Lane:
     decoder: Decoder
     size: Size
     has_all_slots: bool
-    """Whether later sequences may join it."""
+    """Whether later sequences may join it, because it has as many slots as are worthwhile and have room."""
 
     def close(self) -> None:
         self.decoder.close()
@@ -162,7 +164,9 @@ class Scheduler:
         self._threads = ThreadCount(request.threads)
         self._projector = request.projector
         self._limit = min(request.context or model.trained_context, model.trained_context)
-        self._slots = request.slots or slots_for(usable_cores())
+        self._slots = request.jobs or (
+            slots_for(usable_cores()) if loader.slots == USUAL_SLOTS else loader.slots
+        )
         examples = [model.tokens(model.prompt(task)) for task in request.examples]
         self._prefix = examples[0][: common_length(examples)] if examples else []
         self._lanes: list[Lane] = []
@@ -228,11 +232,11 @@ class Scheduler:
         self._close_idle()
         full = next((lane for lane in reversed(self._lanes) if lane.has_all_slots), None)
         if full is not None and job.cells <= full.size.longest:
-            return full if full.decoder.has_room(job) else None
+            return full if full.decoder.takes(job, 1 + self._inbox.waiting) else None
         if full is None and len(self._lanes) == 1:
             (alone,) = self._lanes
             # If more tasks wait, a context with all slots is faster than this one, however short the tasks are.
-            if not self._inbox.has_more and job.cells <= alone.size.longest and alone.decoder.has_room(job):
+            if not self._inbox.waiting and job.cells <= alone.size.longest and alone.decoder.has_room(job):
                 return alone
             if any(len(first.produced) < HEAD_START for first in alone.decoder.active):
                 return None
@@ -241,20 +245,21 @@ class Scheduler:
         return self._open(job, self._slots if self._lanes else 1)
 
     def _open(self, job: SequenceJob, slots: int) -> Lane:
-        size = Size.for_scheduler(job.cells, len(self._prefix), slots, self._room())
-        lane = self._new_lane(size, Decoder)
+        affordable = min(slots, affordable_slots(self._model, job.cells))
+        size = Size.for_scheduler(job.cells, len(self._prefix), affordable, self._room())
+        lane = self._new_lane(size, Decoder, has_all_slots=slots == self._slots)
         if size.several:
             lane.decoder.share(self._prefix)
         return lane
 
-    def _new_lane(self, size: Size, decoder: type[Decoder]) -> Lane:
+    def _new_lane(self, size: Size, decoder: type[Decoder], *, has_all_slots: bool) -> Lane:
         self._threads.update()
         context = new_context(self._model, size, self._threads.value, self._loader)
         lane = Lane(
             context,
             decoder(self._model, context, size, self._threads, self._writer),
             size,
-            has_all_slots=size.slots >= self._slots,
+            has_all_slots,
         )
         self._lanes.append(lane)
         return lane

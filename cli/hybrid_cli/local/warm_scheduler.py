@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hybrid_cli.local.context import Size
-from hybrid_cli.local.decode import SequenceJob
 from hybrid_cli.local.kept_slots import KeepingDecoder
 from hybrid_cli.local.scheduler import HEAD_START, MAX_LANES, Lane, Scheduler
+from hybrid_cli.local.sequence import SequenceJob
 
 _ALONE = 4096
 """Tokens for a single sequence: a conversation of many turns, and almost no memory until they are used."""
@@ -39,7 +39,7 @@ class WarmScheduler(Scheduler):
         """Open a lane in which the sequence may go on for as long again."""
         need = max(2 * job.cells, _ALONE if slots == 1 else _EACH)
         size = Size.for_scheduler(max(job.cells, min(need, self._limit)), 0, slots, self._room())
-        return self._new_lane(size, KeepingDecoder)
+        return self._new_lane(size, KeepingDecoder, has_all_slots=slots == self._slots)
 
     def _close_one(self) -> bool:
         """Close the idle lane with the fewest cells; return whether there was one."""

@@ -97,7 +97,7 @@ class Instruction:
         weights: Weights,
         policy: Policy,
         environment: Environment,
-        slots: int | None,
+        jobs: int | None,
         threads: int | None = None,
     ) -> SchedulerRequest:
         """Return the engine's request for all records. The profile's thread count wins over `threads`."""
@@ -107,7 +107,8 @@ class Instruction:
         return SchedulerRequest(
             **settings,
             examples=[new_task(request, policy) for request in self.examples()],
-            slots=slots,
+            jobs=jobs,
+            seconds=policy.limits.seconds,
             require_enforcement=policy.escalation.require_enforcement,
         )
 

@@ -59,7 +59,7 @@ class Engines:
         scheduler = SchedulerRequest(
             path=request.path,
             examples=[],
-            slots=None,
+            jobs=None,
             context=request.context,
             threads=request.threads,
             require_enforcement=request.require_enforcement,
