@@ -11,6 +11,7 @@ import msgspec
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.connection import Connection
+from hybrid_cli.local.layouts import MOST_SLOTS, USUAL_SLOTS
 from hybrid_cli.local.protocol import (
     Begin,
     Cancel,
@@ -26,8 +27,11 @@ from hybrid_cli.local.protocol import (
     Tokens,
 )
 
-LOCAL_THREADS = 80
-"""Threads that decide about records. More than the engine's slots, so that a free slot never waits for a record."""
+_AHEAD = 8
+"""Records that may wait for a slot, so that a free slot never waits for a record; at most as many as there are slots,
+since the time limit of a record that waits runs."""
+LOCAL_THREADS = MOST_SLOTS + _AHEAD
+"""Threads that decide about records."""
 
 Events = queue.SimpleQueue[Event]
 
@@ -52,8 +56,14 @@ class SharedEngine:
         self._sending = threading.Lock()
         self._waiting: dict[int, Events] = {}
         self._failed: Failed | None = None
+        self._slots = request.jobs or USUAL_SLOTS
+        self._turns = threading.Semaphore(self._slots + min(_AHEAD, self._slots))
         worker.send(request)  # here, because a thread's first task must not be sent before it
         threading.Thread(target=self._receive, daemon=True).start()
+
+    def turn(self) -> threading.Semaphore:
+        """Return what a record holds while it is decided about, from when it can count on a slot soon."""
+        return self._turns
 
     def begin(self, task: Task, events: Events) -> int:
         """Start one sequence, whose events go to `events`; return its number."""
@@ -91,11 +101,17 @@ class SharedEngine:
                 if isinstance(event, Failed):
                     self._end(event)
                 elif isinstance(event, Loaded):
+                    self._add_turns(event.slots)
                     self._on_loaded(event)
                 elif isinstance(event, (Tokens, Finished, Refused)):
                     self._deliver(event)
         except Failure as failure:
             self._end(Failed(failure.status.name, str(failure)))
+
+    def _add_turns(self, slots: int) -> None:
+        if slots > self._slots:
+            self._turns.release(slots - self._slots)
+            self._slots = slots
 
     def _deliver(self, event: Tokens | Finished | Refused) -> None:
         with self._sending:

@@ -29,7 +29,7 @@ _IMAGE = 500
 
 
 USUAL_SLOTS = 16
-_MOST_SLOTS = 64
+MOST_SLOTS = 64
 """Kernels take rows by 16. More of them gain little, and each needs memory."""
 _LEAST_GAIN = 0.85
 """Of the time for a token: more answers at once take more memory, and each of them is complete later."""
@@ -94,10 +94,10 @@ class Layouts(msgspec.Struct, frozen=True):
         More than the usual number only if they are faster, and still complete within the time limit of `seconds`.
         """
         usual = speed.answer_token_among(USUAL_SLOTS)
-        if not self.kernels or speed.answer_token_among(_MOST_SLOTS) > _LEAST_GAIN * usual:
+        if not self.kernels or speed.answer_token_among(MOST_SLOTS) > _LEAST_GAIN * usual:
             return USUAL_SLOTS
         most = math.inf if seconds is None else _SHARE_OF_LIMIT * seconds
-        counts = range(_MOST_SLOTS, USUAL_SLOTS, -16)
+        counts = range(MOST_SLOTS, USUAL_SLOTS, -16)
         fitting = (count for count in counts if answer * count * speed.answer_token_among(count) <= most)
         return next(fitting, USUAL_SLOTS)
 

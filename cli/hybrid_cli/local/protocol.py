@@ -282,6 +282,8 @@ class Loaded(_Event, frozen=True):
     gpu_layers_tried: int = 0
     """The number of layers that did not fit, or that no GPU was there for; 0 if the first attempt worked."""
     has_gpu: bool = False
+    slots: int = 0
+    """How many sequences a scheduler decodes together."""
 
 
 class Tokens(_Event, frozen=True):

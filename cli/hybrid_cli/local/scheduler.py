@@ -176,7 +176,7 @@ class Scheduler:
     def run(self) -> None:
         """Run until the parent has sent `End` and all sequences are complete. Raises Failure."""
         seconds = self._loader.take_load_seconds()
-        self._emit(Loaded(seconds, 0, self._model.template_state, *self._loader.gpu))
+        self._emit(Loaded(seconds, 0, self._model.template_state, *self._loader.gpu, slots=self._slots))
         try:
             while self._fill():
                 for lane in self._lanes:

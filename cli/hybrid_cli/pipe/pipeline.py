@@ -111,8 +111,10 @@ class Pipeline:
 
     def _decide(self, queued: QueuedRecord) -> None:
         """Run the local side of one record."""
-        deadline = self._queue.start_clock(queued)
-        self._proceed(queued, self._cascades.decide(queued.record, queued.number, deadline))
+        with self._cascades.turn():
+            deadline = self._queue.start_clock(queued)
+            outcome = self._cascades.decide(queued.record, queued.number, deadline)
+        self._proceed(queued, outcome)
 
     def _proceed(self, queued: QueuedRecord, local: LocalOutcome) -> None:
         """Finish the record, or pass it to the cloud pool."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -147,6 +148,10 @@ class RecordCascades:
     backpressure: Backpressure = field(default_factory=Backpressure)
     denials: list[str] = field(default_factory=list)
     """Why each denied record was not handed off."""
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Return what to hold while a record is decided about; its time limit begins then."""
+        return nullcontext() if self.engine is None else self.engine.turn()
 
     def decide(self, record: Record, number: int, deadline: float | None = None) -> LocalOutcome:
         """Run the local side of one record, until `deadline` by the environment's clock. Asks and sends nothing."""

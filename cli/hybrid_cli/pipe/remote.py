@@ -247,13 +247,14 @@ class Node:
 
 def _decide(cascades: RecordCascades, record: Record, number: int) -> LocalOutcome:
     seconds = cascades.policy.limits.seconds
-    deadline = None if seconds is None else cascades.environment.clock() + seconds
-    try:
-        cascade = cascades.cascade_for(record, number, deadline)
-        # No user can be asked here, which counts as a no. After a no, `ask` may run the local model.
-        return local_outcome(cascade, cascade.ask(cascade.decide()))
-    except Failure as failure:
-        return LocalOutcome(failure)
+    with cascades.turn():
+        deadline = None if seconds is None else cascades.environment.clock() + seconds
+        try:
+            cascade = cascades.cascade_for(record, number, deadline)
+            # No user can be asked here, which counts as a no. After a no, `ask` may run the local model.
+            return local_outcome(cascade, cascade.ask(cascade.decide()))
+        except Failure as failure:
+            return LocalOutcome(failure)
 
 
 def _naming_this_node(failure: Failure) -> Failure:
