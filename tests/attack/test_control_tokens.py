@@ -43,7 +43,7 @@ def family(
 def special(model: Any, text: str) -> list[str]:
     """The control tokens of the prompt in which the user says `text`."""
     tokens = model.tokens(model.prompt(Task([{"role": "user", "content": text}], 1)))
-    return [model._text(token) for token in tokens if model._is_special(token)]
+    return [model._text(token) for token in tokens if model.is_special(token)]
 
 
 def test_no_text_yields_a_control_token(family: tuple[Any, list[str]]) -> None:

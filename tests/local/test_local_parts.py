@@ -142,7 +142,7 @@ def test_control_tags_in_the_users_text_stay_text(engine: Any, model_file: Path,
         record(engine, model_file, {"max_tokens": 1})
         model = engine._model
         tokens = model.tokens(model.prompt(Task([{"role": "user", "content": text}], 1)))
-        return sum(model._is_special(token) for token in tokens)
+        return sum(model.is_special(token) for token in tokens)
 
     assert control_tokens(f"What does {tag} mean?") == control_tokens("What does it mean?")
 

@@ -95,3 +95,28 @@ def _with_last_strings(data: bytes, start: int, value: int, texts: list[str]) ->
         place = _string(data, place)[1]
     encoded = [text.encode() for text in texts]
     return data[start:place] + b"".join(struct.pack("<Q", len(text)) + text for text in encoded)
+
+
+def with_more_tokens(model: Path, texts: list[str], kind: int, copy: Path) -> Path:
+    """A copy of the vocabulary of `model` without its weights, with more tokens of one type behind its own."""
+    data = model.read_bytes()
+    (pairs,) = struct.unpack_from("<Q", data, 16)
+    place, pieces = 24, []
+    added = {
+        b"tokenizer.ggml.tokens": b"".join(struct.pack("<Q", len(text)) + text.encode() for text in texts),
+        b"tokenizer.ggml.token_type": struct.pack("<i", kind) * len(texts),
+    }
+    for _ in range(pairs):
+        start = place
+        key, place = _string(data, place)
+        end = _skipped(data, place + 4, *struct.unpack_from("<I", data, place))
+        if key in added:
+            (count,) = struct.unpack_from("<Q", data, place + 8)
+            head = data[start : place + 8] + struct.pack("<Q", count + len(texts))
+            pieces.append(head + data[place + 16 : end] + added[key])
+        else:
+            pieces.append(data[start:end])
+        place = end
+    no_tensors = b"".join([data[:8], struct.pack("<Q", 0), data[16:24], *pieces])
+    copy.write_bytes(no_tensors + bytes(-len(no_tensors) % _ALIGNMENT))
+    return copy

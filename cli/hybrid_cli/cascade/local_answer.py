@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from hybrid_cli.cascade.answer import Samples
 from hybrid_cli.cascade.destination import Destination
+from hybrid_cli.cascade.draft_choice import draft_choice
 from hybrid_cli.cascade.draft_view import DraftView
 from hybrid_cli.cascade.local_run import RunHooks, new_request, run_engine
 from hybrid_cli.cascade.samples import agrees, has_time, is_comparable, sampled, sampled_request
@@ -24,8 +25,9 @@ from hybrid_cli.gate.criterion import Criterion, criterion_of
 from hybrid_cli.gate.stages import stage_scores
 from hybrid_cli.gate.verdict import LocalResult, StageScore, Verdict
 from hybrid_cli.ledger.database import Observation
-from hybrid_cli.local.protocol import Engine
+from hybrid_cli.local.protocol import Engine, SecondModel
 from hybrid_cli.local.unopened_thinking import without_unopened_thinking
+from hybrid_cli.local.worker import Worker
 from hybrid_cli.profile.policy import Policy
 from hybrid_cli.prompt import Request
 from hybrid_cli.ui.environment import Environment
@@ -63,13 +65,18 @@ class LocalModel:
     """Tools the model may call, each with the policy its call is sent under."""
     criterion: Criterion | None
     """What the answer is judged by; None to look it up."""
+    draft: SecondModel | None = field(default=None, init=False)
+    """The model that drafts the answer."""
 
     def answer(self, permission: Permission, *, is_final: bool) -> LocalAnswer:
         """Run the model and judge its answer.
 
         With `is_final` the answer is delivered whatever the verdict,
-        so it may be shown while it is generated. Missing weights are a verdict; other Failures are raised.
+        so it may be shown while it is generated. Missing weights are a verdict, except those that only draft; other
+        Failures are raised.
         """
+        if isinstance(self.engine, Worker):  # other engines answer several prompts at once, without drafts
+            self.draft = draft_choice(self.policy, self.environment)
         try:
             weights = Store(self.environment).locate(self.policy.local.model)
             criterion = self.criterion or criterion_of(self.policy, weights, self.environment)
@@ -184,6 +191,7 @@ class LocalModel:
             weights,
             self.environment,
             self.offers,
+            self.draft,
         )
         draft = None if is_shown else DraftView.on(self.output, self.environment)
         hooks = RunHooks(

@@ -18,6 +18,7 @@ from hybrid_cli.local.protocol import (
     Finished,
     Loaded,
     LocalRequest,
+    SecondModel,
     Task,
     Tokens,
 )
@@ -35,6 +36,7 @@ def new_request(
     weights: Weights,
     environment: Environment,
     offered: Collection[ToolName] = (),
+    draft: SecondModel | None = None,
 ) -> LocalRequest:
     """Build the engine's request under `policy`; the chat template gets the `offered` tools."""
     keeps_whole = policy.keeps_prefixes is True
@@ -48,6 +50,7 @@ def new_request(
         cached_head=head,
         weights_id=weights.sha256,
         require_enforcement=policy.escalation.require_enforcement,
+        draft=draft,
     )
 
 

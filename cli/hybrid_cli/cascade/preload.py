@@ -23,13 +23,16 @@ from hybrid_cli.weights.store import Store
 def preload(policy: Policy, options: RunOptions, worker: Worker | None, environment: Environment) -> None:
     """Send the model's path to the `worker` if it will probably answer. Failures wait for the request, which reports them.
 
-    Do nothing unless PROMPT is the whole prompt: its length decides on the layout of the weights.
+    Do nothing unless PROMPT is the whole prompt: its length decides on the layout of the weights. Do nothing with
+    `local.draft` either: the engine would be confined before the second model's file is known.
     """
     if options.prompt is None or not _is_whole(options.prompt, options, environment):
         return
     local = policy.local
     if worker is None or policy.mode == "force" or keep_seconds(local.keep_alive) != 0:
         return  # the cloud or an engine that stays will answer
+    if local.draft != "off":
+        return
     with contextlib.suppress(Failure, OSError):
         weights = Store(environment).peek(local.model)  # hashing a file would not wait for the deadline
         if weights is None:

@@ -106,7 +106,13 @@ class _Child:
         """Load the model of `request`, in parallel with the imports, because it releases the GIL. Raises Failure."""
         if request.require_enforcement:
             require_guard(self._enforcement)
-        self._confine(request.path, getattr(request, "cache_folder", None), request.projector)
+        draft = getattr(request, "draft", None)
+        self._confine(
+            request.path,
+            getattr(request, "cache_folder", None),
+            request.projector,
+            None if draft is None else draft.path,
+        )
         self._loader.load_for(request)
 
     def _describe(self, message: Describe) -> None:
@@ -151,12 +157,12 @@ class _Child:
         else:
             Scheduler(self._loader, message, LineInbox(self._lines), self._emit).run()
 
-    def _confine(self, path: str, cache_folder: str | None, projector: str | None = None) -> None:
+    def _confine(self, path: str, cache_folder: str | None, *beside: str | None) -> None:
         """Confine the process in the file system, once."""
         from hybrid_cli.local.confinement import confine_engine
 
         if self._confined is None:
-            self._confined = confine_engine(path, cache_folder, projector)
+            self._confined = confine_engine(path, cache_folder, *beside)
 
 
 def require_guard(enforcement: Enforcement) -> None:

@@ -1,4 +1,4 @@
-"""Which files the engine process may use: the model and its projector to read, Python's own, and no other."""
+"""Which files the engine process may use: the model and those that belong to it to read, Python's own, and no other."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ _PROCESSORS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd", "/dev/null")
 _SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf\Z", re.IGNORECASE)
 
 
-def confine_engine(model: str, cache_folder: str | None, projector: str | None = None) -> bool:
-    """Confine the engine to its files, irrevocably; return whether the kernel can do that."""
+def confine_engine(model: str, cache_folder: str | None, *beside: str | None) -> bool:
+    """Confine the engine to its files, irrevocably; return whether the kernel can do that.
+
+    `beside` are the paths of a projector and of a second model, which it may use, too.
+    """
     libraries = [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix]
     libraries += os.environ.get("LD_LIBRARY_PATH", "").split(":")
     devices = [path for pattern in _PROCESSORS for path in glob.glob(pattern)]  # noqa: PTH207
@@ -30,7 +33,7 @@ def confine_engine(model: str, cache_folder: str | None, projector: str | None =
             os.makedirs(cache_folder, mode=0o700, exist_ok=True)  # noqa: PTH103  paths are text here
         devices.append(cache_folder)
     parent = f"/proc/{os.getppid()}/stat"  # whose share of the processor counts
-    files = [*_files_of(model), *([] if projector is None else [os.path.realpath(projector)])]
+    files = [file for path in (model, *filter(None, beside)) for file in _files_of(path)]
     return confine([*_SYSTEM, parent, *filter(None, libraries), *files], devices)
 
 

@@ -217,9 +217,9 @@ class Decoder:
         """Draft the next tokens of a sequence that is alone; beside others each draft would be a pass of its own."""
         for job in self.active:
             job.draft, was_close, job.is_close = [], job.is_close, False
-        if len(self.active) == 1 and (job := self.active[0]).produced and job.lookup and not was_close:
+        if len(self.active) == 1 and (job := self.active[0]).produced and job.drafter and not was_close:
             forced = job.forced.draft(job.produced) if job.forced and job.stream.answering else []
-            draft = job.lookup.draft(forced)[: job.max_tokens - len(job.produced) - 1]
+            draft = job.drafter.draft(forced)[: job.max_tokens - len(job.produced) - 1]
             # Nothing follows the end of an answer, and a text in the prompt ends with the same token.
             job.draft = list(itertools.takewhile(lambda token: not self._model.ends(token), draft))
 
@@ -243,8 +243,8 @@ class Decoder:
             # Forget what was wrong, and the token before a close choice, which is decoded again.
             job.position -= wrong + job.is_close
             llama_cpp.llama_memory_seq_rm(self._memory, job.slot, job.position, -1)
-        if job.lookup is not None:
-            job.lookup.add(job.produced[before:])
+        if job.drafter is not None:
+            job.drafter.add(job.produced[before:])
         return reason
 
     def _is_close(self, job: SequenceJob, row: int) -> bool:

@@ -15,6 +15,7 @@ from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import Size, affordable_slots, common_length, new_context
 from hybrid_cli.local.decode import Decoder
+from hybrid_cli.local.draft_model import DraftModel, load_draft_model
 from hybrid_cli.local.forced_text import ForcedText
 from hybrid_cli.local.grammar import grammar_of
 from hybrid_cli.local.grammar_filter import GrammarError
@@ -59,15 +60,18 @@ class Inference:
     def answer(self, request: LocalRequest, emit: Emit, threads: ThreadCount | None = None) -> None:
         """Generate the request's sequences and emit their events.
 
-        Raises Failure: USAGE if the schema cannot become a grammar, WEIGHTS if the model cannot be loaded or does
-        not fit in memory.
+        Raises Failure: USAGE if the schema cannot become a grammar, or the model that the profile names cannot draft;
+        WEIGHTS if the model cannot be loaded or does not fit in memory.
         """
         model = self._load(request)
         prompts = [read_prompt(task, model, self._loader, request.projector) for task in request.tasks]
         tokens = [prompt.tokens for prompt in prompts]
+        second = load_draft_model(request, self._loader, model, len(tokens[0]))
         seconds = self._loader.take_load_seconds()
+        if second is not None:
+            seconds += self._loader.second.take_load_seconds()
         emit(Loaded(seconds, sum(map(len, tokens)), model.template_state, *self._loader.gpu))
-        size = self._size(model, request, tokens)
+        size = self._size(model, second, request, tokens)
         jobs = []
         try:
             for number, (task, prompt) in enumerate(zip(request.tasks, prompts, strict=True)):
@@ -75,6 +79,10 @@ class Inference:
                     emit(Finished(number, "overflow", tokens_in=len(prompt.tokens), tokens_out=0))
                 else:
                     jobs.append(new_job(model, number, task, prompt, size.longest))
+            if threads is None or request.threads is not None:
+                threads = ThreadCount(request.threads)
+            if second is not None and jobs:
+                jobs[0].drafter = second.drafter(jobs[0].prompt, jobs[0].drafter, size, threads)
             if jobs:
                 self._decode(model, request, jobs, size, threads, emit)
             else:
@@ -82,11 +90,16 @@ class Inference:
         finally:
             for job in jobs:
                 job.sampler.close()
+            if second is not None:
+                second.close()
 
-    def _size(self, model: Model, request: LocalRequest, prompts: list[list[int]]) -> Size:
+    def _size(
+        self, model: Model, second: DraftModel | None, request: LocalRequest, prompts: list[list[int]]
+    ) -> Size:
         limit = min(request.context or model.trained_context, model.trained_context)
         free = memory.available()
-        room = None if free is None else free // max(memory.cache_bytes(model.handle), 1)
+        each = memory.cache_bytes(model.handle) + (0 if second is None else second.cache_bytes)
+        room = None if free is None else free // max(each, 1)
         answers = [task.max_tokens for task in request.tasks]
         longest = max(min(len(prompt) + most, limit) for prompt, most in zip(prompts, answers, strict=True))
         slots = min(self._loader.slots, affordable_slots(model, longest))
@@ -104,12 +117,10 @@ class Inference:
         request: LocalRequest,
         jobs: list[SequenceJob],
         size: Size,
-        threads: ThreadCount | None,
+        threads: ThreadCount,
         emit: Emit,
     ) -> None:
         """Run `jobs` in a new context. Emits `Done` before freeing the context, which takes time."""
-        if threads is None or request.threads is not None:
-            threads = ThreadCount(request.threads)
         threads.update()
         context = new_context(model, size, threads.value, self._loader)
         # The cache finds prompts by their tokens, and images have none.
@@ -187,7 +198,7 @@ def new_job(model: Model, number: int, task: Task, prompt: ReadPrompt, longest: 
         stream,
         budget,
         choices=choices,
-        lookup=lookup,
+        drafter=lookup,
         forced=forced,
         top_logprobs=task.top_logprobs,
         images=images,

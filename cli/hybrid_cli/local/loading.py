@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hybrid_cli.exit_status import ExitStatus, Failure
@@ -63,6 +64,8 @@ class Loader:
         self.handle: Any = None
         self._projector: Projector | None = None
         self._seconds = 0.0
+        self.mapped = 0
+        """Bytes of the model's file that stay in the page cache, which counts as free memory."""
 
     def load_for(self, request: LocalRequest | SchedulerRequest) -> None:
         """Load the model of `request` as it wants it, in the faster layout. Raises Failure (WEIGHTS)."""
@@ -117,8 +120,8 @@ class Loader:
         is_mapped = mmap_over_memory and llama_cpp.llama_supports_mmap()
         first = _first_attempt(gpu_layers, layers, gpus)
         for number in attempts(first):
+            share = 1.0 if layers is None else _share_in_memory(number, layers, gpus)
             if not is_mapped:
-                share = 1.0 if layers is None else _share_in_memory(number, layers, gpus)
                 _refuse_too_large(path, share, beside)
             only_mapped = mmap_over_memory or not rearranges
             self.handle = _call(path, only_mapped, number)
@@ -130,6 +133,7 @@ class Loader:
         wanted = first if gpus else gpu_layers or 0
         self.gpu = Offload(number, wanted if number < wanted else 0, bool(gpus))
         self.layout = "in file" if only_mapped else "rearranged"
+        self.mapped = round(size_of(path) * share) if only_mapped else 0
         self._asked = asked
         self._seconds = time.monotonic() - started
 
@@ -144,6 +148,11 @@ class Loader:
             _refuse_too_large(path, may_map=False)
             self._projector = Projector(path, self)
         return self._projector
+
+    @cached_property
+    def second(self) -> Loader:
+        """The loader of the model that drafts for this one's (`draft_model`)."""
+        return Loader()
 
     def take_load_seconds(self) -> float:
         """Return the seconds of the last load, once; 0 if nothing was loaded since the last call."""

@@ -11,7 +11,8 @@ with several tokens, and so the same prompt would have one answer on an idle mac
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 COSTS = {2: 1.8, 3: 2.35, 4: 2.9, 8: 5.5, 16: 7.2, 32: 12.0}
 """What a pass that verifies a draft takes, in passes with one token, by its tokens: the last one and the drafted ones.
@@ -29,8 +30,34 @@ _BELIEF = 4
 """Tokens that a first rate counts as."""
 _TOKEN_WEIGHT = 0.04
 """The least weight of one token in the running means of the rates."""
-_LEAST_GAIN = 1.05
+LEAST_GAIN = 1.05
 """A draft has to promise so many times the tokens a second: costs differ between machines."""
+
+
+class Drafter(Protocol):
+    """Drafts the next tokens of one sequence."""
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """Add generated tokens."""
+        ...
+
+    def draft(self, forced: Sequence[int] = ()) -> list[int]:
+        """Return the tokens that probably follow, preferably the `forced` ones, which a grammar leaves no choice in."""
+        ...
+
+
+class Rate:
+    """How probable it is that a drafted token is right: a first guess, then the running mean."""
+
+    def __init__(self, first: float) -> None:
+        self.value = first
+        self._seen = _BELIEF
+
+    def learn(self, *, is_same: bool) -> None:
+        """Count one drafted token."""
+        self._seen += 1
+        weight = max(_TOKEN_WEIGHT, 1 / self._seen)
+        self.value += weight * (is_same - self.value)
 
 
 class Lookup:
@@ -41,9 +68,7 @@ class Lookup:
         self._tokens: list[int] = []
         self._after: dict[tuple[int, ...], int] = {}
         """Where the last occurrence of some tokens ends, the one at the very end not counted."""
-        self._rates = dict(_FIRST_RATES)
-        self._seen = dict.fromkeys(_FIRST_RATES, _BELIEF)
-        """Tokens behind each rate."""
+        self._rates = {length: Rate(first) for length, first in _FIRST_RATES.items()}
         self._forced: list[int] = []
         """The forced tokens of the last draft; the first one, if it was none."""
         for token in tokens:
@@ -52,7 +77,7 @@ class Lookup:
     def add(self, tokens: Sequence[int]) -> None:
         """Add generated tokens, and learn how often what stood before comes again."""
         for forced, token in itertools.zip_longest(self._forced, tokens[: len(self._forced)]):
-            self._learn(_FORCED, is_same=forced == token)
+            self._rates[_FORCED].learn(is_same=forced == token)
             if forced != token:
                 break
         self._forced = []
@@ -60,13 +85,8 @@ class Lookup:
             for length in _LENGTHS:
                 place = self._place(length)
                 if place is not None:
-                    self._learn(length, is_same=self._tokens[place] == token)
+                    self._rates[length].learn(is_same=self._tokens[place] == token)
             self._append(token)
-
-    def _learn(self, length: int, *, is_same: bool) -> None:
-        self._seen[length] += 1
-        weight = max(_TOKEN_WEIGHT, 1 / self._seen[length])
-        self._rates[length] += weight * (is_same - self._rates[length])
 
     def _append(self, token: int) -> None:
         end = len(self._tokens)
@@ -87,7 +107,7 @@ class Lookup:
         repeated = self._repeated()
         if repeated[: len(forced)] == list(forced):
             return repeated
-        length = self._best_length(self._rates[_FORCED], len(forced))
+        length = best_length(self._rates[_FORCED].value, len(forced), COSTS)
         self._forced = list(forced[: length or 1])
         return list(forced[:length])
 
@@ -97,18 +117,32 @@ class Lookup:
             place = self._place(length)
             if place is not None:
                 known = len(self._tokens) - place
-                return self._tokens[place : place + self._best_length(self._rates[length], known)]
+                return self._tokens[place : place + best_length(self._rates[length].value, known, COSTS)]
         return []
 
-    def _best_length(self, rate: float, known: int) -> int:
-        """Return the length with the most tokens a second, where each drafted token is right with probability `rate`.
 
-        At most `known` tokens can be drafted.
-        """
-        best, most = 0, _LEAST_GAIN
-        for tokens, cost in COSTS.items():
-            if tokens - 1 <= known:
-                speed = sum(rate**number for number in range(tokens)) / cost
-                if speed > most:
-                    best, most = tokens - 1, speed
-        return best
+def best_length(
+    rate: float,
+    known: int,
+    costs: Mapping[int, float],
+    *,
+    drafting: float = 0.0,
+    least_gain: float = LEAST_GAIN,
+) -> int:
+    """Return the draft length with the most tokens a second; 0 if no length gains more than `least_gain`.
+
+    Each drafted token is right with probability `rate`, and at most `known` tokens can be drafted. `costs` are those of
+    passes, as `COSTS`. `drafting` is the cost of each drafted token, in passes with one token.
+    """
+    best, most = 0, least_gain
+    for tokens, cost in costs.items():
+        if tokens - 1 <= known:
+            found = gain(rate, tokens - 1, cost + drafting * (tokens - 1))
+            if found > most:
+                best, most = tokens - 1, found
+    return best
+
+
+def gain(rate: float, length: int, cost: float) -> float:
+    """Return the tokens a second with drafts of this length and cost, relative to those without drafts."""
+    return sum(rate**number for number in range(length + 1)) / cost

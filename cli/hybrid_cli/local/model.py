@@ -88,17 +88,17 @@ class Model:
         """
         if len(text) <= _TRIED_LENGTH:
             tokens = set(self._encode(text, add_special=False, parse_special=True))
-            if not any(self._is_special(token) for token in tokens):
+            if not any(self.is_special(token) for token in tokens):
                 return text
         return self._tags.sub(lambda found: f"{found[0]}{_BREAK}", text)
 
     @cached_property
     def _tags(self) -> re.Pattern[str]:
         """Matches the first character of each control tag."""
-        texts = (self._text(token) for token in range(self.vocabulary.size) if self._is_special(token))
+        texts = (self._text(token) for token in range(self.vocabulary.size) if self.is_special(token))
         return tag_pattern(text for text in texts if len(text) > 1 and text.strip(_BLANKS))
 
-    def _is_special(self, token: int) -> bool:
+    def is_special(self, token: int) -> bool:
         normal, byte = 1 << 2, 1 << 5  # LLAMA_TOKEN_ATTR_NORMAL and _BYTE
         attributes: int = llama_cpp.llama_vocab_get_attr(self.vocab, token)
         return not attributes & (normal | byte)

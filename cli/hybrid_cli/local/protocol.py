@@ -117,6 +117,18 @@ class MeasureLayouts(_Message, frozen=True):
     kernels: str
 
 
+class SecondModel(msgspec.Struct, frozen=True):
+    """A model that drafts for the request's own (`draft_model`)."""
+
+    name: str
+    """For messages."""
+    path: str
+    is_named: bool
+    """Whether the profile names it. Then its costs do not matter, and the request is refused if it cannot be used."""
+    layouts: Layouts | None = None
+    """As for the request."""
+
+
 class LocalRequest(_Message, frozen=True):
     """Generate one or more sequences in parallel with one model."""
 
@@ -143,6 +155,8 @@ class LocalRequest(_Message, frozen=True):
     """The path of what turns images into the model's input; it is loaded for the first image."""
     layouts: Layouts | None = None
     """How fast the model is in each layout of its weights; None if that was not measured."""
+    draft: SecondModel | None = None
+    """Used for a single task."""
 
     @property
     def has_images(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.forced_text import ForcedText
-from hybrid_cli.local.lookup import Lookup
+from hybrid_cli.local.lookup import Drafter
 from hybrid_cli.local.protocol import TokenLogprobs, TokenSignal
 from hybrid_cli.local.sampler import Sampler
 from hybrid_cli.local.stream import AnswerStream
@@ -33,7 +33,7 @@ class SequenceJob:
     """Number of its tokens in the context."""
     slot: int = -1
     choices: Choices | None = None
-    lookup: Lookup | None = None
+    drafter: Drafter | None = None
     """None if nothing is drafted."""
     forced: ForcedText | None = None
     """None without a grammar."""

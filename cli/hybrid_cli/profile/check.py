@@ -73,13 +73,14 @@ def _check_files(
     data: dict[str, Any], check_model: Callable[[str], None], report: Callable[[str, object], None]
 ) -> None:
     """Report a model, a projector or a schema that does not exist."""
-    model, schema = lookup(data, "local.model"), lookup(data, "checks.schema")
-    projector = lookup(data, "local.projector")
-    if isinstance(model, str) and model not in ("", DEFAULT):
-        try:
-            check_model(model)
-        except Failure as failure:
-            report("local.model", failure)
+    schema, projector = lookup(data, "checks.schema"), lookup(data, "local.projector")
+    for key, words in (("local.model", ("", DEFAULT)), ("local.draft", ("", DEFAULT, "auto", "off"))):
+        model = lookup(data, key)
+        if isinstance(model, str) and model not in words:
+            try:
+                check_model(model)
+            except Failure as failure:
+                report(key, failure)
     if isinstance(projector, str) and projector not in ("auto", "off") and not Path(projector).is_file():
         report("local.projector", f"no such file: {projector}")
     if isinstance(schema, str) and not Path(schema).is_file():

@@ -240,6 +240,7 @@ def with_absolute_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     changes: list[tuple[tuple[str, ...], Callable[[Any], Any]]] = [
         (("local", "model"), model),
+        (("local", "draft"), model),
         (("local", "projector"), projector),
         (("cloud", "key", "file"), absolute),
         (("cloud", "fallbacks", "key", "file"), absolute),

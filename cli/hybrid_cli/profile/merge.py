@@ -85,6 +85,7 @@ RULES: dict[str, MergeRule] = {
     "local.prefix_cache": _strictest_of(False, "templates", True),
     "local.mmap_over_memory": _last,
     "local.lookup": _last,
+    "local.draft": _last,
     "local.keep_alive": _last,
     "local.thinking": _last,
     "local.template.variables": _last,

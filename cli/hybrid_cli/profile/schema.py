@@ -110,6 +110,14 @@ class Local(Section, frozen=True):
             " two tokens are as good as equal, an answer may go on with the other one."
         ),
     ] = True
+    draft: Annotated[
+        str,
+        Meta(min_length=1),
+        says(
+            'A smaller model with the same vocabulary that drafts the answers of `hybrid run`: "off", auto (from the catalog,'
+            " if it is downloaded and the measured speeds say that it pays), a name, or a GGUF file's path."
+        ),
+    ] = "off"
     keep_alive: Annotated[
         Annotated[str, Meta(pattern=PATTERN)] | Literal[0],
         if_wrong("must be 0, forever, or a time such as 30s, 5m or 1h"),

@@ -62,6 +62,8 @@ class CatalogModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """GB of memory that a machine needs to run the model."""
     reads: Annotated[float, Meta(gt=0)] | None = None
     """GB of weights read for each token, if not all of them are: in a mixture of experts."""
+    draft: str | None = None
+    """A smaller model of the same vocabulary, for `local.draft: auto`."""
     quirks: list[str] = []
     """Unusual properties of the chat template or the answers."""
     caution: str = ""

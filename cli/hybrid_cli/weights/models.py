@@ -66,7 +66,7 @@ def catalog_facts(name: str, environment: Environment) -> dict[str, Any]:
 
 
 def profiles_with(model: str, default: str | None, environment: Environment) -> list[str]:
-    """The names of profiles whose local model is `model`: shipped, the user's, the system's, the project's.
+    """The names of profiles that use `model`, also to draft: shipped, the user's, the system's, the project's.
 
     `default` is the model of those that use the default one.
     """
@@ -83,8 +83,9 @@ def profiles_with(model: str, default: str | None, environment: Environment) -> 
         except Failure:  # an invalid profile runs nothing
             continue
         forced = data.get("escalation", {}).get("mode") == "force"
-        named = data.get("local", {}).get("model", _default_of(name))
-        if not forced and (default if named == DEFAULT else named) == model:
+        local = data.get("local", {})
+        named = (local.get("model", _default_of(name)), local.get("draft"))
+        if not forced and model in [default if one == DEFAULT else one for one in named]:
             using.append(name)
     return sorted(using)
 
