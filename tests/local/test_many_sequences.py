@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from hybrid_cli.local import memory, scheduler
-from hybrid_cli.local.context import Size
+from hybrid_cli.local.context import Size, common_length
 from hybrid_cli.local.decode import Decoder
 from hybrid_cli.local.devices import kernels
 from hybrid_cli.local.layouts import Layouts, Speed
+from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import (
     Event,
     Finished,
@@ -208,3 +209,33 @@ def test_sequences_share_what_fits_into_a_small_memory(
     assert len(made.finished) == 20
     together = max(sum(wanted for *_, wanted in entries) for entries in passes)
     assert together == 5
+
+
+def test_a_prompt_that_fills_its_buffer_is_read_beside_a_longer_rest(loader: Any, model_file: Path) -> None:
+    """A prompt without the common prefix has more left to read; padding the full one to that length has no room."""
+    head = "red " * 175
+    examples = [message(f"{head}{word}") for word in ("fox", "dog")]
+    asked = SchedulerRequest(str(model_file), examples, 8, threads=1)
+    loader.load_for(asked)
+    model = Model(loader.handle)
+    lengths = {length_of(model, task): task for task in (message(f"{head}fox {'a ' * n}") for n in range(80))}
+    prefix = common_length([model.tokens(model.prompt(task)) for task in examples])
+    full = lengths[255]
+    other = next(
+        task
+        for task in (message("c " * n, system="b") for n in range(80))
+        if length_of(model, task) == 255 - prefix + 4
+    )
+    recorder = Recorder()
+    scheduler.Scheduler(loader, asked, Everything([message("c"), full, other, full, other]), recorder).run()
+    assert sorted(recorder.finished) == [0, 1, 2, 3, 4]
+
+
+def message(text: str, system: str = "") -> Task:
+    """A task of one token."""
+    before = [{"role": "system", "content": system}] if system else []
+    return Task([*before, {"role": "user", "content": text}], 1)
+
+
+def length_of(model: Model, task: Task) -> int:
+    return len(model.tokens(model.prompt(task)))

@@ -43,6 +43,11 @@ class Size:
     def sequences(self) -> int:
         return self.slots + self.several
 
+    @property
+    def buffer(self) -> int:
+        """Tokens that one sequence has room for, where each has its own buffer."""
+        return self.cells // self.sequences
+
     @classmethod
     def for_tasks(
         cls,

@@ -175,7 +175,7 @@ class Decoder:
         self._draft()
         for job in self.active:
             self._read_images(job)
-        for shares in passes(self.active, self._size, shared=self._shared, can_cut=self._model.can_go_back):
+        for shares in passes(self.active, self._size, prefix=self._prefix, can_cut=self._model.can_go_back):
             self._pass(shares)
 
     def _pass(self, shares: list[Share]) -> None:

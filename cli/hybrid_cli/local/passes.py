@@ -28,19 +28,25 @@ class Share(NamedTuple):
     """How many tokens longer the others are; what is decoded in their place is deleted again."""
 
 
-def passes(jobs: Sequence[SequenceJob], size: Size, *, shared: int, can_cut: bool) -> list[list[Share]]:
+def passes(jobs: Sequence[SequenceJob], size: Size, *, prefix: list[int], can_cut: bool) -> list[list[Share]]:
     """Return what to decode next: one token of each running job and its draft, and as much of the prompts as fits.
 
-    `shared` is the length of the prefix that new jobs begin with; `can_cut` whether the last tokens of a sequence can be
-    deleted. A new job may change its slot with another one.
+    `jobs` are in the order in which they came, and `prefix` is what new ones begin with; `can_cut` says whether the last
+    tokens of a sequence can be deleted. A new job may change its slot with another one.
     """
     if size.unified or not size.several:
         return [_in_one(jobs)]
     running = [job for job in jobs if job.left <= 0]
     reading = [job for job in jobs if job.left > 0]
-    _order_by_length([job for job in reading if job.position == shared and not job.saved])
+    _order_by_length([job for job in reading if _is_new(job, prefix)])
     together = [_in_one(running)] if running else []
-    return [*together, *_of_prompts(sorted(reading, key=lambda job: job.slot), can_cut=can_cut)]
+    buffer = size.buffer if can_cut else 0
+    return [*together, *_of_prompts(_next(reading), buffer)]
+
+
+def _is_new(job: SequenceJob, prefix: list[int]) -> bool:
+    """Whether the slot of `job` holds the `prefix` and no more."""
+    return job.position == len(prefix) and job.prompt[: job.position] == prefix
 
 
 def _in_one(jobs: Sequence[SequenceJob]) -> list[Share]:
@@ -61,29 +67,44 @@ def _order_by_length(jobs: list[SequenceJob]) -> None:
         job.slot = slot
 
 
-def _of_prompts(jobs: list[SequenceJob], *, can_cut: bool) -> list[list[Share]]:
-    """Return the passes that read the prompts of `jobs`, ordered by slot; the others wait once a batch is full."""
-    groups: list[list[SequenceJob]] = []
+def _next(jobs: list[SequenceJob]) -> list[SequenceJob]:
+    """Return the jobs whose prompts are read now, ordered by slot; the others wait once a batch is full.
+
+    The oldest is always among them. Otherwise a long prompt would wait for as long as short ones come.
+    """
+    chosen = []
     room = BATCH
-    for job in jobs:
+    for job in [*jobs[:1], *sorted(jobs[1:], key=lambda job: job.slot)]:
         if room <= 0:
             break
-        if groups and _may_join(job, groups[-1], can_cut=can_cut):
+        chosen.append(job)
+        room -= job.left
+    return sorted(chosen, key=lambda job: job.slot)
+
+
+def _of_prompts(jobs: list[SequenceJob], buffer: int) -> list[list[Share]]:
+    """Return the passes that read the prompts of `jobs`, ordered by slot.
+
+    With padding, a sequence has at most `buffer` tokens; 0 for no padding.
+    """
+    groups: list[list[SequenceJob]] = []
+    for job in jobs:
+        if groups and _may_join(job, groups[-1], buffer):
             groups[-1].append(job)
         else:
             groups.append([job])
-        room -= job.left
     return [_padded(group) for group in groups]
 
 
-def _may_join(job: SequenceJob, group: list[SequenceJob], *, can_cut: bool) -> bool:
-    lengths = [job.left, *(one.left for one in group)]
-    longest, shortest = max(lengths), min(lengths)
+def _may_join(job: SequenceJob, group: list[SequenceJob], buffer: int) -> bool:
+    jobs = [job, *group]
+    most, least = max(one.left for one in jobs), min(one.left for one in jobs)
+    padding = _MOST_PADDING * most if max(one.position for one in jobs) + most <= buffer else 0
     return (
         job.slot == group[-1].slot + 1
-        and longest < _SHORT
-        and longest * len(lengths) <= BATCH
-        and longest - shortest <= (_MOST_PADDING * longest if can_cut else 0)
+        and most < _SHORT
+        and most * len(jobs) <= BATCH
+        and most - least <= padding
     )
 
 
