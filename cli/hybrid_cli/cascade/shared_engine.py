@@ -26,6 +26,7 @@ from hybrid_cli.local.protocol import (
     Task,
     Tokens,
 )
+from hybrid_cli.system.turns import Turns
 
 _AHEAD = 8
 """Records that may wait for a slot, so that a free slot never waits for a record; at most as many as there are slots,
@@ -57,11 +58,11 @@ class SharedEngine:
         self._waiting: dict[int, Events] = {}
         self._failed: Failed | None = None
         self._slots = request.jobs or USUAL_SLOTS
-        self._turns = threading.Semaphore(self._slots + min(_AHEAD, self._slots))
+        self._turns = Turns(self._slots + min(_AHEAD, self._slots))
         worker.send(request)  # here, because a thread's first task must not be sent before it
         threading.Thread(target=self._receive, daemon=True).start()
 
-    def turn(self) -> threading.Semaphore:
+    def turn(self) -> Turns:
         """Return what a record holds while it is decided about, from when it can count on a slot soon."""
         return self._turns
 
@@ -110,7 +111,7 @@ class SharedEngine:
 
     def _add_turns(self, slots: int) -> None:
         if slots > self._slots:
-            self._turns.release(slots - self._slots)
+            self._turns.add(slots - self._slots)
             self._slots = slots
 
     def _deliver(self, event: Tokens | Finished | Refused) -> None:

@@ -297,7 +297,7 @@ class Loaded(_Event, frozen=True):
     """The number of layers that did not fit, or that no GPU was there for; 0 if the first attempt worked."""
     has_gpu: bool = False
     slots: int = 0
-    """How many sequences a scheduler decodes together."""
+    """How many sequences like its examples a scheduler decodes together."""
 
 
 class Tokens(_Event, frozen=True):

@@ -169,6 +169,11 @@ class Scheduler:
         )
         examples = [model.tokens(model.prompt(task)) for task in request.examples]
         self._prefix = examples[0][: common_length(examples)] if examples else []
+        needs = [
+            len(prompt) + task.max_tokens for prompt, task in zip(examples, request.examples, strict=True)
+        ]
+        self._usual_need = min(max(needs, default=1), self._limit)
+        """Tokens of a sequence like the examples, prompt and answer."""
         self._lanes: list[Lane] = []
         self._next: SequenceJob | None = None
         """A sequence that waits for a slot."""
@@ -176,7 +181,8 @@ class Scheduler:
     def run(self) -> None:
         """Run until the parent has sent `End` and all sequences are complete. Raises Failure."""
         seconds = self._loader.take_load_seconds()
-        self._emit(Loaded(seconds, 0, self._model.template_state, *self._loader.gpu, slots=self._slots))
+        slots = self._size_for(self._usual_need, self._slots).slots
+        self._emit(Loaded(seconds, 0, self._model.template_state, *self._loader.gpu, slots=slots))
         try:
             while self._fill():
                 for lane in self._lanes:
@@ -245,12 +251,16 @@ class Scheduler:
         return self._open(job, self._slots if self._lanes else 1)
 
     def _open(self, job: SequenceJob, slots: int) -> Lane:
-        affordable = min(slots, affordable_slots(self._model, job.cells))
-        size = Size.for_scheduler(job.cells, len(self._prefix), affordable, self._room())
+        size = self._size_for(job.cells, slots)
         lane = self._new_lane(size, Decoder, has_all_slots=slots == self._slots)
         if size.several:
             lane.decoder.share(self._prefix)
         return lane
+
+    def _size_for(self, need: int, slots: int) -> Size:
+        """Return the size of a context for at most `slots` sequences of `need` tokens."""
+        affordable = min(slots, affordable_slots(self._model, need))
+        return Size.for_scheduler(need, len(self._prefix), affordable, self._room())
 
     def _new_lane(self, size: Size, decoder: type[Decoder], *, has_all_slots: bool) -> Lane:
         self._threads.update()
