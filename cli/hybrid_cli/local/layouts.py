@@ -35,7 +35,8 @@ _LEAST_GAIN = 0.75
 """Of the time for a token. More answers at once take more memory, and each of them is complete later; and the time for a
 prompt's token leaves out reading logits, which is up to a quarter of it with a small model."""
 _SHARE_OF_LIMIT = 0.5
-"""How much of a time limit decoding may take: reading prompts, a slower machine and samples come on top."""
+"""How much of a time limit usual prompts and their answers may take: longer prompts, a slower machine and samples come on
+top."""
 
 _Seconds = Annotated[float, Meta(gt=0)]
 
@@ -92,14 +93,18 @@ class Layouts(msgspec.Struct, frozen=True):
     def slots(self, speed: Speed, answer: int, seconds: float | None) -> int:
         """How many answers of at most so many tokens to decode together.
 
-        More than the usual number only if they are faster, and still complete within the time limit of `seconds`.
+        More than the usual number only if they are faster, and still complete within the time limit of `seconds`. Their
+        prompts are read within that time, too.
         """
         usual = speed.answer_token_among(USUAL_SLOTS)
         if not self.kernels or speed.answer_token_among(MOST_SLOTS) > _LEAST_GAIN * usual:
             return USUAL_SLOTS
         most = math.inf if seconds is None else _SHARE_OF_LIMIT * seconds
         counts = range(MOST_SLOTS, USUAL_SLOTS, -16)
-        fitting = (count for count in counts if answer * count * speed.answer_token_among(count) <= most)
+        prompt = USUAL_PROMPT * speed.prompt_token
+        fitting = (
+            count for count in counts if count * (prompt + answer * speed.answer_token_among(count)) <= most
+        )
         return next(fitting, USUAL_SLOTS)
 
 
