@@ -233,6 +233,26 @@ def test_a_prompt_that_fills_its_buffer_is_read_beside_a_longer_rest(loader: Any
     assert sorted(recorder.finished) == [0, 1, 2, 3, 4]
 
 
+def test_a_prompt_that_is_too_long_makes_no_context_large(
+    loader: Any, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybrid_cli.local import inference
+
+    cells: list[int] = []
+    new_context = inference.new_context
+
+    def listen(model: Model, size: Size, *rest: Any) -> Any:
+        cells.append(size.cells)
+        return new_context(model, size, *rest)
+
+    monkeypatch.setattr(inference, "new_context", listen)
+    recorder = Recorder()
+    asked = [message("c"), message("d"), message("red " * 9000)]
+    inference.Inference(loader).answer(LocalRequest(str(model_file), asked, threads=1), recorder)
+    assert sorted(recorder.finished) == [0, 1, 2]
+    assert cells == [3 * 256]
+
+
 def message(text: str, system: str = "") -> Task:
     """A task of one token."""
     before = [{"role": "system", "content": system}] if system else []

@@ -75,10 +75,10 @@ class Inference:
         jobs = []
         try:
             for number, (task, prompt) in enumerate(zip(request.tasks, prompts, strict=True)):
-                if len(prompt.tokens) + min(task.room, size.longest // 2) >= size.longest:
-                    emit(Finished(number, "overflow", tokens_in=len(prompt.tokens), tokens_out=0))
-                else:
+                if fits(prompt.tokens, task, size.longest):
                     jobs.append(new_job(model, number, task, prompt, size.longest))
+                else:
+                    emit(Finished(number, "overflow", tokens_in=len(prompt.tokens), tokens_out=0))
             if threads is None or request.threads is not None:
                 threads = ThreadCount(request.threads)
             if second is not None and jobs:
@@ -96,11 +96,14 @@ class Inference:
     def _size(
         self, model: Model, second: DraftModel | None, request: LocalRequest, prompts: list[list[int]]
     ) -> Size:
+        """Return the size of the context for the prompts that fit; one that is too long must not make it large."""
         limit = min(request.context or model.trained_context, model.trained_context)
+        tasks = list(zip(prompts, request.tasks, strict=True))
+        tasks = [one for one in tasks if fits(*one, limit)] or tasks
+        prompts, answers = [prompt for prompt, _ in tasks], [task.max_tokens for _, task in tasks]
         free = memory.available()
         each = memory.cache_bytes(model.handle) + (0 if second is None else second.cache_bytes)
         room = None if free is None else free // max(each, 1)
-        answers = [task.max_tokens for task in request.tasks]
         longest = max(min(len(prompt) + most, limit) for prompt, most in zip(prompts, answers, strict=True))
         slots = min(self._loader.slots, affordable_slots(model, longest))
         return Size.for_tasks(prompts, answers, limit, room, slots)
@@ -148,6 +151,11 @@ class Inference:
                 decoder.close()
         finally:
             llama_cpp.llama_free(context)
+
+
+def fits(prompt: list[int], task: Task, longest: int) -> bool:
+    """Whether a sequence of `longest` tokens has room for `prompt` and an answer."""
+    return len(prompt) + min(task.room, longest // 2) < longest
 
 
 def _head_of(prompt: list[int], beginning: str, task: Task, model: Model) -> list[int]:

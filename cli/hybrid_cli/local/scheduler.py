@@ -22,7 +22,7 @@ from hybrid_cli.local import memory
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.context import Size, affordable_slots, common_length, new_context, slots_for
 from hybrid_cli.local.decode import Decoder
-from hybrid_cli.local.inference import Emit, EventWriter, new_job
+from hybrid_cli.local.inference import Emit, EventWriter, fits, new_job
 from hybrid_cli.local.layouts import USUAL_SLOTS
 from hybrid_cli.local.loading import Loader
 from hybrid_cli.local.model import Model
@@ -219,7 +219,7 @@ class Scheduler:
                 prompt = read_prompt(task, self._model, self._loader, self._projector)
                 size = len(prompt.tokens)
                 self._inbox.admitted(number, size, self._model.template_state)
-                if size + min(task.room, self._limit // 2) < self._limit:
+                if fits(prompt.tokens, task, self._limit):
                     return new_job(self._model, number, task, prompt, self._limit)
             except Failure as failure:
                 self._emit(Refused(number, failure.status.name, str(failure)))
