@@ -6,19 +6,16 @@ model's weights once for all sequences. The prompts' common prefix is decoded on
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local.bindings import llama_cpp
 from hybrid_cli.local.choice_paths import Choices
 from hybrid_cli.local.context import BATCH, Size, common_length
-from hybrid_cli.local.logits import Logits, Meter, Reading
+from hybrid_cli.local.logits import Logits, Meter, Reading, Rows
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.passes import Share, passes
 from hybrid_cli.local.protocol import TokenLogprobs, TokenSignal
@@ -48,7 +45,7 @@ class Decoder:
         self._threads = threads
         self._listener = listener
         self._meter = Meter(model.vocabulary.size)
-        self._row: Any = ctypes.c_float * model.vocabulary.size
+        self._rows = Rows(context, model.vocabulary.size)
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         for place in range(BATCH):
             self._batch.n_seq_id[place] = 1
@@ -251,18 +248,14 @@ class Decoder:
         """Return whether the greedy choice of an output row is a close one."""
         if not job.sampler.is_greedy:
             return False
-        logits = self._logits(row)
+        logits = self._rows[row]
         self._meter.read(logits)
         lead = job.sampler.lead(logits, self._meter, job.produced, constrain=job.stream.answering)
         return lead < _CLOSE
 
-    def _logits(self, row: int) -> Logits:
-        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
-
     def _extend(self, job: SequenceJob, row: int) -> str | None:
         """Sample and report the next token of `job`; returns the finish reason, or None to continue."""
-        logits = self._logits(row)
+        logits = self._rows[row]
         closing = job.budget.forced_token(job.stream)
         if closing is None and job.choices is not None and job.stream.answering:
             return self._narrow(job, job.choices, logits)

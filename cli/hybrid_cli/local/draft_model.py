@@ -6,12 +6,9 @@ The second model reads the same tokens in a context of its own, and the first mo
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from hybrid_cli.exit_status import ExitStatus, Failure
 from hybrid_cli.local import lookup, memory
@@ -20,7 +17,7 @@ from hybrid_cli.local.context import BATCH, Size, new_context
 from hybrid_cli.local.devices import kernels
 from hybrid_cli.local.layouts import UNMEASURED, USUAL_SLOTS, Layout, Layouts, Speed, tokens_of_answer
 from hybrid_cli.local.loading import Loader, size_of
-from hybrid_cli.local.logits import Meter
+from hybrid_cli.local.logits import Meter, Rows
 from hybrid_cli.local.lookup import LEAST_GAIN, MAX_DRAFT, Drafter, Rate, best_length, gain
 from hybrid_cli.local.model import Model
 from hybrid_cli.local.protocol import LocalRequest, SecondModel
@@ -255,7 +252,7 @@ class _Reader:
         self._threads = threads
         self._threads_set = threads.value
         self._meter = Meter(model.vocabulary.size)
-        self._row: Any = ctypes.c_float * model.vocabulary.size
+        self._rows = Rows(context, model.vocabulary.size)
         self._held = 0
 
     def keep(self, count: int) -> None:
@@ -293,8 +290,7 @@ class _Reader:
 
     def _sure_token(self) -> int | None:
         """Return the likeliest next token; None if another token is nearly as likely, or the answer ends."""
-        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
-        row = np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
+        row = self._rows[-1]
         margin = self._meter.read(row).margin
         token = int(row.argmax())
         is_sure = margin is not None and margin >= _LEAST_MARGIN

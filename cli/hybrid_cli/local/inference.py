@@ -96,7 +96,7 @@ class Inference:
     def _size(
         self, model: Model, second: DraftModel | None, request: LocalRequest, prompts: list[list[int]]
     ) -> Size:
-        """Return the size of the context for the prompts that fit; one that is too long must not make it large."""
+        """Return the size of the context for the prompts that fit. A prompt that is too long does not count."""
         limit = min(request.context or model.trained_context, model.trained_context)
         tasks = list(zip(prompts, request.tasks, strict=True))
         tasks = [one for one in tasks if fits(*one, limit)] or tasks

@@ -1,17 +1,33 @@
-"""Signals of the model's certainty from one row of raw logits, before penalties, sampling and grammar."""
+"""Rows of raw logits, and the signals of the model's certainty in them, before penalties, sampling and grammar."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from hybrid_cli.local.bindings import llama_cpp
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 Tokens = np.ndarray[Any, np.dtype[np.intp]]
 
 _FLOOR = np.float32(-200.0)  # exp of it is 0 in 32 bits
 _ROWS = 64  # rows of the table that the logits are laid out in; the maxima of its columns are fast
+
+
+class Rows:
+    """The rows of raw logits of a context's last pass."""
+
+    def __init__(self, context: Any, vocabulary: int) -> None:
+        self._context = context
+        self._row: Any = ctypes.c_float * vocabulary
+
+    def __getitem__(self, place: int) -> Logits:
+        """Return the row of the token at `place` of the batch, or the last one for -1. It holds until the next pass."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, place)
+        return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), dtype=np.float32)
 
 
 class Reading(NamedTuple):

@@ -1,4 +1,4 @@
-"""One sequence of the decode loop, and who is told of its tokens."""
+"""One sequence of the decode loop, and the listener that receives its tokens."""
 
 from __future__ import annotations
 

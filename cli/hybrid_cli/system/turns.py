@@ -7,10 +7,10 @@ from collections import deque
 
 
 class Turns:
-    """At most so many threads have a turn at once, and the one that has waited longest gets the next.
+    """At most so many threads have a turn at once. The thread that has waited longest gets the next turn.
 
-    `threading.Semaphore` gives a turn to whichever thread runs first. Most often that is the one that has just given its
-    turn back, and others wait until the end of the run.
+    `threading.Semaphore` gives a turn to whichever thread runs first. Most often this is the thread that just gave its turn
+    back, and others wait until the end of the run.
     """
 
     def __init__(self, free: int) -> None:
